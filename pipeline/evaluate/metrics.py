@@ -1,0 +1,216 @@
+"""What a similarity score, a ranking, a classifier and a clustering are worth.
+
+Conventions: `scores: (n,) float`, higher means more alike; `labels: (n,) bool`, true for a *target* trial
+(the same singer). Rates are fractions in [0, 1]. A measure that input cannot define (no trials, one class only)
+raises `NotMeasurable` with the reason; non-finite scores are a `ValueError`, never sorted somewhere by chance.
+
+In every clustering measure a predicted label of -1 (HDBSCAN's "no cluster") is a cluster of its own, one for
+each such item: noise costs recall and is never counted as one big cluster.
+
+ROC, ARI and NMI are scikit-learn's. B-cubed: Amigo et al., "A comparison of extrinsic clustering evaluation
+metrics based on formal constraints", Information Retrieval 12 (2009). Mean normalised rank: Torres, Lattner and
+Richard, "Singer identity representation learning using self-supervised techniques", ISMIR 2023.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, roc_curve
+from sklearn.metrics.cluster import contingency_matrix
+
+NOISE = -1
+
+Floats = NDArray[np.floating]
+
+
+class NotMeasurable(ValueError):
+    """The input cannot define the measure: the message says what it lacks."""
+
+
+class Roc(NamedTuple):
+    """Operating points in order of falling threshold: `false_alarm`, `miss`, `threshold`, each (k,)."""
+
+    false_alarm: Floats
+    miss: Floats
+    threshold: Floats
+
+
+@dataclass(frozen=True)
+class BCubed:
+    """B-cubed precision, recall and their harmonic mean, each in [0, 1]."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def validate(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+    """Scores (n,) and labels (n,) as arrays; raises on unequal lengths, non-finite scores, an absent class."""
+    scores, labels = np.asarray(scores, dtype=float), np.asarray(labels)
+    if scores.ndim != 1 or scores.shape != labels.shape:
+        raise ValueError(f"scores {scores.shape} and labels {labels.shape} must be lists of one length")
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(scores))} of {scores.size} scores are not finite")
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError("labels must be 0 or 1")
+    labels = labels.astype(bool)
+    if not scores.size:
+        raise NotMeasurable("there are no trials")
+    if labels.all() or not labels.any():
+        raise NotMeasurable(f"all {labels.size} trials are {'targets' if labels.all() else 'non-targets'}")
+    return scores, labels
+
+
+def roc(scores: ArrayLike, labels: ArrayLike) -> Roc:
+    """False-alarm and miss rates at every threshold that matters, from (inf: 0, 1) down to (1, 0)."""
+    scores, labels = validate(scores, labels)
+    false_alarm, hit, threshold = roc_curve(labels, scores)
+    return Roc(false_alarm, 1.0 - hit, threshold)
+
+
+def eer(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Equal-error rate: where the straight lines between the ROC's points cross miss = false alarm."""
+    curve = roc(scores, labels)
+    return float(crossing(curve.false_alarm, curve.miss))
+
+
+def crossing(false_alarm: Floats, miss: Floats) -> Floats:
+    """Where rising false alarms meet falling misses: (..., k) and (..., k) from (0, 1) to (1, 0) -> (...)."""
+    above = miss - false_alarm
+    after = np.argmax(above <= 0, axis=-1)[..., None]
+    before = np.maximum(after - 1, 0)
+    high, low = np.take_along_axis(above, before, -1), np.take_along_axis(above, after, -1)
+    span = np.where(high > low, high - low, 1.0)
+    start, end = np.take_along_axis(false_alarm, before, -1), np.take_along_axis(false_alarm, after, -1)
+    return (start + (end - start) * high / span)[..., 0]
+
+
+def eer_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
+    """The highest score threshold at which misses are no more than false alarms."""
+    curve = roc(scores, labels)
+    return float(curve.threshold[np.argmax(curve.miss <= curve.false_alarm)])
+
+
+def min_dcf(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    p_target: float = 0.01,
+    cost_miss: float = 1.0,
+    cost_false_alarm: float = 1.0,
+) -> float:
+    """Least detection cost over thresholds, relative to the better of "always" and "never" (NIST SRE)."""
+    if not 0 < p_target < 1:
+        raise ValueError(f"p_target must be between 0 and 1, not {p_target}")
+    curve = roc(scores, labels)
+    cost = cost_miss * p_target * curve.miss + cost_false_alarm * (1 - p_target) * curve.false_alarm
+    return float(cost.min() / min(cost_miss * p_target, cost_false_alarm * (1 - p_target)))
+
+
+def normalised_ranks(matches: ArrayLike, others: ArrayLike) -> Floats:
+    """Position of each query's true match among its others, 0 (first) to near 1 (last).
+
+    `matches: (q,)` scores of the true match, `others: (q, n)` of recordings by other singers. The position counts
+    from 0 and is divided by n + 1, as in the paper's code; a tie is half a place, so that equal scores give
+    chance, not 0.
+    """
+    matches, others = np.asarray(matches, dtype=float), np.asarray(others, dtype=float)
+    if others.ndim != 2 or matches.shape != others.shape[:1]:
+        raise ValueError(f"shapes {matches.shape} and {others.shape} are not (q,) and (q, n)")
+    if not others.size:
+        raise NotMeasurable("there is no query, or no other singer to rank its match among")
+    if not (np.isfinite(matches).all() and np.isfinite(others).all()):
+        raise ValueError("scores are not finite")
+    better = (others > matches[:, None]).sum(1) + 0.5 * (others == matches[:, None]).sum(1)
+    return better / (others.shape[1] + 1)
+
+
+def top_k_hits(scores: ArrayLike, truth: ArrayLike, k: int) -> NDArray[np.bool_]:
+    """Whether the true class is among the k best: `scores (n, classes)`, `truth (n,)` class indices -> (n,).
+
+    A class that scores the same as the true one counts as better: a constant classifier hits nothing (k < classes).
+    """
+    scores, truth = np.asarray(scores, dtype=float), np.asarray(truth, dtype=int)
+    if scores.ndim != 2 or truth.shape != scores.shape[:1]:
+        raise ValueError(f"shapes {scores.shape} and {truth.shape} are not (n, classes) and (n,)")
+    if not scores.size:
+        raise NotMeasurable("there is nothing to identify")
+    own = scores[np.arange(len(truth)), truth]
+    return (scores >= own[:, None]).sum(1) <= k
+
+
+def detection_identification_rate(
+    known: ArrayLike, truth: ArrayLike, unknown: ArrayLike, false_alarm: float = 0.01
+) -> tuple[float, NDArray[np.bool_]]:
+    """Open-set identification: known queries that are detected and named rightly, at a rate of false alarms.
+
+    `known: (n, classes)` scores of queries by enrolled singers with class `truth (n,)`; `unknown: (m, classes)`
+    of queries by others. The threshold is the lowest at which no more than `false_alarm` of the unknown score
+    above it with their best class. Returns the threshold and the hits (n,). Phillips et al., "Evaluation methods
+    in face recognition", Handbook of Face Recognition (2011).
+    """
+    known, unknown = np.asarray(known, dtype=float), np.asarray(unknown, dtype=float)
+    if not len(known) or not len(unknown):
+        raise NotMeasurable("open-set identification needs enrolled singers and singers who are not")
+    best = np.sort(unknown.max(1))[::-1]
+    # One at most `allowed` may exceed the threshold, so it stands at the first that may not.
+    allowed = int(np.floor(false_alarm * len(best) + 1e-9))
+    threshold = float(best[allowed]) if allowed < len(best) else float("-inf")
+    return threshold, top_k_hits(known, truth, 1) & (known.max(1) > threshold)
+
+
+def _labels(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Both labellings as integers, noise as clusters of one; raises where empty or of two lengths."""
+    truth, predicted = np.asarray(truth), np.asarray(predicted)
+    if truth.shape != predicted.shape or truth.ndim != 1:
+        raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} must be lists of one length")
+    if not truth.size:
+        raise NotMeasurable("there is nothing to cluster")
+    noise = predicted == NOISE
+    classes, clusters = np.unique(truth, return_inverse=True)[1], np.unique(predicted, return_inverse=True)[1]
+    clusters[noise] = len(predicted) + np.arange(np.count_nonzero(noise))
+    return classes, clusters
+
+
+def bcubed(truth: ArrayLike, predicted: ArrayLike) -> BCubed:
+    """B-cubed of `predicted (n,)` clusters against `truth (n,)` names; -1 in `predicted` is a cluster of one."""
+    table = contingency_matrix(*_labels(truth, predicted), sparse=True).tocoo()
+    of_class, of_cluster = np.asarray(table.sum(1)).ravel(), np.asarray(table.sum(0)).ravel()
+    n = table.data.sum()
+    precision = float((table.data**2 / of_cluster[table.col]).sum() / n)
+    recall = float((table.data**2 / of_class[table.row]).sum() / n)
+    return BCubed(precision, recall, 2 * precision * recall / (precision + recall))
+
+
+def ari(truth: ArrayLike, predicted: ArrayLike) -> float:
+    """Adjusted Rand index in [-0.5, 1]: 1 perfect, 0 chance; -1 in `predicted` is a cluster of one."""
+    return float(adjusted_rand_score(*_labels(truth, predicted)))
+
+
+def nmi(truth: ArrayLike, predicted: ArrayLike) -> float:
+    """Normalised mutual information in [0, 1] (arithmetic mean); -1 in `predicted` is a cluster of one."""
+    return float(normalized_mutual_info_score(*_labels(truth, predicted)))
+
+
+def purity(truth: ArrayLike, predicted: ArrayLike) -> float:
+    """Part of the items that belong to the commonest name of their cluster; -1 in `predicted` is a cluster of one."""
+    table = contingency_matrix(*_labels(truth, predicted), sparse=True)
+    return float(table.max(axis=0).sum() / table.sum())
+
+
+def clustering(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """Every clustering measure by name; `n_clusters` leaves out noise, which `n_noise` counts."""
+    cubed = bcubed(truth, predicted)
+    predicted = np.asarray(predicted)
+    return {
+        "bcubed_precision": cubed.precision,
+        "bcubed_recall": cubed.recall,
+        "bcubed_f1": cubed.f1,
+        "ari": ari(truth, predicted),
+        "nmi": nmi(truth, predicted),
+        "purity": purity(truth, predicted),
+        "n_clusters": float(len(np.unique(predicted[predicted != NOISE]))),
+        "n_truth": float(len(np.unique(np.asarray(truth)))),
+        "n_noise": float(np.count_nonzero(predicted == NOISE)),
+    }
