@@ -1,0 +1,209 @@
+"""What every stage's entry point shares: arguments, Ray, the pool of workers, progress, the record of the run.
+
+A stage is a function `body(config, run)`; `main` gives it its config and a `Run` whose `map` sends rows through
+a pool of workers. Exit status: 0 done, 1 more failed than `max_failed_fraction` allows, 2 the run could not go on.
+"""
+
+import argparse
+import collections
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.data
+
+from pipeline import provenance, tables
+from pipeline.config import Config, load
+from pipeline.errors import ConfigError, RunError, raise_if_fatal
+from pipeline.frozen import Compute
+from pipeline.workspace import Workspace
+
+MAX_BLOCKS = 4000  # enough for an even load and steady progress; more would burden the scheduler
+PROGRESS_S = 2.0
+RECORDED = ("torch", "ray", "pyarrow", "demucs", "umap-learn", "hdbscan", "vocatlas")
+
+
+class Run:
+    """One stage of one catalogue run: what it did, skipped and failed, and how long it took."""
+
+    def __init__(self, stage: str, config: Config):
+        self.stage, self.config = stage, config
+        self.workspace = Workspace(config.workspace)
+        self.done = self.skipped = self.failed = 0
+        self.errors: collections.Counter[str] = collections.Counter()
+        self.note = ""
+        self.started_at, self._clock = datetime.now(UTC), time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print a line of progress at once."""
+        print(f"{self.stage:>9}  {text}", flush=True)
+
+    def map(self, worker: Callable[..., Any], rows: pa.Table, compute: Compute, *, skipped: int = 0,
+            arguments: tuple = ()) -> None:
+        """Send rows through a pool of workers and count what becomes of them.
+
+        Args:
+            worker: a class: `worker(config, *arguments)` once per actor, then called with batches of `rows`;
+                it returns their outcomes (see `pipeline.ledger`).
+            skipped: how many items were done before, for the summary.
+        """
+        self.skipped += skipped
+        total = len(rows)
+        self.say(f"{total} to do" + (f", {skipped} done before" if skipped else ""))
+        if not total:
+            return
+        start_ray(compute)
+        outcomes = ray.data.from_arrow(_in_blocks(rows, compute.batch)).map_batches(
+            worker, fn_constructor_args=(self.config, *arguments), batch_size=compute.batch, batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(min_size=compute.workers_min, max_size=compute.workers_max),
+            num_cpus=compute.cpus, num_gpus=compute.gpus or None)
+        said, clock = 0.0, time.monotonic()
+        for batch in outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            self._count(batch)
+            if time.monotonic() - said > PROGRESS_S:
+                said = time.monotonic()
+                self.say(_progress(self.done + self.failed, total, said - clock, self.failed))
+
+    def _count(self, outcomes: pa.Table) -> None:
+        for status, error in zip(outcomes["status"].to_pylist(), outcomes["error"].to_pylist(), strict=True):
+            if status == "failed":
+                self.failed += 1
+                self.errors[error] += 1
+            else:
+                self.done += 1
+
+    def finish(self, status: str, message: str = "") -> int:
+        """Record the run in `runs/`, print its summary and return its exit status."""
+        seconds = time.monotonic() - self._clock
+        worked = self.done + self.failed
+        if status == "ok" and worked and self.failed / worked > self.config.max_failed_fraction:
+            status = "too many failed"
+        tables.write(self.workspace, "runs", [{
+            "run_id": uuid.uuid4().hex[:12], "stage": self.stage, "started_at": self.started_at, "seconds": seconds,
+            "status": status, "fingerprint": self.config.fingerprint(self.stage), "done": self.done,
+            "skipped": self.skipped, "failed": self.failed, "config": self.config.to_yaml(),
+            "versions": json.dumps(_versions()), "host": socket.gethostname(), "message": message or self.note,
+        }], f"{self.started_at:%Y%m%dT%H%M%S}-{self.stage}-{uuid.uuid4().hex[:8]}")
+        reasons = ", ".join(f"{kind} {n}" for kind, n in self.errors.most_common())
+        self.say(f"{self.done} done, {self.skipped} skipped, {self.failed} failed"
+                 + (f" ({reasons})" if reasons else "") + f", {_clock(seconds)}" + (f"; {self.note}" if self.note else ""))
+        if status == "too many failed":
+            self.say(f"more than max_failed_fraction={self.config.max_failed_fraction:g} failed: "
+                     f"see {self.workspace.uri('failures')}")
+        return 0 if status == "ok" else 1
+
+
+Body = Callable[[Config, Run], None]
+
+
+def main(stage: str, body: Body, argv: Sequence[str] | None = None) -> int:
+    """Run one stage from the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog=f"python -m jobs.{stage}", description=(body.__doc__ or "").strip())
+    parser.add_argument("config", help="a config file, such as configs/local.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that win over the file's")
+    arguments = parser.parse_args(argv)
+    return guarded(lambda: execute(stage, body, load(arguments.config, arguments.overrides)))
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Do the work; an error that concerns the whole run is printed in words, and is exit status 2."""
+    try:
+        return work()
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+
+
+def execute(stage: str, body: Body, config: Config) -> int:
+    """Check the workspace, run one stage, record it, and return its exit status.
+
+    Raises:
+        RunError: the run as a whole could not go on.
+    """
+    run = Run(stage, config)
+    run.workspace.preflight(config.min_free_gb)
+    if config.retry_failed:
+        provenance.forget_failures(run.workspace, stage)
+    try:
+        body(config, run)
+    except Exception as error:
+        cause = run_error(error)
+        if cause is None:
+            raise
+        raise cause from error
+    return run.finish("ok")
+
+
+def run_error(error: BaseException) -> RunError | None:
+    """Return the `RunError` that lies at the bottom of an error of Ray's, if one does."""
+    seen: BaseException | None = error
+    while seen is not None:
+        for candidate in (seen, getattr(seen, "cause", None)):
+            if isinstance(candidate, BaseException):
+                try:
+                    raise_if_fatal(candidate)
+                except RunError as found:
+                    return found
+        seen = getattr(seen, "cause", None) or seen.__cause__ or seen.__context__
+    return None
+
+
+def start_ray(compute: Compute | None = None) -> None:
+    """Connect to the Ray cluster of RAY_ADDRESS, or start one on this machine, if that is not done yet.
+
+    Raises:
+        ConfigError: this machine alone can never hold the pool that `compute` asks for.
+    """
+    if not ray.is_initialized():
+        remote = os.environ.get("RAY_ADDRESS")
+        ray.init(address=remote or "local", log_to_driver=False, logging_level=logging.ERROR,
+                 **({} if remote else {"include_dashboard": False}))
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        for name in ("ray.data", "ray.train"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+    if compute is None or os.environ.get("RAY_ADDRESS"):
+        return
+    for resource, each in (("CPU", compute.cpus), ("GPU", compute.gpus)):
+        have, want = ray.cluster_resources().get(resource, 0), each * compute.workers_min
+        if want > have:
+            raise ConfigError(f"compute: {compute.workers_min} workers of {each:g} {resource} each are asked for, "
+                              f"and this machine has {have:g} {resource}. Lower workers_min or {resource.lower()}s.")
+
+
+def _in_blocks(rows: pa.Table, batch: int) -> list[pa.Table]:
+    """Cut rows into blocks of whole batches: one each, or more where there would be too many blocks."""
+    per_block = batch * max(1, -(-len(rows) // (batch * MAX_BLOCKS)))
+    return [rows.slice(start, per_block) for start in range(0, len(rows), per_block)]
+
+
+def _progress(n: int, total: int, seconds: float, failed: int) -> str:
+    rate = n / max(seconds, 1e-6)
+    left_s = (total - n) / rate if rate else 0.0
+    return f"{n}/{total}  {rate * 60:.0f}/min  failed {failed}  left {_clock(left_s)}"
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return (f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in RECORDED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,23 @@
+"""Find the audio files of a catalogue: `tracks/` (and `files/`)."""
+
+import sys
+
+from jobs import engine
+from pipeline import scan
+from pipeline.config import Config
+from pipeline.errors import ConfigError
+
+
+def run(config: Config, run: engine.Run) -> None:
+    """Find the audio files of a catalogue and read what each is."""
+    if config.catalogue is None:
+        raise ConfigError("catalogue: name a folder, glob or manifest: catalogue=/path/to/music")
+    listing = scan.list_catalogue(config.catalogue, config.scan.suffixes)
+    todo = scan.pending(run.workspace, listing)
+    run.map(scan.ScanWorker, todo, config.scan.compute, skipped=len(listing) - len(todo))
+    tracks = scan.derive_tracks(run.workspace, listing)
+    run.note = f"{len(tracks)} tracks, {int((tracks['n_files'] - 1).clip(lower=0).sum())} duplicate files"
+
+
+if __name__ == "__main__":
+    sys.exit(engine.main("scan", run))

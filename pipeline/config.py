@@ -1,0 +1,99 @@
+"""The config of one catalogue run: a section per stage, each defined beside the code that it configures."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from encoder.config import TrainConfig
+from pipeline.cluster import ClusterConfig
+from pipeline.embed import EmbedConfig
+from pipeline.errors import ConfigError
+from pipeline.evaluate import EvaluateConfig
+from pipeline.frozen import Frozen, fingerprint
+from pipeline.report import ReportConfig
+from pipeline.scan import ScanConfig
+from pipeline.separate import SeparateConfig
+from pipeline.shard import ShardConfig
+from pipeline.tag import TagConfig
+
+STAGES = ("scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report")
+
+
+class Config(Frozen):
+    """One catalogue run. Relative paths are taken from the folder the command runs in."""
+
+    workspace: str = Field("workspace", description="local folder, s3://… or gs://… that holds all that is made")
+    catalogue: str | None = Field(None, description="folder, glob or CSV/Parquet manifest of audio files")
+    known: str | None = Field(None, description="CSV of known names: track (or track_id), vocalist")
+    seed: int = Field(0, description="what every random choice is derived from")
+    replace: bool = Field(False, description="discard what another config made in this workspace")
+    retry_failed: bool = Field(False, description="try again what failed before")
+    max_failed_fraction: float = Field(0.5, ge=0, le=1, description="of a stage's items, above which its exit status is 1")
+    min_free_gb: float = Field(1.0, ge=0, description="room that a local workspace must have before work starts")
+
+    scan: ScanConfig = ScanConfig()
+    separate: SeparateConfig = SeparateConfig()
+    shard: ShardConfig = ShardConfig()
+    train: TrainConfig = TrainConfig()
+    embed: EmbedConfig = EmbedConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    tag: TagConfig = TagConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    report: ReportConfig = ReportConfig()
+
+    def fingerprint(self, *sections: str) -> str:
+        """Return what identifies the named sections' content; how work is spread does not count."""
+        return fingerprint(*(getattr(self, section) for section in sections))
+
+    def to_yaml(self, *sections: str) -> str:
+        """Return the whole config, or the named sections, as a config file would say it."""
+        return yaml.safe_dump(self.model_dump(mode="json", include=set(sections) or None), sort_keys=False)
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a config file and set `section.key=value` overrides, whose values are read as YAML.
+
+    Raises:
+        ConfigError: the file, a key or a value is wrong; the message names it.
+    """
+    try:
+        data = yaml.safe_load(Path(path).read_text()) or {}
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    for override in overrides:
+        _override(data, override)
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: " + "; ".join(_explain(item) for item in error.errors())) from error
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    name, equals, value = override.partition("=")
+    if not equals:
+        raise ConfigError(f"{override!r} is no setting; write it as section.key=value")
+    *sections, key = name.split(".")
+    for section in sections:
+        data = data.setdefault(section, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"{name}: {section} is a value, not a section")
+    data[key] = yaml.safe_load(value) if value else None
+
+
+def _explain(item: Any) -> str:
+    """Say one validation error in words, with the nearest key for one that is unknown."""
+    place = [str(part) for part in item["loc"]]
+    if item["type"] != "extra_forbidden":
+        return f"{'.'.join(place)} = {item['input']!r}: {item['msg']}"
+    model: Any = Config
+    for part in place[:-1]:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        model = field.annotation if field else None
+    near = difflib.get_close_matches(place[-1], list(getattr(model, "model_fields", ())), 1)
+    return f"unknown key {'.'.join(place)}" + (f" (did you mean {near[0]}?)" if near else "")

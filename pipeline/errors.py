@@ -1,0 +1,60 @@
+"""What can go wrong, in the words of the person who has to mend it.
+
+`Problem` is about one item (a file, a track): it becomes a row of `failures/` and the run goes on.
+`ConfigError` and `WorkspaceError` are about the whole run: it stops with their message and exit status 2.
+"""
+
+import errno
+
+FATAL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+class Problem(Exception):
+    """One item cannot be processed; `kind` is the class people count by (`decode`, `too_short`, ...)."""
+
+    def __init__(self, kind: str, message: str):
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class RunError(Exception):
+    """The run as a whole cannot go on; the message says what to do."""
+
+
+class ConfigError(RunError):
+    """A config file, key or value is wrong."""
+
+
+class WorkspaceError(RunError):
+    """The workspace cannot be written, is full, or was made by another config."""
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """Return `(kind, message)` of an item's error, for its row in `failures/`."""
+    if isinstance(error, Problem):
+        return error.kind, error.message
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return "out_of_memory", f"there was not enough memory to process it ({error or 'MemoryError'})"
+    if isinstance(error, FileNotFoundError):
+        return "missing", f"the file is no longer there: {error.filename or error}"
+    if isinstance(error, PermissionError):
+        return "permission", f"the file may not be read: {error.filename or error}"
+    return "unexpected", f"{type(error).__name__}: {error}"
+
+
+def raise_if_fatal(error: BaseException) -> None:
+    """Re-raise what no other item would survive: a full disk, a read-only workspace, a `RunError`.
+
+    Raises:
+        RunError: `error` concerns the whole run.
+    """
+    if isinstance(error, RunError):
+        raise error
+    if isinstance(error, OSError) and error.errno in FATAL_ERRNOS:
+        raise WorkspaceError(f"cannot write: {error.strerror} ({error.filename or 'workspace'}). "
+                             "Free some space or choose another workspace, then run the same command: "
+                             "it goes on where it stopped.") from error
