@@ -1,15 +1,16 @@
 """What a similarity score, a ranking, a classifier and a clustering are worth.
 
 Conventions: `scores: (n,) float`, higher means more alike; `labels: (n,) bool`, true for a *target* trial
-(the same singer). Rates are fractions in [0, 1]. A measure that input cannot define (no trials, one class only)
-raises `NotMeasurable` with the reason; non-finite scores are a `ValueError`, never sorted somewhere by chance.
+(the same singer). Rates are fractions in [0, 1]. A measure that input cannot define (no trials, one class
+only) raises `NotMeasurable` with the reason; non-finite scores are a `ValueError`, never sorted somewhere
+by chance.
 
 In every clustering measure a predicted label of -1 (HDBSCAN's "no cluster") is a cluster of its own, one for
 each such item: noise costs recall and is never counted as one big cluster.
 
 ROC, ARI and NMI are scikit-learn's. B-cubed: Amigo et al., "A comparison of extrinsic clustering evaluation
-metrics based on formal constraints", Information Retrieval 12 (2009). Mean normalised rank: Torres, Lattner and
-Richard, "Singer identity representation learning using self-supervised techniques", ISMIR 2023.
+metrics based on formal constraints", Information Retrieval 12 (2009). Mean normalised rank: Torres, Lattner
+and Richard, "Singer identity representation learning using self-supervised techniques", ISMIR 2023.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class BCubed:
 
 
 def validate(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
-    """Scores (n,) and labels (n,) as arrays; raises on unequal lengths, non-finite scores, an absent class."""
+    """Scores (n,) and labels (n,) as arrays; raises on unequal lengths, non-finite scores or one class."""
     scores, labels = np.asarray(scores, dtype=float), np.asarray(labels)
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise ValueError(f"scores {scores.shape} and labels {labels.shape} must be lists of one length")
@@ -111,9 +112,9 @@ def min_dcf(
 def normalised_ranks(matches: ArrayLike, others: ArrayLike) -> Floats:
     """Position of each query's true match among its others, 0 (first) to near 1 (last).
 
-    `matches: (q,)` scores of the true match, `others: (q, n)` of recordings by other singers. The position counts
-    from 0 and is divided by n + 1, as in the paper's code; a tie is half a place, so that equal scores give
-    chance, not 0.
+    `matches: (q,)` scores of the true match, `others: (q, n)` of recordings by other singers. The position
+    counts from 0 and is divided by n + 1, as in the paper's code; a tie is half a place, so that equal
+    scores give chance, not 0.
     """
     matches, others = np.asarray(matches, dtype=float), np.asarray(others, dtype=float)
     if others.ndim != 2 or matches.shape != others.shape[:1]:
@@ -129,7 +130,8 @@ def normalised_ranks(matches: ArrayLike, others: ArrayLike) -> Floats:
 def top_k_hits(scores: ArrayLike, truth: ArrayLike, k: int) -> NDArray[np.bool_]:
     """Whether the true class is among the k best: `scores (n, classes)`, `truth (n,)` class indices -> (n,).
 
-    A class that scores the same as the true one counts as better: a constant classifier hits nothing (k < classes).
+    A class that scores the same as the true one counts as better: a constant classifier hits nothing (k <
+    classes).
     """
     scores, truth = np.asarray(scores, dtype=float), np.asarray(truth, dtype=int)
     if scores.ndim != 2 or truth.shape != scores.shape[:1]:
@@ -145,10 +147,10 @@ def detection_identification_rate(
 ) -> tuple[float, NDArray[np.bool_]]:
     """Open-set identification: known queries that are detected and named rightly, at a rate of false alarms.
 
-    `known: (n, classes)` scores of queries by enrolled singers with class `truth (n,)`; `unknown: (m, classes)`
-    of queries by others. The threshold is the lowest at which no more than `false_alarm` of the unknown score
-    above it with their best class. Returns the threshold and the hits (n,). Phillips et al., "Evaluation methods
-    in face recognition", Handbook of Face Recognition (2011).
+    `known: (n, classes)` scores of queries by enrolled singers with class `truth (n,)`; `unknown: (m,
+    classes)` of queries by others. The threshold is the lowest at which no more than `false_alarm` of the
+    unknown score above it with their best class. Returns the threshold and the hits (n,). Phillips et al.,
+    "Evaluation methods in face recognition", Handbook of Face Recognition (2011).
     """
     known, unknown = np.asarray(known, dtype=float), np.asarray(unknown, dtype=float)
     if not len(known) or not len(unknown):
@@ -174,7 +176,7 @@ def _labels(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.intp], N
 
 
 def bcubed(truth: ArrayLike, predicted: ArrayLike) -> BCubed:
-    """B-cubed of `predicted (n,)` clusters against `truth (n,)` names; -1 in `predicted` is a cluster of one."""
+    """B-cubed of `predicted (n,)` clusters against `truth (n,)` names; a predicted -1 is a cluster of one."""
     table = contingency_matrix(*_labels(truth, predicted), sparse=True).tocoo()
     of_class, of_cluster = np.asarray(table.sum(1)).ravel(), np.asarray(table.sum(0)).ravel()
     n = table.data.sum()
@@ -194,7 +196,7 @@ def nmi(truth: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def purity(truth: ArrayLike, predicted: ArrayLike) -> float:
-    """Part of the items that belong to the commonest name of their cluster; -1 in `predicted` is a cluster of one."""
+    """Part of the items that bear their cluster's commonest name; a predicted -1 is a cluster of one."""
     table = contingency_matrix(*_labels(truth, predicted), sparse=True)
     return float(table.max(axis=0).sum() / table.sum())
 
