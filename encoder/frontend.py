@@ -1,0 +1,102 @@
+"""The log-mel front end: the encoder's first layer, and the only place where a spectrogram is computed.
+
+Conventions: frames lie wholly inside the clip (no padding at its ends), so the number of frames depends on
+the clip's own length alone, and a clip in a padded batch has the same frames as alone. Filters are Kaldi's
+(triangles on the mel scale 1127 ln(1 + f/700)), so that networks trained on Kaldi features can be used.
+"""
+
+from __future__ import annotations
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torchaudio.compliance.kaldi import get_mel_banks
+
+from encoder.config import FrontEndConfig
+
+LOG_FLOOR = 1.1920929e-07  # float32 epsilon, as Kaldi has it: digital silence stays finite
+
+
+def valid_mask(lengths: Tensor, size: int) -> Tensor:
+    """Which positions are real. lengths: (batch,) -> (batch, size) bool."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def resample(wave: Tensor, lengths: Tensor, from_hz: int, to_hz: int) -> tuple[Tensor, Tensor]:
+    """Band-limited, differentiable resampling. wave: (batch, samples), silent after each clip's length."""
+    if from_hz == to_hz:
+        return wave, lengths
+    wave = torchaudio.functional.resample(wave, from_hz, to_hz)
+    lengths = torch.div(lengths * to_hz + from_hz - 1, from_hz, rounding_mode="floor")
+    return wave * valid_mask(lengths, wave.shape[1]), lengths
+
+
+def analysis_window(kind: str, samples: int) -> Tensor:
+    """Hann, or Kaldi's `povey` (Hann to the power 0.85, symmetric)."""
+    if kind == "hann":
+        return torch.hann_window(samples)
+    return torch.hann_window(samples, periodic=False) ** 0.85
+
+
+class FrontEnd(nn.Module):
+    """Waveform to log-mel frames, normalised per clip over its valid frames."""
+
+    def __init__(self, config: FrontEndConfig) -> None:
+        super().__init__()
+        self.config = config
+        rate = config.sample_rate_hz
+        self.window_samples = round(config.window_s * rate)
+        self.hop_samples = round(config.hop_s * rate)
+        self.fft_samples = 1 << (self.window_samples - 1).bit_length()
+        banks, _ = get_mel_banks(
+            config.n_mels, self.fft_samples, rate, config.low_hz, config.high_hz, 100.0, -500.0, 1.0
+        )
+        # Derived from the configuration, so not part of the saved weights.
+        self.register_buffer("mel", banks.T.contiguous(), persistent=False)
+        self.register_buffer(
+            "window", analysis_window(config.window, self.window_samples), persistent=False
+        )
+
+    def n_frames(self, lengths: Tensor) -> Tensor:
+        """Frames of clips with so many samples (at the front end's rate)."""
+        frames = torch.div(lengths - self.window_samples, self.hop_samples, rounding_mode="floor") + 1
+        return frames.clamp(min=0)
+
+    def log_mel(self, wave: Tensor) -> Tensor:
+        """wave: (batch, samples) at the front end's rate -> (batch, frames, mels), natural log of power."""
+        frames = wave.unfold(-1, self.window_samples, self.hop_samples)
+        frames = frames - frames.mean(-1, keepdim=True)
+        if self.config.preemphasis:
+            previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
+            frames = frames - self.config.preemphasis * previous
+        spectrum = torch.fft.rfft(frames * self.window, n=self.fft_samples)
+        power = spectrum.real.square() + spectrum.imag.square()
+        # Kaldi's filters leave out the Nyquist bin.
+        return (power[..., :-1] @ self.mel).clamp(min=LOG_FLOOR).log()
+
+    def forward(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """wave: (batch, samples), lengths: (batch,) samples -> (batch, frames, mels), (batch,) frames.
+
+        Padding frames are zero.
+        """
+        # autocast must stay off: a log of a half-precision power loses the quiet bands.
+        with torch.autocast(wave.device.type, enabled=False):
+            features = self.log_mel(wave.float())
+        n_frames = self.n_frames(lengths)
+        valid = valid_mask(n_frames, features.shape[1])[..., None]
+        return normalise(features, valid, self.config.normalise == "mean_std"), n_frames
+
+
+def normalise(features: Tensor, valid: Tensor, scale: bool) -> Tensor:
+    """Per clip: subtract each band's mean over valid frames; divide by one deviation over all bands.
+
+    features: (batch, frames, mels); valid: (batch, frames, 1) bool. One deviation for all bands (not one a
+    band) keeps a band-limited clip's empty bands from being blown up.
+    """
+    count = valid.sum(1, keepdim=True).clamp(min=1)
+    mean = (features * valid).sum(1, keepdim=True) / count
+    features = (features - mean) * valid
+    if scale:
+        variance = features.square().sum((1, 2), keepdim=True) / (count * features.shape[2])
+        features = features / (variance + 1e-4).sqrt()
+    return features

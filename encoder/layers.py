@@ -1,0 +1,123 @@
+"""The model's parts: convolutional stem, transformer block with rotary positions, attentive statistics pooling.
+
+Every part takes `valid` (batch, frames) and lets no padding frame reach a real one, so that a clip gives the
+same vector alone and in any batch. Nothing here normalises over the batch.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from encoder.frontend import valid_mask
+
+
+class FrameNorm(nn.Module):
+    """Layer norm over the channels and bands of each frame. x: (batch, channels, frames, bands)."""
+
+    def __init__(self, channels: int, bands: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm([channels, bands])
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(x.transpose(1, 2)).transpose(1, 2)
+        return out
+
+
+class ConvStem(nn.Module):
+    """Two strided convolutions with a residual one after each: 10 ms mel frames to 40 ms frames of `width`."""
+
+    stride = 4
+
+    def __init__(self, n_mels: int, channels: int, width: int) -> None:
+        super().__init__()
+        bands = [(n_mels + 1) // 2, ((n_mels + 1) // 2 + 1) // 2]
+        sizes = [channels, 2 * channels]
+        self.down = nn.ModuleList(
+            [nn.Conv2d(inside, out, 3, stride=2, padding=1) for inside, out in zip([1, channels], sizes)]
+        )
+        self.down_norm = nn.ModuleList([FrameNorm(c, b) for c, b in zip(sizes, bands)])
+        self.keep = nn.ModuleList([nn.Conv2d(c, c, 3, padding=1, groups=c // 4 or 1) for c in sizes])
+        self.keep_norm = nn.ModuleList([FrameNorm(c, b) for c, b in zip(sizes, bands)])
+        self.project = nn.Linear(sizes[1] * bands[1], width)
+
+    def forward(self, features: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """features: (batch, frames, mels), zero where padded -> (batch, ceil(frames/4), width), lengths."""
+        x = features[:, None]
+        for down, down_norm, keep, keep_norm in zip(self.down, self.down_norm, self.keep, self.keep_norm):
+            n_frames = torch.div(n_frames + 1, 2, rounding_mode="floor")
+            x = down(x)
+            # A zeroed padding frame is what a convolution sees beyond the end of a clip on its own.
+            valid = valid_mask(n_frames, x.shape[2])[:, None, :, None]
+            x = F.gelu(down_norm(x)) * valid
+            x = x + F.gelu(keep_norm(keep(x))) * valid
+        x = self.project(x.transpose(1, 2).flatten(2))
+        return x * valid_mask(n_frames, x.shape[1])[..., None], n_frames
+
+
+def rotary(x: Tensor, base: float = 10000.0) -> Tensor:
+    """Rotary positions (Su et al. 2021, RoFormer, eq. 34). x: (batch, heads, frames, head_dim)."""
+    frames, half = x.shape[-2], x.shape[-1] // 2
+    frequency = base ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
+    angle = torch.arange(frames, device=x.device, dtype=torch.float32)[:, None] * frequency
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    first, second = x[..., :half], x[..., half:]
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: self-attention over valid frames with rotary positions, then an MLP."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: float, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_in = nn.Linear(width, int(width * mlp_ratio))
+        self.mlp_out = nn.Linear(int(width * mlp_ratio), width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x: (batch, frames, width), valid: (batch, frames) bool -> like x."""
+        x = x + self.dropout(self.attend(self.attention_norm(x), valid))
+        x = x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x)))))
+        return x
+
+    def attend(self, x: Tensor, valid: Tensor) -> Tensor:
+        batch, frames, width = x.shape
+        q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(rotary(q), rotary(k), v, attn_mask=valid[:, None, None, :])
+        out: Tensor = self.attention_out(y.transpose(1, 2).reshape(batch, frames, width))
+        return out
+
+
+class AttentiveStatistics(nn.Module):
+    """Attention-weighted mean and deviation of each channel over time (Okabe et al. 2018; the attention
+    hears the whole clip's mean and deviation and is channel-wise, as in Desplanques et al. 2020, ECAPA).
+
+    With the attention's last layer at zero (its initial state) it is plain statistics pooling.
+    """
+
+    def __init__(self, width: int, hidden: int = 128) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(3 * width, hidden)
+        self.score = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x: (batch, frames, width), valid: (batch, frames) bool -> (batch, 2 * width)."""
+        uniform = valid[..., None] / valid.sum(1).clamp(min=1)[:, None, None]
+        mean, deviation = weighted_statistics(x, uniform)
+        context = torch.cat([mean, deviation], dim=-1)[:, None].expand(-1, x.shape[1], -1)
+        score = self.score(torch.tanh(self.hidden(torch.cat([x, context], dim=-1))))
+        weight = score.float().masked_fill(~valid[..., None], -torch.inf).softmax(1)
+        return torch.cat(weighted_statistics(x.float(), weight), dim=-1)
+
+
+def weighted_statistics(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation over frames under weights that sum to one. -> two of (batch, width)."""
+    mean = (x * weight).sum(1)
+    variance = ((x - mean[:, None]).square() * weight).sum(1)
+    return mean, variance.clamp(min=1e-7).sqrt()

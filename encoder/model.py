@@ -1,0 +1,138 @@
+"""The encoder: a waveform goes in, a unit vector that says who sings comes out.
+
+    wave -> resample -> log-mel -> stem -> transformer -> attentive statistics -> linear -> unit vector
+
+A clip gives the same vector alone and inside any padded batch (to 1e-5), and the whole way is differentiable,
+so that the encoder can serve as an identity loss for singing synthesis.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from encoder.campplus import CamPlusStem
+from encoder.config import EncoderConfig
+from encoder.frontend import FrontEnd, resample, valid_mask
+from encoder.layers import AttentiveStatistics, Block, ConvStem
+
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8000, 192000
+
+
+class Encoder(nn.Module):
+    """Singer-identity encoder built from its configuration alone.
+
+    Input: `wave` (batch, samples) float32 in about [-1, 1], its `sample_rate_hz`, and for clips of unequal
+    length `lengths` (batch,) in samples; what lies beyond a clip's length is ignored.
+    Output: (batch, dim) float32, unit norm.
+
+    A wrong shape or dtype, NaN or infinite samples, a clip shorter than `config.min_s`, or a sample rate out of
+    8–192 kHz raise ValueError. Silence gives one fixed finite unit vector: near to no voice, and the same
+    for every silent clip. Loudness does not matter: each clip is normalised by itself.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder_id = f"{config.size}-untrained"
+        self.front_end = FrontEnd(config.front_end)
+        self.stem: ConvStem | CamPlusStem = (
+            CamPlusStem()
+            if config.stem == "campplus"
+            else ConvStem(config.front_end.n_mels, config.stem_channels, config.width)
+        )
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.mlp_ratio, config.dropout) for _ in range(config.layers)
+        )
+        # CAM++ frames come out normalised, and stay what they are when the blocks add nothing yet.
+        self.norm = nn.LayerNorm(config.width) if config.stem == "conv" else nn.Identity()
+        self.pool = AttentiveStatistics(config.width)
+        self.head = nn.Linear(2 * config.width, config.dim)
+        initialise(self)
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return self.config.dim
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The rate at which the model listens; anything else is resampled to it."""
+        return self.config.front_end.sample_rate_hz
+
+    def forward(self, wave: Tensor, sample_rate_hz: int, lengths: Tensor | None = None) -> Tensor:
+        """wave: (batch, samples) float32, lengths: (batch,) samples or None -> (batch, dim) unit vectors."""
+        lengths = validate(wave, sample_rate_hz, lengths, self.config.min_s)
+        features, n_frames = self.features(wave, sample_rate_hz, lengths)
+        frames, n_frames = self.frames(features, n_frames)
+        return self.embed(frames, n_frames)
+
+    def features(self, wave: Tensor, sample_rate_hz: int, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The model's view of the audio. -> log-mel (batch, frames, mels), n_frames (batch,)."""
+        wave = wave * valid_mask(lengths, wave.shape[1])
+        wave, lengths = resample(wave, lengths, sample_rate_hz, self.sample_rate_hz)
+        features, n_frames = self.front_end(wave, lengths)
+        return features, n_frames
+
+    def frames(self, features: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Contextual frames. features: (batch, frames, mels) -> (batch, frames / stride, width), n_frames."""
+        x, n_frames = self.stem(features, n_frames)
+        valid = valid_mask(n_frames, x.shape[1])
+        for block in self.blocks:
+            x = block(x, valid)
+        return self.norm(x), n_frames
+
+    def embed(self, frames: Tensor, n_frames: Tensor) -> Tensor:
+        """Pool contextual frames into unit vectors. -> (batch, dim)."""
+        pooled = self.pool(frames, valid_mask(n_frames, frames.shape[1]))
+        return F.normalize(self.head(pooled).float(), dim=-1)
+
+
+def initialise(encoder: Encoder) -> None:
+    """All initialisation there is: normal(0, 0.02) for linear maps, fan-in for convolutions, zero biases.
+
+    The layers that write into the residual stream are scaled down by depth (GPT-2); behind a CAM++ stem they
+    start at zero, as does the attention of the pooling, so that training sets out from CAM++ itself.
+    """
+    for module in encoder.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.02)
+        elif isinstance(module, nn.Conv1d | nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+    residual_std = 0.0 if encoder.config.stem == "campplus" else 0.02 / math.sqrt(2 * max(1, len(encoder.blocks)))
+    for block in encoder.blocks:
+        assert isinstance(block, Block)
+        nn.init.normal_(block.attention_out.weight, std=residual_std)
+        nn.init.normal_(block.mlp_out.weight, std=residual_std)
+    nn.init.zeros_(encoder.pool.score.weight)
+    nn.init.xavier_uniform_(encoder.head.weight)
+
+
+def validate(wave: Tensor, sample_rate_hz: int, lengths: Tensor | None, min_s: float) -> Tensor:
+    """Refuse what cannot be embedded, saying why; give the clips' lengths (batch,) in samples."""
+    if wave.ndim != 2 or wave.shape[0] == 0:
+        raise ValueError(f"wave must be (batch, samples) with one clip or more, got shape {tuple(wave.shape)}")
+    if not wave.is_floating_point():
+        raise ValueError(f"wave must be floating point in [-1, 1], got {wave.dtype}")
+    if not LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ:
+        raise ValueError(
+            f"sample_rate_hz {sample_rate_hz} is out of {LOWEST_RATE_HZ}–{HIGHEST_RATE_HZ}"
+        )
+    if lengths is None:
+        lengths = torch.full((wave.shape[0],), wave.shape[1], device=wave.device)
+    if lengths.shape != wave.shape[:1]:
+        raise ValueError(f"lengths must be ({wave.shape[0]},), got shape {tuple(lengths.shape)}")
+    if bool((lengths > wave.shape[1]).any()):
+        raise ValueError(f"a clip's length exceeds the {wave.shape[1]} samples of the batch")
+    if bool((lengths < min_s * sample_rate_hz).any()):
+        raise ValueError(
+            f"a clip of {int(lengths.min()) / sample_rate_hz:.3f} s is shorter than the {min_s} s an embedding needs"
+        )
+    if not bool(torch.isfinite(wave).all()):
+        raise ValueError("wave holds NaN or infinite samples")
+    return lengths
