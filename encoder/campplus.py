@@ -27,6 +27,9 @@ BATCH_NORM_EPS = 1e-5
 class Affine(nn.Module):
     """Scale and shift of each channel, then ReLU. x: (batch, channels, frames)."""
 
+    zero: Tensor
+    one: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
@@ -135,9 +138,10 @@ def from_campplus(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """
 
     def scale_shift(norm: str) -> tuple[Tensor, Tensor]:
-        scale = weights.get(f"{norm}.weight", torch.ones(1)) / (
-            weights[f"{norm}.running_var"] + BATCH_NORM_EPS
-        ).sqrt()
+        scale = (
+            weights.get(f"{norm}.weight", torch.ones(1))
+            / (weights[f"{norm}.running_var"] + BATCH_NORM_EPS).sqrt()
+        )
         return scale, weights.get(f"{norm}.bias", torch.zeros(1)) - weights[f"{norm}.running_mean"] * scale
 
     def folded(to: str, conv: str, norm: str) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from encoder.config import EncoderConfig
+from encoder.frontend import resample
 from encoder.model import Encoder, validate
 
 DEFAULT = Path(__file__).parent / "default"
@@ -43,8 +44,6 @@ class ScriptedEncoder(nn.Module):
 
     def forward(self, wave: Tensor, sample_rate_hz: int, lengths: Tensor | None = None) -> Tensor:
         """wave: (batch, samples) float32 -> (batch, dim) unit vectors."""
-        from encoder.frontend import resample
-
         lengths = validate(wave, sample_rate_hz, lengths, self.min_s)
         vectors = []
         for clip, length in zip(wave, lengths):

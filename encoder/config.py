@@ -20,14 +20,14 @@ class Frozen(BaseModel):
 class FrontEndConfig(Frozen):
     """The log-mel layer: at which rate, through which window, over which band, how many frames a second."""
 
-    sample_rate_hz: int = Field(44100, ge=8000, le=96000)
-    window_s: float = Field(0.025, gt=0.005, le=0.1)
-    hop_s: float = Field(0.010, gt=0.002, le=0.05)
-    n_mels: int = Field(80, ge=8, le=256)
-    low_hz: float = Field(50.0, ge=0)
-    high_hz: float = Field(16000.0, gt=0)
+    sample_rate_hz: int = Field(default=44100, ge=8000, le=96000)
+    window_s: float = Field(default=0.025, gt=0.005, le=0.1)
+    hop_s: float = Field(default=0.010, gt=0.002, le=0.05)
+    n_mels: int = Field(default=80, ge=8, le=256)
+    low_hz: float = Field(default=50.0, ge=0)
+    high_hz: float = Field(default=16000.0, gt=0)
     window: Literal["hann", "povey"] = "hann"
-    preemphasis: float = Field(0.97, ge=0, lt=1)
+    preemphasis: float = Field(default=0.97, ge=0, lt=1)
     normalise: Literal["mean", "mean_std"] = "mean_std"
 
     @model_validator(mode="after")
@@ -45,14 +45,14 @@ class EncoderConfig(Frozen):
     size: Literal["tiny", "small", "base", "custom"] = "custom"
     front_end: FrontEndConfig = FrontEndConfig()
     stem: Literal["conv", "campplus"] = "conv"
-    stem_channels: int = Field(32, ge=4)
-    width: int = Field(256, ge=16)
-    layers: int = Field(6, ge=0)
-    heads: int = Field(4, ge=1)
-    mlp_ratio: float = Field(4.0, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    dim: int = Field(192, ge=8)
-    min_s: float = Field(0.2, ge=0.05)
+    stem_channels: int = Field(default=32, ge=4)
+    width: int = Field(default=256, ge=16)
+    layers: int = Field(default=6, ge=0)
+    heads: int = Field(default=4, ge=1)
+    mlp_ratio: float = Field(default=4.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dim: int = Field(default=192, ge=8)
+    min_s: float = Field(default=0.2, ge=0.05)
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> EncoderConfig:
@@ -67,6 +67,19 @@ KALDI_16K = FrontEndConfig(
     sample_rate_hz=16000, low_hz=20.0, high_hz=8000.0, window="povey", normalise="mean"
 )
 """The filter bank that CAM++ was trained on (Kaldi's defaults, 80 bands, mean-normalised per clip)."""
+
+
+def campplus(layers: int = 2, heads: int = 8, mlp_ratio: float = 2.0) -> EncoderConfig:
+    """CAM++'s trunk (`encoder.campplus.from_campplus` fills it) under so many transformer layers."""
+    return EncoderConfig(
+        front_end=KALDI_16K,
+        stem="campplus",
+        width=512,
+        layers=layers,
+        heads=heads,
+        mlp_ratio=mlp_ratio,
+        dim=192,
+    )
 
 
 def preset(size: Literal["tiny", "small", "base"]) -> EncoderConfig:

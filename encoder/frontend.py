@@ -41,6 +41,9 @@ def analysis_window(kind: str, samples: int) -> Tensor:
 class FrontEnd(nn.Module):
     """Waveform to log-mel frames, normalised per clip over its valid frames."""
 
+    mel: Tensor
+    window: Tensor
+
     def __init__(self, config: FrontEndConfig) -> None:
         super().__init__()
         self.config = config
@@ -53,9 +56,7 @@ class FrontEnd(nn.Module):
         )
         # Derived from the configuration, so not part of the saved weights.
         self.register_buffer("mel", banks.T.contiguous(), persistent=False)
-        self.register_buffer(
-            "window", analysis_window(config.window, self.window_samples), persistent=False
-        )
+        self.register_buffer("window", analysis_window(config.window, self.window_samples), persistent=False)
 
     def n_frames(self, lengths: Tensor) -> Tensor:
         """Frames of clips with so many samples (at the front end's rate)."""
