@@ -110,10 +110,15 @@ Body = Callable[[Config, Run], None]
 def main(stage: str, body: Body, argv: Sequence[str] | None = None) -> int:
     """Run one stage from the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog=f"python -m jobs.{stage}", description=(body.__doc__ or "").strip())
-    parser.add_argument("config", help="a config file, such as configs/local.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that win over the file's")
+    add_config_arguments(parser)
     arguments = parser.parse_args(argv)
     return guarded(lambda: execute(stage, body, load(arguments.config, arguments.overrides)))
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every entry point takes: a config file and settings that win over the file's."""
+    parser.add_argument("config", help="a config file, such as configs/local.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that win over the file's")
 
 
 def guarded(work: Callable[[], int]) -> int:
@@ -143,6 +148,16 @@ def execute(stage: str, body: Body, config: Config) -> int:
             raise
         raise cause from error
     return run.finish("ok")
+
+
+def need(workspace: Workspace, table: str, stage: str) -> None:
+    """Check that the table which a stage reads is there.
+
+    Raises:
+        ConfigError: it is not; the message names the stage that makes it.
+    """
+    if not tables.parts(workspace, table):
+        raise ConfigError(f"{workspace.uri(table)} is not there yet: run the {stage} stage first")
 
 
 def run_error(error: BaseException) -> RunError | None:

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError
@@ -20,7 +20,8 @@ from pipeline.separate import SeparateConfig
 from pipeline.shard import ShardConfig
 from pipeline.tag import TagConfig
 
-STAGES = ("scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report")
+Stage = Literal["scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report"]
+STAGES: tuple[str, ...] = get_args(Stage)
 
 
 class Config(Frozen):
@@ -29,6 +30,8 @@ class Config(Frozen):
     workspace: str = Field("workspace", description="local folder, s3://… or gs://… that holds all that is made")
     catalogue: str | None = Field(None, description="folder, glob or CSV/Parquet manifest of audio files")
     known: str | None = Field(None, description="CSV of known names: track (or track_id), vocalist")
+    stages: tuple[Stage, ...] = Field(("scan", "separate", "shard", "embed", "cluster", "tag", "report"),
+                                      description="what `make run` runs, in this order")
     seed: int = Field(0, description="what every random choice is derived from")
     replace: bool = Field(False, description="discard what another config made in this workspace")
     retry_failed: bool = Field(False, description="try again what failed before")

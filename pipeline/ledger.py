@@ -1,9 +1,9 @@
 """What became of each item of a batch: a row of the stage's table, or a row of `failures/`; never nothing.
 
-A ledger is opened for one batch of items. Its parts are named by the items' keys, so a batch that Ray runs
-again replaces what it wrote before. An item in work leaves a mark under `_in_work/`; a mark that is found
-later belongs to an item that was there when a worker died. Such items go one at a time, so that only the
-one which kills its worker collects marks, and after `MAX_CRASHES` it is a failure like any other.
+A ledger covers the items of one part file. The part is named by the items' keys, so work that Ray runs again
+replaces what it wrote before. An item in work leaves a mark under `_in_work/`; a mark that is found
+later belongs to an item that was there when a worker died, and counts the times. An item that kills its worker
+`MAX_CRASHES` times is a failure like any other.
 """
 
 import contextlib
@@ -29,18 +29,13 @@ def batch_name(keys: Sequence[str]) -> str:
 
 
 class Ledger:
-    """The rows, failures and outcomes of one batch of a stage; `commit` makes them durable."""
+    """The rows, failures and outcomes of some items of a stage; `commit` makes them durable."""
 
-    def __init__(self, workspace: Workspace, stage: str, table: str, keys: Sequence[str]):
+    def __init__(self, workspace: Workspace, stage: str, table: str):
         self.workspace, self.stage, self.table = workspace, stage, table
-        self.part = batch_name(keys)
         self.rows: list[dict[str, Any]] = []
         self.failures: list[dict[str, Any]] = []
         self.outcomes: list[dict[str, Any]] = []
-
-    def finished(self) -> bool:
-        """Return whether this very batch was committed before (by an actor that died just after)."""
-        return self.workspace.exists(tables.part_name(self.table, self.part))
 
     @contextlib.contextmanager
     def item(self, key: str, *, track_id: str | None = None, uri: str | None = None) -> Iterator[None]:
@@ -85,13 +80,14 @@ class Ledger:
         return f"_in_work/{self.stage}/{batch_name([key])}"
 
     def commit(self) -> pa.Table:
-        """Write the batch's failures and rows, each whole, and return its outcomes.
+        """Write the failures and the rows, each whole, and return the outcomes.
 
         Returns:
             A row per item: `key`, `status` (`done` or `failed`), `error`, `seconds`.
         """
+        part = batch_name([outcome["key"] for outcome in self.outcomes])
         if self.failures:
-            tables.write(self.workspace, "failures", self.failures, f"{self.stage}-{self.part}")
+            tables.write(self.workspace, "failures", self.failures, f"{self.stage}-{part}")
         if self.rows:
-            tables.write(self.workspace, self.table, self.rows, self.part)
+            tables.write(self.workspace, self.table, self.rows, part)
         return pa.Table.from_pylist(self.outcomes, schema=OUTCOMES)

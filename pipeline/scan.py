@@ -122,7 +122,7 @@ class ScanWorker:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Scan a batch of `list_catalogue` rows and return its outcomes (see `Ledger.commit`)."""
-        ledger = Ledger(self.workspace, "scan", "files", batch["key"].to_pylist())
+        ledger = Ledger(self.workspace, "scan", "files")
         for row in batch.to_pylist():
             with ledger.item(row["key"], uri=row["uri"]):
                 found = audio.probe(row["uri"])

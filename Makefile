@@ -1,0 +1,74 @@
+# Vocatlas: who sings on which track?   `make help` lists what there is.
+
+PYTHON    ?= python3
+CONFIG    ?= configs/local.yaml
+WORKSPACE ?=
+CATALOGUE ?=
+KNOWN     ?=
+SET       ?=
+AUDIO     ?=
+RAY_ADDRESS ?= http://127.0.0.1:8265
+
+STAGES  := scan separate shard train embed cluster tag evaluate report
+BENCHES := $(patsubst jobs/bench_%.py,bench-%,$(wildcard jobs/bench_*.py))
+VENV    := .venv
+RUN     := $(VENV)/bin/python -m
+OPTIONS := $(if $(CATALOGUE),catalogue="$(abspath $(CATALOGUE))") $(if $(KNOWN),known="$(abspath $(KNOWN))") \
+           $(if $(WORKSPACE),workspace="$(WORKSPACE)") $(SET)
+RAY     := RAY_AUTH_MODE=token PATH="$(abspath $(VENV))/bin:$$PATH" RAY_DISABLE_IMPORT_WARNING=1 $(VENV)/bin/ray
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint run results ray-up ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
+
+help:  ## list the targets
+	@grep -hE '^[a-z%][a-zA-Z_ %-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]*):.*## (.*)/\1|\2/' \
+	  | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@echo "  stages: $(STAGES)"
+	@echo "  options: CATALOGUE=folder|glob|manifest.csv KNOWN=known.csv WORKSPACE=… CONFIG=$(CONFIG) SET=\"section.key=value …\""
+
+setup: $(VENV)/.ready  ## a virtual environment in .venv with the tested versions
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.11"; exit 1; }
+	@echo "installing into $(VENV) (about 7 GB, a few minutes)"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,baselines]'
+	@touch $@
+
+demo: setup  ## the whole chain on an embedded catalogue
+	$(RUN) jobs.demo configs/demo.yaml $(OPTIONS)
+
+test: setup  ## all tests
+	$(VENV)/bin/python -m pytest
+
+lint: setup  ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+run: setup  ## all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
+	$(RUN) jobs.run $(CONFIG) $(OPTIONS)
+
+$(STAGES): setup
+	$(RUN) jobs.$@ $(CONFIG) $(OPTIONS)
+
+submit-run $(STAGES:%=submit-%): submit-%: setup
+	RAY_AUTH_MODE=token $(RUN) jobs.submit --address $(RAY_ADDRESS) $* $(CONFIG) $(OPTIONS)
+
+submit-%:  ## one stage (or run) as a job on a Ray cluster: RAY_ADDRESS=…
+
+ray-up: setup  ## a Ray head on this machine (loopback, token authentication)
+	$(RAY) get-auth-token --generate > /dev/null
+	$(RAY) start --head --node-ip-address=127.0.0.1 --dashboard-host=127.0.0.1 --disable-usage-stats
+
+ray-down: setup  ## stop it
+	$(RAY) stop
+
+results: setup  ## the README's results from real recordings: AUDIO=folder
+	$(RUN) jobs.results $(AUDIO) $(if $(WORKSPACE),--workspace $(WORKSPACE))
+
+$(BENCHES): bench-%: setup
+	$(RUN) jobs.bench_$(subst -,_,$*) $(if $(AUDIO),--audio $(AUDIO))
+
+clean:  ## remove what make has built (never a workspace of yours)
+	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,0 +1,20 @@
+"""Cut the isolated vocals into voiced clips: `clips/`."""
+
+import sys
+
+from jobs import engine
+from pipeline import provenance, shard, tables
+from pipeline.config import Config
+
+
+def run(config: Config, run: engine.Run) -> None:
+    """Cut the isolated vocals into voiced clips and pack them into shards."""
+    engine.need(run.workspace, "vocals", "separate")
+    provenance.claim(run.workspace, config, "shard")
+    todo, done = shard.pending(run.workspace)
+    run.map(shard.ShardWorker, todo, config.shard.compute, skipped=done)
+    run.note = f"{len(tables.parts(run.workspace, 'clips'))} shards"
+
+
+if __name__ == "__main__":
+    sys.exit(engine.main("shard", run))
