@@ -100,9 +100,7 @@ class CamPlusStem(nn.Module):
         self.dense, self.before, self.transit = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         channels = 128
         for layers, dilation in BLOCKS:
-            self.dense.append(
-                nn.ModuleList(DenseLayer(channels + i * CHANNELS, dilation) for i in range(layers))
-            )
+            self.dense.append(nn.ModuleList(DenseLayer(channels + i * CHANNELS, dilation) for i in range(layers)))
             channels += layers * CHANNELS
             self.before.append(Affine(channels))
             self.transit.append(nn.Conv1d(channels, channels // 2, 1, bias=False))
@@ -122,7 +120,7 @@ class CamPlusStem(nn.Module):
         x = self.halve(x.flatten(1, 2)).relu_()
         n_frames = torch.div(n_frames + 1, 2, rounding_mode="floor")
         valid = valid_mask(n_frames, x.shape[-1])[:, None].to(x.dtype)
-        for layers, before, transit in zip(self.dense, self.before, self.transit):
+        for layers, before, transit in zip(self.dense, self.before, self.transit, strict=True):
             assert isinstance(layers, nn.ModuleList)
             for layer in layers:
                 x = torch.cat([x, layer(x, valid)], dim=1)
@@ -138,10 +136,7 @@ def from_campplus(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """
 
     def scale_shift(norm: str) -> tuple[Tensor, Tensor]:
-        scale = (
-            weights.get(f"{norm}.weight", torch.ones(1))
-            / (weights[f"{norm}.running_var"] + BATCH_NORM_EPS).sqrt()
-        )
+        scale = weights.get(f"{norm}.weight", torch.ones(1)) / (weights[f"{norm}.running_var"] + BATCH_NORM_EPS).sqrt()
         return scale, weights.get(f"{norm}.bias", torch.zeros(1)) - weights[f"{norm}.running_mean"] * scale
 
     def folded(to: str, conv: str, norm: str) -> dict[str, Tensor]:

@@ -46,7 +46,7 @@ class ScriptedEncoder(nn.Module):
         """wave: (batch, samples) float32 -> (batch, dim) unit vectors."""
         lengths = validate(wave, sample_rate_hz, lengths, self.min_s)
         vectors = []
-        for clip, length in zip(wave, lengths):
+        for clip, length in zip(wave, lengths, strict=True):
             clip, _ = resample(clip[None, :length], length[None], sample_rate_hz, self.sample_rate_hz)
             vector = self.script(clip)
             vectors.append(vector.flatten(2).mean(-1) if vector.ndim > 2 else vector)
@@ -86,9 +86,7 @@ def fetch(source: str) -> Path:
     )
 
 
-def save(
-    encoder: Encoder, folder: str | Path, metrics: Mapping[str, object], card: str, half: bool = True
-) -> str:
+def save(encoder: Encoder, folder: str | Path, metrics: Mapping[str, object], card: str, half: bool = True) -> str:
     """Write the four files, weights in half precision or full, and give the `encoder_id`.
 
     The folder appears at once and complete: it is written beside its place and renamed.

@@ -63,9 +63,7 @@ class EncoderConfig(Frozen):
         return self
 
 
-KALDI_16K = FrontEndConfig(
-    sample_rate_hz=16000, low_hz=20.0, high_hz=8000.0, window="povey", normalise="mean"
-)
+KALDI_16K = FrontEndConfig(sample_rate_hz=16000, low_hz=20.0, high_hz=8000.0, window="povey", normalise="mean")
 """The filter bank that CAM++ was trained on (Kaldi's defaults, 80 bands, mean-normalised per clip)."""
 
 

@@ -35,17 +35,17 @@ class ConvStem(nn.Module):
         bands = [(n_mels + 1) // 2, ((n_mels + 1) // 2 + 1) // 2]
         sizes = [channels, 2 * channels]
         self.down = nn.ModuleList(
-            [nn.Conv2d(inside, out, 3, stride=2, padding=1) for inside, out in zip([1, channels], sizes)]
+            [nn.Conv2d(inside, out, 3, stride=2, padding=1) for inside, out in zip([1, channels], sizes, strict=True)]
         )
-        self.down_norm = nn.ModuleList([FrameNorm(c, b) for c, b in zip(sizes, bands)])
+        self.down_norm = nn.ModuleList([FrameNorm(c, b) for c, b in zip(sizes, bands, strict=True)])
         self.keep = nn.ModuleList([nn.Conv2d(c, c, 3, padding=1, groups=c // 4 or 1) for c in sizes])
-        self.keep_norm = nn.ModuleList([FrameNorm(c, b) for c, b in zip(sizes, bands)])
+        self.keep_norm = nn.ModuleList([FrameNorm(c, b) for c, b in zip(sizes, bands, strict=True)])
         self.project = nn.Linear(sizes[1] * bands[1], width)
 
     def forward(self, features: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
         """features: (batch, frames, mels), zero where padded -> (batch, ceil(frames/4), width), lengths."""
         x = features[:, None]
-        for down, down_norm, keep, keep_norm in zip(self.down, self.down_norm, self.keep, self.keep_norm):
+        for down, down_norm, keep, keep_norm in zip(self.down, self.down_norm, self.keep, self.keep_norm, strict=True):
             n_frames = torch.div(n_frames + 1, 2, rounding_mode="floor")
             x = down(x)
             # A zeroed padding frame is what a convolution sees beyond the end of a clip on its own.

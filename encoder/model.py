@@ -104,9 +104,7 @@ def initialise(encoder: Encoder) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and module.bias is not None:
             nn.init.zeros_(module.bias)
-    residual_std = (
-        0.0 if encoder.config.stem == "campplus" else 0.02 / math.sqrt(2 * max(1, len(encoder.blocks)))
-    )
+    residual_std = 0.0 if encoder.config.stem == "campplus" else 0.02 / math.sqrt(2 * max(1, len(encoder.blocks)))
     for block in encoder.blocks:
         assert isinstance(block, Block)
         nn.init.normal_(block.attention_out.weight, std=residual_std)
@@ -118,9 +116,7 @@ def initialise(encoder: Encoder) -> None:
 def validate(wave: Tensor, sample_rate_hz: int, lengths: Tensor | None, min_s: float) -> Tensor:
     """Refuse what cannot be embedded, saying why; give the clips' lengths (batch,) in samples."""
     if wave.ndim != 2 or wave.shape[0] == 0:
-        raise ValueError(
-            f"wave must be (batch, samples) with one clip or more, got shape {tuple(wave.shape)}"
-        )
+        raise ValueError(f"wave must be (batch, samples) with one clip or more, got shape {tuple(wave.shape)}")
     if not wave.is_floating_point():
         raise ValueError(f"wave must be floating point in [-1, 1], got {wave.dtype}")
     if not LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ:
