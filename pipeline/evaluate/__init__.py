@@ -10,11 +10,11 @@ TASKS = ("similarity", "identification", "retrieval", "clusters", "scores")
 class SetConfig(Frozen):
     """A labelled data set, and what is measured on it."""
 
-    name: str = Field(description="what the tables call it")
+    name: str = Field(description="its name in the tables")
     path: str = Field(description="its folder")
     reader: str = Field("folder", description="its layout: one of pipeline.evaluate.datasets.READERS")
     singers: str | tuple[str, ...] = Field(
-        "all", description="all, held_out (those the default encoder's training did not see), or a list of names"
+        "all", description="all, held_out (unseen in the training of the default encoder) or names"
     )
     trials: str | None = Field(None, description="trials file to score instead of making trials")
     conditions: tuple[str, ...] = Field(("clean",), description="see pipeline.evaluate.conditions")
@@ -30,18 +30,18 @@ class SetConfig(Frozen):
 
 
 class EvaluateConfig(Frozen):
-    """What is evaluated. With neither `audio` nor `sets`, the workspace's own tracks that bear an artist tag."""
+    """What is evaluated. Without `audio` or `sets`: the workspace's tracks with an artist tag."""
 
-    audio: str | None = Field(None, description="folder with karaoke/ and previews/: the sets of the README's table")
+    audio: str | None = Field(None, description="folder with karaoke/ and previews/, the README's sets")
     sets: tuple[SetConfig, ...] = Field((), description="data sets, each a section of its own")
     encoders: tuple[str, ...] = Field(("default", "mfcc"), description="see pipeline.evaluate.adapters")
     separator: str = Field("spleeter", description="what makes the condition `separated`")
     crop_s: float = Field(4.0, gt=0, description="length of a crop")
     min_crop_s: float = Field(1.0, gt=0, description="a recording with less voice than this is too short")
     crops_per_recording: int = Field(8, ge=1, description="at most, spread evenly")
-    silence_db: float = Field(-60.0, lt=0, description="peak level under which a crop counts as silent")
+    silence_db: float = Field(-60.0, lt=0, description="peak level of a silent crop, relative to full scale")
     max_trials: int = Field(100_000, ge=2, description="of a set; more are drawn from, seeded")
-    same_recording: bool = Field(False, description="also report two crops of one recording as a match, apart")
+    same_recording: bool = Field(False, description="report two crops of one recording, apart")
     rank_others: int = Field(512, ge=1, description="other recordings that a true match is ranked among")
     p_target: float = Field(0.01, gt=0, lt=1, description="prior of a target in minDCF")
     bootstrap: int = Field(200, ge=0, description="draws of singers for the 95 % intervals; 0: no intervals")
