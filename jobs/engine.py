@@ -27,6 +27,7 @@ from pipeline import provenance, tables
 from pipeline.config import Config, load
 from pipeline.errors import ConfigError, RunError, raise_if_fatal
 from pipeline.frozen import Compute
+from pipeline.ledger import forget_crashes
 from pipeline.workspace import Workspace
 
 MAX_BLOCKS = 4000  # enough for an even load and steady progress; more would burden the scheduler
@@ -138,6 +139,7 @@ def execute(stage: str, body: Body, config: Config) -> int:
     """
     run = Run(stage, config)
     run.workspace.preflight(config.min_free_gb)
+    forget_crashes(run.workspace, stage)
     if config.retry_failed:
         provenance.forget_failures(run.workspace, stage)
     try:

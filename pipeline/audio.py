@@ -22,7 +22,7 @@ from pipeline.workspace import open_filesystem
 
 BLOCK_S = 10.0
 MAX_BAD_FRACTION = 0.01  # of samples that are NaN or infinite, before a file counts as damaged
-LAYOUTS = {1: "mono", 2: "stereo"}
+SURROUND_GAIN = 1 / (1 + 2**0.5)  # FFmpeg adds centre and surround at -3 dB each: brought back to full scale
 AUDIO_SUFFIXES = frozenset(
     ".aac .ac3 .aif .aifc .aiff .alac .ape .au .caf .dsf .flac .m4a .m4b .mka .mp2 .mp3 .mp4 .mpc .oga .ogg .opus "
     ".tta .wav .webm .wma .wv".split())
@@ -137,7 +137,7 @@ def blocks(uri: str | Path, sample_rate_hz: int, channels: int, block_s: float =
     `Problem`.
 
     Args:
-        channels: 1 or 2; other layouts are mixed down as FFmpeg does.
+        channels: 1 (the mean of left and right) or 2 (mono is doubled); surround is mixed down to stereo first.
         block_s: length of each block but the last.
 
     Yields:
@@ -193,24 +193,32 @@ def _resampled(uri: str | Path, sample_rate_hz: int, channels: int) -> Iterator[
 def _decoded(uri: str | Path, channels: int) -> Iterator[tuple[np.ndarray, int]]:
     n_samples = n_bad = n_broken = 0
     with _Opened(uri) as opened:
-        mixdown = av.AudioResampler(format="fltp", layout=LAYOUTS[channels])
+        surround = opened.stream.channels > 2
+        to_float = av.AudioResampler(format="fltp", layout="stereo" if surround else None)
         opened.stream.thread_type = "AUTO"
         for frame in _frames(opened):
             if frame is None:
                 n_broken += 1
                 continue
-            for mixed in mixdown.resample(frame):
-                piece = mixed.to_ndarray()
+            for converted in to_float.resample(frame):
+                piece = converted.to_ndarray() * np.float32(SURROUND_GAIN if surround else 1)
                 finite = np.isfinite(piece)
                 if not finite.all():
                     n_bad += int((~finite).any(axis=0).sum())
                     piece = np.where(finite, piece, np.float32(0))
                 n_samples += piece.shape[1]
-                yield np.ascontiguousarray(piece, np.float32), frame.sample_rate
+                yield _with_channels(piece, channels), frame.sample_rate
     if not n_samples and n_broken:
         raise Problem("decode", f"none of its {n_broken} packets can be decoded")
     if n_bad > MAX_BAD_FRACTION * n_samples:
         raise Problem("decode", f"{n_bad} of {n_samples} samples are NaN or infinite")
+
+
+def _with_channels(piece: np.ndarray, channels: int) -> np.ndarray:
+    """Turn (1 or 2, n) into (channels, n)."""
+    if piece.shape[0] == channels:
+        return piece
+    return piece.mean(axis=0, keepdims=True) if channels == 1 else np.repeat(piece, channels, axis=0)
 
 
 def _frames(opened: _Opened) -> Iterator[Any]:

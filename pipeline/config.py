@@ -14,6 +14,7 @@ from pipeline.embed import EmbedConfig
 from pipeline.errors import ConfigError
 from pipeline.evaluate import EvaluateConfig
 from pipeline.frozen import Frozen, fingerprint
+from pipeline.render.plan import RenderConfig
 from pipeline.report import ReportConfig
 from pipeline.scan import ScanConfig
 from pipeline.separate import SeparateConfig
@@ -38,6 +39,7 @@ class Config(Frozen):
     max_failed_fraction: float = Field(0.5, ge=0, le=1, description="of a stage's items, above which its exit status is 1")
     min_free_gb: float = Field(1.0, ge=0, description="room that a local workspace must have before work starts")
 
+    render: RenderConfig = RenderConfig()
     scan: ScanConfig = ScanConfig()
     separate: SeparateConfig = SeparateConfig()
     shard: ShardConfig = ShardConfig()

@@ -150,10 +150,11 @@ class EmbedWorker:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Embed the named shards and return their outcomes."""
         outcomes = []
-        for shard in batch["shard"].to_pylist():
+        for row in batch.to_pylist():
             ledger = Ledger(self.workspace, "embed", "embeddings")
-            with ledger.item(shard, uri=self.workspace.uri(f"clips/{shard}")):
-                self._embed(shard, ledger)
+            for shard in [item["shard"] for item in ledger.survivors([row], "shard")]:
+                with ledger.item(shard, uri=self.workspace.uri(f"clips/{shard}")):
+                    self._embed(shard, ledger)
             outcomes.append(ledger.commit())
         return pa.concat_tables(outcomes)
 
@@ -170,12 +171,10 @@ class EmbedWorker:
                 kept = clips.drop_columns(["audio"]).filter(pa.array(usable))
                 if len(kept):
                     vectors = self.embedder([sound for sound, good in zip(sounds, usable, strict=True) if good])
-                    rows.append(kept.append_column("embedding", pa.FixedSizeListArray.from_arrays(
-                        vectors.reshape(-1), vectors.shape[1])))
+                    rows.append(with_vectors(kept, vectors, self.embedder.encoder_id))
         if not rows:
             raise Problem("silent", "none of its clips can be embedded")
         embeddings = pa.concat_tables(rows)
-        embeddings = embeddings.append_column("encoder_id", pa.array([self.embedder.encoder_id] * len(embeddings)))
         part = shard.removeprefix("part-").removesuffix(".parquet")
         tables.write(self.workspace, "embeddings", embeddings, part)
         tables.write(self.workspace, "voices", pool(embeddings), part)
@@ -185,6 +184,12 @@ class EmbedWorker:
             return True
         ledger.fail(clip_id, Problem("silent", "the clip is digital silence"), track_id=clip_id.rpartition("-")[0])
         return False
+
+
+def with_vectors(clips: pa.Table, vectors: np.ndarray, encoder_id: str) -> pa.Table:
+    """Return rows of `embeddings`: clips with their vectors, (clips, dim) float32, and who made them."""
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    return clips.append_column("embedding", lists).append_column("encoder_id", pa.array([encoder_id] * len(clips)))
 
 
 def pool(embeddings: pa.Table) -> list[dict[str, Any]]:

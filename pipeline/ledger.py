@@ -3,7 +3,7 @@
 A ledger covers the items of one part file. The part is named by the items' keys, so work that Ray runs again
 replaces what it wrote before. An item in work leaves a mark under `_in_work/`; a mark that is found
 later belongs to an item that was there when a worker died, and counts the times. An item that kills its worker
-`MAX_CRASHES` times is a failure like any other.
+`MAX_CRASHES` times in one run is a failure like any other; a new run begins without marks.
 """
 
 import contextlib
@@ -23,6 +23,11 @@ MAX_CRASHES = 3
 OUTCOMES = pa.schema([("key", pa.string()), ("status", pa.string()), ("error", pa.string()), ("seconds", pa.float64())])
 
 
+def forget_crashes(workspace: Workspace, stage: str) -> None:
+    """Remove the marks that an earlier run of the stage has left."""
+    workspace.delete(f"_in_work/{stage}")
+
+
 def batch_name(keys: Sequence[str]) -> str:
     """Return the part name of a batch: a hash of its keys, whatever their order."""
     return hashlib.blake2b("\n".join(sorted(keys)).encode(), digest_size=12).hexdigest()
@@ -37,22 +42,32 @@ class Ledger:
         self.failures: list[dict[str, Any]] = []
         self.outcomes: list[dict[str, Any]] = []
 
+    def survivors(self, items: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+        """Return the items that may be worked on; those that have killed too many workers become failures."""
+        alive = []
+        for item in items:
+            crashes = self.crashes(item[key])
+            if crashes < MAX_CRASHES:
+                alive.append(item)
+            else:
+                self.fail(item[key], Problem("crashed", f"its worker died {crashes} times while working on it"),
+                          track_id=item.get("track_id"), uri=item.get("uri"))
+        return alive
+
     @contextlib.contextmanager
     def item(self, key: str, *, track_id: str | None = None, uri: str | None = None) -> Iterator[None]:
-        """Work on one item in the block; what it raises becomes the item's failure, unless it ends the run.
+        """Work on one item in the block; an error undoes the rows added there and becomes the item's failure.
 
         Raises:
             RunError: the error concerns the whole run (disk full, workspace unwritable).
         """
-        started = time.monotonic()
+        started, n_rows = time.monotonic(), len(self.rows)
         mark = self._mark(key)
         try:
-            crashes = self.crashes(key)
-            if crashes >= MAX_CRASHES:
-                raise Problem("crashed", f"its worker died {crashes} times while working on it")
-            self.workspace.write_bytes(mark, str(crashes + 1).encode())
+            self.workspace.write_bytes(mark, str(self.crashes(key) + 1).encode())
             yield
         except Exception as error:
+            del self.rows[n_rows:]
             raise_if_fatal(error)
             self.fail(key, error, track_id=track_id, uri=uri, seconds=time.monotonic() - started)
         else:

@@ -123,7 +123,7 @@ class ScanWorker:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Scan a batch of `list_catalogue` rows and return its outcomes (see `Ledger.commit`)."""
         ledger = Ledger(self.workspace, "scan", "files")
-        for row in batch.to_pylist():
+        for row in ledger.survivors(batch.to_pylist(), "key"):
             with ledger.item(row["key"], uri=row["uri"]):
                 found = audio.probe(row["uri"])
                 tags = {tag: row[tag] or found.tags.get(tag) or None for tag in TAG_COLUMNS}

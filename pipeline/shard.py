@@ -152,7 +152,7 @@ class ShardWorker:
         """Shard a batch of (track_id, vocals_uri) rows and return their outcomes."""
         outcomes = []
         ledger, n_bytes = self._ledger(), 0
-        for track in batch.to_pylist():
+        for track in ledger.survivors(batch.to_pylist(), "track_id"):
             track_id = track["track_id"]
             with ledger.item(track_id, track_id=track_id, uri=track["vocals_uri"]):
                 rows = [self._row(track_id, start_s, end_s, clip)

@@ -1,0 +1,74 @@
+"""The whole chain on a rendered catalogue, and what it found against what is true.
+
+    python -m jobs.demo configs/demo.yaml [section.key=value ...]
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from jobs import engine, render
+from jobs.run import run_stages
+from pipeline import embed, tables, tag, truth
+from pipeline.config import Config, load
+from pipeline.errors import ConfigError
+from pipeline.workspace import Workspace
+
+PANDAS = """
+    import pandas as pd
+    tags = pd.read_parquet("{root}/tags"); print(tags.groupby("vocalist").size())
+    print(tags[tags.disagrees][["uri", "file_artist", "vocalist", "probability"]])
+    print(pd.read_parquet("{root}/failures")[["stage", "uri", "error", "message"]])
+"""
+
+
+def run_demo(config: Config) -> int:
+    """Render the catalogue if it is not there, run the chain, print the comparison; return the exit status.
+
+    Raises:
+        ConfigError: the config names no catalogue.
+        RunError: a stage could not go on.
+    """
+    if config.catalogue is None:
+        raise ConfigError("catalogue: name the folder to render into")
+    truth_path = Path(config.catalogue) / "truth.csv"
+    if not truth_path.exists():
+        engine.execute("render", render.run, config)
+    status = run_stages(config)
+    summarise(config, truth.read_truth(truth_path))
+    return status
+
+
+def summarise(config: Config, expected: pd.DataFrame) -> None:
+    """Print what was found, against the truth, and where it lies."""
+    workspace = Workspace(config.workspace)
+    found = truth.outcomes(workspace, expected)
+    print("\nWhat became of the files")
+    for outcome, n in found["found"].value_counts().items():
+        print(f"  {n:3} {outcome}")
+    for row in found[found["found"].isin(["unreadable", "silent", "instrumental"])].itertuples():
+        print(f"      {row.file}: {row.found}" + (f", {row.message}" if row.message else ""))
+    print("\nAgainst the truth")
+    for line in truth.compare(workspace, expected, tag.known_uris(config.known)).lines():
+        print(f"  {line}")
+    print("\nWhat the encoders reach here (equal-error rate between tracks; the singers are synthetic)")
+    for name in dict.fromkeys([config.embed.encoder, "trained"] if "train" in config.stages else [config.embed.encoder]):
+        encoder_id, rate = truth.encoder_eer(workspace, found, embed.load_encoder(workspace, name))
+        print(f"  {name:9} {encoder_id:20} EER {rate:.1%}")
+    print(f"\nTables: {workspace.root}/{{{','.join(name for name in tables.SCHEMAS if tables.parts(workspace, name))}}}")
+    print(f"Report: {workspace.uri('report.html')}\n\nTry:{PANDAS.format(root=workspace.root)}", flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and run the demo."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.demo", description=(__doc__ or "").split("\n")[0])
+    engine.add_config_arguments(parser)
+    arguments = parser.parse_args(argv)
+    return engine.guarded(lambda: run_demo(load(arguments.config, arguments.overrides)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

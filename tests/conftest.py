@@ -1,0 +1,53 @@
+"""Fixtures that several test files share."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.config import Config, load
+from pipeline.workspace import Workspace
+
+os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
+SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
+
+
+@pytest.fixture()
+def make_config(tmp_path: Path) -> Callable[..., Config]:
+    """Return a function from nested settings to a config whose workspace is a fresh folder."""
+
+    def make(**settings: Any) -> Config:
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump({"workspace": str(tmp_path / "workspace"), "min_free_gb": 0, **settings}))
+        return load(path)
+
+    return make
+
+
+@pytest.fixture()
+def workspace(tmp_path: Path) -> Workspace:
+    """Return a fresh workspace; `make_config` names the same folder."""
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """Start one small Ray on this machine for all tests that need it."""
+    import ray
+
+    ray.init(address="local", num_cpus=2, object_store_memory=200_000_000, include_dashboard=False,
+             log_to_driver=False, logging_level="ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def shared_audio() -> Path:
+    """Return the folder of real recordings, or skip."""
+    if not SHARED_AUDIO.is_dir():
+        pytest.skip(f"no real recordings at {SHARED_AUDIO.name}: they are not part of the project")
+    return SHARED_AUDIO

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import STAGES, Config, load
+from pipeline.errors import ConfigError
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_that_ships_is_a_whole_run(path):
+    config = load(path)
+    assert set(config.stages) <= set(STAGES)
+    assert config.workspace
+
+
+def test_overrides_win_and_are_read_as_yaml(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("workspace: a\nshard: {max_s: 9}\n")
+    config = load(path, ["shard.max_s=20", "workspace=b", "known=null", "stages=[scan, report]", "scan.compute.batch=3"])
+    assert config.shard.max_s == 20
+    assert config.workspace == "b"
+    assert config.known is None
+    assert config.stages == ("scan", "report")
+    assert config.scan.compute.batch == 3
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("shard: {max_secs: 9}", r"unknown key shard.max_secs \(did you mean max_s\?\)"),
+    ("workspce: x", r"unknown key workspce \(did you mean workspace\?\)"),
+    ("shard: {max_s: long}", "shard.max_s = 'long'"),
+    ("shard: {max_s: 5}", "max_s"),
+    ("a: [", "not valid YAML"),
+    ("stages: [seperate]", "stages"),
+])
+def test_what_is_wrong_is_named(tmp_path, text, words):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load(path)
+
+
+@pytest.mark.parametrize(("override", "words"), [("shard", "section.key=value"), ("seed.x=1", "seed is a value")])
+def test_a_wrong_override_is_named(tmp_path, override, words):
+    path = tmp_path / "c.yaml"
+    path.write_text("seed: 1")
+    with pytest.raises(ConfigError, match=words):
+        load(path, [override])
+
+
+def test_a_config_that_is_not_there_is_named():
+    with pytest.raises(ConfigError, match="nowhere.yaml"):
+        load("nowhere.yaml")
+
+
+def test_fingerprints_follow_content_and_not_compute(make_config):
+    plain = make_config()
+    assert plain.fingerprint("shard") == make_config(shard={"compute": {"batch": 2}}).fingerprint("shard")
+    assert plain.fingerprint("shard") != make_config(shard={"max_s": 12}).fingerprint("shard")
+
+
+def test_the_saved_config_loads_again(make_config, tmp_path):
+    config = make_config(shard={"max_s": 12})
+    (tmp_path / "again.yaml").write_text(config.to_yaml())
+    assert load(tmp_path / "again.yaml") == config
+    assert isinstance(config, Config)

@@ -1,0 +1,27 @@
+import pytest
+from pydantic import ValidationError
+
+from pipeline.frozen import Compute, Frozen, fingerprint
+
+
+class Section(Frozen):
+    level: float = 1.0
+    compute: Compute = Compute()
+
+
+def test_unknown_keys_and_changes_are_refused():
+    with pytest.raises(ValidationError, match="extra"):
+        Section(levle=2.0)  # type: ignore[call-arg]
+    with pytest.raises(ValidationError, match="frozen"):
+        Section().level = 3.0  # type: ignore[misc]
+
+
+def test_the_fingerprint_is_of_what_decides_the_result():
+    assert fingerprint(Section()) == fingerprint(Section(compute=Compute(workers_max=8)))
+    assert fingerprint(Section()) != fingerprint(Section(level=2.0))
+    assert fingerprint(Section(), "encoder-a") != fingerprint(Section(), "encoder-b")
+
+
+def test_a_pool_that_shrinks_is_refused():
+    with pytest.raises(ValidationError, match="workers_max"):
+        Compute(workers_min=4, workers_max=2)

@@ -1,0 +1,32 @@
+"""Who may import whom: `ray` under jobs/ only, and `encoder/` nothing of the other rooms."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def imported(path: Path) -> set[str]:
+    """Return the top-level packages that a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize(("room", "forbidden"), [("pipeline", {"ray", "jobs"}), ("encoder", {"ray", "pipeline", "jobs"})])
+def test_a_room_does_not_reach_out(room, forbidden):
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert files
+    assert {str(path.relative_to(ROOT)): reached for path in files if (reached := imported(path) & forbidden)} == {}
+
+
+def test_every_source_file_has_its_test():
+    sources = [path.relative_to(ROOT) for room in ("pipeline", "encoder", "jobs") for path in (ROOT / room).rglob("*.py")]
+    wanted = [path for path in sources if path.name != "__init__.py" and not path.name.startswith("bench_")]
+    assert [str(path) for path in wanted if not (ROOT / "tests" / path.parent / f"test_{path.name}").exists()] == []
