@@ -103,11 +103,10 @@ def _record(path: Path, item: Item, config: RenderConfig) -> float:
 
 
 def _copy(folder: Path, row: Truth, items: Sequence[Item], rows: Sequence[Truth]) -> Truth:
-    """Copy the song that a duplicate has the title of, and take its tags away."""
+    """Make a duplicate of the song that it has the title of, without tags, so that only the audio is the same."""
     title = next(item.title for item in items if item.file == row.file)
     original = next(item for item in items if item.kind == "song" and item.title == title)
-    shutil.copyfile(folder / original.file, folder / row.file)
-    encode.tag(folder / row.file, {"title": "track01", "artist": ""})
+    encode.copy_untagged(folder / original.file, folder / row.file)
     duration_s = next(r.duration_s for r in rows if r.file == original.file)
     return row.model_copy(update={"duration_s": duration_s})
 

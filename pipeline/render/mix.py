@@ -45,7 +45,7 @@ def perform(
     accompaniment = band.play(song, arrangement, sample_rate_hz, generator)
     vocals = np.zeros((2, size), dtype=np.float32)
     for number, singer in enumerate(singers):
-        dry = sing(singer, _part(song, number, len(singers)), sample_rate_hz, generator)[:size]
+        dry = sing(singer, part(song, number, len(singers)), sample_rate_hz, generator)[:size]
         vocals[:, : len(dry)] += _in_room(dry, sample_rate_hz, generator)
     if singers:
         over_db = generator.uniform(*VOICE_OVER_BAND_DB)
@@ -55,7 +55,7 @@ def perform(
     return Recording(song, vocals * gain, accompaniment * gain, sample_rate_hz)
 
 
-def _part(song: Song, number: int, singers: int) -> tuple[Note, ...]:
+def part(song: Song, number: int, singers: int) -> tuple[Note, ...]:
     """The notes of one of the singers: alone all, together every second phrase of two bars, and the last."""
     phrase_s = 2 * BEATS * song.beat_s
     phrases = [int((note.start_s - phrase_s / 2) / phrase_s + 1e-6) for note in song.melody]

@@ -1,6 +1,6 @@
 """What is in a demo catalogue, before a sound is made: singers, files, formats, tags."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
@@ -34,7 +34,7 @@ FORMATS = (
     (".wav", 16000, 1, 16),
 )  # fmt: skip
 ODD_FOLDER = "Downloads"
-REAL_FILE = f"{ODD_FOLDER}/audio_example.mp3"
+WRONG_TAG_EVERY = 9  # of the tagged songs that are not known
 
 
 class RenderConfig(Frozen):
@@ -92,27 +92,33 @@ def plan(config: RenderConfig) -> Plan:
     generator = np.random.default_rng([config.seed, 1])
     singers = draw_singers(list(NAMES[: config.singers]), generator)
     titles = _titles(generator)
-    items = []
-    for number, singer in enumerate(singers):
-        for song in range(config.songs):
-            index = number * config.songs + song
-            # Formats and arrangements go around at different paces, so that neither tells who sings.
-            suffix, rate, channels, bits = FORMATS[(index + number) % len(FORMATS)]
-            items.append(
-                Item(
-                    file=f"{singer.name}/{singer.name} - {titles[index % len(titles)]}{suffix}",
-                    kind="song",
-                    singers=(singer,),
-                    title=titles[index % len(titles)],
-                    artist_tag=_artist_tag(index, number, suffix, singers),
-                    arrangement=ARRANGEMENTS[(song + number) % len(ARRANGEMENTS)],
-                    sample_rate_hz=rate,
-                    channels=channels,
-                    bits=bits,
-                )
-            )
-    known = {items[number * config.songs].file: singers[number].name for number in range(0, len(singers), 2)}
-    return Plan(tuple(items) + (_odd_items(singers, items) if config.odd_files else ()), known)
+    songs = [
+        _song(singer, number, song, titles[(number * config.songs + song) % len(titles)])
+        for number, singer in enumerate(singers)
+        for song in range(config.songs)
+    ]
+    known = {songs[number * config.songs].file: singers[number].name for number in range(0, len(singers), 2)}
+    tagged = [index for index, song in enumerate(songs) if song.artist_tag and song.file not in known]
+    for index in tagged[2::WRONG_TAG_EVERY]:
+        someone_else = singers[(singers.index(songs[index].singers[0]) + 1) % len(singers)]
+        songs[index] = replace(songs[index], artist_tag=someone_else.name)
+    return Plan((*songs, *(_odd_items(singers, songs) if config.odd_files else ())), known)
+
+
+def _song(singer: Singer, number: int, song: int, title: str) -> Item:
+    """A singer's n-th song; formats, arrangements and tags go around so that none of them tells who sings."""
+    suffix, rate, channels, bits = FORMATS[(7 * number + song) % len(FORMATS)]
+    return Item(
+        file=f"{singer.name}/{singer.name} - {title}{suffix}",
+        kind="song",
+        singers=(singer,),
+        title=title,
+        artist_tag="" if (number + song) % 4 == 3 else singer.name,
+        arrangement=ARRANGEMENTS[(song + number) % len(ARRANGEMENTS)],
+        sample_rate_hz=rate,
+        channels=channels,
+        bits=bits,
+    )
 
 
 def _titles(generator: np.random.Generator) -> list[str]:
@@ -122,13 +128,6 @@ def _titles(generator: np.random.Generator) -> list[str]:
     for number, title in enumerate(FOREIGN_TITLES):
         titles.insert(7 * number + 2, title)
     return titles
-
-
-def _artist_tag(index: int, number: int, suffix: str, singers: list[Singer]) -> str:
-    """Mostly the singer, nothing in every fourth song and in wav files, and in a few the name of someone else."""
-    if suffix == ".wav" or index % 4 == 3:
-        return ""
-    return singers[(number + 1) % len(singers)].name if index % 14 == 5 else singers[number].name
 
 
 def _odd_items(singers: list[Singer], songs: list[Item]) -> tuple[Item, ...]:
@@ -145,10 +144,6 @@ def _odd_items(singers: list[Singer], songs: list[Item]) -> tuple[Item, ...]:
         Item("interrupted download.mp3", "truncated", (singers[-1],), "Interrupted", "", "keys"),
         Item("lyrics.mp3", "text"),
         Item("hidden track.wav", "silent"),
-        Item(REAL_FILE.rpartition("/")[2], "real"),
+        Item("audio_example.mp3", "real"),
     )
-    return tuple(_in_folder(item) for item in odd)
-
-
-def _in_folder(item: Item) -> Item:
-    return Item(**{**item.__dict__, "file": f"{ODD_FOLDER}/{item.file}"})
+    return tuple(replace(item, file=f"{ODD_FOLDER}/{item.file}") for item in odd)

@@ -56,16 +56,16 @@ class Singer(Frozen):
 
 def draw_singer(name: str, voice: float, generator: np.random.Generator) -> Singer:
     """A singer of the population; `voice` in [0, 1] goes from bass to soprano, the rest is chance."""
-    length = 1.05 - 0.24 * voice + generator.normal(0, 0.02)
+    length = 1.06 - 0.26 * voice + generator.normal(0, 0.025)
     # A woman's throat is shorter against her mouth than a man's, so the formants do not scale alike (Fant 1966).
     scales = np.array([length**-0.9, length**-1.05, length**-1.0])
     vowels = {}
     for vowel, formants in VOWELS_HZ.items():
-        first, second, third = np.array(formants) * scales * np.exp(generator.normal(0, (0.05, 0.05, 0.03)))
+        first, second, third = np.array(formants) * scales * np.exp(generator.normal(0, (0.08, 0.07, 0.05)))
         vowels[vowel] = (float(first), float(second), float(third))
     third = max(v[2] for v in vowels.values())
     upper = (3500.0 + 1000.0 * np.arange(UPPER_FORMANTS)) / length
-    upper = upper + generator.normal(0, 110.0, UPPER_FORMANTS)
+    upper = upper + generator.normal(0, 180.0, UPPER_FORMANTS)
     upper[0] = max(upper[0], third + 250.0)
     low = 43.0 + 15.5 * voice + generator.normal(0, 1.2)
     return Singer(
@@ -75,18 +75,18 @@ def draw_singer(name: str, voice: float, generator: np.random.Generator) -> Sing
         vowels_hz=vowels,
         tract_length=length,
         upper_formants_hz=tuple(float(f) for f in np.sort(upper)),
-        bandwidth=generator.uniform(0.75, 1.4),
-        ring_hz=2750.0 / length**0.6 + generator.normal(0, 100.0),
-        ring_db=generator.uniform(0.0, 11.0),
-        dip_hz=4500.0 / length + generator.normal(0, 250.0),
-        dip_db=generator.uniform(4.0, 18.0),
-        nasal_hz=generator.uniform(700.0, 1500.0),
-        nasal_db=generator.uniform(0.0, 10.0),
+        bandwidth=generator.uniform(0.7, 1.6),
+        ring_hz=2750.0 / length**0.6 + generator.normal(0, 150.0),
+        ring_db=generator.uniform(0.0, 14.0),
+        dip_hz=4500.0 / length + generator.normal(0, 400.0),
+        dip_db=generator.uniform(4.0, 22.0),
+        nasal_hz=generator.uniform(600.0, 1600.0),
+        nasal_db=generator.uniform(0.0, 13.0),
         open_quotient=generator.uniform(0.42, 0.78),
-        tilt_hz=float(np.exp(generator.uniform(np.log(900.0), np.log(4500.0)))),
+        tilt_hz=float(np.exp(generator.uniform(np.log(600.0), np.log(6000.0)))),
         jitter=generator.uniform(0.002, 0.010),
         shimmer=generator.uniform(0.02, 0.10),
-        breath_db=generator.uniform(-34.0, -17.0),
+        breath_db=generator.uniform(-36.0, -14.0),
         sibilant_hz=generator.uniform(5200.0, 8000.0),
         vibrato_hz=generator.uniform(4.8, 6.8),
         vibrato_cents=generator.uniform(10.0, 80.0),
