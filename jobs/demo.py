@@ -55,10 +55,12 @@ def summarise(config: Config, expected: pd.DataFrame) -> None:
     for line in truth.compare(workspace, expected, tag.known_uris(config.known)).lines():
         print(f"  {line}")
     print("\nWhat the encoders reach here (equal-error rate between tracks; the singers are synthetic)")
-    for name in dict.fromkeys([config.embed.encoder, "trained"] if "train" in config.stages else [config.embed.encoder]):
+    trained = ["trained"] if "train" in config.stages else []
+    for name in dict.fromkeys([config.embed.encoder, *trained]):
         encoder_id, rate = truth.encoder_eer(workspace, found, embed.load_encoder(workspace, name))
         print(f"  {name:9} {encoder_id:20} EER {rate:.1%}")
-    print(f"\nTables: {workspace.root}/{{{','.join(name for name in tables.SCHEMAS if tables.parts(workspace, name))}}}")
+    written = [name for name in tables.SCHEMAS if tables.parts(workspace, name)]
+    print(f"\nTables: {workspace.root}/{{{','.join(written)}}}")
     print(f"Report: {workspace.uri('report.html')}\n\nTry:{PANDAS.format(root=workspace.root)}", flush=True)
 
 

@@ -25,13 +25,14 @@ import ray.data
 
 from pipeline import provenance, tables
 from pipeline.config import Config, load
-from pipeline.errors import ConfigError, RunError, raise_if_fatal
+from pipeline.errors import ConfigError, RunError
 from pipeline.frozen import Compute
-from pipeline.ledger import forget_crashes
+from pipeline.ledger import OUTCOMES, forget_crashes
 from pipeline.workspace import Workspace
 
 MAX_BLOCKS = 4000  # enough for an even load and steady progress; more would burden the scheduler
 PROGRESS_S = 2.0
+FATAL = "fatal"
 RECORDED = ("torch", "ray", "pyarrow", "demucs", "umap-learn", "hdbscan", "vocatlas")
 
 
@@ -66,7 +67,8 @@ class Run:
             return
         start_ray(compute)
         outcomes = ray.data.from_arrow(_in_blocks(rows, compute.batch)).map_batches(
-            worker, fn_constructor_args=(self.config, *arguments), batch_size=compute.batch, batch_format="pyarrow",
+            Guarded, fn_constructor_args=(worker, self.config, *arguments),
+            batch_size=compute.batch, batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(min_size=compute.workers_min, max_size=compute.workers_max),
             num_cpus=compute.cpus, num_gpus=compute.gpus or None)
         said, clock = 0.0, time.monotonic()
@@ -78,6 +80,8 @@ class Run:
 
     def _count(self, outcomes: pa.Table) -> None:
         for status, error in zip(outcomes["status"].to_pylist(), outcomes["error"].to_pylist(), strict=True):
+            if status == FATAL:
+                raise RunError(error)
             if status == "failed":
                 self.failed += 1
                 self.errors[error] += 1
@@ -96,13 +100,33 @@ class Run:
             "skipped": self.skipped, "failed": self.failed, "config": self.config.to_yaml(),
             "versions": json.dumps(_versions()), "host": socket.gethostname(), "message": message or self.note,
         }], f"{self.started_at:%Y%m%dT%H%M%S}-{self.stage}-{uuid.uuid4().hex[:8]}")
-        reasons = ", ".join(f"{kind} {n}" for kind, n in self.errors.most_common())
-        self.say(f"{self.done} done, {self.skipped} skipped, {self.failed} failed"
-                 + (f" ({reasons})" if reasons else "") + f", {_clock(seconds)}" + (f"; {self.note}" if self.note else ""))
+        reasons = f" ({', '.join(f'{kind} {n}' for kind, n in self.errors.most_common())})" if self.errors else ""
+        self.say(f"{self.done} done, {self.skipped} skipped, {self.failed} failed{reasons}, {_clock(seconds)}"
+                 + (f"; {self.note}" if self.note else ""))
         if status == "too many failed":
             self.say(f"more than max_failed_fraction={self.config.max_failed_fraction:g} failed: "
                      f"see {self.workspace.uri('failures')}")
         return 0 if status == "ok" else 1
+
+
+class Guarded:
+    """A worker whose `RunError` comes back as an outcome in words; Ray would hand on its text alone, in a trace."""
+
+    def __init__(self, worker: Callable[..., Any], config: Config, *arguments: Any):
+        self.error: RunError | None = None
+        try:
+            self.worker = worker(config, *arguments)
+        except RunError as error:
+            self.error = error
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Return the worker's outcomes, or one that ends the run."""
+        try:
+            if self.error:
+                raise self.error
+            return self.worker(batch)
+        except RunError as error:
+            return pa.Table.from_pylist([{"key": "", "status": FATAL, "error": str(error)}], schema=OUTCOMES)
 
 
 Body = Callable[[Config, Run], None]
@@ -142,13 +166,7 @@ def execute(stage: str, body: Body, config: Config) -> int:
     forget_crashes(run.workspace, stage)
     if config.retry_failed:
         provenance.forget_failures(run.workspace, stage)
-    try:
-        body(config, run)
-    except Exception as error:
-        cause = run_error(error)
-        if cause is None:
-            raise
-        raise cause from error
+    body(config, run)
     return run.finish("ok")
 
 
@@ -162,20 +180,6 @@ def need(workspace: Workspace, table: str, stage: str) -> None:
         raise ConfigError(f"{workspace.uri(table)} is not there yet: run the {stage} stage first")
 
 
-def run_error(error: BaseException) -> RunError | None:
-    """Return the `RunError` that lies at the bottom of an error of Ray's, if one does."""
-    seen: BaseException | None = error
-    while seen is not None:
-        for candidate in (seen, getattr(seen, "cause", None)):
-            if isinstance(candidate, BaseException):
-                try:
-                    raise_if_fatal(candidate)
-                except RunError as found:
-                    return found
-        seen = getattr(seen, "cause", None) or seen.__cause__ or seen.__context__
-    return None
-
-
 def start_ray(compute: Compute | None = None) -> None:
     """Connect to the Ray cluster of RAY_ADDRESS, or start one on this machine, if that is not done yet.
 
@@ -184,8 +188,9 @@ def start_ray(compute: Compute | None = None) -> None:
     """
     if not ray.is_initialized():
         remote = os.environ.get("RAY_ADDRESS")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what concerns people is raised or counted
         ray.init(address=remote or "local", log_to_driver=False, logging_level=logging.ERROR,
-                 **({} if remote else {"include_dashboard": False}))
+                 include_dashboard=None if remote else False)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray.data", "ray.train"):

@@ -27,8 +27,8 @@ LEFT_BEHIND = [".git", ".venv", "workspace", "tests", "**/__pycache__", ".mypy_c
 def entry_point(stage: str, config_path: str, config: Config, overrides: Sequence[str]) -> str:
     """Return the command that the job runs, local paths absolute."""
     paths = {key: str(Path(value).expanduser().absolute())
-             for key, value in (("workspace", config.workspace), ("catalogue", config.catalogue), ("known", config.known))
-             if value and not is_remote(value)}
+             for key in ("workspace", "catalogue", "known")
+             if (value := getattr(config, key)) and not is_remote(value)}
     kept = [item for item in overrides if item.partition("=")[0] not in paths]
     settings = [f"{key}={value}" for key, value in paths.items()]
     return shlex.join(["python", "-m", f"jobs.{stage}", config_path, *kept, *settings])

@@ -36,7 +36,7 @@ class Config(Frozen):
     seed: int = Field(0, description="what every random choice is derived from")
     replace: bool = Field(False, description="discard what another config made in this workspace")
     retry_failed: bool = Field(False, description="try again what failed before")
-    max_failed_fraction: float = Field(0.5, ge=0, le=1, description="of a stage's items, above which its exit status is 1")
+    max_failed_fraction: float = Field(0.5, ge=0, le=1, description="of a stage's items; with more, its exit is 1")
     min_free_gb: float = Field(1.0, ge=0, description="room that a local workspace must have before work starts")
 
     render: RenderConfig = RenderConfig()

@@ -202,7 +202,8 @@ def pool(embeddings: pa.Table) -> list[dict[str, Any]]:
         at = tracks == track_id
         mean = np.average(vectors[at], axis=0, weights=weights[at])
         voice = mean / max(np.linalg.norm(mean), 1e-9)
+        spread = 1 - np.average(vectors[at] @ voice, weights=weights[at])
         rows.append({"track_id": str(track_id), "encoder_id": embeddings["encoder_id"][0].as_py(),
-                     "n_clips": int(at.sum()), "spread": float(1 - np.average(vectors[at] @ voice, weights=weights[at])),
+                     "n_clips": int(at.sum()), "spread": float(spread),
                      "embedding": voice.astype(np.float32).tolist()})
     return rows

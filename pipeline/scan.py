@@ -88,7 +88,8 @@ def _listed(fs: pafs.FileSystem, catalogue: str, info: pafs.FileInfo) -> dict:
 
 def _manifest(catalogue: str, fs: pafs.FileSystem, path: str) -> Iterator[dict]:
     with fs.open_input_file(path) as source:
-        frame = (pq.read_table(source) if path.lower().endswith(".parquet") else pyarrow.csv.read_csv(source)).to_pandas()
+        read = pq.read_table if path.lower().endswith(".parquet") else pyarrow.csv.read_csv
+        frame = read(source).to_pandas()
     column = next((name for name in URI_COLUMNS if name in frame.columns), None)
     if column is None:
         raise ConfigError(f"catalogue: the manifest {catalogue} needs a column uri, path or file; "

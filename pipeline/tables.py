@@ -63,15 +63,15 @@ def to_arrow(table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Tabl
         KeyError: a row has a column that the table does not know.
     """
     schema = SCHEMAS[table]
-    if isinstance(rows, pa.Table):
-        found = rows
-    elif isinstance(rows, pd.DataFrame):
-        found = pa.Table.from_pandas(rows, preserve_index=False)
-    else:
-        found = pa.Table.from_pylist(list(rows), schema=None if rows else schema)
-    unknown = set(found.column_names) - set(schema.names)
+    if isinstance(rows, pd.DataFrame):
+        rows = pa.Table.from_pandas(rows, preserve_index=False)
+    elif not isinstance(rows, pa.Table):
+        rows = list(rows)
+    names = rows.column_names if isinstance(rows, pa.Table) else {name for row in rows for name in row}
+    unknown = set(names) - set(schema.names)
     if unknown:
         raise KeyError(f"{table} has no column {', '.join(sorted(unknown))}")
+    found = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
     if "embedding" in found.column_names and len(found):
         dim = len(found["embedding"][0].as_py())
         at = schema.get_field_index("embedding")

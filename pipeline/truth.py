@@ -83,16 +83,16 @@ def outcomes(workspace: Workspace, truth: pd.DataFrame) -> pd.DataFrame:
     return joined.assign(found=found, message=messages)
 
 
-def _found(row: object, failure: pd.Series | None) -> str:
+def _found(row: Any, failure: pd.Series | None) -> str:
     if failure is not None:
         return "silent" if failure["error"] == "silent" else "unreadable"
-    if pd.isna(row.track_id):  # type: ignore[attr-defined]
+    if pd.isna(row.track_id):
         return "not seen"
-    if row.expected == "duplicate" and row.kept_uri != row.uri:  # type: ignore[attr-defined]
+    if row.expected == "duplicate" and row.kept_uri != row.uri:
         return "duplicate"
-    if pd.isna(row.has_vocals):  # type: ignore[attr-defined]
+    if pd.isna(row.has_vocals):
         return "not separated"
-    return "vocalist" if row.has_vocals else "instrumental"  # type: ignore[attr-defined]
+    return "vocalist" if row.has_vocals else "instrumental"
 
 
 def compare(workspace: Workspace, truth: pd.DataFrame, known: set[str]) -> Comparison:
@@ -128,8 +128,8 @@ def encoder_eer(workspace: Workspace, found: pd.DataFrame, model: Any) -> tuple[
     singers, voices = [], []
     for part in tables.iter_arrow(workspace, "clips"):
         vectors = embedder([audio.from_flac(data) for data in part["audio"].to_pylist()])
-        rows = embed.pool(embed.with_vectors(part.drop_columns(["audio", "sample_rate_hz"]), vectors, embedder.encoder_id))
-        for row in rows:
+        clips = part.drop_columns(["audio", "sample_rate_hz"])
+        for row in embed.pool(embed.with_vectors(clips, vectors, embedder.encoder_id)):
             singer = singer_of.get(row["track_id"], "")
             if singer and "+" not in singer:
                 singers.append(singer)

@@ -119,7 +119,8 @@ class Workspace:
             free_gb = shutil.disk_usage(self.base).free / 1e9
             if free_gb < min_free_gb:
                 raise WorkspaceError(f"only {free_gb:.1f} GB are free for the workspace {self.root}, "
-                                     f"min_free_gb asks for {min_free_gb:g}. Free some space or name another workspace.")
+                                     f"min_free_gb asks for {min_free_gb:g}. Free some space or name "
+                                     "another workspace.")
 
     @contextlib.contextmanager
     def _publish(self, name: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
 SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_config(tmp_path: Path) -> Callable[..., Config]:
     """Return a function from nested settings to a config whose workspace is a fresh folder."""
 
@@ -27,7 +27,7 @@ def make_config(tmp_path: Path) -> Callable[..., Config]:
     return make
 
 
-@pytest.fixture()
+@pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """Return a fresh workspace; `make_config` names the same folder."""
     return Workspace(tmp_path / "workspace")

@@ -19,7 +19,8 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("room", "forbidden"), [("pipeline", {"ray", "jobs"}), ("encoder", {"ray", "pipeline", "jobs"})])
+@pytest.mark.parametrize(
+    ("room", "forbidden"), [("pipeline", {"ray", "jobs"}), ("encoder", {"ray", "pipeline", "jobs"})])
 def test_a_room_does_not_reach_out(room, forbidden):
     files = sorted((ROOT / room).rglob("*.py"))
     assert files
@@ -27,6 +28,7 @@ def test_a_room_does_not_reach_out(room, forbidden):
 
 
 def test_every_source_file_has_its_test():
-    sources = [path.relative_to(ROOT) for room in ("pipeline", "encoder", "jobs") for path in (ROOT / room).rglob("*.py")]
+    rooms = ("pipeline", "encoder", "jobs")
+    sources = [path.relative_to(ROOT) for room in rooms for path in (ROOT / room).rglob("*.py")]
     wanted = [path for path in sources if path.name != "__init__.py" and not path.name.startswith("bench_")]
     assert [str(path) for path in wanted if not (ROOT / "tests" / path.parent / f"test_{path.name}").exists()] == []

@@ -14,7 +14,7 @@ def tone(seconds: float, rate: int, channels: int = 1, hz: float = 440.0) -> np.
     return np.tile(wave[:, None], (1, channels)).astype(np.float32)
 
 
-@pytest.fixture()
+@pytest.fixture
 def song(tmp_path):
     path = tmp_path / "song.flac"
     soundfile.write(path, tone(3.0, 44100, 2), 44100)

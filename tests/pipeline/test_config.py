@@ -18,7 +18,8 @@ def test_every_config_that_ships_is_a_whole_run(path):
 def test_overrides_win_and_are_read_as_yaml(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("workspace: a\nshard: {max_s: 9}\n")
-    config = load(path, ["shard.max_s=20", "workspace=b", "known=null", "stages=[scan, report]", "scan.compute.batch=3"])
+    settings = ["shard.max_s=20", "workspace=b", "known=null", "stages=[scan, report]", "scan.compute.batch=3"]
+    config = load(path, settings)
     assert config.shard.max_s == 20
     assert config.workspace == "b"
     assert config.known is None

@@ -15,7 +15,7 @@ def make_song(path, hz: float) -> None:
     soundfile.write(path, 0.3 * np.sin(2 * np.pi * hz * np.arange(16000) / 16000), 16000)
 
 
-@pytest.fixture()
+@pytest.fixture
 def music(tmp_path):
     for i in range(3):
         make_song(tmp_path / "music" / f"album {i % 2}" / f"song {i}.flac", 200 + i)

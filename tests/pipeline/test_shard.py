@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +58,7 @@ def test_every_cut_keeps_to_the_lengths_and_loses_nothing(seconds):
     found = voiced_stretches(frames, CONFIG)
     assert found[0][0] == 0
     assert found[-1][1] == len(frames)
-    assert all(a[1] == b[0] for a, b in zip(found, found[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
     assert all(40 <= last - first <= 100 for first, last in found)
 
 

@@ -58,6 +58,13 @@ def test_an_unknown_column_is_refused(workspace: Workspace):
         tables.write(workspace, "tags", [{"vocallist": "x"}], "p")
 
 
+def test_rows_may_differ_in_what_they_know(workspace: Workspace):
+    tables.write(workspace, "failures", [{"stage": "scan", "key": "k"}, {"stage": "shard", "track_id": "t"}], "p")
+    frame = tables.read(workspace, "failures")
+    assert frame["track_id"].tolist()[1] == "t"
+    assert frame["track_id"].isna().tolist() == [True, False]
+
+
 def test_failed_keys_are_those_of_the_stage(workspace: Workspace):
     tables.write(workspace, "failures", [{"stage": "scan", "key": "k1"}, {"stage": "shard", "key": "k2"}], "p")
     assert tables.failed_keys(workspace, "scan") == {"k1"}
