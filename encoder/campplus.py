@@ -89,7 +89,7 @@ def context(x: Tensor, valid: Tensor) -> Tensor:
 class CamPlusStem(nn.Module):
     """The convolutional trunk of CAM++, 6.7 M parameters."""
 
-    width = 512
+    width, stride = 512, 2
 
     def __init__(self) -> None:
         super().__init__()

@@ -87,3 +87,133 @@ def preset(size: Literal["tiny", "small", "base"]) -> EncoderConfig:
     if size == "small":
         return EncoderConfig(size="small", stem_channels=32, width=256, layers=6, heads=4, dim=192)
     return EncoderConfig(size="base", stem_channels=64, width=512, layers=12, heads=8, dim=256)
+
+
+class Chance(Frozen):
+    """How often an augmentation happens, and between which values it is drawn, uniformly."""
+
+    probability: float = Field(ge=0, le=1)
+    low: float = 0.0
+    high: float = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Chance:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        return self
+
+
+def chance(probability: float, low: float = 0.0, high: float = 0.0) -> Chance:
+    return Chance(probability=probability, low=low, high=high)
+
+
+class AugmentConfig(Frozen):
+    """Each augmentation with its probability and range (`encoder.augment` says what each does)."""
+
+    pitch_semitones: Chance = chance(0.2, -3, 3)  # formants stay
+    stretch: Chance = chance(0.1, 0.85, 1.15)  # duration factor, pitch stays
+    pseudo_singer: Chance = chance(0.2, 0.84, 1.19)  # formant ratio: another singer; same for both views
+    residue_db: Chance = chance(0.3, 5, 25)  # voice over another clip's sound, as left by a separator
+    noise_db: Chance = chance(0.3, 10, 40)  # voice over noise of a random colour
+    equaliser_db: Chance = chance(0.4, 2, 8)  # depth of a smooth random response
+    reverb_s: Chance = chance(0.3, 0.1, 0.8)  # time in which the tail falls by 60 dB
+    band_limit_hz: Chance = chance(0.3, 3400, 12000)  # upper edge
+    gain_db: Chance = chance(1.0, -12, 6)
+    clip_share: Chance = chance(0.1, 0.001, 0.02)  # share of samples beyond the ceiling
+    time_mask_s: Chance = chance(0.3, 0.05, 0.4)
+    frequency_mask: Chance = chance(0.3, 0.02, 0.2)  # share of the mel bands
+    codec: Chance = chance(0.0)  # mp3 or ogg round trip, on the CPU while loading
+
+
+NO_AUGMENT = AugmentConfig(**{name: Chance(probability=0) for name in AugmentConfig.model_fields})
+
+
+class ViewsConfig(Frozen):
+    """Where the two views of a clip come from (`encoder.views` says what each choice means)."""
+
+    positives: Literal["clip", "track", "pair", "singer"] = "clip"
+    crop_s: float = Field(default=4.0, gt=0.3, le=30)
+    overlap: bool = False
+
+
+TERMS = ("contrastive", "masked", "invariance", "variance", "covariance", "alignment", "uniformity", "byol", "dino")
+
+
+class ObjectivesConfig(Frozen):
+    """Weight of each term of the loss (0: not computed), and what the terms need."""
+
+    contrastive: float = Field(default=1.0, ge=0)
+    temperature: float = Field(default=0.1, gt=0)
+    decoupled: bool = False
+    queue: int = Field(default=0, ge=0)
+    masked: float = Field(default=0.0, ge=0)
+    codes: int = Field(default=1024, ge=2)
+    mask_start: float = Field(default=0.01, gt=0, lt=1)
+    mask_span: int = Field(default=20, ge=1)
+    invariance: float = Field(default=0.0, ge=0)
+    variance: float = Field(default=0.0, ge=0)
+    covariance: float = Field(default=0.0, ge=0)
+    alignment: float = Field(default=0.0, ge=0)
+    uniformity: float = Field(default=0.0, ge=0)
+    byol: float = Field(default=0.0, ge=0)
+    dino: float = Field(default=0.0, ge=0)
+    prototypes: int = Field(default=512, ge=2)
+    projection: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> ObjectivesConfig:
+        if not any(getattr(self, term) for term in TERMS):
+            raise ValueError(f"all objectives have weight 0; give one of {', '.join(TERMS)} a weight")
+        return self
+
+
+RECIPES: dict[str, ObjectivesConfig] = {
+    "contrastive": ObjectivesConfig(),
+    "decoupled": ObjectivesConfig(decoupled=True),
+    "queue": ObjectivesConfig(queue=4096),
+    "masked": ObjectivesConfig(contrastive=0, masked=1),
+    "contrastive_masked": ObjectivesConfig(masked=0.1),
+    "vicreg": ObjectivesConfig(contrastive=0, invariance=25, variance=25, covariance=1, projection=1024),
+    "contrastive_vicreg": ObjectivesConfig(variance=1, covariance=0.05, projection=512),
+    "uniformity": ObjectivesConfig(contrastive=0, alignment=1, uniformity=0.5),
+    "byol": ObjectivesConfig(contrastive=0, byol=1, projection=256),
+    "dino": ObjectivesConfig(contrastive=0, dino=1, projection=256),
+}
+"""A way to train per objective; the terms of Torres et al. 2023 (ISMIR) and their combinations."""
+
+
+class TrainConfig(Frozen):
+    """A training run. Everything that shapes the result is here, with the seed."""
+
+    size: Literal["tiny", "small", "base"] = "small"
+    init: str | None = "default"
+    recipe: str | None = None
+    objectives: ObjectivesConfig = RECIPES["contrastive_masked"]
+    views: ViewsConfig = ViewsConfig()
+    augment: AugmentConfig = AugmentConfig()
+    steps: int = Field(default=2000, ge=1)
+    batch: int = Field(default=64, ge=2)
+    accumulate: int = Field(default=1, ge=1)
+    learning_rate: float = Field(default=5e-4, gt=0)
+    warmup: int = Field(default=100, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+    ema: float = Field(default=0.99, ge=0, lt=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    held_out: float = Field(default=0.1, ge=0, le=0.5)
+    validate_every: int = Field(default=200, ge=1)
+    checkpoint_every: int = Field(default=200, ge=1)
+    log_every: int = Field(default=10, ge=1)
+    collapse_spread: float = Field(default=0.02, ge=0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _known_recipe(self) -> TrainConfig:
+        if self.recipe is not None and self.recipe not in RECIPES:
+            raise ValueError(f"no recipe {self.recipe!r}; there are {', '.join(RECIPES)}")
+        return self
+
+    @property
+    def terms(self) -> ObjectivesConfig:
+        """The objectives in force: those of the named recipe, or else `objectives`."""
+        return RECIPES[self.recipe] if self.recipe else self.objectives

@@ -63,6 +63,11 @@ class Encoder(nn.Module):
         """The rate at which the model listens; anything else is resampled to it."""
         return self.config.front_end.sample_rate_hz
 
+    @property
+    def stride(self) -> int:
+        """Mel frames per contextual frame."""
+        return int(self.stem.stride)
+
     def forward(self, wave: Tensor, sample_rate_hz: int, lengths: Tensor | None = None) -> Tensor:
         """wave: (batch, samples) float32, lengths: (batch,) samples or None -> (batch, dim) unit vectors."""
         lengths = validate(wave, sample_rate_hz, lengths, self.config.min_s)

@@ -1,0 +1,164 @@
+"""Clips for training, streamed from Parquet shards.
+
+A shard has a row a clip: `clip_id`, `track_id`, `start_s`, `end_s`, `sample_rate_hz`, `audio` (FLAC, mono).
+Optionally `pair_audio`: the same stretch of singing remixed with someone else's accompaniment and separated again.
+
+The order of an epoch is a permutation of all clips drawn from (seed, epoch): row groups are shuffled, and the
+clips of every few neighbouring row groups among each other, so that only those few are in memory. Epochs follow
+each other without a break and batches are cut from that endless order, so each clip comes exactly once an epoch,
+and a position is one number. Every rank takes its own equal slice of every batch.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import soundfile
+from numpy.typing import NDArray
+from pyarrow import fs
+
+INDEX_COLUMNS = ["clip_id", "track_id"]
+SHUFFLED_TOGETHER = 4  # row groups whose clips are mixed, and which are held in memory
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where a clip stands: which shard, which of its row groups, which row of that."""
+
+    shard: str
+    group: int
+    row: int
+    clip_id: str
+    track_id: str
+
+
+@dataclass
+class ClipShards:
+    """Random access to the clips of some shards by their number, a few row groups at a time in memory."""
+
+    filesystem: fs.FileSystem
+    rows: list[Row]
+    has_pairs: bool = False
+    _cache: OrderedDict[tuple[str, int], pa.Table] = field(default_factory=OrderedDict)
+
+    @classmethod
+    def open(cls, clips: str | Path | Sequence[str | Path]) -> ClipShards:
+        """clips: a folder of shards or the shards themselves, local or `s3://`, `gs://`.
+
+        Raises FileNotFoundError where there is none, ValueError where a column is missing.
+        """
+        filesystem, shards = find_shards(clips)
+        rows: list[Row] = []
+        has_pairs = True
+        for shard in shards:
+            with filesystem.open_input_file(shard) as file:
+                parquet = pq.ParquetFile(file)
+                missing = {*INDEX_COLUMNS, "sample_rate_hz", "audio"} - set(parquet.schema_arrow.names)
+                if missing:
+                    raise ValueError(f"{shard} is not a shard of clips: no column {', '.join(sorted(missing))}")
+                has_pairs &= "pair_audio" in parquet.schema_arrow.names
+                for group in range(parquet.num_row_groups):
+                    ids = parquet.read_row_group(group, columns=INDEX_COLUMNS).to_pydict()
+                    pairs = zip(ids["clip_id"], ids["track_id"], strict=True)
+                    rows += [Row(shard, group, i, str(c), str(t)) for i, (c, t) in enumerate(pairs)]
+        return cls(filesystem, rows, has_pairs and bool(rows))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def subset(self, keep: Sequence[bool] | NDArray[np.bool_]) -> ClipShards:
+        """The clips marked in `keep`, in the same order."""
+        rows = [row for row, kept in zip(self.rows, keep, strict=True) if kept]
+        return ClipShards(self.filesystem, rows, self.has_pairs)
+
+    def crop(self, number: int, start_share: float, crop_s: float, column: str = "audio") -> tuple[Floats, int]:
+        """A stretch of `crop_s` (less if the clip is shorter) of a clip, and its rate in Hz.
+
+        start_share: where it begins, from 0 (the clip's beginning) to 1 (as late as a whole crop fits).
+        """
+        record = self._record(self.rows[number], [column, "sample_rate_hz"])
+        with soundfile.SoundFile(io.BytesIO(record[column])) as file:
+            wanted = min(round(crop_s * file.samplerate), file.frames)
+            file.seek(round(start_share * (file.frames - wanted)))
+            wave = file.read(wanted, dtype="float32", always_2d=True).mean(1)
+            return wave.astype(np.float32), int(file.samplerate)
+
+    def _record(self, row: Row, columns: list[str]) -> dict[str, bytes]:
+        key = (row.shard, row.group)
+        if key not in self._cache:
+            with self.filesystem.open_input_file(row.shard) as file:
+                names = ["sample_rate_hz", "audio", *(["pair_audio"] if self.has_pairs else [])]
+                self._cache[key] = pq.ParquetFile(file).read_row_group(row.group, columns=names)
+        self._cache.move_to_end(key)
+        while len(self._cache) > 2 * SHUFFLED_TOGETHER:
+            self._cache.popitem(last=False)
+        table = self._cache[key]
+        return {name: table[name][row.row].as_py() for name in columns}
+
+
+def find_shards(clips: str | Path | Sequence[str | Path]) -> tuple[fs.FileSystem, list[str]]:
+    """The shards' filesystem and paths, sorted by name; files that begin with `_` or `.` are not shards."""
+    if isinstance(clips, str | Path):
+        filesystem, path = open_location(clips)
+        infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+        shards = [i.path for i in infos if i.path.endswith(".parquet") and i.base_name[0] not in "_."]
+    else:
+        located = [open_location(clip) for clip in clips]
+        filesystem = located[0][0] if located else fs.LocalFileSystem()
+        shards = [path for _, path in located]
+    if not shards:
+        raise FileNotFoundError(f"no shards of clips (*.parquet) in {clips}")
+    return filesystem, sorted(shards)
+
+
+def open_location(location: str | Path) -> tuple[fs.FileSystem, str]:
+    if "://" in str(location):
+        filesystem, path = fs.FileSystem.from_uri(str(location))
+        return filesystem, str(path)
+    return fs.LocalFileSystem(), str(Path(location).absolute())
+
+
+def epoch_order(rows: Sequence[Row], seed: int, epoch: int) -> NDArray[np.int64]:
+    """A permutation of the clips' numbers, drawn from (seed, epoch)."""
+    rng = np.random.default_rng([seed, epoch])
+    groups: dict[tuple[str, int], list[int]] = {}
+    for number, row in enumerate(rows):
+        groups.setdefault((row.shard, row.group), []).append(number)
+    shuffled = list(groups.values())
+    rng.shuffle(shuffled)
+    windows = range(0, len(shuffled), SHUFFLED_TOGETHER)
+    return np.concatenate(
+        [rng.permutation(np.concatenate(shuffled[w : w + SHUFFLED_TOGETHER])) for w in windows]
+    ).astype(np.int64)
+
+
+class ClipOrder:
+    """The endless order of clips: which numbers stand at which position, for one rank of several."""
+
+    def __init__(self, rows: Sequence[Row], seed: int, rank: int = 0, world_size: int = 1) -> None:
+        if not rows:
+            raise ValueError("no clips to train on")
+        self.rows, self.seed, self.rank, self.world_size = rows, seed, rank, world_size
+        self._epochs: dict[int, NDArray[np.int64]] = {}
+
+    def batch(self, position: int, size: int) -> list[tuple[int, int]]:
+        """This rank's slice of the batch of `size` clips that begins at `position`: (clip number, position)."""
+        if size % self.world_size:
+            raise ValueError(f"a batch of {size} clips cannot be cut in {self.world_size} equal parts")
+        part = size // self.world_size
+        first = position + self.rank * part
+        return [(int(self._order(p // len(self.rows))[p % len(self.rows)]), p) for p in range(first, first + part)]
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if epoch not in self._epochs:
+            self._epochs = {e: order for e, order in self._epochs.items() if e >= epoch - 1}
+            self._epochs[epoch] = epoch_order(self.rows, self.seed, epoch)
+        return self._epochs[epoch]

@@ -1,0 +1,19 @@
+"""Alignment and uniformity: Wang and Isola 2020, "Understanding Contrastive Representation Learning through
+Alignment and Uniformity on the Hypersphere", section 4.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def alignment(first: Tensor, second: Tensor, power: float = 2.0) -> Tensor:
+    """Mean distance of positives to the power. first, second: (n, dim) unit vectors -> scalar."""
+    return (first - second).norm(dim=1).pow(power).mean()
+
+
+def uniformity(x: Tensor, temperature: float = 2.0) -> Tensor:
+    """Log of the mean Gaussian potential over all pairs. x: (n, dim) unit vectors, n > 1 -> scalar."""
+    pairs = torch.pdist(x).square()
+    return pairs.mul(-temperature).exp().mean().log()

@@ -1,0 +1,74 @@
+"""The log of a training run: `log.csv`, TensorBoard events, and where a step's time went."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+import torch
+import yaml
+from torch.utils.tensorboard import SummaryWriter
+
+from encoder.config import TERMS, TrainConfig
+
+PHASES = ("data", "augment", "forward", "backward")
+MEASURED = ("held_out_eer", "spread", "effective_rank")
+
+
+class Clock:
+    """Seconds of a step, split into PHASES: the time from one `start` to the next; `backward` ends the step."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+        self.phase, self.since = "data", time.perf_counter()
+
+    def start(self, phase: str) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        now = time.perf_counter()
+        self.seconds[self.phase] += now - self.since
+        self.phase, self.since = phase, now
+
+    def finish(self, n_clips: int) -> dict[str, float]:
+        """Close the step. -> `<phase>_s` and `clips_per_s`."""
+        self.start("data")
+        seconds = {f"{phase}_s": self.seconds[phase] for phase in PHASES}
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+        return seconds | {"clips_per_s": n_clips / sum(seconds.values())}
+
+
+class TrainLog:
+    """Rows of metrics, written out as they come; `history` holds them for the checkpoint."""
+
+    def __init__(self, folder: Path, config: TrainConfig) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        terms = [term for term in TERMS if getattr(config.terms, term)]
+        timing = [*(f"{phase}_s" for phase in PHASES), "clips_per_s"]
+        self.columns = ["step", "epoch", "loss", *terms, "learning_rate", "gradient_norm", *timing, *MEASURED]
+        self.path = folder / "log.csv"
+        self.history: list[dict[str, float]] = []
+        self.board = SummaryWriter(str(folder / "tensorboard"))
+        self.board.add_text("config", f"```\n{yaml.safe_dump(config.model_dump(mode='json'))}```")
+        self.rewind([])
+
+    def rewind(self, history: list[dict[str, float]]) -> None:
+        """Begin the file anew with the rows up to a checkpoint."""
+        self.history = list(history)
+        with self.path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns)
+            writer.writeheader()
+            writer.writerows(self.history)
+
+    def write(self, row: dict[str, float]) -> None:
+        """Append a row; a column without a value stays empty."""
+        self.history.append(row)
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self.columns).writerow(row)
+        for name, value in row.items():
+            if name != "step":
+                self.board.add_scalar(name, value, int(row["step"]))
+
+    def close(self) -> None:
+        self.board.close()
