@@ -137,7 +137,8 @@ def blocks(uri: str | Path, sample_rate_hz: int, channels: int, block_s: float =
     `Problem`.
 
     Args:
-        channels: 1 (the mean of left and right) or 2 (mono is doubled); surround is mixed down to stereo first.
+        channels: 1 (the mean of left and right) or 2 (mono is doubled), surround being mixed down to stereo first;
+            or as many as the file has, which then stay as they are.
         block_s: length of each block but the last.
 
     Yields:
@@ -193,7 +194,7 @@ def _resampled(uri: str | Path, sample_rate_hz: int, channels: int) -> Iterator[
 def _decoded(uri: str | Path, channels: int) -> Iterator[tuple[np.ndarray, int]]:
     n_samples = n_bad = n_broken = 0
     with _Opened(uri) as opened:
-        surround = opened.stream.channels > 2
+        surround = opened.stream.channels > 2 and channels != opened.stream.channels
         to_float = av.AudioResampler(format="fltp", layout="stereo" if surround else None)
         opened.stream.thread_type = "AUTO"
         for frame in _frames(opened):

@@ -72,7 +72,7 @@ def load(name: str) -> Adapter:
 def in_batches(
     waves: Sequence[Wave], forward: Callable[[Tensor], Tensor], from_hz: int, to_hz: int, batch: int = BATCH
 ) -> Vectors:
-    """Resample, put crops of one length into batches (no padding), return rows in the crops' order."""
+    """Resample, put crops of one length into batches, return rows in the crops' order."""
     if not waves:
         return np.zeros((0, 0), np.float32)
     if from_hz != to_hz:

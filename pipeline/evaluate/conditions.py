@@ -1,0 +1,252 @@
+"""What is done to a recording before it is embedded: the same stretches of it, clean, mixed, separated,
+damaged.
+
+A condition is a base and any changes after it, such as `clean`, `separated` or `separated/mp3_64k/crop_8s`:
+
+    clean       the voice alone (the file as it is where it has no channel of its own for the voice)
+    mix         voice and accompaniment
+    separated   the vocals that the separator gets out of the mix
+    band_8khz   nothing above 8 kHz          mp3_64k    through mp3 at 64 kbit/s
+    pitch_+2    2 semitones up, as by playing faster: formants move along
+    crop_8s     8 s around the middle of the crop, or what the recording has of them
+
+`robustness` stands for the list ROBUSTNESS.
+"""
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+import soxr
+import torch
+from numpy.typing import NDArray
+
+from pipeline import audio
+from pipeline.errors import ConfigError, Problem
+from pipeline.evaluate import EvaluateConfig
+
+if TYPE_CHECKING:
+    from pipeline.separators import Separator
+
+Wave = NDArray[np.floating]
+BASES = ("clean", "mix", "separated")
+ROBUSTNESS = (
+    "clean/band_8khz",
+    "clean/band_4khz",
+    "clean/mp3_64k",
+    "clean/pitch_+2",
+    "clean/pitch_-2",
+    *(f"{base}/crop_{seconds}s" for base in ("clean", "separated") for seconds in (1, 2, 4, 8, 16)),
+)
+_CHANGES = {
+    "band": r"band_(\d+(?:\.\d+)?)khz",
+    "mp3": r"mp3_(\d+)k",
+    "pitch": r"pitch_([+-]\d+)",
+    "crop": r"crop_(\d+(?:\.\d+)?)s",
+}
+_FRAME_S = 0.05
+# Frames this far below the loud ones of a voice are pauses, breath or bleeding.
+_VOICED_DB = 30.0
+_VOICED_PART = 0.5
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A parsed condition; `changes` are (kind, amount), in order."""
+
+    name: str
+    base: str
+    changes: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def crop_s(self) -> float | None:
+        """The length that it asks crops to have, where it does."""
+        lengths = [amount for kind, amount in self.changes if kind == "crop"]
+        return lengths[-1] if lengths else None
+
+
+def parse(name: str) -> Condition:
+    """The condition of that name.
+
+    Raises:
+        ConfigError: a part of it is unknown.
+    """
+    base, *changes = name.split("/")
+    if base not in BASES:
+        raise ConfigError(f"condition {name!r} begins with {base!r}; it must be {', '.join(BASES)}")
+    return Condition(name, base, tuple(_change(name, change) for change in changes))
+
+
+def _change(name: str, text: str) -> tuple[str, float]:
+    for kind, pattern in _CHANGES.items():
+        found = re.fullmatch(pattern, text)
+        if found:
+            return kind, float(found[1])
+    raise ConfigError(f"condition {name!r}: {text!r} is unknown; say band_8khz, mp3_64k, pitch_+2 or crop_8s")
+
+
+def expand(names: Sequence[str]) -> tuple[str, ...]:
+    """Names with `robustness` spelled out, each once and checked."""
+    spelled = [part for name in names for part in (ROBUSTNESS if name == "robustness" else (name,))]
+    return tuple(parse(name).name for name in dict.fromkeys(spelled))
+
+
+class Views:
+    """One recording under every condition; bases are made once."""
+
+    def __init__(
+        self,
+        uri: str,
+        voice: Sequence[int],
+        accompaniment: Sequence[int],
+        sample_rate_hz: int,
+        separator: "Separator | None" = None,
+    ) -> None:
+        self.rate_hz, self.separator = sample_rate_hz, separator
+        self._made: dict[str, Wave] = {}
+        if not voice:
+            self._whole: Wave | None = audio.read(uri, sample_rate_hz, 2).samples
+            self._layers: list[Wave] = []
+            self._made["clean"] = self._whole.mean(0)
+            return
+        wanted, there = max(*voice, *accompaniment) + 1, audio.probe(uri).channels
+        if wanted != there:
+            raise Problem("channels", f"it has {there} channels where {wanted} are expected")
+        channels = audio.read(uri, sample_rate_hz, wanted).samples
+        self._layers = [channels[list(voice)], channels[list(accompaniment)]]
+        self._whole = None
+        self._made["clean"] = self._layers[0].mean(0)
+
+    def wave(self, condition: Condition) -> Wave:
+        """The whole recording, mono (n,), with every change but the length of crops.
+
+        Raises:
+            Problem: the recording has no accompaniment to be mixed with.
+        """
+        wave = self._base(condition.base)
+        for kind, amount in condition.changes:
+            if kind == "band":
+                wave = band_limited(wave, self.rate_hz, 1000 * amount)
+            elif kind == "mp3":
+                wave = through_mp3(wave, self.rate_hz, round(amount))
+            elif kind == "pitch":
+                wave = pitch_shifted(wave, self.rate_hz, amount)
+        return wave
+
+    def _base(self, base: str) -> Wave:
+        if base not in self._made:
+            if base == "mix":
+                self._made[base] = self._mix().mean(0)
+            else:
+                self._made[base] = self._separated()
+        return self._made[base]
+
+    def _mix(self) -> Wave:
+        if self._whole is not None:
+            raise Problem("no_accompaniment", "it has no accompaniment of its own to be mixed with")
+        voice, accompaniment = self._layers
+        return voice + accompaniment
+
+    def _separated(self) -> Wave:
+        assert self.separator is not None
+        mix = self._whole if self._whole is not None else self._mix()
+        rate_hz = self.separator.sample_rate_hz
+        stereo = np.broadcast_to(mix, (2, mix.shape[1])) if len(mix) == 1 else mix
+        if rate_hz != self.rate_hz:
+            stereo = soxr.resample(stereo.T, self.rate_hz, rate_hz).T
+        vocals = self.separator.separate(torch.from_numpy(np.ascontiguousarray(stereo, dtype=np.float32)))
+        mono = vocals.mean(0).numpy()
+        if rate_hz != self.rate_hz:
+            mono = soxr.resample(mono, rate_hz, self.rate_hz)
+        return _as_long_as(mono, mix.shape[1])
+
+
+def band_limited(wave: Wave, sample_rate_hz: int, top_hz: float) -> Wave:
+    """`wave (n,)` with nothing above `top_hz`, as if it had been stored at twice that rate."""
+    if 2 * top_hz >= sample_rate_hz:
+        return wave
+    low = soxr.resample(wave, sample_rate_hz, 2 * top_hz)
+    return _as_long_as(soxr.resample(low, 2 * top_hz, sample_rate_hz), len(wave))
+
+
+def through_mp3(wave: Wave, sample_rate_hz: int, kbit_s: int) -> Wave:
+    """`wave (n,)` encoded as mono mp3 and decoded again."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.mp3"
+        with av.open(str(path), "w", format="mp3") as container:
+            stream = container.add_stream("libmp3lame", rate=sample_rate_hz, layout="mono")
+            stream.bit_rate = kbit_s * 1000
+            frame = _frame(wave, sample_rate_hz, "fltp")
+            for chunk in (frame, None):
+                container.mux(stream.encode(chunk))
+        return _as_long_as(audio.read(path, sample_rate_hz, 1).samples[0], len(wave))
+
+
+def pitch_shifted(wave: Wave, sample_rate_hz: int, semitones: float) -> Wave:
+    """`wave (n,)` at another pitch, as long as it was: stretched in time (FFmpeg's WSOLA), then resampled."""
+    ratio = 2.0 ** (semitones / 12)
+    graph = av.filter.Graph()
+    source = graph.add_abuffer(sample_rate=sample_rate_hz, format="flt", layout="mono")
+    stretch, sink = graph.add("atempo", f"{1 / ratio:.9f}"), graph.add("abuffersink")
+    source.link_to(stretch)
+    stretch.link_to(sink)
+    graph.configure()
+    pieces = []
+    for frame in (_frame(wave, sample_rate_hz, "flt"), None):
+        graph.push(frame)
+        try:
+            while True:
+                pieces.append(graph.pull().to_ndarray()[0])
+        except (av.BlockingIOError, av.EOFError):
+            continue  # the graph wants more, or has given all
+    longer = np.concatenate(pieces)
+    return _as_long_as(soxr.resample(longer, sample_rate_hz * ratio, sample_rate_hz), len(wave))
+
+
+def _frame(wave: Wave, sample_rate_hz: int, sample_format: str) -> av.AudioFrame:
+    samples = np.ascontiguousarray(wave[None], dtype=np.float32)
+    frame = av.AudioFrame.from_ndarray(samples, format=sample_format, layout="mono")
+    frame.sample_rate = sample_rate_hz
+    return frame
+
+
+def _as_long_as(wave: Wave, n: int) -> Wave:
+    return np.pad(wave[:n], (0, max(0, n - len(wave))))
+
+
+def choose_crops(voice: Wave, sample_rate_hz: int, config: EvaluateConfig) -> list[tuple[float, float]]:
+    """Start and end in seconds of the stretches of `voice (n,)` to embed: voiced, apart, spread evenly.
+
+    Raises:
+        Problem: it is `silent`, or has less voice than `min_crop_s` (`too_short`).
+    """
+    frame = audio.to_samples(_FRAME_S, sample_rate_hz)
+    n_frames = len(voice) // frame
+    power = np.square(voice[: n_frames * frame].reshape(-1, frame), dtype=np.float64).mean(1)
+    level_db = 10 * np.log10(power + 1e-12)
+    if not n_frames or level_db.max() < config.silence_db:
+        raise Problem("silent", "no voice is to be heard in it")
+    voiced = level_db > max(np.quantile(level_db, 0.95) - _VOICED_DB, config.silence_db)
+    width = max(1, min(round(config.crop_s / _FRAME_S), n_frames))
+    starts = np.arange(0, n_frames - width + 1, width)
+    parts = np.array([voiced[start : start + width].mean() for start in starts])
+    chosen = starts[parts >= _VOICED_PART] if (parts >= _VOICED_PART).any() else starts[[parts.argmax()]]
+    if voiced[chosen[0] : chosen[0] + width].sum() * _FRAME_S < config.min_crop_s - 1e-9:
+        raise Problem("too_short", f"less than {config.min_crop_s:g} s of voice at a stretch")
+    spread = np.linspace(0, len(chosen) - 1, min(len(chosen), config.crops_per_recording)).round().astype(int)
+    return [(float(start * _FRAME_S), float((start + width) * _FRAME_S)) for start in chosen[spread]]
+
+
+def cut(wave: Wave, sample_rate_hz: int, start_s: float, end_s: float, crop_s: float | None = None) -> Wave:
+    """The stretch of `wave (n,)`, or `crop_s` around its middle, moved to lie inside the recording."""
+    start, end = audio.to_samples(start_s, sample_rate_hz), audio.to_samples(end_s, sample_rate_hz)
+    if crop_s is not None:
+        length = min(audio.to_samples(crop_s, sample_rate_hz), len(wave))
+        start = min(max(0, (start + end - length) // 2), len(wave) - length)
+        end = start + length
+    return wave[start:end]
