@@ -17,6 +17,7 @@ Campello, Moulavi, Sander: "Density-Based Clustering Based on Hierarchical Densi
 """
 
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -190,12 +191,26 @@ def _let_go(voices: np.ndarray, labels: np.ndarray, min_affinity: float, rng: np
 
 def affinity(voices: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return each voice's cosine (n,) with the mean of its cluster's other members; 0 where there is none."""
+    groups = Groups(voices, labels)
     result = np.zeros(len(voices), np.float32)
-    members = np.flatnonzero(labels != NOISE)
-    _, group = np.unique(labels[members], return_inverse=True)
-    sums = np.zeros((group.max() + 1 if len(group) else 0, voices.shape[1]), np.float64)
-    np.add.at(sums, group, voices[members])
-    for start in range(0, len(members), BLOCK):
-        rows, of = members[start:start + BLOCK], group[start:start + BLOCK]
-        result[rows] = np.einsum("nd,nd->n", voices[rows], unit(sums[of] - voices[rows]))
+    for rows, others in groups.others():
+        result[rows] = np.einsum("nd,nd->n", voices[rows], unit(others))
     return result
+
+
+class Groups:
+    """The members of each cluster, and what the others of its cluster sound like to a member."""
+
+    def __init__(self, voices: np.ndarray, labels: np.ndarray):
+        self.voices = voices
+        self.members = np.flatnonzero(labels != NOISE)
+        _, self.group, self.counts = np.unique(labels[self.members], return_inverse=True, return_counts=True)
+        self.sums = np.zeros((len(self.counts), voices.shape[1]), np.float64)
+        np.add.at(self.sums, self.group, voices[self.members])
+
+    def others(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield `(rows, means)` by blocks: members, and the mean vector (block, d) of each one's fellow members."""
+        for start in range(0, len(self.members), BLOCK):
+            rows, group = self.members[start:start + BLOCK], self.group[start:start + BLOCK]
+            fellows = np.maximum(self.counts[group] - 1, 1)[:, None]
+            yield rows, ((self.sums[group] - self.voices[rows]) / fellows).astype(np.float32)
