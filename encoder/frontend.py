@@ -8,12 +8,14 @@ the clip's own length alone, and a clip in a padded batch has the same frames as
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 from torchaudio.compliance.kaldi import get_mel_banks
 
 from encoder.config import FrontEndConfig
 
+LOW_BINS = 32
 LOG_FLOOR = 1.1920929e-07  # float32 epsilon, as Kaldi has it: digital silence stays finite
 
 
@@ -43,6 +45,7 @@ class FrontEnd(nn.Module):
 
     mel: Tensor
     window: Tensor
+    window_low: Tensor
 
     def __init__(self, config: FrontEndConfig) -> None:
         super().__init__()
@@ -55,8 +58,12 @@ class FrontEnd(nn.Module):
             config.n_mels, self.fft_samples, rate, config.low_hz, config.high_hz, 100.0, -500.0, 1.0
         )
         # Derived from the configuration, so not part of the saved weights.
-        self.register_buffer("mel", banks.T.contiguous(), persistent=False)
-        self.register_buffer("window", analysis_window(config.window, self.window_samples), persistent=False)
+        self.top_bin = int(banks.any(0).nonzero().max()) + 1
+        self.register_buffer("mel", banks.T[: self.top_bin].contiguous(), persistent=False)
+        window = F.pad(analysis_window(config.window, self.window_samples), (0, self.fft_samples - self.window_samples))
+        self.register_buffer("window", window, persistent=False)
+        low = torch.view_as_real(torch.fft.rfft(window)[:LOW_BINS]).clone()
+        self.register_buffer("window_low", low, persistent=False)
 
     def n_frames(self, lengths: Tensor) -> Tensor:
         """Frames of clips with so many samples (at the front end's rate)."""
@@ -64,16 +71,22 @@ class FrontEnd(nn.Module):
         return frames.clamp(min=0)
 
     def log_mel(self, wave: Tensor) -> Tensor:
-        """wave: (batch, samples) at the front end's rate -> (batch, frames, mels), natural log of power."""
-        frames = wave.unfold(-1, self.window_samples, self.hop_samples)
-        frames = frames - frames.mean(-1, keepdim=True)
-        if self.config.preemphasis:
-            previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
-            frames = frames - self.config.preemphasis * previous
-        spectrum = torch.fft.rfft(frames * self.window, n=self.fft_samples)
-        power = spectrum.real.square() + spectrum.imag.square()
-        # Kaldi's filters leave out the Nyquist bin.
-        return (power[..., :-1] @ self.mel).clamp(min=LOG_FLOOR).log()
+        """wave: (batch, samples) at the front end's rate -> (batch, frames, mels), natural log of power.
+
+        As Kaldi: per frame the mean is removed, then each sample less a share of the one before. Both are linear
+        and the window begins at zero, so it comes to the same to filter the whole wave first, and to take the
+        mean's remainder out of the spectrum's lowest bins, where the window's transform has all its weight.
+        """
+        share = self.config.preemphasis
+        emphasised = wave - share * F.pad(wave, (1, 0))[:, :-1]
+        # The window is zero beyond its length: what the longer frames of the transform reach does not matter.
+        padded = F.pad(emphasised, (0, self.fft_samples - self.window_samples))
+        spectrum = torch.fft.rfft(padded.unfold(-1, self.fft_samples, self.hop_samples) * self.window)
+        parts = torch.view_as_real(spectrum)
+        mean = F.avg_pool1d(wave[:, None], self.window_samples, self.hop_samples)[:, 0]
+        low = parts[..., :LOW_BINS, :] - (1 - share) * mean[..., None, None] * self.window_low
+        power = torch.cat([low, parts[..., LOW_BINS : self.top_bin, :]], dim=-2).square().sum(-1)
+        return (power @ self.mel).clamp(min=LOG_FLOOR).log()
 
     def forward(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """wave: (batch, samples), lengths: (batch,) samples -> (batch, frames, mels), (batch,) frames.

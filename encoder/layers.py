@@ -14,14 +14,15 @@ from encoder.frontend import valid_mask
 
 
 class FrameNorm(nn.Module):
-    """Layer norm over the channels and bands of each frame. x: (batch, channels, frames, bands)."""
+    """Layer norm over the bands and channels of each frame. x: (batch, channels, frames, bands)."""
 
     def __init__(self, channels: int, bands: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm([channels, bands])
+        self.norm = nn.LayerNorm([bands, channels])
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.norm(x.transpose(1, 2)).transpose(1, 2)
+        # In memory the channels come last, so that neither permutation copies.
+        out: Tensor = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return out
 
 
@@ -47,22 +48,26 @@ class ConvStem(nn.Module):
         x = features[:, None]
         for down, down_norm, keep, keep_norm in zip(self.down, self.down_norm, self.keep, self.keep_norm, strict=True):
             n_frames = torch.div(n_frames + 1, 2, rounding_mode="floor")
-            x = down(x)
+            x = down(x).contiguous(memory_format=torch.channels_last)
             # A zeroed padding frame is what a convolution sees beyond the end of a clip on its own.
             valid = valid_mask(n_frames, x.shape[2])[:, None, :, None]
             x = F.gelu(down_norm(x)) * valid
             x = x + F.gelu(keep_norm(keep(x))) * valid
-        x = self.project(x.transpose(1, 2).flatten(2))
+        x = self.project(x.permute(0, 2, 3, 1).flatten(2))
         return x * valid_mask(n_frames, x.shape[1])[..., None], n_frames
 
 
-def rotary(x: Tensor, base: float = 10000.0) -> Tensor:
-    """Rotary positions (Su et al. 2021, RoFormer, eq. 34). x: (batch, heads, frames, head_dim)."""
-    frames, half = x.shape[-2], x.shape[-1] // 2
-    frequency = base ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    angle = torch.arange(frames, device=x.device, dtype=torch.float32)[:, None] * frequency
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    first, second = x[..., :half], x[..., half:]
+def rotary_angles(frames: int, half: int, like: Tensor, base: float = 10000.0) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary positions (Su et al. 2021, RoFormer, eq. 34). -> two of (frames, half)."""
+    frequency = base ** (-torch.arange(half, device=like.device, dtype=torch.float32) / half)
+    angle = torch.arange(frames, device=like.device, dtype=torch.float32)[:, None] * frequency
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn each pair of channels by its frame's angle. x: (batch, heads, frames, 2 * half)."""
+    cos, sin = (part.to(x.dtype) for part in angles)
+    first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
@@ -80,16 +85,17 @@ class Block(nn.Module):
         self.mlp_out = nn.Linear(int(width * mlp_ratio), width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x: (batch, frames, width), valid: (batch, frames) bool -> like x."""
-        x = x + self.dropout(self.attend(self.attention_norm(x), valid))
+    def forward(self, x: Tensor, valid: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+        """x: (batch, frames, width), valid: (batch, frames) bool, angles: of `rotary_angles` -> like x."""
+        x = x + self.dropout(self.attend(self.attention_norm(x), valid, angles))
         x = x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x)))))
         return x
 
-    def attend(self, x: Tensor, valid: Tensor) -> Tensor:
+    def attend(self, x: Tensor, valid: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
         batch, frames, width = x.shape
         q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(rotary(q), rotary(k), v, attn_mask=valid[:, None, None, :])
+        q, k = rotate(q, angles), rotate(k, angles)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=valid[:, None, None, :])
         out: Tensor = self.attention_out(y.transpose(1, 2).reshape(batch, frames, width))
         return out
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from encoder.campplus import CamPlusStem
 from encoder.config import EncoderConfig
 from encoder.frontend import FrontEnd, resample, valid_mask
-from encoder.layers import AttentiveStatistics, Block, ConvStem
+from encoder.layers import AttentiveStatistics, Block, ConvStem, rotary_angles
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8000, 192000
 
@@ -86,8 +86,9 @@ class Encoder(nn.Module):
         """Contextual frames. features: (batch, frames, mels) -> (batch, frames / stride, width), n_frames."""
         x, n_frames = self.stem(features, n_frames)
         valid = valid_mask(n_frames, x.shape[1])
+        angles = rotary_angles(x.shape[1], self.config.width // self.config.heads // 2, like=x)
         for block in self.blocks:
-            x = block(x, valid)
+            x = block(x, valid, angles)
         return self.norm(x), n_frames
 
     def embed(self, frames: Tensor, n_frames: Tensor) -> Tensor:
