@@ -13,7 +13,7 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
 from pipeline.audio import to_samples
-from pipeline.render.phrasing import Noise, Phrasing, phrase
+from pipeline.render.phrasing import CONTROL_HZ, Noise, Phrasing, phrase
 from pipeline.render.singer import Singer
 from pipeline.render.song import Note
 
@@ -32,7 +32,7 @@ def sing(singer: Singer, melody: Sequence[Note], sample_rate_hz: int, generator:
         ValueError: the melody overlaps itself, or has a syllable that can't be sung.
     """
     phrasing = phrase(singer, melody, generator)
-    size = to_samples(len(phrasing.f0_hz) / 1000, sample_rate_hz)
+    size = to_samples(len(phrasing.f0_hz) / CONTROL_HZ, sample_rate_hz)
     tract = Tract(singer, sample_rate_hz)
     voiced, open_glottis = _voiced(singer, phrasing, tract, size, generator)
     level = active_rms(voiced, sample_rate_hz)
@@ -134,7 +134,7 @@ def _voiced(
 
 def _cycles(singer: Singer, phrasing: Phrasing, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Start in s and f0 in Hz of every voiced glottal cycle, jitter included."""
-    phase = np.concatenate([[0.0], np.cumsum(phrasing.f0_hz[:-1])]) / 1000
+    phase = np.concatenate([[0.0], np.cumsum(phrasing.f0_hz[:-1])]) / CONTROL_HZ
     starts_s = np.interp(np.arange(1, int(phase[-1])), phase, phrasing.times_s)
     f0_hz = np.interp(starts_s, phrasing.times_s, phrasing.f0_hz)
     starts_s = starts_s + singer.jitter * generator.standard_normal(len(starts_s)) / f0_hz / np.sqrt(2)
