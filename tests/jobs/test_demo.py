@@ -1,0 +1,23 @@
+from jobs import demo
+from pipeline import truth
+
+
+def test_the_summary_says_what_was_found_where_it_lies_and_what_to_try(chain, chain_truth, capsys):
+    demo.summarise(chain, chain_truth)
+    text = capsys.readouterr().out
+    for part in ("unreadable", "instrumental", "B-cubed F1", "named from known voices", "EER", "pd.read_parquet",
+                 chain.workspace, "report.html"):
+        assert part in text
+    right, files = text.split(" files ended as expected")[0].split("\n")[-1].split(" of ")
+    assert int(right) == int(files) == len(chain_truth)
+
+
+def test_the_demo_renders_only_what_is_not_there(chain, capsys):
+    assert demo.run_demo(chain) == 0
+    text = capsys.readouterr().out
+    assert "rendering" not in text
+    assert text.count("0 to do") >= 4
+
+
+def test_the_comparison_is_of_all_files(chain_workspace, chain_truth):
+    assert truth.compare(chain_workspace, chain_truth, set()).files == len(chain_truth)

@@ -1,0 +1,37 @@
+import numpy as np
+import pandas as pd
+
+from jobs import embed, engine
+from pipeline import tables
+
+
+def test_every_clip_and_every_track_has_a_unit_vector(chain_workspace):
+    frame, vectors = tables.read_embeddings(chain_workspace)
+    assert set(frame["clip_id"]) == tables.keys(chain_workspace, "clips", "clip_id")
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-2)
+    voices, pooled = tables.read_voices(chain_workspace)
+    assert set(voices["track_id"]) == set(frame["track_id"])
+    assert voices["track_id"].is_unique
+    assert voices["n_clips"].sum() == len(frame)
+    assert voices["encoder_id"].nunique() == 1
+    np.testing.assert_allclose(np.linalg.norm(pooled, axis=1), 1, atol=1e-5)
+
+
+def test_pandas_alone_reads_the_vectors(chain_workspace):
+    frame = pd.read_parquet(chain_workspace.path("voices"))
+    assert np.stack(frame["embedding"].to_numpy()).shape == (len(frame), 64)
+
+
+def test_a_second_run_embeds_nothing(chain, capsys):
+    assert engine.execute("embed", embed.run, chain) == 0
+    assert "0 to do" in capsys.readouterr().out
+
+
+def test_another_encoder_is_refused_in_a_workspace_that_is_made(chain, chain_config, chain_workspace, tmp_path, capsys):
+    from encoder import Encoder, checkpoint
+    from encoder.config import preset
+
+    checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "other", {}, "untrained")
+    other = chain_config(chain.workspace, embed={"encoder": str(tmp_path / "other")})
+    assert engine.guarded(lambda: engine.execute("embed", embed.run, other)) == 2
+    assert "encoder_id:" in capsys.readouterr().err

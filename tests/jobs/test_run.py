@@ -1,0 +1,79 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from encoder import Encoder, checkpoint
+from encoder.config import preset
+from jobs import run
+from pipeline import tables
+from pipeline.config import STAGES
+from pipeline.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+KILLED_IN = ("scan", "separate", "shard", "embed", "cluster", "tag")
+KEYS = {"files": "uri", "tracks": "track_id", "vocals": "track_id", "clips": "clip_id", "embeddings": "clip_id",
+        "voices": "track_id", "clusters": "track_id", "tags": "track_id", "failures": "key"}
+
+
+def test_every_stage_has_an_entry_point():
+    assert set(run.BODIES) == set(STAGES)
+
+
+def test_the_chain_writes_every_table_and_records_every_stage(chain, chain_workspace):
+    for table in KEYS:
+        assert tables.parts(chain_workspace, table), table
+    runs = tables.read(chain_workspace, "runs")
+    assert set(runs["stage"]) >= set(chain.stages)
+    assert set(runs["status"]) == {"ok"}
+    assert not list(Path(chain_workspace.base).rglob(".tmp-*"))
+
+
+def test_the_tables_join_in_plain_pandas(chain_workspace):
+    tags = pd.read_parquet(chain_workspace.path("tags"))
+    tracks = pd.read_parquet(chain_workspace.path("tracks"))
+    joined = tags.merge(tracks, on="track_id", validate="one_to_one")
+    assert len(joined) == len(tags) > 0
+
+
+def run_and_kill(config_path: Path, stage: str) -> None:
+    """Run the chain and kill the driver when the stage has begun."""
+    process = subprocess.Popen([sys.executable, "-u", "-m", "jobs.run", str(config_path)], cwd=ROOT,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout
+    for line in process.stdout:
+        if line.split()[:1] == [stage]:
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    assert process.wait(60) == -signal.SIGKILL, f"{stage} never began"
+
+
+def rows(workspace: Workspace, table: str) -> pd.DataFrame:
+    """Return a table sorted by its key, without vectors, sound, times and places of the workspace."""
+    frame = tables.read(workspace, table).sort_values(KEYS[table]).reset_index(drop=True)
+    return frame.drop(columns=["embedding", "audio", "failed_at", "vocals_uri"], errors="ignore")
+
+
+@pytest.mark.timeout(600)
+def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, chain_config, tmp_path):
+    checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "encoder", {}, "untrained")
+    stages = ["scan", "separate", "shard", "embed", "cluster", "tag"]
+    calm, killed = (chain_config(tmp_path / name, stages=stages, embed={"encoder": str(tmp_path / "encoder")})
+                    for name in ("calm", "killed"))
+    assert run.run_stages(calm) == 0
+    (tmp_path / "killed.yaml").write_text(killed.to_yaml())
+    for stage in KILLED_IN:
+        run_and_kill(tmp_path / "killed.yaml", stage)
+    assert run.run_stages(killed) == 0
+    for table, key in KEYS.items():
+        left, right = rows(Workspace(calm.workspace), table), rows(Workspace(killed.workspace), table)
+        assert left[key].is_unique
+        pd.testing.assert_frame_equal(left, right, atol=0.02, rtol=0.02, obj=table)
+    _, calm_voices = tables.read_voices(calm.workspace)
+    assert np.isfinite(calm_voices).all()
+    assert not list(Path(killed.workspace).rglob(".tmp-*.parquet"))
