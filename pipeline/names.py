@@ -7,7 +7,7 @@ folder), or the end of a path if only one track has it.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def people(artist: str | None) -> frozenset[str]:
     return frozenset(filter(None, map(normalise, parts)))
 
 
-def disagreements(vocalists: pd.Series, artists: pd.Series, known: dict[str, Iterable[str]]) -> pd.Series:
+def disagreements(vocalists: pd.Series, artists: pd.Series, known: Mapping[str, Iterable[str]]) -> pd.Series:
     """Say for each track whether its artist tag contradicts the vocalist that was found.
 
     A vocalist is expected under the own name and the artists of the known tracks (a singer's band). Where that

@@ -1,0 +1,84 @@
+"""The report: one HTML page about a workspace, with all that it shows and plays inside it.
+
+The page asks the network for nothing. What it says comes from files that strangers have tagged, so every text is
+escaped, and a content security policy lets only the page's own script run.
+"""
+
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from pydantic import Field
+
+from pipeline.frozen import Frozen
+from pipeline.report import content, snippets
+from pipeline.workspace import Workspace
+
+NAME = "report.html"
+FOLDER = Path(__file__).parent
+
+
+class ReportConfig(Frozen):
+    """How much the page holds."""
+
+    max_points: int = Field(20_000, ge=1, description="voices on the map; of more, a seeded sample")
+    max_snippets: int = Field(40, ge=0, description="excerpts of vocals inside the page, about 40 kB each")
+    snippet_s: float = Field(4.0, gt=0, le=30, description="length of an excerpt")
+    max_rows: int = Field(200, ge=1, description="rows of a table; of more, the first")
+
+
+def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[str, str]:
+    """Return the page about a workspace, and in one sentence what it holds."""
+    tracks = content.tracks(workspace)
+    points, n_voices = content.points(workspace, tracks, config.max_points, np.random.default_rng(seed))
+    chosen = snippets.choose(points, config.max_snippets)
+    sounds, unheard = snippets.cut(workspace, chosen, config.snippet_s)
+    page = {
+        "workspace": workspace.root, "made_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "facts": content.facts(workspace, tracks), "n_voices": n_voices, "n_points": len(points),
+        "vocalists": content.vocalists(tracks, config.max_rows),
+        "disagreements": content.disagreements(tracks, config.max_rows),
+        "failures": content.failures(workspace, config.max_rows), "runs": content.runs(workspace),
+        "evaluation": content.evaluation(workspace, config.max_rows), "max_rows": config.max_rows,
+        "snippet_s": config.snippet_s,
+    }
+    data = content.map_data(workspace, points, sounds)
+    note = f"{len(points)} voices on the map, {len(sounds)} excerpts"
+    return render(page, data, sounds), note + (f", {unheard} could not be cut" if unheard else "")
+
+
+def render(page: dict[str, Any], data: dict[str, Any], sounds: dict[str, bytes]) -> str:
+    """Fill the page's template; `data` is the map's, `sounds` are mp3 by track_id."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True,
+                                     trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {"clock": clock, "count": lambda n: f"{n:,}"}
+    source, style = ((FOLDER / name).read_text() for name in ("page.js.jinja", "page.css.jinja"))
+    digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+    encoded = {track_id: base64.b64encode(sound).decode() for track_id, sound in sounds.items()}
+    return environment.get_template("page.html.jinja").render(
+        page, script=Markup(source), style=Markup(style), script_hash=digest,
+        data=json_for_html(data), sounds=json_for_html(encoded))
+
+
+def json_for_html(value: Any) -> Markup:
+    """Return JSON that may stand inside a script element, whatever texts are in it."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as people write it: `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

@@ -1,0 +1,151 @@
+"""What the page says, taken from the workspace's tables: plain rows and numbers, nothing of HTML.
+
+A track's missing text is "", a missing number None; the frame of `tracks` is what the parts share.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import tables
+from pipeline.workspace import Workspace
+
+TEXTS = ("title", "artist", "uri", "vocalist", "source", "file_artist")
+STAGES = ("scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report")
+SHOWN_METRICS = ("eer", "mean_normalised_rank", "top1", "bcubed_f1", "ari")
+
+
+def tracks(workspace: Workspace) -> pd.DataFrame:
+    """Return a row per track of the catalogue, with its tag, its place on the map and what its vocals are."""
+    frame = tables.read(workspace, "tracks", ["track_id", "uri", "artist", "title", "duration_s"])
+    frame = frame.drop_duplicates("track_id")
+    columns = {"vocals": ["track_id", "vocals_uri", "has_vocals"], "clusters": ["track_id", "cluster_id", "x", "y"],
+               "tags": ["track_id", "vocalist", "score", "probability", "source", "file_artist", "disagrees"]}
+    for table, names in columns.items():
+        frame = frame.merge(tables.read(workspace, table, names).drop_duplicates("track_id"), on="track_id", how="left")
+    for name in TEXTS:
+        frame[name] = frame[name].astype(object).where(frame[name].notna(), "")
+    frame["disagrees"] = frame["disagrees"].eq(True)
+    frame["label"] = [title or uri.rpartition("/")[2] for title, uri in zip(frame["title"], frame["uri"], strict=True)]
+    return frame.sort_values("track_id").reset_index(drop=True)
+
+
+def points(workspace: Workspace, tracks: pd.DataFrame, max_points: int,
+           rng: np.random.Generator) -> tuple[pd.DataFrame, int]:
+    """Return the tracks that the map shows, with the start of their first clip, and how many have a place on it."""
+    placed = tracks[tracks["x"].notna() & tracks["y"].notna()]
+    shown = placed
+    if len(placed) > max_points:
+        shown = placed.iloc[np.sort(rng.choice(len(placed), max_points, replace=False))]
+    wanted = set(shown["track_id"])
+    starts: dict[str, float] = {}
+    for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s"]):
+        for track_id, start_s in zip(part["track_id"].to_pylist(), part["start_s"].to_pylist(), strict=True):
+            if track_id in wanted:
+                starts[track_id] = min(start_s, starts.get(track_id, start_s))
+    return shown.assign(start_s=shown["track_id"].map(starts).astype(float).fillna(0.0)), len(placed)
+
+
+def map_data(workspace: Workspace, points: pd.DataFrame, sounds: Iterable[str]) -> dict[str, Any]:
+    """Return the map as columns, row for row; vocalists are numbers into `names`, the most frequent first."""
+    counts = points.loc[points["vocalist"] != "", "vocalist"].value_counts()
+    names = sorted(counts.index, key=lambda name: (-counts[name], name))
+    number = {name: i for i, name in enumerate(names)}
+    span = max(np.ptp(points["x"]) if len(points) else 0, np.ptp(points["y"]) if len(points) else 0) or 1.0
+    middle = {axis: (points[axis].min() + points[axis].max()) / 2 if len(points) else 0 for axis in "xy"}
+    return {
+        "names": names, "embedded": sorted(sounds),
+        "beside": not workspace.remote,  # the vocals lie beside the page, which may play them where it stands
+        "id": points["track_id"].tolist(), "title": points["label"].tolist(), "artist": points["artist"].tolist(),
+        **{axis: [round(float(v), 4) for v in (points[axis] - middle[axis]) / span] for axis in "xy"},
+        "vocalist": [number.get(name, -1) for name in points["vocalist"]], "source": points["source"].tolist(),
+        "probability": [_number(value) for value in points["probability"]],
+        "start": [round(float(value), 2) for value in points["start_s"]],
+        "disagrees": [int(value) for value in points["disagrees"]],
+    }
+
+
+def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
+    """Return the numbers at the top of the page."""
+    named = tracks[tracks["source"] == "enrolled"]
+    grouped = tracks[tracks["source"] == "cluster"]
+    # A cluster may bear the name of an enrolled vocalist; it is not counted twice.
+    return {"tracks": len(tracks), "hours": float(tracks["duration_s"].fillna(0).sum()) / 3600,
+            "sung": int(tracks["has_vocals"].eq(True).sum()), "instrumental": int(tracks["has_vocals"].eq(False).sum()),
+            "known": int(named["vocalist"].nunique()), "named_tracks": len(named),
+            "voices": len(set(grouped["vocalist"]) - set(named["vocalist"])), "grouped_tracks": len(grouped),
+            "unknown": int((tracks["source"] == "unknown").sum()), "disagrees": int(tracks["disagrees"].sum()),
+            "failures": len(tables.read(workspace, "failures", ["stage"]))}
+
+
+def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
+    """Return the vocalists, most tracks first: name, tracks, how they were found, mean probability, artist tags."""
+    rows = []
+    for name, group in tracks[tracks["vocalist"] != ""].groupby("vocalist"):
+        artists = group.loc[group["artist"] != "", "artist"].value_counts()
+        best = group.sort_values(["probability", "track_id"], ascending=[False, True])
+        rows.append({"name": name, "tracks": len(group), "known": bool((group["source"] == "enrolled").any()),
+                     "probability": _number(group["probability"].mean()), "artists": list(artists.index[:3]),
+                     "more_artists": max(0, len(artists) - 3), "disagrees": int(group["disagrees"].sum()),
+                     "track_id": best["track_id"].iloc[0]})
+    rows.sort(key=lambda row: (-row["tracks"], row["name"]))
+    most = rows[0]["tracks"] if rows else 1
+    return {"rows": [row | {"share": row["tracks"] / most} for row in rows[:max_rows]], "total": len(rows)}
+
+
+def disagreements(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
+    """Return the tracks whose artist tag contradicts the vocalist found, the surest first."""
+    found = tracks[tracks["disagrees"]].sort_values(["probability", "track_id"], ascending=[False, True])
+    rows = found.head(max_rows)[["track_id", "label", "file_artist", "vocalist", "probability", "uri"]]
+    return {"rows": [row | {"probability": _number(row["probability"])} for row in rows.to_dict("records")],
+            "total": len(found)}
+
+
+def failures(workspace: Workspace, max_rows: int) -> dict[str, Any]:
+    """Return what failed, by stage and class, each with its items (name of file or key, message)."""
+    frame = tables.read(workspace, "failures", ["stage", "key", "track_id", "uri", "error", "message"])
+    groups = []
+    for (stage, error), group in frame.groupby(["stage", "error"], sort=False, dropna=False):
+        items = [{"uri": row.uri or row.key or "", "name": (row.uri or row.key or "").rpartition("/")[2],
+                  "message": row.message or ""} for row in group.head(max_rows).itertuples()]
+        groups.append({"stage": stage, "error": error, "total": len(group), "rows": items})
+    groups.sort(key=lambda group: (_stage_order(group["stage"]), -group["total"]))
+    return {"groups": groups, "total": len(frame)}
+
+
+def runs(workspace: Workspace) -> dict[str, Any]:
+    """Return each stage's work over all its runs: seconds, counts of items, and how the last run ended."""
+    frame = tables.read(workspace, "runs", ["stage", "started_at", "seconds", "status", "done", "failed", "message"])
+    rows = []
+    for stage, group in frame.sort_values("started_at").groupby("stage"):
+        last = group.iloc[-1]
+        rows.append({"stage": stage, "runs": len(group), "seconds": float(group["seconds"].sum()),
+                     "done": int(group["done"].sum()), "failed": int(group["failed"].sum()),
+                     "status": last["status"], "message": last["message"] or ""})
+    rows.sort(key=lambda row: _stage_order(row["stage"]))
+    longest = max((row["seconds"] for row in rows), default=0.0) or 1.0
+    return {"rows": [row | {"share": row["seconds"] / longest} for row in rows],
+            "seconds": sum(row["seconds"] for row in rows)}
+
+
+def evaluation(workspace: Workspace, max_rows: int) -> dict[str, Any]:
+    """Return the evaluation: a row per encoder, set, task and condition, a column per metric, with its interval."""
+    frame = tables.read(workspace, "evaluation")
+    frame = frame[frame["metric"].isin(SHOWN_METRICS)]
+    metrics = [name for name in SHOWN_METRICS if name in set(frame["metric"])]
+    rows = []
+    for keys, group in frame.groupby(["set", "task", "condition", "encoder"], sort=False, dropna=False):
+        cells = {row.metric: {"value": _number(row.value), "low": _number(row.low), "high": _number(row.high)}
+                 for row in group.itertuples()}
+        rows.append(dict(zip(("set", "task", "condition", "encoder"), keys, strict=True), cells=cells))
+    return {"metrics": metrics, "rows": rows[:max_rows], "total": len(rows)}
+
+
+def _stage_order(stage: str) -> int:
+    return STAGES.index(stage) if stage in STAGES else len(STAGES)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), 4)
