@@ -4,6 +4,8 @@ from pydantic import Field, field_validator
 
 from pipeline.frozen import Compute, Frozen
 
+# What `audio` compares: ours, a floor, speaker verification, self-supervised speech.
+ALL_ENCODERS = ("default", "mfcc", "ge2e", "campplus", "wav2vec2", "xlsr", "hubert", "wavlm")
 TASKS = ("similarity", "identification", "retrieval", "clusters", "scores")
 
 
@@ -34,7 +36,10 @@ class EvaluateConfig(Frozen):
 
     audio: str | None = Field(None, description="folder with karaoke/ and previews/, the README's sets")
     sets: tuple[SetConfig, ...] = Field((), description="data sets, each a section of its own")
-    encoders: tuple[str, ...] = Field(("default", "mfcc"), description="see pipeline.evaluate.adapters")
+    encoders: tuple[str, ...] | None = Field(
+        None,
+        description="see pipeline.evaluate.adapters; null: embed.encoder and mfcc, with `audio` all there are",
+    )
     separator: str = Field("spleeter", description="what makes the condition `separated`")
     crop_s: float = Field(4.0, gt=0, description="length of a crop")
     min_crop_s: float = Field(1.0, gt=0, description="a recording with less voice than this is too short")

@@ -108,7 +108,7 @@ class Ours:
 
 
 class Mfcc:
-    """Mean and deviation over time of 19 MFCCs and their slopes; loudness (the first coefficient) left out."""
+    """Mean and deviation over time of 19 MFCCs and their slopes; loudness (the first) left out."""
 
     encoder_id = "mfcc-19"
 
@@ -192,9 +192,7 @@ class CamPlusPlus:
     def features(self, waves: Tensor) -> Tensor:
         """(batch, samples) at 16 kHz -> (batch, frames, 80)."""
         banks = [
-            torchaudio.compliance.kaldi.fbank(
-                wave[None], num_mel_bins=80, sample_frequency=SPEECH_HZ, dither=0.0
-            )
+            torchaudio.compliance.kaldi.fbank(wave[None], num_mel_bins=80, sample_frequency=SPEECH_HZ, dither=0.0)
             for wave in waves
         ]
         stack = torch.stack(banks)
@@ -231,9 +229,7 @@ def self_supervised(kind: str, layer: int | None = None) -> "SelfSupervised":
 class SelfSupervised:
     """A wav2vec 2.0, HuBERT or WavLM network of torchaudio: mean over time of layer `layer` (1, …)."""
 
-    def __init__(
-        self, model: Any, name: str, layer: int | None = None, sample_rate_hz: int = SPEECH_HZ
-    ) -> None:
+    def __init__(self, model: Any, name: str, layer: int | None = None, sample_rate_hz: int = SPEECH_HZ) -> None:
         depth = len(getattr(model, "model", model).encoder.transformer.layers)
         if layer is not None and not 1 <= layer <= depth:
             raise Unavailable(f"{name} has layers 1 to {depth}, not {layer}")

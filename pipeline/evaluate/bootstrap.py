@@ -51,8 +51,7 @@ def eer_interval(
     # Rates rise with falling thresholds, so the best scores come first.
     column = shape[1] - 1 - group
     hits, alarms = (
-        csr_array((np.ones(mask.sum()), (which[mask], column[mask])), shape=shape)
-        for mask in (targets, ~targets)
+        csr_array((np.ones(mask.sum()), (which[mask], column[mask])), shape=shape) for mask in (targets, ~targets)
     )
     a, b = np.divmod(pair, len(names))
     found = []
@@ -71,9 +70,7 @@ def _cumulated(table: csr_array, weights: NDArray[np.floating]) -> NDArray[np.fl
     return np.cumsum((table.T @ weights.T).T, axis=1)
 
 
-def mean_interval(
-    values: ArrayLike, singers: ArrayLike, draws: int = 200, seed: int = 0
-) -> tuple[float, float]:
+def mean_interval(values: ArrayLike, singers: ArrayLike, draws: int = 200, seed: int = 0) -> tuple[float, float]:
     """Interval of the mean of `values (n,)` of `singers (n,)`; NaN for fewer than three singers."""
     _, index = np.unique(np.asarray(singers), return_inverse=True)
     n_singers = int(index.max(initial=-1)) + 1

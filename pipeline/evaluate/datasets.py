@@ -153,9 +153,7 @@ def read(reader: str, folder: str | Path) -> list[Recording]:
     found = list(_parts(root, READERS[reader]))
     if not found:
         layout = (READERS[reader].__doc__ or "").split(";")[0].strip()
-        raise ConfigError(
-            f"no audio file under {folder} is laid out as the reader {reader!r} expects: {layout}"
-        )
+        raise ConfigError(f"no audio file under {folder} is laid out as the reader {reader!r} expects: {layout}")
     return found
 
 

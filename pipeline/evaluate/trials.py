@@ -9,6 +9,7 @@ Two layouts of a trials file are read: ours, a CSV with the header `label,left,r
 the list `label,path1,path2` without a header, as singer-identity papers publish them."""
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,9 +72,7 @@ def make(
     Raises:
         NotMeasurable: there is one singer only, or none with two recordings.
     """
-    singer, recording = (
-        np.unique(np.asarray(names), return_inverse=True)[1] for names in (singers, recordings)
-    )
+    singer, recording = (np.unique(np.asarray(names), return_inverse=True)[1] for names in (singers, recordings))
     if len(np.unique(singer)) < 2:
         raise NotMeasurable("all items are by one singer, so there is no pair of two to tell apart")
     rng = np.random.default_rng([seed, 4])
@@ -88,9 +87,7 @@ def make(
     same = _sample(same, half, rng) if same_recording else same[:, :0]
     counts = [targets.shape[1], others.shape[1], same.shape[1]]
     left, right = np.concatenate([targets, others, same], axis=1)
-    return Trials(
-        left, right, np.repeat([True, False, True], counts), np.repeat([False, False, True], counts)
-    )
+    return Trials(left, right, np.repeat([True, False, True], counts), np.repeat([False, False, True], counts))
 
 
 def _pairs_within(group: Index) -> Index:
@@ -127,15 +124,15 @@ def _sample(pairs: Index, limit: int, rng: np.random.Generator) -> Index:
     return pairs[:, np.sort(rng.choice(pairs.shape[1], limit, replace=False))]
 
 
-def write(path: str | Path, trials: Trials, names: Sequence[str]) -> None:
-    """Write trials over items of these `names` as our CSV."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(HEADER)
-        for left, right, label, same in zip(
-            trials.left, trials.right, trials.label, trials.same_recording, strict=True
-        ):
-            rows.writerow([int(label), names[left], names[right], int(same)])
+def to_csv(trials: Trials, names: Sequence[str]) -> str:
+    """Trials over items of these `names` as our CSV."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(HEADER)
+    columns = (trials.left, trials.right, trials.label, trials.same_recording)
+    for left, right, label, same in zip(*columns, strict=True):
+        rows.writerow([int(label), names[left], names[right], int(same)])
+    return text.getvalue()
 
 
 def read(path: str | Path) -> tuple[Trials, list[str]]:
@@ -152,9 +149,7 @@ def read(path: str | Path) -> tuple[Trials, list[str]]:
                 if not row or (number == 1 and row[0] == HEADER[0]):
                     continue
                 if len(row) not in (3, 4) or row[0].strip() not in ("0", "1"):
-                    raise ConfigError(
-                        f"{path}, line {number}: {','.join(row)!r} is no trial; write label,left,right"
-                    )
+                    raise ConfigError(f"{path}, line {number}: {','.join(row)!r} is no trial; write label,left,right")
                 left, right = (index.setdefault(name.strip(), len(index)) for name in row[1:3])
                 rows.append((left, right, row[0].strip() == "1", len(row) == 4 and row[3].strip() == "1"))
     except OSError as error:

@@ -1,0 +1,142 @@
+"""Who of a closed set sings, and whether anyone of it does: probes on frozen embeddings, folds by song."""
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from pipeline.evaluate import EvaluateConfig, metrics
+from pipeline.evaluate.bootstrap import mean_interval
+from pipeline.evaluate.metrics import NotMeasurable
+from pipeline.evaluate.scores import unit
+from pipeline.evaluate.tasks import Labelled, Measure
+
+FOLDS = 5
+FALSE_ALARM = 0.01
+# Splits of the singers into enrolled and strangers, for the open set.
+_SPLITS = 5
+_TOP = 5
+
+Floats = NDArray[np.floating]
+
+
+def closed_set(data: Labelled, config: EvaluateConfig, seed: int = 0) -> tuple[list[Measure], NDArray, NDArray]:
+    """Top-1 and top-5 of a linear probe and of the nearest centroid, over folds that no song is divided by.
+
+    Singers with a single song are left out, since that cannot be in training and test. Returns the
+    measures, the singers (classes,), and how often each (row) was named as each (column) by the centroids.
+
+    Raises:
+        NotMeasurable: fewer than two singers have two songs.
+    """
+    data = with_songs(data)
+    classes, truth = np.unique(data.singer, return_inverse=True)
+    scores = {name: np.zeros((len(truth), len(classes))) for name in ("probe", "centroid")}
+    parts = folds(data, seed)
+    for train, test in parts:
+        scores["probe"][test] = _probe(data.vectors, truth, train, test, len(classes))
+        models = centroids(data.vectors[train], truth[train], len(classes))
+        scores["centroid"][test] = data.vectors[test] @ models.T
+    tested = np.concatenate([test for _, test in parts])
+    truth, singer = truth[tested], data.singer[tested]
+    found = []
+    for name, k in itertools.product(scores, (1, _TOP)):
+        if k < len(classes):
+            hits = metrics.top_k_hits(scores[name][tested], truth, k)
+            low, high = mean_interval(hits, singer, config.bootstrap, seed)
+            found.append(Measure("identification", f"{name}_top{k}", float(hits.mean()), low, high, len(hits)))
+    named = np.zeros((len(classes), len(classes)), int)
+    np.add.at(named, (truth, scores["centroid"][tested].argmax(1)), 1)
+    return found, classes, named
+
+
+def with_songs(data: Labelled) -> Labelled:
+    """The rows with a vector, of singers with two songs or more, unit length.
+
+    Raises:
+        NotMeasurable: these are fewer than two singers.
+    """
+    data = data.where(data.usable)
+    songs = {name: len(set(data.song[data.singer == name].tolist())) for name in np.unique(data.singer)}
+    data = data.where(np.array([songs[name] > 1 for name in data.singer], dtype=bool))
+    if len(np.unique(data.singer)) < 2:
+        raise NotMeasurable("fewer than two singers have two songs, so there is no one to tell apart")
+    return Labelled(unit(data.vectors), data.singer, data.song, data.recording)
+
+
+def folds(data: Labelled, seed: int) -> list[tuple[NDArray, NDArray]]:
+    """Training and test rows of each fold. A song is in one fold, whoever sings it.
+
+    Songs, in a seeded order, go to the fold that has fewest songs of their singers. Where songs that are
+    shared leave a singer without any in training, that singer is not in the test either."""
+    songs, song = np.unique(data.song, return_inverse=True)
+    singer = np.unique(data.singer, return_inverse=True)[1]
+    n_folds = min(FOLDS, len(songs))
+    sung = np.zeros((singer.max() + 1, n_folds), int)
+    fold_of = np.zeros(len(songs), int)
+    for number in np.random.default_rng([seed, 5]).permutation(len(songs)):
+        by = np.unique(singer[song == number])
+        fold_of[number] = np.lexsort((sung.sum(0), sung[by].sum(0)))[0]
+        sung[by, fold_of[number]] += 1
+    fold = fold_of[song]
+    found = []
+    for f in range(n_folds):
+        train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        found.append((train, test[np.isin(singer[test], singer[train])]))
+    return [(train, test) for train, test in found if len(test)]
+
+
+def _probe(vectors: Floats, truth: NDArray, train: NDArray, test: NDArray, n_classes: int) -> Floats:
+    """Class probabilities (test, classes) of a logistic regression."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
+    model.fit(vectors[train], truth[train])
+    scores = np.zeros((len(test), n_classes))
+    scores[:, model[-1].classes_] = model.predict_proba(vectors[test])
+    return scores
+
+
+def centroids(vectors: Floats, truth: NDArray, n_classes: int) -> Floats:
+    """Unit mean (classes, d) of each class's unit vectors; zeros for a class without any."""
+    sums = np.zeros((n_classes, vectors.shape[1]))
+    np.add.at(sums, truth, vectors)
+    return unit(sums)
+
+
+def open_set(data: Labelled, config: EvaluateConfig, seed: int = 0) -> Measure:
+    """Detection and identification rate at 1 % false alarms: half of the singers enrolled, the others
+    strangers.
+
+    Enrolled singers are centroids of their training songs; queries are crops of their other songs, and all
+    crops of strangers. Averaged over five seeded splits of the singers.
+
+    Raises:
+        NotMeasurable: fewer than four singers have two songs.
+    """
+    data = with_songs(data)
+    classes, truth = np.unique(data.singer, return_inverse=True)
+    if len(classes) < 4:
+        raise NotMeasurable(f"{len(classes)} singers are too few to enrol some and keep others as strangers")
+    hits: list[NDArray] = []
+    singers: list[NDArray] = []
+    for split in range(_SPLITS):
+        order = np.random.default_rng([seed, split, 77]).permutation(len(classes))
+        number = np.full(len(classes), -1)
+        number[order[: len(classes) // 2]] = np.arange(len(classes) // 2)
+        enrolled = number[truth]
+        for train, test in folds(data, seed):
+            train, test = train[enrolled[train] >= 0], test[enrolled[test] >= 0]
+            if not len(test):
+                continue
+            models = centroids(data.vectors[train], enrolled[train], len(classes) // 2)
+            strangers = data.vectors[enrolled < 0] @ models.T
+            known = data.vectors[test] @ models.T
+            _, right = metrics.detection_identification_rate(known, enrolled[test], strangers, FALSE_ALARM)
+            hits.append(right)
+            singers.append(data.singer[test])
+    all_hits = np.concatenate(hits)
+    low, high = mean_interval(all_hits, np.concatenate(singers), config.bootstrap, seed)
+    metric = "dir_at_1pct_false_alarms"
+    return Measure("identification", metric, float(all_hits.mean()), low, high, len(all_hits))

@@ -1,0 +1,172 @@
+"""From a config to what has to be embedded: the sets, their recordings and trials, the encoders that are there.
+
+What cannot be read or had is a row of `failures/` with its reason, and the rest goes on.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import encoder
+from pipeline.embed import find_encoder
+from pipeline.errors import ConfigError, explain, raise_if_fatal
+from pipeline.evaluate import ALL_ENCODERS, EvaluateConfig, SetConfig, adapters, conditions, datasets, trials, vectors
+from pipeline.evaluate.datasets import Recording
+from pipeline.evaluate.trials import Trials
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+HELD_OUT_KEY = "held_out_singers"
+Keyed = list[tuple[str, Recording, vectors.Crops | None]]
+
+
+@dataclass
+class Planned:
+    """A set that is to be measured: its recordings with their keys, and its trials where a file gives them."""
+
+    config: SetConfig
+    conditions: tuple[str, ...]
+    keyed: Keyed
+    trials: Trials | None = None
+    items: list[tuple[str, int]] = field(default_factory=list)  # recording_key and crop of each item of `trials`
+
+
+@dataclass
+class Plan:
+    """All sets, the ids of the encoders that are there by name, and why others are not."""
+
+    sets: list[Planned] = field(default_factory=list)
+    encoder_ids: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)  # name -> what `adapters.load` takes
+    unavailable: dict[str, str] = field(default_factory=dict)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+
+def failure(key: str, kind: str, message: str, uri: str | None = None) -> dict[str, Any]:
+    """A row of `failures/`."""
+    now = datetime.now(UTC)
+    return {"stage": "evaluate", "key": key, "uri": uri, "error": kind, "message": message, "failed_at": now}
+
+
+def make(config: "Config", workspace: Workspace) -> Plan:
+    """Read the sets, find the encoders, and note what is missing.
+
+    Raises:
+        ConfigError: a set, reader, condition or trials file is wrong.
+    """
+    plan = Plan()
+    ours = (config.embed.encoder, "mfcc")
+    for name in dict.fromkeys(config.evaluate.encoders or (ALL_ENCODERS if config.evaluate.audio else ours)):
+        try:
+            source = find_encoder(workspace, name)
+            plan.encoder_ids[name] = adapters.load(source).encoder_id
+            plan.sources[name] = source
+        except adapters.Unavailable as error:
+            plan.unavailable[name] = str(error)
+            plan.failures.append(failure(name, "unavailable", str(error)))
+    for chosen in sets_of(config):
+        plan.sets.append(_planned(chosen, config.evaluate, plan.failures))
+    return plan
+
+
+def sets_of(config: "Config") -> tuple[SetConfig, ...]:
+    """The sets that a config names: its own, those of `audio`, or the workspace."""
+    chosen = config.evaluate.sets
+    if config.evaluate.audio:
+        chosen += audio_sets(config.evaluate.audio)
+    tasks = ("similarity", "identification", "retrieval", "clusters", "scores")
+    return chosen or (SetConfig(name="workspace", path=config.workspace, reader=datasets.WORKSPACE, tasks=tasks),)
+
+
+def audio_sets(folder: str) -> tuple[SetConfig, ...]:
+    """The sets of the README's table."""
+    karaoke = SetConfig(
+        name="karaoke",
+        path=f"{folder}/karaoke",
+        reader="karaoke",
+        singers="held_out",
+        conditions=(*conditions.BASES, "robustness"),
+        tasks=("similarity", "identification", "clusters", "scores"),
+    )
+    previews = SetConfig(
+        name="previews",
+        path=f"{folder}/previews",
+        reader="previews",
+        conditions=conditions.BASES,
+        tasks=("retrieval",),
+    )
+    return karaoke, previews
+
+
+def held_out_singers() -> tuple[str, ...]:
+    """The singers that the default encoder's training did not see, by its own `metrics.json`.
+
+    Raises:
+        ConfigError: it does not say.
+    """
+    path = Path(encoder.__file__).parent / "default" / "metrics.json"
+    try:
+        return tuple(json.loads(path.read_text())[HELD_OUT_KEY])
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise ConfigError(
+            f"singers: held_out needs {HELD_OUT_KEY} in encoder/default/metrics.json ({error!r}); "
+            "say singers: all, or name them"
+        ) from error
+
+
+def _planned(chosen: SetConfig, config: EvaluateConfig, failures: list[dict[str, Any]]) -> Planned:
+    recordings = datasets.read(chosen.reader, chosen.path)
+    if chosen.singers != "all":
+        named = held_out_singers() if chosen.singers == "held_out" else chosen.singers
+        recordings = datasets.choose(recordings, (named,) if isinstance(named, str) else named)
+    names = conditions.expand(chosen.conditions)
+    if chosen.trials is None:
+        whole: Iterable[tuple[Recording, vectors.Crops | None]] = ((recording, None) for recording in recordings)
+        return Planned(chosen, names, _keyed(chosen.name, whole, config, failures))
+    given, items = trials.read(chosen.trials)
+    crops = crops_of_items(items)
+    known = {recording.name: recording for recording in recordings}
+    wanted = ((known.get(path) or _by_folder(chosen.path, path), tuple(spans)) for path, spans in crops.items())
+    keyed = _keyed(chosen.name, wanted, config, failures)
+    keys = {recording.name: key for key, recording, _ in keyed}
+    places = []
+    for path, start_s, end_s in map(trials.parse_item, items):
+        places.append((keys.get(path, ""), crops[path].index((start_s or 0.0, end_s))))
+    return Planned(chosen, names, keyed, given, places)
+
+
+def crops_of_items(items: Sequence[str]) -> dict[str, list[tuple[float, float | None]]]:
+    """The stretches of each file that items name, in order of mention."""
+    crops: dict[str, list[tuple[float, float | None]]] = {}
+    for path, start_s, end_s in map(trials.parse_item, items):
+        spans = crops.setdefault(path, [])
+        if (start_s or 0.0, end_s) not in spans:
+            spans.append((start_s or 0.0, end_s))
+    return crops
+
+
+def _by_folder(root: str, path: str) -> Recording:
+    """A file that only a trials file names: its folder is the singer, as in published lists."""
+    whole = Path(root) / path
+    return Recording(str(whole), path, whole.parent.name, path, path)
+
+
+def _keyed(
+    set_name: str,
+    wanted: Iterable[tuple[Recording, vectors.Crops | None]],
+    config: EvaluateConfig,
+    failures: list[dict[str, Any]],
+) -> Keyed:
+    found: Keyed = []
+    for recording, crops in wanted:
+        try:
+            found.append((vectors.recording_key(recording, config, crops), recording, crops))
+        except OSError as error:
+            raise_if_fatal(error)
+            failures.append(failure(f"{set_name}/{recording.name}", *explain(error), uri=recording.uri))
+    return found

@@ -1,0 +1,268 @@
+"""The embeddings that evaluation needs: each made once, kept by what they were made of.
+
+`evaluation_vectors/` in the workspace holds a row per crop, condition and encoder. `recording_key` is a
+hash of the file's content, its channels and how its crops are chosen, so a set that is moved or renamed is
+found again, and one that changes is not. A crop that is silent under a condition, or that an encoder
+refuses, has a null."""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.errors import Problem
+from pipeline.evaluate import EvaluateConfig, adapters, conditions
+from pipeline.evaluate.datasets import Recording
+from pipeline.ledger import Ledger, batch_name
+from pipeline.workspace import Workspace, open_filesystem
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+Wave = NDArray[np.floating]
+Crops = tuple[tuple[float, float | None], ...]
+
+FOLDER = "evaluation_vectors"
+SCHEMA = pa.schema(
+    [
+        ("recording_key", pa.string()),
+        ("condition", pa.string()),
+        ("encoder_id", pa.string()),
+        ("crop", pa.int32()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("embedding", pa.list_(pa.float32())),
+    ]
+)
+TODO = pa.schema([("key", pa.string()), ("uri", pa.string()), ("job", pa.string())])
+# Crops that wait until a batch is worth running, over all recordings of a call.
+_TOGETHER = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording to embed: `wanted` are (encoder name, condition); no `crops` means to choose them."""
+
+    recording_key: str
+    uri: str
+    voice: tuple[int, ...]
+    accompaniment: tuple[int, ...]
+    crops: Crops | None
+    wanted: tuple[tuple[str, str], ...]
+
+
+def recording_key(recording: Recording, config: EvaluateConfig, crops: Crops | None = None) -> str:
+    """What identifies a recording's crops by content.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+    """
+    how = crops or (config.crop_s, config.min_crop_s, config.crops_per_recording, config.silence_db)
+    parts = (
+        recording.content or _digest(recording.uri),
+        recording.voice,
+        recording.accompaniment,
+        how,
+        config.sample_rate_hz,
+    )
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
+
+
+def _digest(uri: str) -> str:
+    fs, path = open_filesystem(uri)
+    digest = hashlib.blake2b(digest_size=16)
+    with fs.open_input_stream(path) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def condition_key(name: str, config: EvaluateConfig) -> str:
+    """A condition's name in the cache: what is separated depends on the separator."""
+    return f"{name} by {config.separator}" if conditions.parse(name).base == "separated" else name
+
+
+def pending(
+    workspace: Workspace,
+    keyed: Sequence[tuple[str, Recording, Crops | None]],
+    encoder_ids: dict[str, str],
+    names: Sequence[str],
+    config: EvaluateConfig,
+) -> pa.Table:
+    """Recordings that lack vectors of some encoder (name -> id) or condition, as rows for `Embedding`."""
+    there = _there(workspace)
+    rows = []
+    for key, recording, crops in keyed:
+        wanted = tuple(
+            (encoder, name)
+            for name in names
+            for encoder, encoder_id in encoder_ids.items()
+            if (key, condition_key(name, config), encoder_id) not in there
+        )
+        if wanted:
+            job = Job(key, recording.uri, recording.voice, recording.accompaniment, crops, wanted)
+            rows.append({"key": key, "uri": recording.uri, "job": json.dumps(asdict(job))})
+    return pa.Table.from_pylist(rows, schema=TODO)
+
+
+def _there(workspace: Workspace) -> set[tuple[str, str, str]]:
+    columns = ["recording_key", "condition", "encoder_id"]
+    table = _read(workspace, columns).group_by(columns).aggregate([])
+    return set(zip(*(table[name].to_pylist() for name in columns), strict=True))
+
+
+def _read(workspace: Workspace, columns: Sequence[str], where: pc.Expression | None = None) -> pa.Table:
+    parts = [workspace.path(name) for name in workspace.list(FOLDER, suffix=".parquet")]
+    if not parts:
+        return SCHEMA.empty_table().select(list(columns))
+    found = ds.dataset(parts, schema=SCHEMA, format="parquet", filesystem=workspace.fs)
+    return found.to_table(columns=list(columns), filter=where)
+
+
+def crops_of(workspace: Workspace, keys: Iterable[str]) -> pd.DataFrame:
+    """The crops of recordings: `recording_key`, `crop`, `start_s`, `end_s`, sorted."""
+    columns = ["recording_key", "crop", "start_s", "end_s"]
+    table = _read(workspace, columns, pc.field("recording_key").isin(list(keys)))
+    return table.to_pandas().drop_duplicates(["recording_key", "crop"]).sort_values(["recording_key", "crop"])
+
+
+def vectors_of(workspace: Workspace, crops: pd.DataFrame, condition: str, encoder_id: str) -> NDArray[np.float32]:
+    """Embeddings (n, d) of `crops` (columns `recording_key`, `crop`), row for row; NaN where there is none."""
+    where = (pc.field("condition") == condition) & (pc.field("encoder_id") == encoder_id)
+    where = where & pc.field("recording_key").isin(crops["recording_key"].unique().tolist())
+    table = _read(workspace, ["recording_key", "crop", "embedding"], where)
+    table = table.filter(pc.is_valid(table["embedding"]))
+    if not len(table):
+        return np.full((len(crops), 1), np.nan, np.float32)
+    flat = pa.concat_arrays([chunk.flatten() for chunk in table["embedding"].chunks]).to_numpy(zero_copy_only=False)
+    # The last row is what crops without a vector point at.
+    vectors = np.vstack([flat.reshape(len(table), -1), np.full((1, len(flat) // len(table)), np.nan, np.float32)])
+    place = {
+        pair: i
+        for i, pair in enumerate(zip(table["recording_key"].to_pylist(), table["crop"].to_pylist(), strict=True))
+    }
+    wanted = zip(crops["recording_key"], crops["crop"], strict=True)
+    return vectors[[place.get(pair, len(table)) for pair in wanted]].astype(np.float32)
+
+
+class Embedding:
+    """A worker: embeds recordings under every condition by every encoder that lacks them."""
+
+    def __init__(self, config: "Config", encoders: Sequence[str]) -> None:
+        self.config = config.evaluate
+        self.workspace = Workspace(config.workspace)
+        self.adapters = {name: adapters.load(name) for name in encoders}
+        self._separator: Any = None
+        self.rows: list[dict[str, Any]] = []
+        self.waiting: dict[str, list[tuple[dict[str, Any], Wave]]] = {}
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """`batch`: rows of TODO -> their outcomes, when the vectors are durable."""
+        ledger = Ledger(self.workspace, "evaluate", "evaluation")
+        self.rows, self.waiting = [], {}
+        for row in ledger.survivors(batch.to_pylist(), "key"):
+            with ledger.item(row["key"], uri=row["uri"]):
+                self._recording(_job(row["job"]))
+        for name in list(self.waiting):
+            self._embed(name)
+        if self.rows:
+            made = [" ".join(row[name] for name in SCHEMA.names[:3]) for row in self.rows]
+            sink = io.BytesIO()
+            pq.write_table(pa.Table.from_pylist(self.rows, schema=SCHEMA), sink, compression="zstd")
+            self.workspace.write_bytes(f"{FOLDER}/part-{batch_name(made)}.parquet", sink.getvalue())
+        return ledger.commit()
+
+    def _recording(self, job: Job) -> None:
+        """Cut a recording's crops under each wanted condition and put them into the queues of the encoders."""
+        names = list(dict.fromkeys(name for _, name in job.wanted))
+        needs_separator = any(conditions.parse(name).base == "separated" for name in names)
+        rate_hz = self.config.sample_rate_hz
+        views = conditions.Views(
+            job.uri, job.voice, job.accompaniment, rate_hz, self.separator if needs_separator else None
+        )
+        voice = views.wave(conditions.parse("clean"))
+        if job.crops:
+            crops = [(start_s, len(voice) / rate_hz if end_s is None else end_s) for start_s, end_s in job.crops]
+        else:
+            crops = conditions.choose_crops(voice, rate_hz, self.config)
+        problems = []
+        for name in names:
+            try:
+                self._condition(job, name, views, crops)
+            except Problem as problem:
+                problems.append(f"{name}: {problem}")
+        if problems:
+            raise Problem("condition", "; ".join(problems))
+
+    def _condition(self, job: Job, name: str, views: conditions.Views, crops: list[tuple[float, float]]) -> None:
+        condition = conditions.parse(name)
+        wave = views.wave(condition)
+        rows, waiting = [], []
+        for number, (start_s, end_s) in enumerate(crops):
+            crop = conditions.cut(wave, views.rate_hz, start_s, end_s, condition.crop_s)
+            audible = len(crop) and 20 * np.log10(np.abs(crop).max() + 1e-12) >= self.config.silence_db
+            for encoder in (encoder for encoder, wanted in job.wanted if wanted == name):
+                row = {
+                    "recording_key": job.recording_key,
+                    "condition": condition_key(name, self.config),
+                    "encoder_id": self.adapters[encoder].encoder_id,
+                    "crop": number,
+                    "start_s": start_s,
+                    "end_s": end_s,
+                    "embedding": None,
+                }
+                rows.append(row)
+                if audible:
+                    waiting.append((encoder, row, crop))
+        # All of a condition or nothing: a part of it would look finished to the next run.
+        self.rows += rows
+        for encoder, row, crop in waiting:
+            self.waiting.setdefault(encoder, []).append((row, crop))
+        for encoder in [name for name, queue in self.waiting.items() if len(queue) >= _TOGETHER]:
+            self._embed(encoder)
+
+    def _embed(self, encoder: str) -> None:
+        """Fill in the vectors of an encoder's queue; a crop that it refuses keeps its null."""
+        queue = self.waiting.pop(encoder)
+        adapter, rate_hz = self.adapters[encoder], self.config.sample_rate_hz
+        try:
+            vectors = list(adapter.embed([crop for _, crop in queue], rate_hz))
+        except (ValueError, RuntimeError):
+            vectors = [_alone(adapter, crop, rate_hz) for _, crop in queue]
+        for (row, _), vector in zip(queue, vectors, strict=True):
+            if vector is not None and np.isfinite(vector).all() and np.any(vector):
+                row["embedding"] = vector.astype(np.float32)
+
+    @property
+    def separator(self) -> Any:
+        """Loaded when the first recording needs it."""
+        if self._separator is None:
+            from pipeline import separators
+
+            self._separator = separators.load(self.config.separator)
+        return self._separator
+
+
+def _alone(adapter: adapters.Adapter, crop: Wave, rate_hz: int) -> NDArray[np.floating] | None:
+    """The vector of one crop, None where the encoder refuses it (too short, for one)."""
+    try:
+        return adapter.embed([crop], rate_hz)[0]
+    except (ValueError, RuntimeError):
+        return None
+
+
+def _job(text: str) -> Job:
+    data = json.loads(text)
+    crops = tuple((start, end) for start, end in data["crops"]) if data["crops"] else None
+    wanted = tuple((encoder, name) for encoder, name in data["wanted"])
+    return Job(data["recording_key"], data["uri"], tuple(data["voice"]), tuple(data["accompaniment"]), crops, wanted)
