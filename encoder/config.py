@@ -132,6 +132,7 @@ class ViewsConfig(Frozen):
     """Where the two views of a clip come from (`encoder.views` says what each choice means)."""
 
     positives: Literal["clip", "track", "pair", "singer"] = "clip"
+    same_singer: Literal["track", "artist", "album"] = "track"  # whose crops are never each other's negatives
     crop_s: float = Field(default=4.0, gt=0.3, le=30)
     overlap: bool = False
 
@@ -183,7 +184,7 @@ RECIPES: dict[str, ObjectivesConfig] = {
 
 
 class TrainConfig(Frozen):
-    """A training run. Everything that shapes the result is here, with the seed."""
+    """A training run: what shapes its result, and (`workers`, each with `cpus` and `gpus`) where it runs."""
 
     size: Literal["tiny", "small", "base"] = "small"
     init: str | None = "default"
@@ -206,12 +207,19 @@ class TrainConfig(Frozen):
     log_every: int = Field(default=10, ge=1)
     collapse_spread: float = Field(default=0.02, ge=0)
     seed: int = 0
+    workers: int = Field(default=1, ge=1)
+    cpus: int = Field(default=2, ge=1)
+    gpus: float = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _known_recipe(self) -> TrainConfig:
         if self.recipe is not None and self.recipe not in RECIPES:
             raise ValueError(f"no recipe {self.recipe!r}; there are {', '.join(RECIPES)}")
         return self
+
+    def content(self) -> dict[str, object]:
+        """What shapes the result; two runs with the same content and clips are one and the same."""
+        return self.model_dump(mode="json", exclude={"workers", "cpus", "gpus"})
 
     @property
     def terms(self) -> ObjectivesConfig:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from encoder.augment.chain import augment
 from encoder.checkpoint import load
-from encoder.config import TrainConfig, preset
+from encoder.config import EncoderConfig, TrainConfig, preset
 from encoder.data import ClipShards
 from encoder.learner import Learner, Memory, Outputs, loss_terms
 from encoder.model import Encoder
@@ -54,7 +54,7 @@ def fit(
 
     clips: folder or list of shards; names: track_id -> singer, artist or album where known; out_dir: gets log.csv,
     TensorBoard events and `checkpoint/`; resume: a checkpoint folder to go on from; report: called on every rank
-    at each checkpoint with the latest metrics and, on rank 0, the checkpoint's folder.
+    with each row of the log and, on rank 0 where the row is of a checkpoint, its folder.
 
     Raises TrainingStopped, ValueError where the clips do not fit the configuration, FileNotFoundError without any.
     """
@@ -66,15 +66,14 @@ def fit(
             log.rewind(history)
     for step, batch in trainer.batches():
         row = trainer.step(step, batch)
-        last = step == config.steps
-        if last or step % config.validate_every == 0:
+        due = Due(config, step)
+        if due.validate:
             row |= trainer.validate(step)
-        if log and (last or step % config.log_every == 0 or step % config.validate_every == 0):
+        if log and due.log:
             log.write(row)
-        if last or step % config.checkpoint_every == 0:
-            folder = trainer.save(Path(out_dir) / "checkpoint", log.history) if log else None
-            if report:
-                report(row, folder)
+        folder = trainer.save(Path(out_dir) / "checkpoint", log.history) if log and due.checkpoint else None
+        if report and due.log:
+            report(row, folder)
     if log:
         log.close()
     return trainer.averaged.encoder.eval()
@@ -215,7 +214,8 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "memory": self.memory.state_dict(),
             "step": self.step_number,
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.content(),
+            "encoder_config": self.learner.encoder.config.model_dump(mode="json"),
             "history": history,
         }
         torch.save(state, folder / f".{STATE}")
@@ -225,8 +225,8 @@ class Trainer:
     def restore(self, folder: Path) -> list[dict[str, float]]:
         """Go on from `save`'s folder. -> the log so far. Raises ValueError where the configuration differs."""
         state: dict[str, Any] = torch.load(folder / STATE, map_location=self.device, weights_only=True)
-        if state["config"] != self.config.model_dump(mode="json"):
-            changed = [k for k, v in self.config.model_dump(mode="json").items() if state["config"].get(k) != v]
+        if state["config"] != self.config.content():
+            changed = [key for key, value in self.config.content().items() if state["config"].get(key) != value]
             raise ValueError(f"the checkpoint in {folder} is of another configuration ({', '.join(changed)} differ)")
         self.learner.load_state_dict(state["learner"])
         self.averaged.load_state_dict(state["averaged"])
@@ -235,6 +235,26 @@ class Trainer:
         self.step_number = int(state["step"])
         history: list[dict[str, float]] = state["history"]
         return history
+
+
+class Due:
+    """What a step ends with; the last one with everything."""
+
+    def __init__(self, config: TrainConfig, step: int) -> None:
+        last = step == config.steps
+        self.validate = last or step % config.validate_every == 0
+        self.checkpoint = last or step % config.checkpoint_every == 0
+        self.log = self.validate or self.checkpoint or step % config.log_every == 0
+
+
+def finished(folder: str | Path) -> tuple[Encoder, list[dict[str, float]]]:
+    """The averaged encoder in a checkpoint, and the log that led to it."""
+    state: dict[str, Any] = torch.load(Path(folder) / STATE, map_location="cpu", weights_only=True)
+    encoder = Encoder(EncoderConfig.model_validate(state["encoder_config"]))
+    prefix = "encoder."
+    weights = {k.removeprefix(prefix): v for k, v in state["averaged"].items() if k.startswith(prefix)}
+    encoder.load_state_dict(weights)
+    return encoder.eval(), state["history"]
 
 
 def start_encoder(config: TrainConfig) -> Encoder:

@@ -56,19 +56,36 @@ class TrainLog:
     def rewind(self, history: list[dict[str, float]]) -> None:
         """Begin the file anew with the rows up to a checkpoint."""
         self.history = list(history)
-        with self.path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(self.history)
+        write_rows(self.path, self.columns, self.history)
 
     def write(self, row: dict[str, float]) -> None:
         """Append a row; a column without a value stays empty."""
         self.history.append(row)
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.columns).writerow(row)
-        for name, value in row.items():
-            if name != "step":
-                self.board.add_scalar(name, value, int(row["step"]))
+        add_scalars(self.board, row)
 
     def close(self) -> None:
         self.board.close()
+
+
+def write_history(history: list[dict[str, float]], folder: Path) -> None:
+    """The log of a finished run: `log.csv` and TensorBoard events."""
+    columns = dict.fromkeys(name for row in history for name in row)
+    write_rows(folder / "log.csv", list(columns), history)
+    with SummaryWriter(str(folder / "tensorboard")) as board:
+        for row in history:
+            add_scalars(board, row)
+
+
+def write_rows(path: Path, columns: list[str], rows: list[dict[str, float]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def add_scalars(board: SummaryWriter, row: dict[str, float]) -> None:
+    for name, value in row.items():
+        if name != "step":
+            board.add_scalar(name, value, int(row["step"]))

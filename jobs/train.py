@@ -1,0 +1,169 @@
+"""Train an encoder on the catalogue's own vocals: `encoders/<encoder_id>/`."""
+
+import functools
+import json
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs as pafs
+import ray.train
+import torch
+from ray.train.torch import TorchTrainer
+from ray.train.v2.api.callback import UserCallback
+from ray.util.queue import Queue
+
+from encoder import checkpoint
+from encoder.card import model_card
+from encoder.config import TrainConfig
+from encoder.train import TrainingStopped, finished, fit
+from encoder.trainlog import write_history
+from jobs import engine
+from pipeline import tables
+from pipeline.config import Config
+from pipeline.errors import ConfigError
+from pipeline.frozen import fingerprint
+from pipeline.workspace import Workspace
+
+RUNS = "encoders/_training"  # Ray Train's checkpoints, until the encoder is finished
+
+
+def run(config: Config, run: engine.Run) -> None:
+    """Train an encoder on the catalogue's own vocals."""
+    engine.need(run.workspace, "clips", "shard")
+    train = config.train.model_copy(update={"seed": config.train.seed + config.seed})
+    clips = tables.read(run.workspace, "clips", columns=["clip_id", "track_id"])
+    name = fingerprint(train.content(), sorted(clips["clip_id"]))
+    earlier = find(run.workspace, name)
+    if earlier:
+        run.skipped, run.note = 1, f"encoder {earlier} was trained before, with this config on these clips"
+        return
+    run.say(f"{train.steps} steps of {train.batch * train.accumulate} of {len(clips)} clips on {train.workers} workers")
+    engine.start_ray()
+    result = fit_on_ray(train, name, run, known_singers(run.workspace, train))
+    with result.as_directory() as folder:
+        encoder_id = publish(run.workspace, train, name, folder, len(clips), clips["track_id"].nunique())
+    run.workspace.delete(f"{RUNS}/{name}")
+    run.done, run.note = 1, f"encoder {encoder_id}"
+
+
+def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, str]) -> ray.train.Checkpoint:
+    """Train under Ray Train, going on from the checkpoint of an earlier run of that name if there is one.
+
+    Raises:
+        ConfigError: the training stopped itself, or the clips do not fit the config; the message says why.
+    """
+    shards = [run.workspace.uri(part) for part in tables.parts(run.workspace, "clips")]
+    lines = Queue(actor_options={"num_cpus": 0})
+    printer = threading.Thread(target=print_lines, args=(lines, run), daemon=True)
+    printer.start()
+    trainer = TorchTrainer(
+        train_loop,
+        train_loop_config={"train": train.model_dump(), "shards": shards, "names": names},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=train.workers, use_gpu=train.gpus > 0,
+            resources_per_worker={"CPU": train.cpus} | ({"GPU": train.gpus} if train.gpus else {})),
+        run_config=ray.train.RunConfig(
+            name=name, storage_path=run.workspace.uri(RUNS),
+            failure_config=ray.train.FailureConfig(max_failures=2),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1), callbacks=[Progress(lines)]))  # type: ignore[list-item]
+    try:
+        result = trainer.fit()
+    finally:
+        lines.put(None)
+        printer.join()
+        lines.shutdown()
+    stopped = (result.metrics or {}).get("stopped")
+    if stopped or result.checkpoint is None:
+        # What stopped it stays true: without this, the same command would go on from the same checkpoint.
+        run.workspace.delete(f"{RUNS}/{name}")
+        raise ConfigError(f"training stopped: {stopped or 'no checkpoint was written'}")
+    return result.checkpoint
+
+
+def train_loop(settings: dict[str, Any]) -> None:
+    """What each Ray Train worker runs: `encoder.train.fit` for its rank."""
+    context, resume = ray.train.get_context(), ray.train.get_checkpoint()
+    train = TrainConfig.model_validate(settings["train"])
+    torch.set_num_threads(train.cpus)
+    start = functools.partial(
+        fit, train, settings["shards"], names=settings["names"], rank=context.get_world_rank(),
+        world_size=context.get_world_size(), device=ray.train.torch.get_device(), report=report)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            if resume is None:
+                start(folder)
+            else:
+                with resume.as_directory() as earlier:
+                    start(folder, resume=earlier)
+        except (TrainingStopped, ValueError) as error:
+            # Not an accident of this worker: a restart would end here again.
+            ray.train.report({"stopped": str(error)})
+
+
+def report(row: dict[str, float], folder: Path | None) -> None:
+    """Hand a row of the log, and the checkpoint if it has one, to Ray Train."""
+    ray.train.report(row, checkpoint=ray.train.Checkpoint.from_directory(folder) if folder else None)
+
+
+class Progress(UserCallback):
+    """Sends rank 0's rows from Ray Train's controller to the command that waits for it."""
+
+    def __init__(self, lines: Queue):
+        self.lines = lines
+
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+        """Ray's hook: all workers have reported."""
+        self.lines.put(metrics[0])
+
+
+def print_lines(lines: Queue, run: engine.Run) -> None:
+    """Say each row that comes, until None does."""
+    while (row := lines.get()) is not None:
+        if "loss" in row:
+            eer = f"  held-out EER {row['held_out_eer']:.1%}" if "held_out_eer" in row else ""
+            run.say(f"step {row['step']}  loss {row['loss']:.3f}  {row['clips_per_s']:.1f} clips/s{eer}")
+
+
+def known_singers(workspace: Workspace, train: TrainConfig) -> dict[str, str]:
+    """Return the artist or album that the files' own tags name, by track_id, if the config asks for it."""
+    column = train.views.same_singer
+    if column == "track":
+        return {}
+    tracks = tables.read(workspace, "tracks", columns=["track_id", column]).dropna()
+    return dict(zip(tracks["track_id"], tracks[column], strict=True))
+
+
+def find(workspace: Workspace, name: str) -> str | None:
+    """Return the id of the encoder that the training run of this name has made, if it is finished."""
+    selector = pafs.FileSelector(workspace.path("encoders"), allow_not_found=True)
+    for info in workspace.fs.get_file_info(selector):
+        metrics = f"encoders/{info.base_name}/metrics.json"
+        if workspace.exists(metrics) and json.loads(workspace.read_bytes(metrics)).get("training_run") == name:
+            return str(info.base_name)
+    return None
+
+
+def publish(workspace: Workspace, train: TrainConfig, name: str, folder: str, n_clips: int, n_tracks: int) -> str:
+    """Put the finished encoder, its log and its card under `encoders/<encoder_id>/` and return that id."""
+    model, history = finished(folder)
+    n_parameters = sum(p.numel() for p in model.parameters())
+    measured = {"training_run": name, "train": train.model_dump(mode="json"), "n_clips": n_clips,
+                "n_tracks": n_tracks, "n_parameters": n_parameters, **history[-1]}
+    with tempfile.TemporaryDirectory() as temporary:
+        local = Path(temporary) / "encoder"
+        encoder_id = checkpoint.save(model, local, measured, card="")
+        card = model_card(encoder_id, model.config, train, n_parameters, n_clips, n_tracks, history[-1])
+        (local / "README.md").write_text(card)
+        write_history(history, local)
+        # metrics.json last: with it the encoder counts as finished.
+        files = sorted((p for p in local.rglob("*") if p.is_file()), key=lambda p: p.name == "metrics.json")
+        for path in files:
+            workspace.put_file(path, f"encoders/{encoder_id}/{path.relative_to(local).as_posix()}")
+    return encoder_id
+
+
+if __name__ == "__main__":
+    sys.exit(engine.main("train", run))
