@@ -1,15 +1,7 @@
 """Vocal separators, one protocol; `load` is the one way to get one."""
 
-from pipeline.separators.base import (
-    Level,
-    Piece,
-    Precision,
-    Segment,
-    Separator,
-    Stream,
-    separate_tracks,
-)
-from pipeline.separators.spleeter import Spleeter
+from pipeline.errors import ConfigError
+from pipeline.separators.base import Level, Piece, Precision, Segment, Separator, Stream, separate_tracks
 
 __all__ = ["Level", "Piece", "Precision", "Segment", "Separator", "Stream", "load", "separate_tracks"]
 
@@ -18,8 +10,21 @@ def load(name: str, device: str = "cpu", precision: Precision = "auto", stack: i
     """Return the separator of a name, on its device.
 
     Args:
-        name: `spleeter`.
+        name: `spleeter` (embedded), a demucs name such as `htdemucs`, `hf://…`, or a folder of demucs models.
         precision: of the network; `auto` is 16 bit where the device computes in it.
         stack: segments per call of the network; None for what suits the device.
+
+    Raises:
+        ConfigError: there is no such model, or its weights cannot be had; the message says what to do.
     """
-    return Spleeter(device, precision, stack)
+    if name == "spleeter":
+        from pipeline.separators.spleeter import Spleeter
+
+        return Spleeter(device, precision, stack)
+    from pipeline.separators.demucs import Demucs
+    from pipeline.separators.hub import load_demucs
+
+    try:
+        return Demucs(name, load_demucs(name), device, precision, stack)
+    except ValueError as error:
+        raise ConfigError(f"separate.separator: {error}") from error
