@@ -170,4 +170,19 @@ def from_campplus(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     out |= affine("stem.out", "xvector.out_nonlinear")
     out |= folded("head", "xvector.dense.linear", "xvector.dense.nonlinear.batchnorm")
     out["head.weight"] = out["head.weight"].squeeze(-1)
-    return out
+    return rescaled(out)
+
+
+def rescaled(weights: dict[str, Tensor], factor: float = 6.0) -> dict[str, Tensor]:
+    """The same function of the input with smaller activations between `conv_in` and `halve`.
+
+    Behind ReLUs a scale can be moved from a layer to the next. As folded, `halve` has weights of 0.0008 on
+    activations near 100, and one step of any usual learning rate destroys it.
+    """
+    for name, tensor in weights.items():
+        if name.startswith("stem.conv_in.") or (name.startswith("stem.residuals.") and name.endswith(".bias")):
+            weights[name] = tensor / factor
+    weights["stem.conv_out.weight"] = weights["stem.conv_out.weight"] / factor
+    weights["stem.conv_out.bias"] = weights["stem.conv_out.bias"] / factor**2
+    weights["stem.halve.weight"] = weights["stem.halve.weight"] * factor**2
+    return weights
