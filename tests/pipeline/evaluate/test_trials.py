@@ -20,10 +20,7 @@ def as_set(made: trials.Trials) -> set[tuple[int, int, bool]]:
 def test_all_pairs_but_those_of_one_recording():
     made = trials.make(SINGERS, RECORDINGS)
     expected = {
-        (i, j, SINGERS[i] == SINGERS[j])
-        for i in range(6)
-        for j in range(i + 1, 6)
-        if RECORDINGS[i] != RECORDINGS[j]
+        (i, j, SINGERS[i] == SINGERS[j]) for i in range(6) for j in range(i + 1, 6) if RECORDINGS[i] != RECORDINGS[j]
     }
     assert as_set(made) == expected and len(made) == len(expected)
     assert not made.same_recording.any()
@@ -78,10 +75,7 @@ def test_written_trials_are_read_alike(tmp_path):
     (tmp_path / "trials.csv").write_text(trials.to_csv(made, names))
     again, found = trials.read(tmp_path / "trials.csv")
     pairs = [
-        {
-            (names[a], names[b], y, s)
-            for a, b, y, s in zip(t.left, t.right, t.label, t.same_recording, strict=True)
-        }
+        {(names[a], names[b], y, s) for a, b, y, s in zip(t.left, t.right, t.label, t.same_recording, strict=True)}
         for t, names in ((made, names), (again, found))
     ]
     assert pairs[0] == pairs[1]
