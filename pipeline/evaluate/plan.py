@@ -127,13 +127,12 @@ def _planned(chosen: SetConfig, config: EvaluateConfig, failures: list[dict[str,
     names = conditions.expand(chosen.conditions)
     if chosen.trials is None:
         whole: Iterable[tuple[Recording, vectors.Crops | None]] = ((recording, None) for recording in recordings)
-        return Planned(chosen, names, _keyed(chosen.name, whole, config, failures))
+        return Planned(chosen, names, _keyed(chosen.name, whole, config, failures)[0])
     given, items = trials.read(chosen.trials)
     crops = crops_of_items(items)
     known = {recording.name: recording for recording in recordings}
     wanted = ((known.get(path) or _by_folder(chosen.path, path), tuple(spans)) for path, spans in crops.items())
-    keyed = _keyed(chosen.name, wanted, config, failures)
-    keys = {recording.name: key for key, recording, _ in keyed}
+    keyed, keys = _keyed(chosen.name, wanted, config, failures)
     places = []
     for path, start_s, end_s in map(trials.parse_item, items):
         places.append((keys.get(path, ""), crops[path].index((start_s or 0.0, end_s))))
@@ -161,12 +160,25 @@ def _keyed(
     wanted: Iterable[tuple[Recording, vectors.Crops | None]],
     config: EvaluateConfig,
     failures: list[dict[str, Any]],
-) -> Keyed:
+) -> tuple[Keyed, dict[str, str]]:
+    """The recordings that are there, each audio once, and the key of each name."""
     found: Keyed = []
+    keys: dict[str, str] = {}
+    first: dict[str, str] = {}
     for recording, crops in wanted:
+        name = f"{set_name}/{recording.name}"
         try:
-            found.append((vectors.recording_key(recording, config, crops), recording, crops))
+            key = vectors.recording_key(recording, config, crops)
         except OSError as error:
             raise_if_fatal(error)
-            failures.append(failure(f"{set_name}/{recording.name}", *explain(error), uri=recording.uri))
-    return found
+            failures.append(failure(name, *explain(error), uri=recording.uri))
+            continue
+        keys[recording.name] = key
+        if key in first:
+            failures.append(
+                failure(name, "duplicate", f"the same audio as {first[key]}; it is left out", recording.uri)
+            )
+            continue
+        first[key] = recording.name
+        found.append((key, recording, crops))
+    return found, keys
