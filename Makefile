@@ -15,7 +15,8 @@ VENV    := .venv
 RUN     := $(VENV)/bin/python -m
 OPTIONS := $(if $(CATALOGUE),catalogue="$(abspath $(CATALOGUE))") $(if $(KNOWN),known="$(abspath $(KNOWN))") \
            $(if $(WORKSPACE),workspace="$(WORKSPACE)") $(SET)
-RAY     := RAY_AUTH_MODE=token PATH="$(abspath $(VENV))/bin:$$PATH" RAY_DISABLE_IMPORT_WARNING=1 $(VENV)/bin/ray
+# RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 makes Ray keep to the loopback address on Linux too.
+RAY     := RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint run results ray-up ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)

@@ -1,6 +1,5 @@
 """Fixtures that several test files share."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import yaml
 from pipeline.config import Config, load
 from pipeline.workspace import Workspace
 
-os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
 SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 
 

@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,28 +34,31 @@ def test_a_config_outside_the_project_is_told(tmp_path, capsys):
 
 
 @pytest.fixture
-def ray_head(tmp_path):
+def ray_head():
     """Start a head node on loopback with token authentication, as `make ray-up` does, on ports of its own."""
-    token = tmp_path / "token"
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: the names of sockets may not be long
+    token = folder / "token"
     token.write_text("a" * 64)
     environment = os.environ | {
-        "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_TMPDIR": str(tmp_path / "ray"),
+        "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_TMPDIR": str(folder),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     ray = shutil.which("ray", path=environment["PATH"])
     assert ray
-    subprocess.run([ray, "start", "--head", "--node-ip-address=127.0.0.1", "--port=16379", "--num-cpus=2",
-                    "--dashboard-host=127.0.0.1", "--dashboard-port=18265", "--object-store-memory=200000000",
+    subprocess.run([ray, "start", "--head", "--node-ip-address=127.0.0.1", "--port=6399", "--num-cpus=2",
+                    "--dashboard-host=127.0.0.1", "--dashboard-port=8299", "--object-store-memory=200000000",
                     "--disable-usage-stats"], env=environment, check=True, capture_output=True, timeout=120)
     yield environment
-    pids = subprocess.run(["pgrep", "-f", str(tmp_path / "ray")], capture_output=True, text=True).stdout.split()
+    pids = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True).stdout.split()
     subprocess.run(["kill", "-9", *pids], check=False)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.timeout(240)
 def test_a_submitted_stage_runs_on_a_head_with_token_authentication(ray_head, tmp_path, catalogue):
     def send(*settings: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", "jobs.submit", "--address", "http://127.0.0.1:18265", "scan", "configs/local.yaml",
+            [sys.executable, "-m", "jobs.submit", "--address", "http://127.0.0.1:8299", "scan", "configs/local.yaml",
              f"workspace={tmp_path / 'workspace'}", f"catalogue={catalogue}", *settings],
             cwd=ROOT, env=ray_head, capture_output=True, text=True, timeout=120)
 
@@ -67,7 +71,7 @@ def test_a_submitted_stage_runs_on_a_head_with_token_authentication(ray_head, tm
     assert failed.returncode == 1
     assert "no file or folder /no/such/folder" in failed.stdout
     refused = subprocess.run(
-        [sys.executable, "-m", "jobs.submit", "--address", "http://127.0.0.1:18265", "scan", "configs/local.yaml"],
+        [sys.executable, "-m", "jobs.submit", "--address", "http://127.0.0.1:8299", "scan", "configs/local.yaml"],
         cwd=ROOT, env=ray_head | {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")}, capture_output=True, text=True,
         timeout=60)
     assert refused.returncode == 2
