@@ -58,7 +58,8 @@ def render(page: dict[str, Any], data: dict[str, Any], sounds: dict[str, bytes])
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"clock": clock, "count": lambda n: f"{n:,}"}
-    source, style = ((FOLDER / name).read_text() for name in ("page.js.jinja", "page.css.jinja"))
+    drawing, acting, style = ((FOLDER / f"{name}.jinja").read_text() for name in ("map.js", "page.js", "page.css"))
+    source = f"{drawing}\n{acting}"
     digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
     encoded = {track_id: base64.b64encode(sound).decode() for track_id, sound in sounds.items()}
     return environment.get_template("page.html.jinja").render(

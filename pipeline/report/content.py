@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 
 from pipeline import tables
 from pipeline.workspace import Workspace
@@ -53,18 +54,28 @@ def map_data(workspace: Workspace, points: pd.DataFrame, sounds: Iterable[str]) 
     counts = points.loc[points["vocalist"] != "", "vocalist"].value_counts()
     names = sorted(counts.index, key=lambda name: (-counts[name], name))
     number = {name: i for i, name in enumerate(names)}
-    span = max(np.ptp(points["x"]) if len(points) else 0, np.ptp(points["y"]) if len(points) else 0) or 1.0
-    middle = {axis: (points[axis].min() + points[axis].max()) / 2 if len(points) else 0 for axis in "xy"}
     return {
         "names": names, "embedded": sorted(sounds),
         "beside": not workspace.remote,  # the vocals lie beside the page, which may play them where it stands
         "id": points["track_id"].tolist(), "title": points["label"].tolist(), "artist": points["artist"].tolist(),
-        **{axis: [round(float(v), 4) for v in (points[axis] - middle[axis]) / span] for axis in "xy"},
+        **{axis: [round(float(value), 4) for value in spread(points[axis].to_numpy())] for axis in "xy"},
         "vocalist": [number.get(name, -1) for name in points["vocalist"]], "source": points["source"].tolist(),
         "probability": [_number(value) for value in points["probability"]],
         "start": [round(float(value), 2) for value in points["start_s"]],
         "disagrees": [int(value) for value in points["disagrees"]],
     }
+
+
+def spread(values: np.ndarray) -> np.ndarray:
+    """Return coordinates (n,) in [-0.5, 0.5] in the same order, drawn half by value and half by rank.
+
+    UMAP sets groups that share no neighbour far apart, which would press all others into a corner of the page.
+    """
+    if len(values) < 2 or not np.ptp(values):
+        return np.zeros(len(values))
+    by_value = (values - values.min()) / np.ptp(values)
+    by_rank = scipy.stats.rankdata(values) / len(values)
+    return (by_value + by_rank - np.min(by_rank)) / 2 - 0.5
 
 
 def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
@@ -136,10 +147,13 @@ def evaluation(workspace: Workspace, max_rows: int) -> dict[str, Any]:
     frame = frame[frame["metric"].isin(SHOWN_METRICS)]
     metrics = [name for name in SHOWN_METRICS if name in set(frame["metric"])]
     rows = []
-    for keys, group in frame.groupby(["set", "task", "condition", "encoder"], sort=False, dropna=False):
+    by = ["set", "task", "condition", "encoder"]
+    for name in by:  # in the order in which they were evaluated, the encoders side by side
+        frame = frame.assign(**{name: pd.Categorical(frame[name], frame[name].unique())})
+    for keys, group in frame.groupby(by, observed=True):
         cells = {row.metric: {"value": _number(row.value), "low": _number(row.low), "high": _number(row.high)}
                  for row in group.itertuples()}
-        rows.append(dict(zip(("set", "task", "condition", "encoder"), keys, strict=True), cells=cells))
+        rows.append(dict(zip(by, keys, strict=True), cells=cells))
     return {"metrics": metrics, "rows": rows[:max_rows], "total": len(rows)}
 
 
