@@ -3,14 +3,12 @@
 import sys
 
 from jobs import engine
-from pipeline import provenance
 from pipeline.config import Config
 from pipeline.evaluate import measure, page, plan, vectors
 
 
 def run(config: Config, run: engine.Run) -> None:
     """Measure encoders on labelled singing: similarity, identification, robustness, clusters, scores."""
-    provenance.forget_failures(run.workspace, "evaluate")
     planned = plan.make(config, run.workspace)
     for name, why in planned.unavailable.items():
         run.say(f"{name}: {why}")

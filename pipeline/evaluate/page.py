@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.config import Config
 
 FOLDER = "evaluation_report"
+MEASURES = "evaluate-measures"  # the part of failures/ that each run replaces
 COLUMNS = tables.SCHEMAS["evaluation"].names
 
 
@@ -24,8 +25,9 @@ def write(config: "Config", workspace: Workspace, plan: Plan, results: Results) 
     """Write all of it and return the Markdown."""
     rows = pd.DataFrame(results.rows, columns=COLUMNS)
     tables.replace(workspace, "evaluation", rows)
+    workspace.delete(tables.part_name("failures", MEASURES))
     if results.failures:
-        tables.write(workspace, "failures", results.failures, "evaluate-measures")
+        tables.write(workspace, "failures", results.failures, MEASURES)
     text = markdown.render(rows, plan.unavailable)
     pictures = draw(results, rows)
     workspace.delete(FOLDER)

@@ -20,6 +20,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline import tables
 from pipeline.errors import Problem
 from pipeline.evaluate import EvaluateConfig, adapters, conditions
 from pipeline.evaluate.datasets import Recording
@@ -99,8 +100,11 @@ def pending(
     names: Sequence[str],
     config: EvaluateConfig,
 ) -> pa.Table:
-    """Recordings that lack vectors of some encoder (name -> id) or condition, as rows for `Embedding`."""
-    there = _there(workspace)
+    """Recordings that lack vectors of some encoder (name -> id) or condition, as rows for `Embedding`.
+
+    What has failed at the same before is left out; `retry_failed` forgets it, as for every stage.
+    """
+    there, failed = _there(workspace), tables.failed_keys(workspace, "evaluate")
     rows = []
     for key, recording, crops in keyed:
         wanted = tuple(
@@ -109,9 +113,12 @@ def pending(
             for encoder, encoder_id in encoder_ids.items()
             if (key, condition_key(name, config), encoder_id) not in there
         )
-        if wanted:
+        row_key = batch_name(
+            [key, *(f"{encoder_ids[encoder]} {condition_key(name, config)}" for encoder, name in wanted)]
+        )
+        if wanted and row_key not in failed:
             job = Job(key, recording.uri, recording.voice, recording.accompaniment, crops, wanted)
-            rows.append({"key": key, "uri": recording.uri, "job": json.dumps(asdict(job))})
+            rows.append({"key": row_key, "uri": recording.uri, "job": json.dumps(asdict(job))})
     return pa.Table.from_pylist(rows, schema=TODO)
 
 
