@@ -34,7 +34,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	  || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.11"; exit 1; }
 	@echo "installing into $(VENV) (about 7 GB, a few minutes)"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,baselines]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: setup  ## the whole chain on an embedded catalogue
