@@ -1,0 +1,98 @@
+"""Vocal activity: where in a track somebody sings, told from its mix and its separated vocals.
+
+Both are looked at mono, in frames of `FRAME_S`. A frame is voiced where the vocals are at most `BELOW_MIX_DB` below
+the mix and above `FLOOR_DB`; what a separator leaves of drums and guitars rarely is. A track has vocals where at
+least `MIN_RATIO` of it is voiced.
+
+The two numbers were chosen with Spleeter on the 41 previews (each as mix, and as accompaniment alone) whose artist's
+SHA-256 begins with an even byte; there balanced accuracy is 98.8 %. On the 53 others it is 98.1 % (one of each missed).
+`make bench-separate` measures it again. `MIN_RATIO` is at the low end of what did equally well, as whole songs have
+long stretches without vocals.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FRAME_S = 0.1
+BELOW_MIX_DB = 14.0
+FLOOR_DB = -55.0
+MIN_RATIO = 0.1
+SILENT_DB = -70.0
+
+
+@dataclass(frozen=True)
+class Activity:
+    """How much of a track is sung: seconds, share of its length, level of the vocals relative to the mix."""
+
+    duration_s: float
+    voiced_s: float
+    vocal_ratio: float
+    vocals_db: float
+    has_vocals: bool
+
+
+class _Frames:
+    """The mean power of each frame of a signal that comes in blocks."""
+
+    def __init__(self, frame: int):
+        self.frame = frame
+        self.rest = np.zeros(0, np.float32)
+        self.done: list[np.ndarray] = []
+        self.n = 0
+
+    def add(self, block: np.ndarray) -> None:
+        self.n += len(block)
+        joined = np.concatenate([self.rest, block])
+        whole = len(joined) // self.frame * self.frame
+        self.done.append(np.square(joined[:whole].reshape(-1, self.frame), dtype=np.float64).mean(axis=1))
+        self.rest = joined[whole:]
+
+    def powers(self) -> np.ndarray:
+        """Return (frames,) float64; a last part frame counts as one."""
+        last = [[np.square(self.rest, dtype=np.float64).mean()]] if len(self.rest) else []
+        return np.concatenate([*self.done, *last, np.zeros(0)])
+
+
+class Meter:
+    """Measures a track while its mix and its vocals pass, in whatever blocks.
+
+    Args:
+        sample_rate_hz: of both.
+    """
+
+    def __init__(self, sample_rate_hz: int):
+        frame = round(FRAME_S * sample_rate_hz)
+        self.sample_rate_hz = sample_rate_hz
+        self.mix, self.vocals = _Frames(frame), _Frames(frame)
+
+    def add_mix(self, block: np.ndarray) -> None:
+        """Take the next (n,) of the mono mix."""
+        self.mix.add(block)
+
+    def add_vocals(self, block: np.ndarray) -> None:
+        """Take the next (n,) of the mono vocals."""
+        self.vocals.add(block)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the mix so far, seconds."""
+        return self.mix.n / self.sample_rate_hz
+
+    def loudest_db(self) -> float:
+        """Return the level of the loudest frame of the mix, dB full scale; -200 where there is none."""
+        return float(to_db(self.mix.powers().max(initial=0.0)))
+
+    def measure(self) -> Activity:
+        """Return the activity of the whole track, mix and vocals of the same length."""
+        mix, vocals = self.mix.powers(), self.vocals.powers()
+        voiced = (to_db(vocals) > to_db(mix) - BELOW_MIX_DB) & (to_db(vocals) > FLOOR_DB)
+        voiced_s = min(float(voiced.sum()) * FRAME_S, self.duration_s)
+        ratio = voiced_s / self.duration_s if self.duration_s else 0.0
+        level_db = float(to_db(vocals.sum()) - to_db(mix.sum()))
+        return Activity(self.duration_s, voiced_s, ratio, level_db, ratio >= MIN_RATIO)
+
+
+def to_db(power: np.ndarray | float) -> np.ndarray:
+    """Return power in dB, -200 at the least."""
+    return 10 * np.log10(np.maximum(power, 1e-20))
