@@ -1,0 +1,75 @@
+"""Find the tracks with the most similar voice, to a track, to any audio file, or to a vocalist.
+
+    python -m jobs.search WORKSPACE --like TRACK_ID_OR_FILE [-k 10] [--csv | --json]
+    python -m jobs.search WORKSPACE --vocalist NAME [-k 10]
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+import pandas as pd
+
+from jobs import engine
+from pipeline import search
+from pipeline.workspace import Workspace
+
+WIDTHS = {"vocalist": 24, "artist": 24, "title": 30, "uri": 60}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line, search, print, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.search", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("workspace", help="folder, s3://… or gs://… of a finished run")
+    question = parser.add_mutually_exclusive_group(required=True)
+    question.add_argument("--like", metavar="TRACK", help="a track_id, a path of the catalogue, or any audio file")
+    question.add_argument("--vocalist", metavar="NAME", help="a known name or voice-0001: others that sound like it")
+    parser.add_argument("-k", type=_positive, default=10, help="how many tracks (10)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_const", const="csv", dest="form", help="print CSV")
+    form.add_argument("--json", action="store_const", const="json", dest="form", help="print JSON")
+    arguments = parser.parse_args(argv)
+    return engine.guarded(lambda: _search(arguments))
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    workspace = Workspace(arguments.workspace)
+    found = (search.like(workspace, arguments.like, arguments.k) if arguments.like
+             else search.by_vocalist(workspace, arguments.vocalist, arguments.k))
+    print(render(found, arguments.form), flush=True)
+    return 0
+
+
+def render(found: pd.DataFrame, form: str | None) -> str:
+    """Return the answer as CSV, JSON, or a table for people, long texts cut short."""
+    if form == "csv":
+        return found.to_csv(index=False).rstrip("\n")
+    if form == "json":
+        return json.dumps(found.to_dict("records"), ensure_ascii=False, indent=1)
+    shown = found.drop(columns="track_id").astype(str)
+    shown["score"] = [f"{score:.3f}" for score in found["score"]]
+    shown["uri"] = [_cut_left(uri, WIDTHS["uri"]) for uri in shown["uri"]]
+    for column in ("vocalist", "artist", "title"):
+        width = WIDTHS[column]
+        shown[column] = [text if len(text) <= width else text[: width - 1] + "…" for text in shown[column]]
+    widths = {column: max([len(column), *shown[column].str.len()]) for column in shown}
+    rows = [list(shown.columns), *shown.to_numpy().tolist()]
+    return "\n".join("  ".join(text.rjust(width) if column in ("rank", "score") else text.ljust(width)
+                               for text, (column, width) in zip(row, widths.items(), strict=True)).rstrip()
+                     for row in rows)
+
+
+def _cut_left(text: str, width: int) -> str:
+    return text if len(text) <= width else "…" + text[-(width - 1):]
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

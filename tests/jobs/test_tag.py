@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jobs import engine, tag
+from pipeline import tables
+from pipeline.workspace import Workspace
+
+
+@pytest.fixture
+def clustered(workspace: Workspace) -> Workspace:
+    """Write 16 voices of 4 singers with their clusters; the last file of singer 3 is tagged with another name."""
+    rng = np.random.default_rng(0)
+    who = np.arange(16) // 4
+    vectors = rng.normal(size=(4, 32))[who] + 0.2 * rng.normal(size=(16, 32))
+    ids = [f"{i:032x}" for i in range(16)]
+    artists = [f"Singer {w}" for w in who[:-1]] + ["Somebody Else"]
+    files = pd.DataFrame({"track_id": ids, "uri": [f"/music/{i}.mp3" for i in range(16)], "artist": artists,
+                          "title": "T"})
+    silent = pd.DataFrame({"track_id": ["silent"], "uri": ["/music/silent.mp3"]})
+    tables.write(workspace, "files", pd.concat([files, silent]), "a")
+    tables.replace(workspace, "tracks", pd.concat([files, silent]))
+    tables.write(workspace, "voices", [{"track_id": i, "encoder_id": "e", "n_clips": 1, "spread": 0.0,
+                                        "embedding": (v / np.linalg.norm(v)).tolist()}
+                                       for i, v in zip(ids, vectors, strict=True)], "a")
+    tables.replace(workspace, "clusters", pd.DataFrame({"track_id": ids, "cluster_id": who.astype("int32"),
+                                                        "probability": 1.0, "outlier_score": 0.0, "x": 0.0, "y": 0.0}))
+    return workspace
+
+
+def known(tmp_path: Path, *rows: str) -> str:
+    """Write known names and return their path."""
+    path = tmp_path / "known.csv"
+    path.write_text("\n".join(["track,vocalist", *rows]) + "\n")
+    return str(path)
+
+
+def test_chain_tags_every_voice(chain_workspace):
+    tags = tables.read(chain_workspace, "tags")
+    assert set(tags["track_id"]) == tables.keys(chain_workspace, "voices", "track_id")
+    assert set(tags["source"]) <= {"enrolled", "cluster", "unknown"}
+    assert tags["probability"].dropna().between(0, 1).all()
+    assert (tags["vocalist"].isna() == (tags["source"] == "unknown")).all()
+
+
+def test_known_names_clusters_and_disagreements(clustered, make_config, tmp_path, capsys):
+    path = known(tmp_path, "/music/0.mp3,Singer 0", "/music/4.mp3,Singer 1", "gone.mp3,Nobody",
+                 "/music/silent.mp3,Singer 3")
+    assert engine.execute("tag", tag.run, make_config(known=path)) == 0
+    said = capsys.readouterr().out
+    assert "1 known tracks match no track of the catalogue: gone.mp3" in said
+    assert "1 known tracks have no voice" in said
+    tags = tables.read(clustered, "tags").sort_values("track_id")
+    assert tags["vocalist"].tolist() == ["Singer 0"] * 4 + ["Singer 1"] * 4 + ["voice-0001"] * 4 + ["voice-0002"] * 4
+    assert tags.loc[tags["disagrees"], "file_artist"].tolist() == ["Somebody Else"]
+    assert "silent" not in set(tags["track_id"])
+
+
+def test_without_known_names_clusters_name_the_tracks(clustered, make_config, capsys):
+    assert engine.execute("tag", tag.run, make_config()) == 0
+    assert "no known names" in capsys.readouterr().out
+    tags = tables.read(clustered, "tags")
+    assert set(tags["vocalist"]) == {"voice-0001", "voice-0002", "voice-0003", "voice-0004"}
+
+
+def test_new_known_names_replace_the_tags(clustered, make_config, tmp_path):
+    assert engine.execute("tag", tag.run, make_config()) == 0
+    assert engine.execute("tag", tag.run, make_config(known=known(tmp_path, f"{0:032x},Ann"))) == 0
+    assert (tables.read(clustered, "tags")["vocalist"] == "Ann").sum() == 4
+
+
+def test_a_wrong_file_of_known_names_is_said(clustered, make_config, tmp_path, capsys):
+    path = tmp_path / "known.csv"
+    path.write_text("song,who\na,b\n")
+    assert engine.guarded(lambda: engine.execute("tag", tag.run, make_config(known=str(path)))) == 2
+    assert "need the columns track and vocalist" in capsys.readouterr().err
+
+
+def test_voices_that_came_after_clustering_are_said(clustered, make_config, capsys):
+    tables.write(clustered, "voices", [{"track_id": "new", "encoder_id": "e", "embedding": [1.0] + [0.0] * 31}], "new")
+    assert engine.execute("tag", tag.run, make_config()) == 0
+    assert "1 voices came after clustering" in capsys.readouterr().out
+    assert len(tables.read(clustered, "tags")) == 17

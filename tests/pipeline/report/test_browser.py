@@ -1,0 +1,133 @@
+"""The page in a real browser, at desktop and at phone width: the map draws, the player plays."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import report
+from pipeline.report import ReportConfig
+from pipeline.workspace import Workspace
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def page_file(filled_folder: Path) -> Path:
+    """Return a report on disk, with 8 of its 24 voices inside and the others beside it."""
+    workspace = Workspace(filled_folder)
+    page, _ = report.build(workspace, ReportConfig(max_snippets=8, snippet_s=2))
+    workspace.write_bytes(report.NAME, page.encode())
+    return Path(workspace.path(report.NAME))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    """Start one headless Chromium, or skip."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=[
+            "--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def tab(browser, page_file: Path, request: pytest.FixtureRequest) -> Iterator:
+    """Open the report at desktop and at phone width; an error in its script or a request fails the test."""
+    width, height = request.param
+    page = browser.new_page(viewport={"width": width, "height": height})
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url) if request.url.startswith("http") else None)
+    page.goto(page_file.as_uri())
+    until(page, "document.getElementById('canvas').width > 300 && !queued.frame")
+    yield page
+    page.close()
+    assert wrong == []
+
+
+def until(tab, expression: str) -> None:
+    """Wait until an expression holds (the page's own policy forbids playwright's way of waiting)."""
+    end = time.monotonic() + 15
+    while not tab.evaluate(expression):
+        assert time.monotonic() < end, f"never came true: {expression}"
+        tab.wait_for_timeout(50)
+
+
+def plays(tab, from_s: float) -> None:
+    """Wait until the player is beyond a time."""
+    until(tab, f"document.getElementById('audio').currentTime > {from_s}")
+
+
+def colours_drawn(tab) -> int:
+    """Return how many different hues are on the canvas."""
+    return tab.evaluate("""() => {
+        const c = document.getElementById('canvas');
+        const pixels = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, seen = {};
+        for (let i = 0; i < pixels.length; i += 4) {
+            const rgb = [pixels[i], pixels[i + 1], pixels[i + 2]];
+            if (pixels[i + 3] > 200 && Math.max(...rgb) - Math.min(...rgb) > 60)
+                seen[rgb.map(v => v >> 5)] = (seen[rgb.map(v => v >> 5)] || 0) + 1;
+        }
+        return Object.values(seen).filter(count => count > 60).length;
+    }""")
+
+
+def place(tab, i: int) -> dict:
+    """Return where a point lies on the canvas."""
+    return tab.evaluate("i => ({x: sx(i), y: sy(i)})", i)
+
+
+def test_the_map_draws_its_points_and_nothing_overflows(tab):
+    assert colours_drawn(tab) >= 4
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.evaluate("window.hacked") is None
+
+
+def test_a_click_on_a_point_plays_its_voice(tab):
+    i = tab.evaluate("byId.get(data.embedded[0])")
+    tab.locator("#canvas").click(position=place(tab, i))
+    plays(tab, 0.2)
+    assert tab.locator("#track-title").inner_text() == tab.evaluate("i => data.title[i]", i)
+    assert tab.locator("#toggle").get_attribute("aria-label") == "Pause"
+
+
+def test_what_is_not_inside_plays_from_beside_the_page(tab):
+    outside = tab.evaluate("data.id.find(id => !sounds[id])")
+    tab.evaluate("id => pick(byId.get(id), true)", outside)
+    plays(tab, 1.1)
+
+
+def test_hover_tells_who_it_is(tab):
+    at, box = place(tab, 1), tab.locator("#canvas").bounding_box()
+    tab.mouse.move(box["x"] + at["x"], box["y"] + at["y"])
+    tab.wait_for_selector("#tip:not([hidden])")
+    assert "voice-0001, 90 % sure" in tab.locator("#tip").inner_text()
+
+
+def test_keys_walk_and_play(tab):
+    tab.locator("#canvas").focus()
+    tab.keyboard.press("ArrowRight")
+    first = tab.locator("#track-title").inner_text()
+    tab.keyboard.press("ArrowLeft")
+    assert tab.locator("#track-title").inner_text() != first
+    tab.keyboard.press("Enter")
+    plays(tab, 0.1)
+
+
+def test_legend_and_search_show_some(tab):
+    tab.locator("#legend button", has_text="Ann").click()
+    assert tab.locator("#found").inner_text() == "6 tracks shown"
+    tab.locator("#find").fill("song 4")
+    assert tab.locator("#found").inner_text() == "1 track shown"
+    tab.locator("#canvas").press("Escape")
+    assert tab.locator("#found").inner_text() == ""
+
+
+def test_a_tables_button_plays(tab):
+    tab.locator("#disagreements .play").first.click()
+    plays(tab, 0.1)
+    assert "another name" in tab.locator("#track-note").inner_text()

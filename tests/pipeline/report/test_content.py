@@ -1,0 +1,60 @@
+"""What the page says, as plain rows and numbers."""
+
+import numpy as np
+
+from pipeline import report, tables
+from pipeline.report import ReportConfig, content
+from pipeline.workspace import Workspace
+
+
+def test_spread_keeps_the_order():
+    values = np.array([0.0, 1.0, 2.0, 100.0])
+    spread = content.spread(values)
+    assert (np.diff(spread) > 0).all()
+    assert spread[0] == -0.5
+    assert spread[2] > -0.3, "one far value does not press the others together"
+    assert content.spread(np.ones(3)).tolist() == [0, 0, 0]
+
+
+def test_evaluation_is_pivoted(filled: Workspace):
+    tables.replace(filled, "evaluation", [
+        {"encoder": encoder, "set": "songs", "task": "similarity", "condition": "mix", "metric": metric, "value": value,
+         "low": 0.01, "high": 0.2, "n": 10}
+        for encoder in ("ours", "mfcc") for metric, value in (("eer", 0.1), ("threshold", 3.0))])
+    found = content.evaluation(filled, 10)
+    assert found["metrics"] == ["eer"]
+    assert [row["encoder"] for row in found["rows"]] == ["ours", "mfcc"]
+    assert "Evaluation" in report.build(filled, ReportConfig())[0]
+
+
+def test_vocalists_come_by_size_with_their_artist_tags(filled: Workspace):
+    found = content.vocalists(content.tracks(filled), 3)
+    assert found["total"] == 4
+    assert [row["name"] for row in found["rows"]] == ["Ann", "voice-0001", "voice-0002"]
+    ann = found["rows"][0]
+    assert (ann["tracks"], ann["known"], ann["artists"], ann["share"]) == (6, True, ["Artist 0"], 1.0)
+
+
+def test_facts_add_up(filled: Workspace):
+    facts = content.facts(filled, content.tracks(filled))
+    assert facts["named_tracks"] + facts["grouped_tracks"] + facts["unknown"] == facts["sung"] == 24
+    assert (facts["known"], facts["voices"], facts["instrumental"], facts["failures"]) == (1, 3, 1, 2)
+    assert facts["hours"] == 25 * 180 / 3600
+
+
+def test_failures_are_grouped_in_the_order_of_the_stages(filled: Workspace):
+    groups = content.failures(filled, 10)["groups"]
+    assert [(group["stage"], group["error"], group["total"]) for group in groups] == [
+        ("scan", "decode", 1), ("separate", "silent", 1)]
+
+
+def test_runs_are_summed_by_stage(filled: Workspace):
+    found = content.runs(filled)
+    assert [row["stage"] for row in found["rows"]] == ["scan", "separate", "tag"]
+    assert found["seconds"] == 203
+    assert found["rows"][1]["share"] == 1
+
+
+def test_disagreements_are_listed(filled: Workspace):
+    found = content.disagreements(content.tracks(filled), 10)
+    assert [(row["label"], row["vocalist"]) for row in found["rows"]] == [("Song 5", "voice-0001")]

@@ -1,0 +1,77 @@
+"""The page as text: what it says, and that hostile tags stay text."""
+
+import json
+import re
+
+import pytest
+
+from pipeline import report, tables
+from pipeline.report import ReportConfig, clock, json_for_html
+from pipeline.workspace import Workspace
+
+
+def island(page: str, name: str) -> dict:
+    """Return a JSON island of the page."""
+    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def test_page_says_what_the_tables_hold(filled: Workspace):
+    page, note = report.build(filled, ReportConfig())
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page))
+    assert "4 vocalists on 23 of 25 tracks" in text
+    assert "no &lt;audio&gt; in it" in page
+    assert "3 min 20 s" in text
+    assert "24 voices on the map, 24 excerpts" in note
+
+
+def test_page_asks_nothing_of_the_network(filled: Workspace):
+    page, _ = report.build(filled, ReportConfig())
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
+    assert "@import" not in page
+    assert "url(" not in page
+    assert "default-src 'none'" in page
+
+
+def test_hostile_tags_stay_text(filled: Workspace):
+    page, _ = report.build(filled, ReportConfig())
+    assert "<img src=x" not in page
+    assert page.count("<script") == 3
+    assert island(page, "data")["title"][0].startswith("</script><script>window.hacked")
+
+
+def test_map_is_whole_and_finite(filled: Workspace):
+    data = island(report.build(filled, ReportConfig())[0], "data")
+    assert data["names"] == ["Ann", "voice-0001", "voice-0002", "voice-0003"]
+    assert {len(data[name]) for name in ("id", "x", "y", "vocalist", "probability", "title", "start")} == {24}
+    assert min(data["x"]) == -0.5
+    assert max(data["y"]) <= 0.5
+    assert data["vocalist"].count(-1) == 1
+
+
+def test_a_big_map_is_a_seeded_sample_and_says_so(filled: Workspace):
+    page, _ = report.build(filled, ReportConfig(max_points=10, max_snippets=3))
+    assert len(island(page, "data")["id"]) == 10
+    assert "10 of 24 voices are shown" in page
+    assert len(island(page, "sounds")) == 3
+    assert island(report.build(filled, ReportConfig(max_points=10))[0], "data")["id"] == island(page, "data")["id"]
+
+
+def test_a_workspace_with_tracks_alone(workspace: Workspace):
+    tables.replace(workspace, "tracks", [{"track_id": "a", "uri": "/a.mp3", "duration_s": 1.0}])
+    page, _ = report.build(workspace, ReportConfig())
+    assert "no vocalist found yet" in page
+    assert "Nothing failed." in page
+    assert "<canvas" not in page
+
+
+def test_json_for_html_cannot_end_its_element():
+    text = json_for_html({"a": "</script><!-- \u2028 &"})
+    assert "<" not in text
+    assert json.loads(text) == {"a": "</script><!-- \u2028 &"}
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.4, "0 s"), (59, "59 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])
+def test_clock(seconds: float, said: str):
+    assert clock(seconds) == said
