@@ -1,0 +1,50 @@
+"""The recipe of the shipped weights, on voices of a few seconds and CAM++ with random weights."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import torch.nn.functional as F
+
+from encoder.recipes.separated import Prototypes, main, prototype_terms
+from tests.encoder.test_campplus import published_modules
+
+
+def test_prototype_terms_against_a_literal_version() -> None:
+    torch.manual_seed(0)
+    vectors, embeddings = F.normalize(torch.randn(5, 8), dim=1), F.normalize(torch.randn(3, 8), dim=1)
+    ambiguous = torch.zeros(5, 5, dtype=torch.bool)
+    ambiguous[2, 4] = ambiguous[4, 2] = True
+    identities = [2, 0, 4]
+    apart = near = 0.0
+    for embedding, own in zip(embeddings, identities, strict=True):
+        cosines = [float(embedding @ vector) for vector in vectors]
+        others = [math.exp(c / 0.1) for i, c in enumerate(cosines) if not ambiguous[own, i]]
+        apart -= math.log(math.exp(cosines[own] / 0.1) / sum(others)) / 3
+        near += (1 - cosines[own]) / 3
+    got = prototype_terms(embeddings, torch.tensor(identities), Prototypes(vectors, ambiguous), 0.1)
+    assert [float(term) for term in got] == pytest.approx([apart, near], rel=1e-5)
+
+
+def test_the_command_trains_from_pairs_and_leaves_its_log(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(published_modules().state_dict(), tmp_path / "campplus.pt")
+    rng = np.random.default_rng(0)
+    for singer in ("ann", "ben", "cy"):
+        path = tmp_path / "data" / "karaoke" / singer / "01.flac"
+        path.parent.mkdir(parents=True)
+        soundfile.write(path, 0.1 * rng.standard_normal((32000, 2)), 16000)
+    settings = ["steps=2", "singers=2", "crop_s=1.0", "teacher_crop_s=1.0", "speeds=[1.0]", "layers=1"]
+    main([str(tmp_path / "data"), str(tmp_path / "campplus.pt"), str(tmp_path / "out"), *settings])
+    rows = (tmp_path / "out" / "log.csv").read_text().splitlines()
+    assert rows[0] == "step,seconds,contrastive,prototypes,cosine,gradient_norm"
+    assert [row.split(",")[0] for row in rows[1:]] == ["1", "2"]
+    state = torch.load(tmp_path / "out" / "averaged.pt", weights_only=True)
+    # New layers learn; the two-dimensional convolutions stay.
+    assert state["blocks.0.attention_out.weight"].abs().max() > 0
+    assert '"steps": 2' in (tmp_path / "out" / "recipe.json").read_text()
