@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import encoder
+from pipeline.audio import Audio
+from pipeline.embed import EmbedConfig, Embedder
 from pipeline.evaluate.scores import unit
 
 Wave = NDArray[np.floating]
@@ -93,18 +95,26 @@ def in_batches(
 
 
 class Ours:
-    """An encoder of this project, or any TorchScript file with waveform in and vector out."""
+    """An encoder of this project, or any TorchScript file with waveform in and vector out.
+
+    It goes through the embed stage's own `Embedder`, so that what is measured is what the pipeline writes.
+    """
 
     def __init__(self, source: str, script_rate_hz: int = 44100) -> None:
         try:
-            self.model = encoder.load(source, script_rate_hz)
+            model = encoder.load(source, script_rate_hz)
         except (OSError, ValueError, RuntimeError) as error:
             raise Unavailable(f"{source} cannot be loaded: {error}") from error
-        self.encoder_id = self.model.encoder_id
+        default = EmbedConfig()
+        self.embedder = Embedder(model, default.batch_s, default.bf16)
+        self.encoder_id = model.encoder_id
 
     def embed(self, waves: Sequence[Wave], sample_rate_hz: int) -> Vectors:
         """See `Adapter`."""
-        return in_batches(waves, lambda x: self.model(x, sample_rate_hz), sample_rate_hz, sample_rate_hz, 16)
+        if not waves:
+            return np.zeros((0, 0), np.float32)
+        crops = [Audio(np.asarray(wave, np.float32)[None], sample_rate_hz) for wave in waves]
+        return unit(self.embedder(crops))
 
 
 class Mfcc:

@@ -10,7 +10,7 @@ A condition is a base and any changes after it, such as `clean`, `separated` or 
     pitch_+2    2 semitones up, as by playing faster: formants move along
     crop_8s     8 s around the middle of the crop, or what the recording has of them
 
-`robustness` stands for the list ROBUSTNESS.
+`robustness` stands for the list ROBUSTNESS. Crops are chosen on the clean voice and are the same stretches under all.
 """
 
 import re

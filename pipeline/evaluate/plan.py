@@ -98,7 +98,7 @@ def audio_sets(folder: str) -> tuple[SetConfig, ...]:
         path=f"{folder}/previews",
         reader="previews",
         conditions=conditions.BASES,
-        tasks=("retrieval",),
+        tasks=("similarity", "retrieval"),
     )
     return karaoke, previews
 

@@ -90,7 +90,11 @@ def test_trials_of_a_file_name_stretches_and_files(make_config, workspace, folde
 
 def test_the_sets_of_the_readme_and_of_a_workspace(make_config):
     karaoke, previews = plan.sets_of(make_config(evaluate={"audio": "/music"}))
-    assert (karaoke.path, karaoke.singers, previews.tasks) == ("/music/karaoke", "held_out", ("retrieval",))
+    assert (karaoke.path, karaoke.singers, previews.tasks) == (
+        "/music/karaoke",
+        "held_out",
+        ("similarity", "retrieval"),
+    )
     own = plan.sets_of(make_config())
     assert [(chosen.reader, chosen.name) for chosen in own] == [("workspace", "workspace")]
 
