@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
 
 from pipeline.errors import ConfigError
 from pipeline.workspace import is_remote, open_filesystem
@@ -42,14 +40,15 @@ def read_known(path: str) -> pd.DataFrame:
     fs, inner = open_filesystem(path)
     try:
         with fs.open_input_stream(inner) as source:
-            frame = pyarrow.csv.read_csv(source).to_pandas()
-    except (OSError, pa.ArrowException) as error:
+            # As text: a track_id of digits alone is no number.
+            frame = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # pandas' own errors, and text that is no UTF-8, are ValueErrors
         raise ConfigError(f"cannot read the known names {path}: {error}") from error
     column = next((name for name in TRACK_COLUMNS if name in frame.columns), None)
     if column is None or "vocalist" not in frame.columns:
         raise ConfigError(f"the known names {path} need the columns track and vocalist; "
                           f"there are {', '.join(map(str, frame.columns))}")
-    frame = pd.DataFrame({"track": frame[column], "vocalist": frame["vocalist"]}).dropna().astype(str)
+    frame = pd.DataFrame({"track": frame[column], "vocalist": frame["vocalist"]})
     frame = frame.apply(lambda values: values.str.strip())
     return frame[(frame["track"] != "") & (frame["vocalist"] != "")].reset_index(drop=True)
 

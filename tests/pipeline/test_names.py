@@ -14,10 +14,6 @@ FILES = pd.DataFrame({
 })
 
 
-def known(**rows: str) -> pd.DataFrame:
-    return pd.DataFrame({"track": list(rows), "vocalist": list(rows.values())})
-
-
 def match(tracks: list[str], names: list[str], folder: str = "/music"):
     return match_known(pd.DataFrame({"track": tracks, "vocalist": names}), f"{folder}/known.csv", FILES)
 
@@ -54,6 +50,12 @@ def test_read_known_takes_other_column_names_and_drops_empty_rows(tmp_path: Path
     path = tmp_path / "known.csv"
     path.write_text("path,vocalist,remark\n a.mp3 ,Ann,x\nb.mp3,,y\n,Bob,z\n")
     assert read_known(str(path)).to_dict("records") == [{"track": "a.mp3", "vocalist": "Ann"}]
+
+
+def test_a_csv_as_spreadsheets_write_it(tmp_path: Path):
+    path = tmp_path / "known.csv"
+    path.write_bytes("\ufefftrack,vocalist\r\n00012e4,Ann\r\n".encode())
+    assert read_known(str(path)).to_dict("records") == [{"track": "00012e4", "vocalist": "Ann"}]
 
 
 @pytest.mark.parametrize("text", ["", "track,name\na,b\n", "vocalist\nAnn\n"])
