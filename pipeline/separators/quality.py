@@ -1,0 +1,28 @@
+"""How near separated vocals are to the true ones, in dB: higher is better, 0 dB is as much error as voice.
+
+SI-SDR: Le Roux, Wisdom, Erdogan and Hershey, "SDR – half-baked or well done?", ICASSP 2019, without mean removal.
+Both signals are (n,) and of one rate.
+"""
+
+import numpy as np
+
+
+def si_sdr(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """Return the scale-invariant signal-to-distortion ratio of an estimate, dB.
+
+    Args:
+        estimate: (n,) float.
+        truth: (n,) float, not all zero.
+
+    Raises:
+        ValueError: lengths differ, or the truth is silent, where the measure means nothing.
+    """
+    if estimate.shape != truth.shape or estimate.ndim != 1:
+        raise ValueError(f"estimate {estimate.shape} and truth {truth.shape} must be two signals of one length")
+    e, t = estimate.astype(np.float64), truth.astype(np.float64)
+    power = t @ t
+    if power == 0:
+        raise ValueError("the truth is silent")
+    target = t * (e @ t) / power
+    error = e - target
+    return float(10 * np.log10(max(target @ target, 1e-30) / max(error @ error, 1e-30)))
