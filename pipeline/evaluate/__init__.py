@@ -51,4 +51,4 @@ class EvaluateConfig(Frozen):
     p_target: float = Field(0.01, gt=0, lt=1, description="prior of a target in minDCF")
     bootstrap: int = Field(200, ge=0, description="draws of singers for the 95 % intervals; 0: no intervals")
     sample_rate_hz: int = Field(44100, ge=8000, description="rate at which conditions are made")
-    compute: Compute = Compute(batch=8)
+    compute: Compute = Compute(workers_max=2, batch=4)

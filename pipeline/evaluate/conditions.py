@@ -1,5 +1,4 @@
-"""What is done to a recording before it is embedded: the same stretches of it, clean, mixed, separated,
-damaged.
+"""What is done to a recording before it is embedded: the same stretches of it, clean, mixed, separated, damaged.
 
 A condition is a base and any changes after it, such as `clean`, `separated` or `separated/mp3_64k/crop_8s`:
 
@@ -41,7 +40,7 @@ ROBUSTNESS = (
     "clean/mp3_64k",
     "clean/pitch_+2",
     "clean/pitch_-2",
-    *(f"{base}/crop_{seconds}s" for base in ("clean", "separated") for seconds in (1, 2, 4, 8, 16)),
+    *(f"separated/crop_{seconds}s" for seconds in (1, 2, 4, 8, 16)),
 )
 _CHANGES = {
     "band": r"band_(\d+(?:\.\d+)?)khz",

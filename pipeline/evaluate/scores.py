@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
+from sklearn.covariance import ledoit_wolf
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.evaluate.metrics import NotMeasurable, validate
@@ -52,8 +53,8 @@ class Normaliser:
     matrix: Vectors | None = None
 
     @classmethod
-    def fit(cls, vectors: ArrayLike, whiten: bool = False, shrinkage: float = 0.1) -> "Normaliser":
-        """From unlabelled `vectors (n, d)`; `shrinkage` pulls the covariance to a sphere, as n < d needs."""
+    def fit(cls, vectors: ArrayLike, whiten: bool = False) -> "Normaliser":
+        """From unlabelled `vectors (n, d)`; Ledoit and Wolf's estimate of the covariance, as n < d needs."""
         rows = np.asarray(vectors, dtype=np.float64)
         if rows.ndim != 2 or not len(rows):
             raise NotMeasurable("centring needs at least one embedding")
@@ -62,13 +63,11 @@ class Normaliser:
             return cls(mean.astype(np.float32))
         if len(rows) < 2:
             raise NotMeasurable("whitening needs at least two embeddings")
-        covariance = np.cov(rows - mean, rowvar=False)
-        sphere = np.trace(covariance) / len(covariance)
-        if sphere <= 0:
+        if not rows.std(0).any():
             raise NotMeasurable("whitening needs embeddings that are not all the same")
-        covariance = (1 - shrinkage) * covariance + shrinkage * sphere * np.eye(len(covariance))
+        covariance, _ = ledoit_wolf(rows - mean, assume_centered=True)
         variance, axes = np.linalg.eigh(covariance)
-        scale = 1 / np.sqrt(np.maximum(variance, _FLOOR * sphere))
+        scale = 1 / np.sqrt(np.maximum(variance, _FLOOR * variance.mean()))
         return cls(mean.astype(np.float32), ((axes * scale) @ axes.T).astype(np.float32))
 
     def __call__(self, vectors: ArrayLike) -> Vectors:
