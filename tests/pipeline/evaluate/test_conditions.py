@@ -45,7 +45,7 @@ def test_names_are_parsed_and_checked():
     for name in ("vocals", "clean/loud", "clean/pitch_2", "mix/"):
         with pytest.raises(ConfigError, match="condition"):
             parse(name)
-    spelled = conditions.expand(("clean", "robustness", "clean/crop_8s"))
+    spelled = conditions.expand(("clean", "robustness", "separated/crop_8s"))
     assert len(spelled) == len(set(spelled)) == 1 + len(conditions.ROBUSTNESS)
 
 
