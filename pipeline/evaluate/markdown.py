@@ -90,18 +90,25 @@ def _pivot(
 
 
 def _similarity(rows: pd.DataFrame, unavailable: dict[str, str]) -> list[str]:
+    """EER by condition, of crops and pooled; then the other measures of crops."""
     rows = rows[rows["task"].str.startswith("similarity") & rows["condition"].isin(BASES)]
     if rows.empty:
         return []
-    columns = []
+    encoders = list(rows["encoder"].unique())
+    rates, others = [], []
     for condition in rows["condition"].unique():
         here = rows["condition"] == condition
         for task in rows["task"].unique():
             title = condition + task.removeprefix("similarity")
-            columns.append((f"{title}, EER %", here & (rows["task"] == task) & (rows["metric"] == "eer")))
-        columns.append((f"{condition}, MNR %", here & (rows["metric"] == "mean_normalised_rank")))
-    lines = _pivot(rows, columns, list(rows["encoder"].unique()), unavailable)
-    return ["Singer similarity (95 % interval over singers)", "", *lines]
+            rates.append((title, here & (rows["task"] == task) & (rows["metric"] == "eer")))
+        for metric in ("mean_normalised_rank", "min_dcf"):
+            mask = here & (rows["task"] == "similarity") & (rows["metric"] == metric)
+            if mask.any():
+                others.append((f"{condition}, {NAMES[metric]}", mask))
+    lines = ["Singer similarity, EER % (95 % interval over singers)", "", *_pivot(rows, rates, encoders, unavailable)]
+    if others:
+        lines += ["Mean normalised rank, and minDCF", "", *_pivot(rows, others, encoders, {})]
+    return lines
 
 
 def _robustness(rows: pd.DataFrame) -> list[str]:
