@@ -28,6 +28,7 @@ class FrontEndConfig(Frozen):
     high_hz: float = Field(default=16000.0, gt=0)
     window: Literal["hann", "povey"] = "hann"
     preemphasis: float = Field(default=0.97, ge=0, lt=1)
+    floor_db: float | None = Field(default=-80.0, lt=0)  # below the clip's mean band power; None: Kaldi's fixed one
     normalise: Literal["mean", "mean_std"] = "mean_std"
 
     @model_validator(mode="after")
@@ -63,7 +64,9 @@ class EncoderConfig(Frozen):
         return self
 
 
-KALDI_16K = FrontEndConfig(sample_rate_hz=16000, low_hz=20.0, high_hz=8000.0, window="povey", normalise="mean")
+KALDI_16K = FrontEndConfig(
+    sample_rate_hz=16000, low_hz=20.0, high_hz=8000.0, window="povey", floor_db=None, normalise="mean"
+)
 """The filter bank that CAM++ was trained on (Kaldi's defaults, 80 bands, mean-normalised per clip)."""
 
 
@@ -122,7 +125,7 @@ class AugmentConfig(Frozen):
     clip_share: Chance = chance(0.1, 0.001, 0.02)  # share of samples beyond the ceiling
     time_mask_s: Chance = chance(0.3, 0.05, 0.4)
     frequency_mask: Chance = chance(0.3, 0.02, 0.2)  # share of the mel bands
-    codec: Chance = chance(0.0)  # mp3 or ogg round trip, on the CPU while loading
+    codec: Chance = chance(0.0, 0.1, 0.8)  # quality of an mp3 or ogg round trip, on the CPU while loading
 
 
 NO_AUGMENT = AugmentConfig(**{name: Chance(probability=0) for name in AugmentConfig.model_fields})
@@ -135,6 +138,12 @@ class ViewsConfig(Frozen):
     same_singer: Literal["track", "artist", "album"] = "track"  # whose crops are never each other's negatives
     crop_s: float = Field(default=4.0, gt=0.3, le=30)
     overlap: bool = False
+
+    @model_validator(mode="after")
+    def _singers_have_names(self) -> ViewsConfig:
+        if self.positives == "singer" and self.same_singer == "track":
+            raise ValueError("positives: singer needs same_singer: artist or album, which says who is one")
+        return self
 
 
 TERMS = ("contrastive", "masked", "invariance", "variance", "covariance", "alignment", "uniformity", "byol", "dino")

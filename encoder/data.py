@@ -24,20 +24,21 @@ import soundfile
 from numpy.typing import NDArray
 from pyarrow import fs
 
-INDEX_COLUMNS = ["clip_id", "track_id"]
+INDEX_COLUMNS = ["clip_id", "track_id", "start_s", "end_s"]
 SHUFFLED_TOGETHER = 4  # row groups whose clips are mixed, and which are held in memory
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Where a clip stands: which shard, which of its row groups, which row of that."""
+    """Where a clip stands (which shard, which of its row groups, which row of that), and what is known of it."""
 
     shard: str
     group: int
     row: int
     clip_id: str
     track_id: str
+    duration_s: float
 
 
 @dataclass
@@ -66,9 +67,9 @@ class ClipShards:
                     raise ValueError(f"{shard} is not a shard of clips: no column {', '.join(sorted(missing))}")
                 has_pairs &= "pair_audio" in parquet.schema_arrow.names
                 for group in range(parquet.num_row_groups):
-                    ids = parquet.read_row_group(group, columns=INDEX_COLUMNS).to_pydict()
-                    pairs = zip(ids["clip_id"], ids["track_id"], strict=True)
-                    rows += [Row(shard, group, i, str(c), str(t)) for i, (c, t) in enumerate(pairs)]
+                    for i, row in enumerate(parquet.read_row_group(group, columns=INDEX_COLUMNS).to_pylist()):
+                        duration_s = row["end_s"] - row["start_s"]
+                        rows.append(Row(shard, group, i, row["clip_id"], row["track_id"], duration_s))
         return cls(filesystem, rows, has_pairs and bool(rows))
 
     def __len__(self) -> int:

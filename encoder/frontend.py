@@ -15,8 +15,9 @@ from torchaudio.compliance.kaldi import get_mel_banks
 
 from encoder.config import FrontEndConfig
 
-LOW_BINS = 32
-LOG_FLOOR = 1.1920929e-07  # float32 epsilon, as Kaldi has it: digital silence stays finite
+LOW_BINS = 32  # of the spectrum, that a frame's mean can reach through the window
+LOG_FLOOR = 1.1920929e-07  # float32 epsilon, as Kaldi has it
+LOWEST_POWER = 1e-15  # digital silence stays finite
 
 
 def valid_mask(lengths: Tensor, size: int) -> Tensor:
@@ -70,8 +71,8 @@ class FrontEnd(nn.Module):
         frames = torch.div(lengths - self.window_samples, self.hop_samples, rounding_mode="floor") + 1
         return frames.clamp(min=0)
 
-    def log_mel(self, wave: Tensor) -> Tensor:
-        """wave: (batch, samples) at the front end's rate -> (batch, frames, mels), natural log of power.
+    def mel_power(self, wave: Tensor) -> Tensor:
+        """wave: (batch, samples) at the front end's rate -> (batch, frames, mels), power.
 
         As Kaldi: per frame the mean is removed, then each sample less a share of the one before. Both are linear
         and the window begins at zero, so it comes to the same to filter the whole wave first, and to take the
@@ -86,7 +87,14 @@ class FrontEnd(nn.Module):
         mean = F.avg_pool1d(wave[:, None], self.window_samples, self.hop_samples)[:, 0]
         low = parts[..., :LOW_BINS, :] - (1 - share) * mean[..., None, None] * self.window_low
         power = torch.cat([low, parts[..., LOW_BINS : self.top_bin, :]], dim=-2).square().sum(-1)
-        return (power @ self.mel).clamp(min=LOG_FLOOR).log()
+        return power @ self.mel
+
+    def floor(self, power: Tensor, valid: Tensor) -> Tensor:
+        """What counts as no power, per clip: with `floor_db` it moves with the clip's level. -> (batch, 1, 1)."""
+        if self.config.floor_db is None:
+            return power.new_tensor(LOG_FLOOR)
+        mean = (power * valid).sum((1, 2), keepdim=True) / (valid.sum((1, 2), keepdim=True) * power.shape[2])
+        return (mean * 10 ** (self.config.floor_db / 10)).clamp(min=LOWEST_POWER)
 
     def forward(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """wave: (batch, samples), lengths: (batch,) samples -> (batch, frames, mels), (batch,) frames.
@@ -95,9 +103,10 @@ class FrontEnd(nn.Module):
         """
         # autocast must stay off: a log of a half-precision power loses the quiet bands.
         with torch.autocast(wave.device.type, enabled=False):
-            features = self.log_mel(wave.float())
+            power = self.mel_power(wave.float())
         n_frames = self.n_frames(lengths)
-        valid = valid_mask(n_frames, features.shape[1])[..., None]
+        valid = valid_mask(n_frames, power.shape[1])[..., None]
+        features = torch.maximum(power, self.floor(power, valid)).log()
         return normalise(features, valid, self.config.normalise == "mean_std"), n_frames
 
 

@@ -30,8 +30,8 @@ class Encoder(nn.Module):
     Output: (batch, dim) float32, unit norm.
 
     A wrong shape or dtype, NaN or infinite samples, a clip shorter than `config.min_s`, or a sample rate out of
-    8–192 kHz raise ValueError. Silence gives one fixed finite unit vector: near to no voice, and the same
-    for every silent clip. Loudness does not matter: each clip is normalised by itself.
+    8–192 kHz raise ValueError. Silence gives a finite unit vector that says nothing; leave silent clips out.
+    Loudness does not matter: each clip is normalised by itself.
     """
 
     def __init__(self, config: EncoderConfig) -> None:

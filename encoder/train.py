@@ -117,7 +117,8 @@ class Trainer:
         rate = self.learner.encoder.sample_rate_hz
         train = shards.subset(~out)
         views, seed = self.config.views, self.config.seed
-        self.loader = ViewLoader(train, views, rate, seed, names, self.rank, self.world_size)
+        codec = self.config.augment.codec
+        self.loader = ViewLoader(train, views, rate, seed, names, self.rank, self.world_size, codec)
 
     def batches(self) -> Iterator[tuple[int, list[Batch]]]:
         """The micro-batches of each step that is left, the next step's loaded while one computes."""

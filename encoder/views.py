@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from encoder.config import ViewsConfig
+from encoder.augment.codec import FORMATS, round_trip
+from encoder.config import NO_AUGMENT, Chance, ViewsConfig
 from encoder.data import ClipOrder, ClipShards, Floats
 from encoder.frontend import resample
 
@@ -51,13 +52,14 @@ class ViewLoader:
         names: Mapping[str, str] | None = None,
         rank: int = 0,
         world_size: int = 1,
+        codec: Chance = NO_AUGMENT.codec,
     ) -> None:
-        """names: track_id -> artist or album, of the tracks where one is known."""
+        """names: track_id -> artist or album, of the tracks where one is known; codec: see `encoder.augment.codec`."""
         if config.positives == "pair" and not shards.has_pairs:
             raise ValueError("views.positives is `pair`, but the clips have no column pair_audio")
         if config.positives == "singer" and not names:
             raise ValueError("views.positives is `singer`, but no artist or album names were given")
-        self.shards, self.config, self.rate, self.seed = shards, config, sample_rate_hz, seed
+        self.shards, self.config, self.rate, self.seed, self.codec = shards, config, sample_rate_hz, seed, codec
         self.order = ClipOrder(shards.rows, seed, rank, world_size)
         who = [(names or {}).get(row.track_id, row.track_id) for row in shards.rows]
         numbers = {name: number for number, name in enumerate(sorted(set(who)))}
@@ -81,18 +83,26 @@ class ViewLoader:
         """Two crops that are taught to be near each other, in random order."""
         starts = rng.random(2)
         if not self.config.overlap:
-            # The clip's two ends: a crop from each, as far apart as the clip allows.
-            starts = np.array([0.35 * starts[0], 1 - 0.35 * starts[1]])
+            # One near each end of the clip: a crop apart, or as far as a clip shorter than two crops allows.
+            slack_s = max(self.shards.rows[number].duration_s - self.config.crop_s, 1e-6)
+            room = max(0.0, 1 - self.config.crop_s / slack_s) / 2
+            starts = np.array([room * starts[0], 1 - room * starts[1]])
         candidates = self.partners[number]
         other = int(rng.choice(candidates)) if candidates else number
         column = "pair_audio" if self.config.positives == "pair" else "audio"
-        views = [self._crop(number, float(starts[0]), "audio"), self._crop(other, float(starts[1]), column)]
+        views = [
+            self._crop(number, float(starts[0]), "audio", rng),
+            self._crop(other, float(starts[1]), column, rng),
+        ]
         if rng.random() < 0.5:
             views.reverse()
         return views[0], views[1]
 
-    def _crop(self, number: int, start: float, column: str) -> Tensor:
+    def _crop(self, number: int, start: float, column: str, rng: np.random.Generator) -> Tensor:
         wave, rate = self.shards.crop(number, start, self.config.crop_s, column)
+        chosen, quality, codec = rng.random(), rng.uniform(self.codec.low, self.codec.high), rng.choice(list(FORMATS))
+        if chosen < self.codec.probability:
+            wave = round_trip(wave, rate, str(codec), float(quality))
         resampled, _ = resample(torch.from_numpy(wave)[None], torch.tensor([len(wave)]), rate, self.rate)
         return resampled[0]
 

@@ -28,8 +28,9 @@ def warp(waves: Tensor, rate: int, pitch: Tensor, formants: Tensor, duration: Te
     """Shift pitch and formants and stretch time, each by its own factor per clip.
 
     waves: (batch, samples); pitch, formants, duration: (batch,) factors, 1 for no change
-    -> (batch, about samples * longest duration); clips that got shorter end in silence.
+    -> (batch, ceil(samples * longest duration)); clips that got shorter end in silence.
     """
+    samples = int(torch.ceil(waves.shape[1] * duration.max()))
     ratio = formants / pitch
     if bool((ratio != 1).any()):
         waves = formant_shift(waves, rate, ratio)
@@ -38,13 +39,14 @@ def warp(waves: Tensor, rate: int, pitch: Tensor, formants: Tensor, duration: Te
         waves = time_stretch(waves, rate, stretch)
     if bool((pitch != 1).any()):
         waves = play_at(waves, pitch)
-    return waves
+    # Playing rounds the number of samples a little.
+    return F.pad(waves, (0, max(0, samples - waves.shape[1])))[:, :samples]
 
 
 def pitch_shift(waves: Tensor, rate: int, semitones: Tensor) -> Tensor:
     """Move the pitch, keep formants and duration. waves: (batch, samples), semitones: (batch,)."""
     one = torch.ones_like(semitones)
-    return warp(waves, rate, torch.pow(2.0, semitones / 12), one, one)[:, : waves.shape[1]]
+    return warp(waves, rate, torch.pow(2.0, semitones / 12), one, one)
 
 
 def formant_shift(waves: Tensor, rate: int, ratio: Tensor) -> Tensor:

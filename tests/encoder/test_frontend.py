@@ -1,0 +1,46 @@
+"""The log-mel layer against Kaldi's, and its frames' independence of padding."""
+
+import torch
+import torchaudio
+
+from encoder.config import KALDI_16K, FrontEndConfig
+from encoder.frontend import FrontEnd, resample
+
+
+def test_it_gives_kaldis_filter_bank() -> None:
+    generator = torch.Generator().manual_seed(0)
+    wave = 0.1 * torch.randn(1, 16000, generator=generator) + 0.05
+    expected = torchaudio.compliance.kaldi.fbank(wave, num_mel_bins=80, sample_frequency=16000, dither=0.0)
+    expected = expected - expected.mean(0)
+    features, n_frames = FrontEnd(KALDI_16K)(wave, torch.tensor([16000]))
+    assert features[0].shape == expected.shape
+    assert int(n_frames) == len(expected)
+    assert torch.allclose(features[0], expected, atol=2e-3)
+
+
+def test_padding_changes_no_frame_and_is_zero() -> None:
+    front_end = FrontEnd(FrontEndConfig())
+    wave = torch.randn(1, 44100, generator=torch.Generator().manual_seed(0))
+    alone, n_alone = front_end(wave[:, :30000], torch.tensor([30000]))
+    padded, n_padded = front_end(wave * (torch.arange(44100) < 30000), torch.tensor([30000]))
+    assert n_alone == n_padded
+    n = int(n_padded)
+    assert torch.allclose(alone[:, :n], padded[:, :n], atol=1e-5)
+    assert padded[:, n:].abs().max() == 0
+
+
+def test_normalisation_is_per_clip() -> None:
+    front_end = FrontEnd(FrontEndConfig())
+    wave = torch.randn(2, 44100, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1.0], [0.01]])
+    features, _ = front_end(wave, torch.tensor([44100, 44100]))
+    assert torch.allclose(features.mean(1), torch.zeros(2, 80), atol=1e-4)
+    assert torch.allclose(features.square().mean((1, 2)), torch.ones(2), atol=1e-2)
+
+
+def test_resampling_keeps_a_tone_and_its_length() -> None:
+    time = torch.arange(16000) / 16000
+    wave, lengths = resample(torch.sin(2 * torch.pi * 440 * time)[None], torch.tensor([16000]), 16000, 44100)
+    assert wave.shape == (1, 44100)
+    assert int(lengths) == 44100
+    expected = torch.sin(2 * torch.pi * 440 * torch.arange(44100) / 44100)
+    assert torch.allclose(wave[0, 1000:-1000], expected[1000:-1000], atol=2e-3)
