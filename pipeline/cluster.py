@@ -16,6 +16,7 @@ McInnes, Healy, Melville: "UMAP: Uniform Manifold Approximation and Projection" 
 Campello, Moulavi, Sander: "Density-Based Clustering Based on Hierarchical Density Estimates" (PAKDD 2013).
 """
 
+import math
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ class ClusterConfig(Frozen):
     """How voices are grouped."""
 
     min_voices: int = Field(8, ge=4, description="fewer voices than these are mapped but not clustered")
-    n_neighbors: int = Field(15, ge=2, description="UMAP's: how many nearest voices shape a voice's place")
+    n_neighbors: int = Field(15, ge=2, description="UMAP's, at most: nearest voices that shape a place; fewer below 225")
     n_components: int = Field(16, ge=2, description="dimensions in which HDBSCAN works")
     min_dist: float = Field(0.1, ge=0, le=1, description="UMAP's, for the map alone: how near points may come")
     min_cluster_size: int = Field(2, ge=2, description="tracks that a vocalist has at least")
@@ -120,9 +121,9 @@ def _unclustered(vectors: np.ndarray) -> pd.DataFrame:
 def _umap(n_neighbors: int, n_components: int, min_dist: float, n: int, seed: int) -> "umap.UMAP":
     import umap  # compiles for seconds; nothing but this stage should pay for it
 
-    # UMAP's spectral start needs more voices than dimensions by two.
-    return umap.UMAP(n_neighbors=min(n_neighbors, n - 1), n_components=max(2, min(n_components, n - 3)),
-                     min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1)
+    # In a small catalogue many neighbours would join everyone. UMAP's spectral start needs more voices than dimensions.
+    return umap.UMAP(n_neighbors=min(n_neighbors, max(5, math.isqrt(n)), n - 1),
+                     n_components=max(2, min(n_components, n - 3)), min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1)
 
 
 def _embed(voices: np.ndarray, fitted: np.ndarray, model: "umap.UMAP") -> np.ndarray:
