@@ -4,6 +4,8 @@ SI-SDR: Le Roux, Wisdom, Erdogan and Hershey, "SDR – half-baked or well done?"
 Both signals are (n,) and of one rate.
 """
 
+import math
+
 import numpy as np
 
 
@@ -25,4 +27,4 @@ def si_sdr(estimate: np.ndarray, truth: np.ndarray) -> float:
         raise ValueError("the truth is silent")
     target = t * (e @ t) / power
     error = e - target
-    return float(10 * np.log10(max(target @ target, 1e-30) / max(error @ error, 1e-30)))
+    return 10 * math.log10(max(float(target @ target), 1e-30) / max(float(error @ error), 1e-30))

@@ -78,8 +78,8 @@ class SubPixel(nn.Module):
         return functional.pixel_shuffle(self.conv(x), 2)
 
 
-def load_unet(name: str) -> UNet:
-    """Return one of the two networks, ready to run: (b, 2, frames, BINS) magnitudes to the same."""
+def load_published(name: str) -> UNet:
+    """Return one of the two networks as published: (b, 2, frames, BINS) magnitudes to the same."""
     # The checkpoints hold NumPy arrays; no more than what those need is let out of the pickle.
     multiarray = np._core.multiarray  # type: ignore[attr-defined]
     allowed: list[Any] = [(multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
@@ -89,10 +89,16 @@ def load_unet(name: str) -> UNet:
         arrays = torch.load(WEIGHTS / name, map_location="cpu", weights_only=True)
     net = UNet(2)
     net.load_state_dict({key: torch.as_tensor(value) for key, value in arrays.items()})
+    return net.eval().requires_grad_(False)
+
+
+def load_unet(name: str) -> UNet:
+    """Return one of the two networks in a form that runs fast; it computes the same."""
+    net = load_published(name)
     for layer in range(1, 7):
         up = getattr(net, f"up{layer}")
         up[0], up[1] = SubPixel(up[0]), nn.Identity()  # the crop is part of it
-    return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return net.to(memory_format=torch.channels_last)
 
 
 class Spleeter(Separator):

@@ -9,12 +9,13 @@ import pytest
 import soundfile
 
 from pipeline import tables
+from pipeline.config import Config
 from pipeline.errors import WorkspaceError
 from pipeline.ledger import Ledger
 from pipeline.render import encode
 from pipeline.render.mix import perform
 from pipeline.render.singer import draw_singers
-from pipeline.separate import SeparateWorker, pending
+from pipeline.separate import SeparateConfig, SeparateWorker, pending
 from pipeline.vocals_file import vocals_name
 
 RATE = 44100
@@ -28,7 +29,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     singers = draw_singers(["ann", "bob", "cyd"], generator)
     for name, singing in (("ann.flac", singers[:1]), ("bob.mp3", singers[1:2]), ("cyd.wav", singers[2:]),
                           ("band.flac", [])):
-        recording = perform(singing, 8.0, "strings", RATE, generator)
+        recording = perform(singing, 6.0, "strings", RATE, generator)
         encode.write(folder / name, encode.Audio(recording.mix, RATE))
     soundfile.write(folder / "silence.wav", np.zeros((3 * RATE, 2)), RATE)
     soundfile.write(folder / "blink.wav", np.full((RATE // 2, 2), 0.1), RATE)
