@@ -41,7 +41,7 @@ class ClusterConfig(Frozen):
     """How voices are grouped."""
 
     min_voices: int = Field(8, ge=4, description="fewer voices than these are mapped but not clustered")
-    n_neighbors: int = Field(15, ge=2, description="UMAP's, at most: nearest voices that shape a place; fewer below 225")
+    n_neighbors: int = Field(15, ge=2, description="UMAP's, at most: nearest voices that shape a place")
     n_components: int = Field(16, ge=2, description="dimensions in which HDBSCAN works")
     min_dist: float = Field(0.1, ge=0, le=1, description="UMAP's, for the map alone: how near points may come")
     min_cluster_size: int = Field(2, ge=2, description="tracks that a vocalist has at least")
@@ -123,7 +123,8 @@ def _umap(n_neighbors: int, n_components: int, min_dist: float, n: int, seed: in
 
     # In a small catalogue many neighbours would join everyone. UMAP's spectral start needs more voices than dimensions.
     return umap.UMAP(n_neighbors=min(n_neighbors, max(5, math.isqrt(n)), n - 1),
-                     n_components=max(2, min(n_components, n - 3)), min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1)
+                     n_components=max(2, min(n_components, n - 3)), min_dist=min_dist,
+                     metric="cosine", random_state=seed, n_jobs=1)
 
 
 def _embed(voices: np.ndarray, fitted: np.ndarray, model: "umap.UMAP") -> np.ndarray:
