@@ -3,13 +3,14 @@
 import sys
 
 from jobs import engine
-from pipeline import provenance, separate
+from pipeline import provenance, separate, separators
 from pipeline.config import Config
 
 
 def run(config: Config, run: engine.Run) -> None:
     """Isolate the vocals of each track."""
     engine.need(run.workspace, "tracks", "scan")
+    separators.check(config.separate.separator)
     provenance.claim(run.workspace, config, "separate")
     todo, done = separate.pending(run.workspace)
     run.map(separate.SeparateWorker, todo, config.separate.compute, skipped=done)

@@ -3,7 +3,7 @@
 from pipeline.errors import ConfigError
 from pipeline.separators.base import Level, Piece, Precision, Segment, Separator, Stream, separate_tracks
 
-__all__ = ["Level", "Piece", "Precision", "Segment", "Separator", "Stream", "load", "separate_tracks"]
+__all__ = ["Level", "Piece", "Precision", "Segment", "Separator", "Stream", "check", "load", "separate_tracks"]
 
 
 def load(name: str, device: str = "cpu", precision: Precision = "auto", stack: int | None = None) -> Separator:
@@ -28,3 +28,13 @@ def load(name: str, device: str = "cpu", precision: Precision = "auto", stack: i
         return Demucs(name, load_demucs(name), device, precision, stack)
     except ValueError as error:
         raise ConfigError(f"separate.separator: {error}") from error
+
+
+def check(name: str) -> None:
+    """Make sure that a separator's weights can be had, fetching them if need be, before anything is begun.
+
+    Raises:
+        ConfigError: they cannot; the message says what to do.
+    """
+    if name != "spleeter":
+        load(name, precision="fp32")

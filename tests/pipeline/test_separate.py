@@ -37,11 +37,20 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def worker(make_config):
-    found = SeparateWorker(make_config(separate={"separator": "spleeter"}))
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory):
+    """One worker for all tests: loading its network takes longer than what they do with it."""
+    found = SeparateWorker(Config(workspace=str(tmp_path_factory.mktemp("unused")),
+                                  separate=SeparateConfig(separator="spleeter")))
     yield found
     found.decoder.close()
+
+
+@pytest.fixture
+def worker(loaded, workspace):
+    """Return the worker, at work for this test's own workspace."""
+    loaded.workspace = workspace
+    return loaded
 
 
 def batch(*paths: Path) -> pa.Table:
