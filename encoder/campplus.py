@@ -79,7 +79,8 @@ def context(x: Tensor, valid: Tensor) -> Tensor:
 
     x: (batch, channels, frames), zero where padded; valid: (batch, 1, frames) -> (batch, channels, segments).
     """
-    missing = -x.shape[-1] % SEGMENT_FRAMES
+    # One segment more than needed, empty: an exported network must not be tied to clips of a single one.
+    missing = -x.shape[-1] % SEGMENT_FRAMES + SEGMENT_FRAMES
     count = F.pad(valid, (0, missing)).unflatten(-1, (-1, SEGMENT_FRAMES)).sum(-1, dtype=torch.float32)
     total = F.pad(x, (0, missing)).unflatten(-1, (-1, SEGMENT_FRAMES)).sum(-1, dtype=torch.float32)
     clip = total.sum(-1, keepdim=True) / count.sum(-1, keepdim=True).clamp(min=1)

@@ -204,7 +204,7 @@ class TrainConfig(Frozen):
     steps: int = Field(default=2000, ge=1)
     batch: int = Field(default=64, ge=2)
     accumulate: int = Field(default=1, ge=1)
-    learning_rate: float = Field(default=5e-4, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)  # 5e-4 from nothing, 5e-5 going on from an encoder
     warmup: int = Field(default=100, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
@@ -229,6 +229,11 @@ class TrainConfig(Frozen):
     def content(self) -> dict[str, object]:
         """What shapes the result; two runs with the same content and clips are one and the same."""
         return self.model_dump(mode="json", exclude={"workers", "cpus", "gpus"})
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate in force; ten times less going on, or what is there is lost in a few steps."""
+        return self.learning_rate or (5e-4 if self.init is None else 5e-5)
 
     @property
     def terms(self) -> ObjectivesConfig:

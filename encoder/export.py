@@ -1,7 +1,7 @@
 """Encoders for elsewhere: a `torch.export` program, TorchScript, and ONNX, each checked to give the same vectors.
 
-An exported encoder takes `wave` (batch, samples) float32 at one sample rate, of any batch and length from
-`min_s` on, without padding, and gives unit vectors (batch, dim). It does not check its input.
+An exported encoder takes `wave` (batch, samples) float32 at the encoder's own sample rate, of any batch and length
+from `min_s` on, without padding, and gives unit vectors (batch, dim). It does not check its input.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ FORMATS = ("pt2", "torchscript", "onnx")
 
 
 class WaveToVector(nn.Module):
-    """An encoder at one sample rate, for unpadded batches."""
+    """An encoder at its own sample rate, for unpadded batches."""
 
-    def __init__(self, encoder: Encoder, sample_rate_hz: int) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        self.encoder, self.sample_rate_hz = encoder.eval(), sample_rate_hz
+        self.encoder, self.sample_rate_hz = encoder.eval(), encoder.sample_rate_hz
 
     def forward(self, wave: Tensor) -> Tensor:
         """wave: (batch, samples) float32 -> (batch, dim) unit vectors."""
@@ -36,18 +36,16 @@ class WaveToVector(nn.Module):
         return self.encoder.embed(frames, n_frames)
 
 
-def export(encoder: Encoder, path: str | Path, kind: str, sample_rate_hz: int | None = None) -> float:
+def export(encoder: Encoder, path: str | Path, kind: str) -> float:
     """Write the encoder as one of FORMATS and give the largest difference to its vectors.
 
-    sample_rate_hz: at which the exported encoder is fed; its own by default. Raises ValueError for an unknown
-    kind, RuntimeError where the exported encoder's vectors differ by more than TOLERANCE.
+    Raises ValueError for an unknown kind, RuntimeError where the vectors differ by more than TOLERANCE.
     """
     if kind not in FORMATS:
         raise ValueError(f"cannot export as {kind!r}; there are {', '.join(FORMATS)}")
-    rate = sample_rate_hz or encoder.sample_rate_hz
-    model = WaveToVector(encoder, rate)
+    model = WaveToVector(encoder)
     generator = torch.Generator().manual_seed(0)
-    example = 0.1 * torch.randn(2, 2 * rate, generator=generator)
+    example = 0.1 * torch.randn(2, 2 * model.sample_rate_hz, generator=generator)
     with torch.no_grad():
         if kind == "torchscript":
             torch.jit.trace(model, (example,)).save(str(path))
@@ -94,13 +92,14 @@ def main() -> int:
     parser.add_argument("encoder", help="default, a folder, or hf://owner/repository")
     parser.add_argument("out", type=Path)
     parser.add_argument("kind", choices=FORMATS)
-    parser.add_argument("--sample-rate-hz", type=int, help="of the audio it will be fed (its own if left out)")
     arguments = parser.parse_args()
     encoder = load(arguments.encoder)
     if not isinstance(encoder, Encoder):
         parser.error(f"{arguments.encoder} is an exported encoder already")
-    worst = export(encoder, arguments.out, arguments.kind, arguments.sample_rate_hz)
-    print(f"{arguments.out}: {arguments.kind}, vectors differ by at most {worst:.1e}")
+    worst = export(encoder, arguments.out, arguments.kind)
+    print(
+        f"{arguments.out}: {arguments.kind}, vectors differ by at most {worst:.1e}; feed it {encoder.sample_rate_hz} Hz"
+    )
     return 0
 
 

@@ -85,17 +85,18 @@ class Block(nn.Module):
         self.mlp_out = nn.Linear(int(width * mlp_ratio), width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, valid: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-        """x: (batch, frames, width), valid: (batch, frames) bool, angles: of `rotary_angles` -> like x."""
+    def forward(self, x: Tensor, valid: Tensor | None, angles: tuple[Tensor, Tensor]) -> Tensor:
+        """x: (batch, frames, width), valid: (batch, frames) bool, None: all; angles: of `rotary_angles` -> like x."""
         x = x + self.dropout(self.attend(self.attention_norm(x), valid, angles))
         x = x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x)))))
         return x
 
-    def attend(self, x: Tensor, valid: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    def attend(self, x: Tensor, valid: Tensor | None, angles: tuple[Tensor, Tensor]) -> Tensor:
         batch, frames, width = x.shape
         q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k = rotate(q, angles), rotate(k, angles)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=valid[:, None, None, :])
+        mask = None if valid is None else valid[:, None, None, :]
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out: Tensor = self.attention_out(y.transpose(1, 2).reshape(batch, frames, width))
         return out
 

@@ -273,15 +273,15 @@ def make_optimiser(learner: nn.Module, config: TrainConfig) -> torch.optim.Optim
     decayed = [p for p in learner.parameters() if p.ndim > 1]
     others = [p for p in learner.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(groups, lr=config.peak_rate, betas=(0.9, 0.98))
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
     """Linear warm-up, then half a cosine down to zero at the last step; steps count from 1."""
     if step <= config.warmup:
-        return config.learning_rate * step / config.warmup
+        return config.peak_rate * step / config.warmup
     done = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    return config.peak_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @torch.no_grad()

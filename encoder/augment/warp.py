@@ -16,9 +16,11 @@ from torch import Tensor
 from encoder.augment.filters import fast_size
 
 WINDOW_S = 0.046  # of the short-time spectrum: fine enough to tell a deep voice's harmonics
-ENVELOPE_S = 0.0028  # slower than this over frequency is envelope, so that harmonics are none
+ENVELOPE_S = 0.0034  # what is slower than this over frequency is envelope,
+ENVELOPE_PERIODS = 0.75  # and slower than this share of the period, so that harmonics are none
 POOL, ROUNDS = 2, 4
 LOW_HZ, TOP_HZ = 450, 11000
+PITCH_HZ = (80, 700)
 HOP_S = 0.015  # of the overlap-add; a segment is two, and holds two periods of 70 Hz
 SEARCH_S = 0.007  # how far to either side a similar waveform is looked for: a period of 70 Hz in all
 DECIMATION = 4
@@ -128,26 +130,42 @@ def envelope_db(spectrum: Tensor, rate: int) -> Tensor:
     low = round(LOW_HZ / spacing_hz)
     held = log[..., :low].flip(-1).cummax(-1).values.flip(-1)
     log = torch.cat([held, log[..., low:]], dim=-1)
-    analysis, synthesis = smoother(points, spacing_hz, log.device)
+    quefrency_s = (ENVELOPE_PERIODS / usual_pitch_hz(spectrum, rate)).clamp(max=ENVELOPE_S)
+    analysis, synthesis = smoother(points, spacing_hz, quefrency_s)
     line = log @ analysis @ synthesis
     for _ in range(ROUNDS - 1):
         line = torch.maximum(log, line) @ analysis @ synthesis
     return line
 
 
-def smoother(points: int, spacing_hz: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The map that keeps a log spectrum's slow cosines, up to quefrency ENVELOPE_S, in two parts.
+def smoother(points: int, spacing_hz: float, quefrency_s: Tensor) -> tuple[Tensor, Tensor]:
+    """The map that keeps a log spectrum's slow cosines, up to a quefrency (batch,) per clip, in two parts.
 
-    -> (points, cosines), (cosines, points)
+    -> (batch, points, cosines), (cosines, points)
     """
+    device = quefrency_s.device
     place = (torch.arange(points, device=device) + 0.5) / points
-    count = round(2 * ENVELOPE_S * points * spacing_hz)
-    order = torch.arange(count, device=device)
+    order = torch.arange(round(2 * ENVELOPE_S * points * spacing_hz), device=device)
     cosines = torch.cos(torch.pi * order[:, None] * place)
     # A soft edge: a hard cut would ring through the envelope.
-    edge = torch.cos(torch.pi / 2 * ((order / count - 0.5) * 2).clamp(min=0)).square()
+    share = order / (2 * quefrency_s[:, None] * points * spacing_hz)
+    edge = torch.cos(torch.pi / 2 * ((share - 0.5) * 2).clamp(0, 1)).square()
     weight = edge * torch.where(order == 0, 1.0, 2.0) / points
-    return cosines.T * weight, cosines
+    return cosines.T * weight[:, None], cosines
+
+
+def usual_pitch_hz(spectrum: Tensor, rate: int) -> Tensor:
+    """The pitch that a clip is mostly at, from its mean spectrum's autocorrelation. -> (batch,)"""
+    size = 2 * (spectrum.shape[1] - 1)
+    correlation = torch.fft.irfft(torch.view_as_real(spectrum).square().sum(-1).mean(2), n=size)
+    window = torch.hann_window(size, device=spectrum.device)
+    fading = torch.fft.irfft(torch.fft.rfft(window, n=2 * size).abs().square())
+    shortest, longest = int(rate / PITCH_HZ[1]), min(int(rate / PITCH_HZ[0]), size // 2 - 1)
+    around = (correlation / fading[:size])[:, shortest - 1 : longest + 2]
+    middle = around[:, 1:-1]
+    high = middle >= 0.9 * middle.amax(1, keepdim=True)
+    peaks = high & (middle >= around[:, :-2]) & (middle >= around[:, 2:])
+    return rate / (peaks.int().argmax(1) + shortest)
 
 
 def move_envelope(spectrum: Tensor, rate: int, ratio: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ def envelope_error_db(before: Tensor, after: Tensor, before_hz: float, after_hz:
     return float(np.abs(levels - should)[loud].mean())
 
 
-@pytest.mark.parametrize("pitch_hz", [110.0, 160.0, 220.0, 300.0])
+@pytest.mark.parametrize("pitch_hz", [90.0, 110.0, 160.0, 220.0])
 @pytest.mark.parametrize("shift", [3.0, -3.0])
 def test_a_pitch_shift_moves_the_pitch_and_keeps_the_envelope(pitch_hz: float, shift: float) -> None:
     before = voice(pitch_hz)
