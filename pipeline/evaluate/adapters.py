@@ -60,7 +60,9 @@ def load(name: str) -> Adapter:
     Raises:
         Unavailable: its package or weights are not there.
     """
-    kind, _, option = name.partition("@")
+    kind, _, option = name.rpartition("@")
+    if not kind or not (option.isdigit() or option == "relu"):
+        kind, option = name, ""
     if kind == "mfcc":
         return Mfcc()
     if kind == "ge2e":
