@@ -1,0 +1,121 @@
+"""The train job under Ray Train: what it leaves, several workers, and a driver that is killed."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import encoder
+from jobs import engine, train
+from pipeline import tables
+from pipeline.config import Config
+from pipeline.workspace import Workspace
+
+RATE = 16000
+ROOT = Path(__file__).resolve().parents[2]
+FAST = {"size": "tiny", "init": None, "recipe": "contrastive", "batch": 8, "warmup": 2, "held_out": 0.25, "cpus": 1,
+        "precision": "float32", "views": {"crop_s": 0.5}, "log_every": 1, "validate_every": 4, "checkpoint_every": 2}
+
+
+def write_clips(workspace: Workspace) -> None:
+    """Write 24 clips of 8 tracks, each a tone of its own in noise."""
+    rng, rows = np.random.default_rng(0), []
+    for track in range(8):
+        for clip in range(3):
+            wave = np.sin(2 * np.pi * (200 + 90 * track) * np.arange(RATE) / RATE) + 0.3 * rng.standard_normal(RATE)
+            buffer = io.BytesIO()
+            soundfile.write(buffer, 0.2 * wave, RATE, format="FLAC")
+            rows.append({"clip_id": f"{track}-{clip}", "track_id": f"{track}", "start_s": float(clip),
+                         "end_s": clip + 1.0, "sample_rate_hz": RATE, "audio": buffer.getvalue()})
+    tables.write(workspace, "clips", rows, "all")
+
+
+@pytest.fixture
+def config(make_config: Callable[..., Config], workspace: Workspace) -> Callable[..., Config]:
+    """Return a function from train settings to a config in a workspace that has clips."""
+    write_clips(workspace)
+
+    def make(**settings: Any) -> Config:
+        return make_config(train=FAST | {"steps": 4} | settings)
+
+    return make
+
+
+def log_of(workspace: Workspace, encoder_id: str) -> list[dict[str, str]]:
+    text = workspace.read_bytes(f"encoders/{encoder_id}/log.csv").decode()
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def trained(workspace: Workspace) -> str:
+    found = [p.name for p in Path(workspace.path("encoders")).iterdir() if not p.name.startswith("_")]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_it_publishes_an_encoder_once(config: Callable[..., Config], workspace: Workspace,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    assert engine.execute("train", train.run, config()) == 0
+    encoder_id = trained(workspace)
+    model = encoder.load(workspace.path(f"encoders/{encoder_id}"))
+    assert model.encoder_id == encoder_id
+    assert torch.isfinite(model(torch.randn(1, RATE), RATE)).all()
+    assert [row["step"] for row in log_of(workspace, encoder_id)] == ["1", "2", "3", "4"]
+    metrics = json.loads(workspace.read_bytes(f"encoders/{encoder_id}/metrics.json"))
+    assert metrics["train"]["steps"] == 4
+    assert metrics["n_clips"] == 24
+    assert encoder_id in workspace.read_bytes(f"encoders/{encoder_id}/README.md").decode()
+    assert "step 4  loss" in capsys.readouterr().out
+    assert not list(Path(workspace.path("encoders/_training")).iterdir())
+
+    assert engine.execute("train", train.run, config(workers=2)) == 0
+    assert trained(workspace) == encoder_id
+    assert "trained before" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_two_workers_train_one_encoder(config: Callable[..., Config], workspace: Workspace) -> None:
+    assert engine.execute("train", train.run, config(workers=2, steps=2)) == 0
+    rows = log_of(workspace, trained(workspace))
+    assert [row["step"] for row in rows] == ["1", "2"]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_what_cannot_be_trained_is_an_error_in_words(config: Callable[..., Config],
+                                                     capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = config(views={"crop_s": 0.5, "positives": "pair"})
+    assert engine.guarded(lambda: engine.execute("train", train.run, pairs)) == 2
+    assert "pair_audio" in capsys.readouterr().err
+
+
+def test_a_killed_driver_goes_on_where_it_was(config: Callable[..., Config], workspace: Workspace,
+                                              tmp_path: Path) -> None:
+    config(steps=12, checkpoint_every=3)
+    command = [sys.executable, "-m", "jobs.train", str(tmp_path / "config.yaml")]
+    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             start_new_session=True)
+    runs = Path(workspace.path("encoders/_training"))
+    until = time.monotonic() + 240
+    while not list(runs.glob("*/checkpoint_*/state.pt")):
+        assert first.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert second.returncode == 0, second.stderr
+    assert "step 1 " not in second.stdout
+    assert "step 12 " in second.stdout
+    assert [row["step"] for row in log_of(workspace, trained(workspace))] == [str(i) for i in range(1, 13)]
