@@ -8,8 +8,8 @@ All is seeded. Above `max_fit` voices everything is fitted on a seeded sample, a
 
 The defaults were chosen on simulated catalogues (2 to 40 vocalists of 2 to 15 tracks, some with strangers; 600
 voices of 2 to 6 tracks a vocalist; 1000 of 1 to 200) with equal error rates from 0 to 15 %. There B-cubed F1 is
-0.88 on average with these, and on the hard half of them HDBSCAN on the cosines alone, without UMAP, is 0.02
-to 0.1 lower. `min_samples` 1 finds vocalists of two tracks better (0.82 for 0.69) but splits those of 50 or more
+0.87 on average with these, and on the hard half of them HDBSCAN on the cosines alone, without UMAP, is 0.02
+to 0.1 lower. `min_samples` 1 finds vocalists of two tracks better (0.82 for 0.68) but splits those of 50 or more
 (0.74 for 0.93).
 
 McInnes, Healy, Melville: "UMAP: Uniform Manifold Approximation and Projection" (2018), arXiv:1802.03426.
@@ -48,7 +48,7 @@ class ClusterConfig(Frozen):
     min_samples: int = Field(2, ge=1, description="HDBSCAN's: 1 suits vocalists of two tracks, 2 larger ones")
     selection: str = Field("eom", pattern="^(eom|leaf)$", description="HDBSCAN's cluster_selection_method")
     epsilon: float = Field(0.0, ge=0, description="HDBSCAN's: clusters nearer than this (in UMAP's space) are one")
-    min_affinity: float = Field(2.5, description="deviations above a random pair's cosine that keep a member in")
+    min_affinity: float = Field(2.0, description="deviations above a random pair's cosine that keep a member in")
     max_fit: int = Field(50_000, ge=16, description="voices that are fitted; the rest is placed among them")
 
 

@@ -126,7 +126,8 @@ def by_vocalist(workspace: Workspace, name: str, k: int) -> pd.DataFrame:
     own = set(tags.loc[tags["vocalist"].map(lambda v: isinstance(v, str) and normalise(v) == normalise(name)),
                        "track_id"])
     if not own:
-        near = difflib.get_close_matches(name, tags["vocalist"].dropna().unique().tolist(), 3, 0.5)
+        there = tags["vocalist"].dropna().unique().tolist()
+        near = [v for v in there if normalise(name) in normalise(v)][:3] or difflib.get_close_matches(name, there, 3, 0.5)
         raise ConfigError(f"no track is tagged {name}" + (f"; there is {', '.join(near)}" if near else ""))
     question = unit(centre(voices_of(workspace, own)).mean(0))
     return about(workspace, most_similar(workspace, question, k, centre, own))
