@@ -127,7 +127,8 @@ def by_vocalist(workspace: Workspace, name: str, k: int) -> pd.DataFrame:
                        "track_id"])
     if not own:
         there = tags["vocalist"].dropna().unique().tolist()
-        near = [v for v in there if normalise(name) in normalise(v)][:3] or difflib.get_close_matches(name, there, 3, 0.5)
+        near = ([v for v in there if normalise(name) in normalise(v)]
+                or difflib.get_close_matches(name, there, cutoff=0.5))[:3]
         raise ConfigError(f"no track is tagged {name}" + (f"; there is {', '.join(near)}" if near else ""))
     question = unit(centre(voices_of(workspace, own)).mean(0))
     return about(workspace, most_similar(workspace, question, k, centre, own))
