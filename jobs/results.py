@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import soundfile
-from pipeline.separators.quality import si_sdr
 
 from jobs import engine
 from jobs.run import run_stages
@@ -23,6 +22,8 @@ from pipeline import audio, tables, tag, truth
 from pipeline.audio import Audio
 from pipeline.config import Config, load
 from pipeline.errors import ConfigError
+from pipeline.evaluate import plan
+from pipeline.separators.quality import si_sdr
 from pipeline.workspace import Workspace
 
 AUDIBLE_DB = -20.0  # a preview's vocals stem this far below its mix, or louder, is singing
@@ -96,7 +97,12 @@ def markdown(config: Config, expected: pd.DataFrame) -> str:
     """Return the outcome of a finished run as a Markdown table."""
     workspace = Workspace(config.workspace)
     runs = tables.read(workspace, "runs").sort_values("started_at").drop_duplicates("stage", keep="last")
-    karaoke = truth.compare(workspace, expected[expected["set"] == "karaoke"], tag.known_uris(config.known))
+    known, karaoke = tag.known_uris(config.known), expected[expected["set"] == "karaoke"]
+    unseen = plan.held_out_singers()
+    compared = {f"all {karaoke['singer'].nunique()} karaoke singers": truth.compare(workspace, karaoke, known)}
+    if unseen:
+        heard = truth.compare(workspace, karaoke[karaoke["singer"].isin(unseen)], known)
+        compared[f"the {len(unseen)} that no training of the default encoder saw"] = heard
     everything = truth.outcomes(workspace, expected)
     quality = vocals_quality(workspace, expected)
     hours = tables.read(workspace, "tracks", ["duration_s"])["duration_s"].sum() / 3600
@@ -108,8 +114,10 @@ def markdown(config: Config, expected: pd.DataFrame) -> str:
         ("failures", ", ".join(f"{kind} {n}" for kind, n in failures["error"].value_counts().items()) or "none"),
         ("vocals found where there are some", _vocals_found(everything)),
         ("karaoke vocals, median SI-SDR", f"{np.median(quality):.1f} dB ({len(quality)} songs)"),
-        ("karaoke clusters against 12 singers", f"B-cubed F1 {karaoke.bcubed_f1:.3f}, ARI {karaoke.ari:.3f}"),
-        ("karaoke tags from one known track a singer", f"{karaoke.named_accuracy:.1%} of {karaoke.named_tracks} right"),
+        *((f"clusters, {who}", f"B-cubed F1 {found.bcubed_f1:.3f}, ARI {found.ari:.3f}")
+          for who, found in compared.items()),
+        *((f"tags from one known track a singer, {who}", f"{found.named_accuracy:.1%} of {found.named_tracks} right")
+          for who, found in compared.items()),
         ("encoder", ", ".join(tables.read(workspace, "voices", ["encoder_id"])["encoder_id"].unique())),
     ]
     return "\n".join(["| measure | result |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
