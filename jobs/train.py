@@ -23,7 +23,8 @@ from encoder.trainlog import write_history
 from jobs import engine
 from pipeline import tables
 from pipeline.config import Config
-from pipeline.errors import ConfigError
+from pipeline.embed import find_encoder
+from pipeline.errors import ConfigError, RunError
 from pipeline.frozen import fingerprint
 from pipeline.workspace import Workspace
 
@@ -61,7 +62,8 @@ def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, 
     printer.start()
     trainer = TorchTrainer(
         train_loop,
-        train_loop_config={"train": train.model_dump(), "shards": shards, "names": names},
+        train_loop_config={"train": train.model_dump(), "shards": shards, "names": names,
+                           "workspace": run.workspace.root if run.workspace.remote else run.workspace.base},
         scaling_config=ray.train.ScalingConfig(
             num_workers=train.workers, use_gpu=train.gpus > 0,
             resources_per_worker={"CPU": train.cpus} | ({"GPU": train.gpus} if train.gpus else {})),
@@ -71,6 +73,8 @@ def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, 
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1), callbacks=[Progress(lines)]))  # type: ignore[list-item]
     try:
         result = trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        raise ConfigError(f"training failed, three times over: {error}") from error
     finally:
         lines.put(None)
         printer.join()
@@ -88,17 +92,20 @@ def train_loop(settings: dict[str, Any]) -> None:
     context, resume = ray.train.get_context(), ray.train.get_checkpoint()
     train = TrainConfig.model_validate(settings["train"])
     torch.set_num_threads(train.cpus)
-    start = functools.partial(
-        fit, train, settings["shards"], names=settings["names"], rank=context.get_world_rank(),
-        world_size=context.get_world_size(), device=ray.train.torch.get_device(), report=report)
     with tempfile.TemporaryDirectory() as folder:
         try:
+            if train.init is not None:
+                init = find_encoder(Workspace(settings["workspace"]), train.init)
+                train = train.model_copy(update={"init": init})
+            start = functools.partial(
+                fit, train, settings["shards"], names=settings["names"], rank=context.get_world_rank(),
+                world_size=context.get_world_size(), device=ray.train.torch.get_device(), report=report)
             if resume is None:
                 start(folder)
             else:
                 with resume.as_directory() as earlier:
                     start(folder, resume=earlier)
-        except (TrainingStopped, ValueError) as error:
+        except (TrainingStopped, ValueError, FileNotFoundError, RunError) as error:
             # Not an accident of this worker: a restart would end here again.
             ray.train.report({"stopped": str(error)})
 
