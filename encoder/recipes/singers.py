@@ -32,12 +32,13 @@ class RecipeConfig(Frozen):
     teacher_crop_s: float = 4.0
     teacher_crops: int = 8  # of each singer at most
     speeds: tuple[float, ...] = (1.0, 0.88, 1.14)
-    steps: int = 600
-    learning_rate: float = 4e-5  # of what comes from CAM++
-    learning_rate_new: float = 1e-4  # of transformer and attention
+    steps: int = 880
+    learning_rate: float = 5e-5  # of what comes from CAM++
+    learning_rate_new: float = 1.5e-4  # of transformer and attention
     warmup: int = 20
     weight_decay: float = 0.01
     ema: float = 0.99
+    blend: float = Field(default=0.5, ge=0, le=1)  # of the way from CAM++ to the trained weights
     temperature: float = 0.1
     contrastive: float = 1.0
     prototypes: float = 1.0

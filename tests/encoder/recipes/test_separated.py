@@ -11,7 +11,8 @@ import soundfile
 import torch
 import torch.nn.functional as F
 
-from encoder.recipes.separated import Prototypes, main, prototype_terms
+from encoder.checkpoint import load
+from encoder.recipes.separated import Prototypes, blend, main, prototype_terms
 from tests.encoder.test_campplus import published_modules
 
 
@@ -47,4 +48,13 @@ def test_the_command_trains_from_pairs_and_leaves_its_log(tmp_path: Path) -> Non
     state = torch.load(tmp_path / "out" / "averaged.pt", weights_only=True)
     # New layers learn; the two-dimensional convolutions stay.
     assert state["blocks.0.attention_out.weight"].abs().max() > 0
+    shipped = load(tmp_path / "out" / "encoder").state_dict()
+    # It starts at zero, so half way to where training got is half of it.
+    half = state["blocks.0.attention_out.weight"] / 2
+    torch.testing.assert_close(shipped["blocks.0.attention_out.weight"], half, rtol=1e-2, atol=1e-6)
     assert '"steps": 2' in (tmp_path / "out" / "recipe.json").read_text()
+
+
+def test_blend_goes_a_part_of_the_way() -> None:
+    got = blend({"w": torch.tensor([0.0, 4.0])}, {"w": torch.tensor([2.0, 0.0])}, 0.25)
+    torch.testing.assert_close(got["w"], torch.tensor([0.5, 3.0]))
