@@ -50,6 +50,7 @@ lint: setup  ## ruff and mypy
 run: setup  ## all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
 	$(RUN) jobs.run $(CONFIG) $(OPTIONS)
 
+evaluate: OPTIONS += $(if $(AUDIO),evaluate.audio="$(abspath $(AUDIO))" $(if $(WORKSPACE),,workspace=workspace/evaluation))
 $(STAGES): setup
 	$(RUN) jobs.$@ $(CONFIG) $(OPTIONS)
 
