@@ -10,8 +10,6 @@ its speed is that of trained ones. `--scale 0.1` takes a tenth of the tracks and
 import argparse
 import hashlib
 import multiprocessing
-import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -190,17 +188,17 @@ def memory(audio: Path | None, scale: float, name: str) -> None:
 
 def _measure(path: Path, workspace: Path, sink: Any) -> None:
     worker = SeparateWorker(Config(workspace=str(workspace), separate=SeparateConfig(separator="spleeter")))
-    loaded = _resident_mb()
+    loaded = _memory_mb("self", "VmRSS")
     started = time.monotonic()
     worker(batch_of([path]))
     seconds = time.monotonic() - started
+    sink.send((loaded, _memory_mb("self", "VmHWM"), _memory_mb(worker.decoder.process.pid, "VmHWM"), seconds))
     worker.decoder.close()
-    peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    sink.send((loaded, *peaks, seconds))
 
 
-def _resident_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def _memory_mb(pid: object, field: str) -> float:
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
 
 
 def engine(audio: Path | None, scale: float, name: str) -> None:
