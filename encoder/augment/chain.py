@@ -80,7 +80,7 @@ def add_residue(waves: Tensor, lengths: Tensor, config: AugmentConfig, generator
     if not chosen.any():
         return waves
     # Played backwards, a voice keeps its sound but is no singing to be followed.
-    others = waves.roll(int(step), dims=0).flip(1)[chosen]
+    others = waves[(torch.arange(len(waves), device=waves.device)[chosen] - int(step)) % len(waves)].flip(1)
     mixed = level.add_at(waves[chosen], others, lengths[chosen], ratio_db[chosen])
     waves = waves.clone()
     waves[chosen] = mixed * valid_mask(lengths[chosen], waves.shape[1])

@@ -24,9 +24,10 @@ def add_at(waves: Tensor, others: Tensor, lengths: Tensor, ratio_db: Tensor) -> 
 
 def clip(waves: Tensor, lengths: Tensor, share: Tensor) -> Tensor:
     """Cut off what exceeds the level that `share` (batch,) of a clip's samples exceed."""
-    samples = waves.shape[1]
-    ordered = waves.abs().sort(dim=1).values
+    # Every eighth sample knows the level well enough, and is much faster to sort.
+    ordered = waves[:, ::8].abs().sort(dim=1).values
+    samples = ordered.shape[1]
     # Padding is silent, and therefore first in order.
-    rank = (samples - (share * lengths)).long().clamp(0, samples - 1)
+    rank = (samples - share * lengths / 8).long().clamp(0, samples - 1)
     ceiling = ordered.gather(1, rank[:, None])
     return waves.clamp(-ceiling, ceiling)
