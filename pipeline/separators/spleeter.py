@@ -3,7 +3,9 @@
 Two U-Nets look at the magnitude spectrogram and give the magnitudes of voice and of accompaniment; the mix times
 the ratio of their squares is the vocals. The networks are fully convolutional, so a track goes through in
 windows of `FRAMES` with `CONTEXT` frames of overlap on each side, as wide as the networks see: the result
-is that of one pass over the whole track, whatever its length (measured: equal to 100 dB at fp32).
+is that of one pass over the whole track, whatever its length (measured: within -177 dB at fp32, -136 dB at bf16).
+One pass is also a little better than Spleeter's own way of cutting hard every 512 frames: median SI-SDR of 12 karaoke
+songs 10.14 dB against 9.94 dB. bf16 arithmetic is 49 dB away from fp32 and costs 0.01 dB of SI-SDR there.
 """
 
 from collections.abc import Iterator
