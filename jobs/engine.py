@@ -171,12 +171,12 @@ def execute(stage: str, body: Body, config: Config) -> int:
 
 
 def need(workspace: Workspace, table: str, stage: str) -> None:
-    """Check that the table which a stage reads is there.
+    """Check that the table which a stage reads is there, or was found to be empty (nobody sings).
 
     Raises:
         ConfigError: it is not; the message names the stage that makes it.
     """
-    if not tables.parts(workspace, table):
+    if not tables.parts(workspace, table) and stage not in tables.keys(workspace, "runs", "stage"):
         raise ConfigError(f"{workspace.uri(table)} is not there yet: run the {stage} stage first")
 
 
