@@ -113,14 +113,14 @@ def chance(probability: float, low: float = 0.0, high: float = 0.0) -> Chance:
 class AugmentConfig(Frozen):
     """Each augmentation with its probability and range (`encoder.augment` says what each does)."""
 
-    pitch_semitones: Chance = chance(0.08, -3, 3)  # formants stay
-    stretch: Chance = chance(0.04, 0.85, 1.15)  # duration factor, pitch stays
+    pitch_semitones: Chance = chance(0.06, -3, 3)  # formants stay
+    stretch: Chance = chance(0.03, 0.85, 1.15)  # duration factor, pitch stays
     pseudo_singer: Chance = chance(0.1, 0.84, 1.19)  # formant ratio: another singer; same for both views
     residue_db: Chance = chance(0.25, 5, 25)  # voice over another clip's sound, as left by a separator
     noise_db: Chance = chance(0.15, 10, 40)  # voice over noise of a random colour
-    equaliser_db: Chance = chance(0.2, 2, 8)  # depth of a smooth random response
+    equaliser_db: Chance = chance(0.15, 2, 8)  # depth of a smooth random response
     reverb_s: Chance = chance(0.15, 0.1, 0.44)  # time in which the tail falls by 60 dB
-    band_limit_hz: Chance = chance(0.25, 3400, 12000)  # upper edge
+    band_limit_hz: Chance = chance(0.2, 3400, 12000)  # upper edge
     gain_db: Chance = chance(1.0, -12, 6)
     clip_share: Chance = chance(0.1, 0.001, 0.02)  # share of samples beyond the ceiling
     time_mask_s: Chance = chance(0.3, 0.05, 0.4)

@@ -86,7 +86,8 @@ class FrontEnd(nn.Module):
         parts = torch.view_as_real(spectrum)
         mean = F.avg_pool1d(wave[:, None], self.window_samples, self.hop_samples)[:, 0]
         low = parts[..., :LOW_BINS, :] - (1 - share) * mean[..., None, None] * self.window_low
-        power = torch.cat([low, parts[..., LOW_BINS : self.top_bin, :]], dim=-2).square().sum(-1)
+        squares = torch.cat([low, parts[..., LOW_BINS : self.top_bin, :]], dim=-2).square()
+        power = squares[..., 0] + squares[..., 1]
         return power @ self.mel
 
     def floor(self, power: Tensor, valid: Tensor) -> Tensor:

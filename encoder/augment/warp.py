@@ -56,7 +56,16 @@ def formant_shift(waves: Tensor, rate: int, ratio: Tensor) -> Tensor:
     size = 1 << round(WINDOW_S * rate).bit_length() - 1
     window = torch.hann_window(size, device=waves.device)
     spectrum = torch.stft(waves, size, size // 2, window=window, return_complex=True)
-    return torch.istft(move_envelope(spectrum, rate, ratio), size, size // 2, window=window, length=waves.shape[1])
+    return overlap_add(move_envelope(spectrum, rate, ratio), window, waves.shape[1])
+
+
+def overlap_add(spectrum: Tensor, window: Tensor, samples: int) -> Tensor:
+    """The inverse of a centred short-time transform whose frames overlap by half. -> (batch, samples)"""
+    half = len(window) // 2
+    frames = torch.fft.irfft(spectrum.transpose(1, 2), n=2 * half) * window
+    overlapped = F.pad(frames[..., :half], (0, 0, 0, 1)) + F.pad(frames[..., half:], (0, 0, 1, 0))
+    weight = window[:half].square() + window[half:].square()
+    return (overlapped / weight).flatten(1)[:, half : half + samples]
 
 
 def time_stretch(waves: Tensor, rate: int, duration: Tensor) -> Tensor:
@@ -64,53 +73,46 @@ def time_stretch(waves: Tensor, rate: int, duration: Tensor) -> Tensor:
 
     waves: (batch, samples) -> (batch, samples * longest duration), silent after a clip's end
     """
-    hop, search = DECIMATION * round(HOP_S * rate / DECIMATION), DECIMATION * round(SEARCH_S * rate / DECIMATION)
-    batch, samples = waves.shape
+    device, samples = waves.device, waves.shape[1]
+    hop, reach = DECIMATION * round(HOP_S * rate / DECIMATION), round(SEARCH_S * rate / DECIMATION)
     out = int(torch.ceil(samples * duration.max()))
     count = -(-out // hop) + 1
-    margin = 2 * hop + search
+    margin = 2 * hop + reach * DECIMATION
     padded = F.pad(waves, (margin, margin + 2 * hop))
     coarse = F.avg_pool1d(padded[:, None], DECIMATION)[:, 0]
-    window = torch.hann_window(2 * hop, device=waves.device)
-    result = torch.zeros(batch, (count + 1) * hop, device=waves.device)
-    at = torch.full((batch,), margin - hop, device=waves.device)
+    window, segment = torch.hann_window(2 * hop, device=device), torch.arange(2 * hop, device=device)
+    target = torch.arange(2 * hop // DECIMATION, device=device)
+    field = torch.arange(len(target) + 2 * reach, device=device) - reach
+    wanted = margin - hop + (torch.arange(count, device=device)[:, None] * hop / duration).long()
+    wanted = wanted.clamp(max=padded.shape[1] - margin - DECIMATION) // DECIMATION
+    result = torch.zeros(len(waves), (count + 1) * hop, device=device)
+    at = torch.full_like(duration, margin - hop, dtype=torch.int64)
     for i in range(count):
         if i:
-            wanted = margin - hop + (i * hop / duration).long()
-            wanted = wanted.clamp(max=padded.shape[1] - 2 * hop - search - DECIMATION)
-            at = most_similar(padded, coarse, at + hop, wanted, hop, search)
-        result[:, i * hop : (i + 2) * hop] += segments(padded, at, 2 * hop) * window
+            natural = (at + hop).clamp(max=padded.shape[1] - 2 * hop - DECIMATION)
+            follows = coarse.gather(1, natural[:, None] // DECIMATION + target)
+            near = coarse.gather(1, wanted[i][:, None] + field)
+            shift = most_similar(near, follows) - reach
+            at = natural % DECIMATION + ((wanted[i] + shift) * DECIMATION).round().long()
+        result[:, i * hop : (i + 2) * hop] += padded.gather(1, at[:, None] + segment) * window
     result = result[:, hop : hop + out]
-    return result * (torch.arange(result.shape[1], device=waves.device) < (samples * duration)[:, None])
+    return result * (torch.arange(result.shape[1], device=device) < (samples * duration)[:, None])
 
 
-def most_similar(waves: Tensor, coarse: Tensor, natural: Tensor, wanted: Tensor, hop: int, search: int) -> Tensor:
-    """Where near `wanted` (batch,) the wave is most like what naturally follows at `natural` (batch,).
+def most_similar(field: Tensor, target: Tensor) -> Tensor:
+    """At which shift, in samples and parts of one, a stretch of `field` is most like `target`: highest correlation.
 
-    coarse: waves averaged over DECIMATION samples, searched first; then each sample around the best.
+    field: (batch, n + shifts - 1), target: (batch, n) -> (batch,) from 0 to shifts - 1
     """
-    length, reach = 2 * hop // DECIMATION, search // DECIMATION
-    target = segments(coarse, natural // DECIMATION, length)
-    field = segments(coarse, wanted // DECIMATION - reach, length + 2 * reach)
-    best = similarity(field, target).argmax(1) - reach
-    centre = wanted + best * DECIMATION
-    target = segments(waves, natural, 2 * hop)
-    field = segments(waves, centre - DECIMATION, 2 * hop + 2 * DECIMATION)
-    return centre + similarity(field, target).argmax(1) - DECIMATION
-
-
-def similarity(field: Tensor, target: Tensor) -> Tensor:
-    """Normalised correlation at each shift. field: (batch, n + shifts - 1), target: (batch, n) -> (batch, shifts)."""
     views = field.unfold(1, target.shape[1], 1)
     energy = F.pad(field.square().cumsum(1), (1, 0))
     energy = energy[:, target.shape[1] :] - energy[:, : views.shape[1]]
-    return (views @ target[..., None])[..., 0] / energy.clamp(min=1e-9).sqrt()
-
-
-def segments(waves: Tensor, start: Tensor, length: int) -> Tensor:
-    """waves: (batch, samples), start: (batch,) -> (batch, length)."""
-    index = (start[:, None] + torch.arange(length, device=waves.device)).clamp(0, waves.shape[1] - 1)
-    return waves.gather(1, index)
+    correlation = torch.bmm(views, target[..., None])[..., 0] * energy.clamp(min=1e-9).rsqrt()
+    best = correlation.argmax(1).clamp(1, correlation.shape[1] - 2)
+    before, peak, after = (correlation.gather(1, best[:, None] + side)[:, 0] for side in (-1, 0, 1))
+    # The top of a parabola through the three.
+    bend = (before - 2 * peak + after).clamp(max=-1e-9)
+    return best + ((before - after) / (2 * bend)).clamp(-0.5, 0.5)
 
 
 def envelope_db(spectrum: Tensor, rate: int) -> Tensor:
@@ -123,7 +125,7 @@ def envelope_db(spectrum: Tensor, rate: int) -> Tensor:
     bins = spectrum.shape[1]
     spacing_hz = POOL * rate / (2 * (bins - 1))
     points = min(bins // POOL, round(TOP_HZ / spacing_hz))
-    power = torch.view_as_real(spectrum[:, : points * POOL]).square().sum(-1)
+    power = squared(spectrum[:, : points * POOL])
     peaks = F.max_pool1d(power.transpose(1, 2), POOL)
     log = 10 * peaks.clamp(min=1e-14).log10()
     # Below the first harmonic there is nothing to go by: what lies lowest goes on down to zero.
@@ -136,6 +138,11 @@ def envelope_db(spectrum: Tensor, rate: int) -> Tensor:
     for _ in range(ROUNDS - 1):
         line = torch.maximum(log, line) @ analysis @ synthesis
     return line
+
+
+def squared(spectrum: Tensor) -> Tensor:
+    """Squared magnitude, without the root that `abs` takes."""
+    return spectrum.real.square() + spectrum.imag.square()
 
 
 def smoother(points: int, spacing_hz: float, quefrency_s: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +164,7 @@ def smoother(points: int, spacing_hz: float, quefrency_s: Tensor) -> tuple[Tenso
 def usual_pitch_hz(spectrum: Tensor, rate: int) -> Tensor:
     """The pitch that a clip is mostly at, from its mean spectrum's autocorrelation. -> (batch,)"""
     size = 2 * (spectrum.shape[1] - 1)
-    correlation = torch.fft.irfft(torch.view_as_real(spectrum).square().sum(-1).mean(2), n=size)
+    correlation = torch.fft.irfft(squared(spectrum).mean(2), n=size)
     window = torch.hann_window(size, device=spectrum.device)
     fading = torch.fft.irfft(torch.fft.rfft(window, n=2 * size).abs().square())
     shortest, longest = int(rate / PITCH_HZ[1]), min(int(rate / PITCH_HZ[0]), size // 2 - 1)
@@ -186,16 +193,29 @@ def move_envelope(spectrum: Tensor, rate: int, ratio: Tensor) -> Tensor:
 def play_at(waves: Tensor, speed: Tensor) -> Tensor:
     """Play each clip `speed` (batch,) times as fast: its spectrum cut off or extended. -> (batch, fewer or more).
 
-    The number of samples out is rounded to one that a transform is quick at; that changes the speed by less than
-    0.1 %, a fiftieth of a semitone.
+    The number of samples out is the nearest that a transform is quick at; that changes the speed by some 0.1 % at
+    most, a fiftieth of a semitone.
     """
     size = fast_size(waves.shape[1] + 64)
     spectra = torch.fft.rfft(waves, n=size)
     played = []
-    for spectrum, factor in zip(spectra, speed, strict=True):
-        samples = 128 * round(size / float(factor) / 128)
+    for spectrum, factor in zip(spectra, speed.tolist(), strict=True):
+        samples = nearest_smooth(round(size / factor))
         bins = samples // 2 + 1
         fitted = F.pad(torch.view_as_real(spectrum)[:bins], (0, 0, 0, max(0, bins - len(spectrum))))
         played.append(torch.fft.irfft(torch.view_as_complex(fitted), n=samples) * (samples / size))
     longest = -(-waves.shape[1] * max(map(len, played)) // size)
     return torch.stack([F.pad(wave, (0, max(0, longest - len(wave))))[:longest] for wave in played])
+
+
+def nearest_smooth(number: int) -> int:
+    """The nearest even number without a prime factor above 13: transforms of such sizes are quick."""
+    for distance in range(number):
+        for candidate in (number - distance, number + distance):
+            rest = candidate
+            for prime in (2, 3, 5, 7, 11, 13):
+                while rest % prime == 0:
+                    rest //= prime
+            if rest == 1 and candidate % 2 == 0:
+                return candidate
+    raise ValueError(f"no size near {number}")
