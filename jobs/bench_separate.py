@@ -10,6 +10,7 @@ its speed is that of trained ones. `--scale 0.1` takes a tenth of the tracks and
 import argparse
 import hashlib
 import multiprocessing
+import resource
 import subprocess
 import sys
 import tempfile
@@ -98,18 +99,33 @@ def render(folder: Path, lengths_s: Sequence[float] | np.ndarray, suffix: str = 
     return paths
 
 
-def stage(folder: Path, paths: Sequence[Path], separator: str, precision: str) -> tuple[float, pa.Table]:
-    """Run a bare worker over files; returns its seconds, the model's loading left out, and what it was given."""
+def clock() -> np.ndarray:
+    """Return (2,) seconds: by the clock, and of processor time, that of ended child processes too."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return np.array([time.monotonic(), sum(one.ru_utime + one.ru_stime for one in used)])
+
+
+def speed_row(*name: str, spent: np.ndarray, base: np.ndarray, audio_s: float, more: str | None = None) -> None:
+    """Print a row of a table of speeds: seconds and ratios, by the clock and of processor time."""
+    row(*name, *(f"{s:.1f}" for s in spent), f"{audio_s / spent[0]:.1f}", *(f"{r:.2f}" for r in base / spent),
+        *([] if more is None else [more]))
+
+
+SPEED = ("seconds", "CPU seconds", "times real time", "faster", "faster by CPU time")
+
+
+def stage(folder: Path, paths: Sequence[Path], separator: str, precision: str) -> tuple[np.ndarray, pa.Table]:
+    """Run a bare worker over files; returns its `clock`, the model's loading left out, and what it was given."""
     config = Config(workspace=str(folder), separate=SeparateConfig.model_validate(
         {"separator": separator, "precision": precision}))
     worker = SeparateWorker(config)
     batch = batch_of(paths)
-    started = time.monotonic()
+    started = clock()
     outcomes = worker(batch)
-    seconds = time.monotonic() - started
     worker.decoder.close()
+    spent = clock() - started
     assert set(outcomes["status"].to_pylist()) == {"done"}
-    return seconds, batch
+    return spent, batch
 
 
 def batch_of(paths: Sequence[Path]) -> pa.Table:
@@ -124,17 +140,17 @@ def spleeter(audio: Path | None, scale: float, name: str) -> None:
         folder = Path(name_)
         paths = render(folder / "music", np.linspace(SHORTEST_S, LONGEST_S, max(2, round(TRACKS * scale))))
         total_s = sum(soundfile.info(path).duration for path in paths)
-        header(f"Spleeter, files to FLAC, {len(paths)} tracks, {total_s / 60:.0f} min, {torch.get_num_threads()} cores",
-               "way", "seconds", "times real time", "against the plain loop")
+        header(f"Spleeter, files to FLAC, {len(paths)} tracks, {total_s / 60:.0f} min, "
+               f"{torch.get_num_threads()} threads", "way", *SPEED)
         loop = plain_spleeter()
-        started = time.monotonic()
+        started = clock()
         for path in paths:
             loop(path, folder / "plain.flac")
-        plain_s = time.monotonic() - started
-        row("plain loop", f"{plain_s:.1f}", f"{total_s / plain_s:.1f}", "1.00")
+        plain = clock() - started
+        speed_row("plain loop", spent=plain, base=plain, audio_s=total_s)
         for precision in ("fp32", "auto"):
-            seconds, _ = stage(folder / f"workspace-{precision}", paths, "spleeter", precision)
-            row(f"stage, {precision}", f"{seconds:.1f}", f"{total_s / seconds:.1f}", f"{plain_s / seconds:.2f}")
+            spent, _ = stage(folder / f"workspace-{precision}", paths, "spleeter", precision)
+            speed_row(f"stage, {precision}", spent=spent, base=plain, audio_s=total_s)
 
 
 def demucs(audio: Path | None, scale: float, name: str) -> None:
@@ -146,22 +162,22 @@ def demucs(audio: Path | None, scale: float, name: str) -> None:
         paths = render(folder / "music", np.linspace(SHORTEST_S, LONGEST_S * max(scale, 0.2), tracks), ".wav")
         total_s = sum(soundfile.info(path).duration for path in paths)
         header(f"Demucs on CPU, untrained, files to files, {tracks} tracks, {total_s / 60:.1f} min, "
-               f"{torch.get_num_threads()} cores", "model", "way", "seconds", "against the command line",
-               "agreement with it, dB")
+               f"{torch.get_num_threads()} threads", "model", "way", *SPEED, "agreement with the command line, dB")
         for model in ("htdemucs", "htdemucs_ft"):
-            started = time.monotonic()
+            started = clock()
             subprocess.run([sys.executable, "-m", "demucs", "--two-stems", "vocals", "--shifts", "0", "-d", "cpu",
                             "-n", model, "--repo", folder / "repo", "-o", folder / "cli", "--float32", *paths],
                            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            line_s = time.monotonic() - started
-            row(model, "python -m demucs --two-stems vocals", f"{line_s:.1f}", "1.00", "")
+            line = clock() - started
+            speed_row(model, "python -m demucs --two-stems vocals", spent=line, base=line, audio_s=total_s, more="")
             for precision in ("fp32", "auto"):
                 workspace = folder / f"{model}-{precision}"
-                seconds, batch = stage(workspace, paths, str(folder / "repo" / model), precision)
+                spent, batch = stage(workspace, paths, str(folder / "repo" / model), precision)
                 agreement = [_agreement_db(folder / "cli" / model / path.stem / "vocals.wav",
                                            workspace / "vocals_audio" / key[:2] / f"{key}.flac")
                              for path, key in zip(paths, batch["track_id"].to_pylist(), strict=True)]
-                row(model, f"stage, {precision}", f"{seconds:.1f}", f"{line_s / seconds:.2f}", f"{min(agreement):.1f}")
+                speed_row(model, f"stage, {precision}", spent=spent, base=line, audio_s=total_s,
+                          more=f"{min(agreement):.1f}")
 
 
 def _agreement_db(theirs: Path, ours: Path) -> float:
