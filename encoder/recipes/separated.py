@@ -16,6 +16,8 @@ separated or clean. Two terms:
 Each recording played faster or slower counts as another singer, with a prototype of its own. At the end the weights go
 back a part of the way to where they started (Wortsman et al. 2022, "Robust fine-tuning", WiSE-FT): few singers are
 learned by heart sooner than the artefacts of a separator are understood, and half way does better on new voices.
+Last, the head is whitened in part over the data, so that the few directions that tell kinds of voice apart do not
+drown the others.
 """
 
 from __future__ import annotations
@@ -126,23 +128,43 @@ def start(weights: Path, config: RecipeConfig) -> Encoder:
 
 
 @torch.no_grad()
-def centre(encoder: Encoder, views: Views, batches: int = 6) -> None:
-    """Move the head's bias so that the data's mean vector is zero; cosines then spread about zero."""
-    means = []
+def head_outputs(encoder: Encoder, views: Views, batches: int) -> Tensor:
+    """The head's output for crops as training hears them, before it is brought to unit length. -> (crops, dim)"""
+    outputs = []
     for _ in range(batches):
         waves, _ = views.batch()
         features, n_frames = encoder.features(waves, RATE_HZ, torch.full((len(waves),), waves.shape[1]))
         with torch.autocast("cpu", torch.bfloat16):
             frames, n_frames = encoder.frames(features, n_frames)
-        means.append(encoder.head(encoder.pool(frames.float(), valid_mask(n_frames, frames.shape[1]))).mean(0))
-    encoder.head.bias.sub_(torch.stack(means).mean(0))
+        outputs.append(encoder.head(encoder.pool(frames.float(), valid_mask(n_frames, frames.shape[1]))))
+    return torch.cat(outputs)
+
+
+@torch.no_grad()
+def centre(encoder: Encoder, outputs: Tensor) -> None:
+    """Move the head's bias so that the data's mean vector is zero; cosines then spread about zero."""
+    encoder.head.bias.sub_(outputs.mean(0))
+
+
+@torch.no_grad()
+def whiten(encoder: Encoder, outputs: Tensor, power: float, ridge: float) -> None:
+    """Centre the head and scale each principal direction of the data by (variance + ridge * mean)^(-power / 2).
+
+    outputs: (crops, dim) of `head_outputs`; power 0 changes no cosine but by the centring, 1 is full whitening.
+    """
+    mean = outputs.double().mean(0)
+    variance, directions = torch.linalg.eigh(torch.cov(F.normalize(outputs.double() - mean, dim=1).T))
+    scaled = directions * (variance + ridge * variance.mean()) ** (-power / 2)
+    scaled = (scaled / scaled.norm(dim=0).mean()).T
+    encoder.head.bias.copy_(scaled @ (encoder.head.bias.double() - mean))
+    encoder.head.weight.copy_(scaled @ encoder.head.weight.double())
 
 
 def train(data: Path, weights: Path, out: Path, config: RecipeConfig) -> Encoder:
     """Run the recipe; `out` gets log.csv, every 50 steps averaged.pt, and encoder/. -> that encoder."""
     views = Views(read_singers(data), config)
     student = start(weights, config)
-    centre(student, views)
+    centre(student, head_outputs(student, views, batches=6))
     prototypes = make_prototypes(student, views)
     averaged = copy.deepcopy(student).requires_grad_(False)
     beginning = copy.deepcopy(student.state_dict())
@@ -170,6 +192,7 @@ def train(data: Path, weights: Path, out: Path, config: RecipeConfig) -> Encoder
                 torch.save(averaged.state_dict(), out / ".averaged.pt")
                 (out / ".averaged.pt").replace(out / "averaged.pt")
     averaged.load_state_dict(blend(beginning, averaged.state_dict(), config.blend))
+    whiten(averaged, head_outputs(averaged, views, config.whiten_batches), config.whiten, config.whiten_ridge)
     save(averaged, out / "encoder", {"recipe": config.model_dump(mode="json")}, "Made by encoder.recipes.separated.\n")
     return averaged
 

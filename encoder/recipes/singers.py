@@ -39,6 +39,9 @@ class RecipeConfig(Frozen):
     weight_decay: float = 0.01
     ema: float = 0.99
     blend: float = Field(default=0.5, ge=0, le=1)  # of the way from CAM++ to the trained weights
+    whiten: float = Field(default=0.75, ge=0, le=1)  # 0: only centre, 1: all directions alike
+    whiten_ridge: float = 0.5  # of the mean variance
+    whiten_batches: int = 28
     temperature: float = 0.1
     contrastive: float = 1.0
     prototypes: float = 1.0
