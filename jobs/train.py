@@ -57,8 +57,8 @@ def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, 
         ConfigError: the training stopped itself, or the clips do not fit the config; the message says why.
     """
     shards = [run.workspace.uri(part) for part in tables.parts(run.workspace, "clips")]
-    lines = Queue(actor_options={"num_cpus": 0})
-    printer = threading.Thread(target=print_lines, args=(lines, run), daemon=True)
+    lines, stopped = Queue(actor_options={"num_cpus": 0}), list[str]()
+    printer = threading.Thread(target=print_lines, args=(lines, run, stopped), daemon=True)
     printer.start()
     trainer = TorchTrainer(
         train_loop,
@@ -79,11 +79,10 @@ def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, 
         lines.put(None)
         printer.join()
         lines.shutdown()
-    stopped = (result.metrics or {}).get("stopped")
     if stopped or result.checkpoint is None:
         # What stopped it stays true: without this, the same command would go on from the same checkpoint.
         run.workspace.delete(f"{RUNS}/{name}")
-        raise ConfigError(f"training stopped: {stopped or 'no checkpoint was written'}")
+        raise ConfigError(f"training stopped: {stopped[0] if stopped else 'no checkpoint was written'}")
     return result.checkpoint
 
 
@@ -126,10 +125,12 @@ class Progress(UserCallback):
         self.lines.put(metrics[0])
 
 
-def print_lines(lines: Queue, run: engine.Run) -> None:
-    """Say each row that comes, until None does."""
+def print_lines(lines: Queue, run: engine.Run, stopped: list[str]) -> None:
+    """Say each row that comes, until None does; a row that says why training stopped goes to `stopped`."""
     while (row := lines.get()) is not None:
-        if "loss" in row:
+        if "stopped" in row:
+            stopped.append(row["stopped"])
+        else:
             eer = f"  held-out EER {row['held_out_eer']:.1%}" if "held_out_eer" in row else ""
             run.say(f"step {row['step']}  loss {row['loss']:.3f}  {row['clips_per_s']:.1f} clips/s{eer}")
 
