@@ -6,7 +6,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.errors import ConfigError
 from pipeline.render.mix import Recording, perform
 from pipeline.render.singer import draw_singers
 from pipeline.separators import load, separate_tracks, spleeter
@@ -100,37 +99,3 @@ def test_tracks_share_calls_and_come_out_as_alone(recording):
             out[piece.key].append(piece.vocals)
     for key, track in tracks.items():
         assert agreement_db(separator.separate(track), torch.cat(out[key], dim=1)) > 100
-
-
-def test_an_error_ends_its_own_track_alone(separator):
-    def broken():
-        yield noise(3000)
-        raise OSError("the file breaks off")
-
-    pieces = list(separate_tracks(separator, [("a", None, [noise(3000)]), ("b", None, broken()),
-                                              ("c", None, [noise(3000)])]))
-    assert [(piece.key, str(piece.error)) for piece in pieces if piece.error] == [("b", "the file breaks off")]
-    assert {piece.key for piece in pieces if piece.vocals is not None} == {"a", "c"}
-
-
-def test_too_little_memory_halves_the_stack_before_it_fails_a_track():
-    separator = load("spleeter", precision="fp32", stack=4)
-    run, sizes = separator.run, []
-
-    def small_device(waves: torch.Tensor, length: int) -> torch.Tensor:
-        sizes.append(len(waves))
-        if len(waves) > 2 or waves.abs().max() > 5:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return run(waves, length)
-
-    separator.run = small_device
-    waves = [noise(3000), noise(3000), 1000 * noise(3000), noise(3000)]
-    pieces = list(separate_tracks(separator, [(i, None, [wave]) for i, wave in enumerate(waves)]))
-    assert sizes == [4, 2, 2, 1, 1]
-    assert [piece.key for piece in pieces if piece.error] == [2]
-    assert {piece.key for piece in pieces if piece.vocals is not None} == {0, 1, 3}
-
-
-def test_fp16_is_for_gpus():
-    with pytest.raises(ConfigError, match="fp16 needs a GPU"):
-        load("spleeter", precision="fp16")
