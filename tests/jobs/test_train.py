@@ -108,7 +108,8 @@ def test_a_killed_driver_goes_on_where_it_was(config: Callable[..., Config], wor
                              start_new_session=True)
     runs = Path(workspace.path("encoders/_training"))
     until = time.monotonic() + 240
-    while not list(runs.glob("*/checkpoint_*/state.pt")):
+    # Ray Train goes on from what stands in its snapshot, which it writes after a checkpoint is there.
+    while not list(runs.glob("*/checkpoint_manager_snapshot.json")):
         assert first.poll() is None
         assert time.monotonic() < until
         time.sleep(0.05)
