@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +24,7 @@ from encoder.config import EncoderConfig, TrainConfig, preset
 from encoder.data import ClipShards
 from encoder.learner import Learner, Memory, Outputs, loss_terms
 from encoder.model import Encoder
+from encoder.optimise import learning_rate, make_optimiser, seeded, update_average, uses_bfloat16
 from encoder.parallel import any_rank
 from encoder.trainlog import Clock, TrainLog
 from encoder.validation import held_out, validate
@@ -266,43 +266,6 @@ def start_encoder(config: TrainConfig) -> Encoder:
     if not isinstance(encoder, Encoder):
         raise ValueError(f"{config.init} is a TorchScript file: it can embed, but training cannot go on from it")
     return encoder
-
-
-def make_optimiser(learner: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW; weight decay on matrices and kernels only, not on biases, scales and shifts."""
-    decayed = [p for p in learner.parameters() if p.ndim > 1]
-    others = [p for p in learner.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.peak_rate, betas=(0.9, 0.98))
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up, then half a cosine down to zero at the last step; steps count from 1."""
-    if step <= config.warmup:
-        return config.peak_rate * step / config.warmup
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.peak_rate * 0.5 * (1 + math.cos(math.pi * done))
-
-
-@torch.no_grad()
-def update_average(averaged: nn.Module, learner: nn.Module, momentum: float, step: int) -> None:
-    """Exponential moving average of the weights; quicker at the start, so that it forgets the initial ones."""
-    momentum = min(momentum, step / (step + 10))
-    for ours, theirs in zip(averaged.parameters(), learner.parameters(), strict=True):
-        ours.lerp_(theirs, 1 - momentum)
-
-
-def seeded(device: torch.device, *numbers: int) -> torch.Generator:
-    """A generator fixed by the numbers alone."""
-    state = np.random.SeedSequence(numbers).generate_state(2, dtype=np.uint32)
-    return torch.Generator(device).manual_seed(int(state[0]) << 31 ^ int(state[1]))
-
-
-def uses_bfloat16(config: TrainConfig, device: torch.device) -> bool:
-    """`auto`: where the hardware multiplies it (GPUs, CPUs with AMX tiles)."""
-    if config.precision != "auto":
-        return config.precision == "bfloat16"
-    return device.type == "cuda" or torch.cpu._is_amx_tile_supported()
 
 
 def check_finite(step: int, values: Mapping[str, float], norm: float) -> None:

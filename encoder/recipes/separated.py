@@ -41,8 +41,9 @@ from encoder.config import NO_AUGMENT, Chance, campplus
 from encoder.frontend import valid_mask
 from encoder.model import Encoder
 from encoder.objectives.contrastive import nt_xent
+from encoder.optimise import update_average
 from encoder.recipes.singers import RATE_HZ, RecipeConfig, Views, read_singers
-from encoder.train import check_finite, update_average
+from encoder.train import check_finite
 
 MASKS = NO_AUGMENT.model_copy(
     update={

@@ -16,7 +16,7 @@ import torch.multiprocessing
 
 from encoder.config import NO_AUGMENT, RECIPES, ObjectivesConfig, TrainConfig
 from encoder.data import ClipShards
-from encoder.train import Trainer, TrainingStopped, check_finite, finished, fit, learning_rate
+from encoder.train import Trainer, TrainingStopped, check_finite, finished, fit
 
 FAST: dict[str, Any] = {
     "size": "tiny",
@@ -154,14 +154,6 @@ def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_weights(clips: Pa
         trainer.step(1, [batch])
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.learner.parameters(), strict=True))
     check_finite(1, {"loss": 0.0}, 1.0)
-
-
-def test_the_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
-    config = make(steps=100, warmup=10, learning_rate=1.0)
-    assert learning_rate(config, 5) == pytest.approx(0.5)
-    assert learning_rate(config, 10) == pytest.approx(1.0)
-    assert learning_rate(config, 55) == pytest.approx(0.5)
-    assert learning_rate(config, 100) == pytest.approx(0.0)
 
 
 def gradients(rank: int, world_size: int, clips: str, recipe: str, out: str) -> None:
