@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from jobs import engine
@@ -49,7 +50,7 @@ def submit(address: str, stage: str, config_path: str, overrides: Sequence[str])
         job = client.submit_job(
             entrypoint=entry_point(stage, str(relative.relative_to(CODE)), config, overrides),
             runtime_env={"working_dir": str(CODE), "excludes": LEFT_BEHIND}, metadata={"vocatlas_stage": stage})
-    except (ConnectionError, RuntimeError) as error:
+    except (ConnectionError, RuntimeError, AuthenticationError) as error:
         raise ConfigError(f"no job can be submitted to {address}: {error}. For a Ray head on this machine: "
                           "make ray-up") from error
     print(f"submitted {job} to {address}", flush=True)

@@ -75,3 +75,4 @@ def test_a_submitted_stage_runs_on_a_head_with_token_authentication(ray_head, tm
         cwd=ROOT, env=ray_head | {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")}, capture_output=True, text=True,
         timeout=60)
     assert refused.returncode == 2
+    assert "error: no job can be submitted" in refused.stderr
