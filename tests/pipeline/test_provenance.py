@@ -7,7 +7,7 @@ from pipeline.errors import WorkspaceError
 def fill(workspace):
     tables.write(workspace, "vocals", [{"track_id": "a"}], "p")
     tables.write(workspace, "clips", [{"clip_id": "a-0", "track_id": "a"}], "p")
-    tables.write(workspace, "voices", [{"track_id": "a"}], "p")
+    tables.write(workspace, "voices", [{"track_id": "a", "embedding": [1.0]}], "p")
     tables.replace(workspace, "tags", [{"track_id": "a"}])
     for stage in ("scan", "separate", "shard"):
         tables.write(workspace, "failures", [{"stage": stage, "key": stage}], f"{stage}-p")
