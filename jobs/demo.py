@@ -3,9 +3,7 @@
     python -m jobs.demo configs/demo.yaml [section.key=value ...]
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +11,7 @@ import pandas as pd
 from jobs import engine, render
 from jobs.run import run_stages
 from pipeline import embed, tables, tag, truth
-from pipeline.config import Config, load
+from pipeline.config import Config
 from pipeline.errors import ConfigError
 from pipeline.workspace import Workspace
 
@@ -64,13 +62,5 @@ def summarise(config: Config, expected: pd.DataFrame) -> None:
     print(f"Report: {workspace.uri('report.html')}\n\nTry:{PANDAS.format(root=workspace.root)}", flush=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and run the demo."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.demo", description=(__doc__ or "").split("\n")[0])
-    engine.add_config_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return engine.guarded(lambda: run_demo(load(arguments.config, arguments.overrides)))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(engine.command("demo", __doc__, run_demo))

@@ -134,10 +134,15 @@ Body = Callable[[Config, Run], None]
 
 def main(stage: str, body: Body, argv: Sequence[str] | None = None) -> int:
     """Run one stage from the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog=f"python -m jobs.{stage}", description=(body.__doc__ or "").strip())
+    return command(stage, body.__doc__, lambda config: execute(stage, body, config), argv)
+
+
+def command(name: str, about: str | None, work: Callable[[Config], int], argv: Sequence[str] | None = None) -> int:
+    """Read a config and its settings from the command line, do the work with it, and return its exit status."""
+    parser = argparse.ArgumentParser(prog=f"python -m jobs.{name}", description=(about or "").split("\n")[0])
     add_config_arguments(parser)
     arguments = parser.parse_args(argv)
-    return guarded(lambda: execute(stage, body, load(arguments.config, arguments.overrides)))
+    return guarded(lambda: work(load(arguments.config, arguments.overrides)))
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

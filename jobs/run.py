@@ -3,12 +3,10 @@
     python -m jobs.run configs/local.yaml catalogue=/path/to/music [section.key=value ...]
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 
 from jobs import cluster, embed, engine, evaluate, report, scan, separate, shard, tag, train
-from pipeline.config import Config, load
+from pipeline.config import Config
 
 BODIES: dict[str, engine.Body] = {
     "scan": scan.run, "separate": separate.run, "shard": shard.run, "train": train.run, "embed": embed.run,
@@ -25,13 +23,5 @@ def run_stages(config: Config) -> int:
     return max(engine.execute(stage, BODIES[stage], config) for stage in config.stages)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.run", description=(__doc__ or "").split("\n")[0])
-    engine.add_config_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return engine.guarded(lambda: run_stages(load(arguments.config, arguments.overrides)))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(engine.command("run", __doc__, run_stages))

@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
         ("embedding", pa.list_(pa.float32())),
     ]
 )
-TODO = pa.schema([("key", pa.string()), ("uri", pa.string()), ("job", pa.string())])
+PENDING = pa.schema([("key", pa.string()), ("uri", pa.string()), ("job", pa.string())])
 # Crops that wait until a batch is worth running, over all recordings of a call.
 _TOGETHER = 64
 
@@ -119,7 +119,7 @@ def pending(
         if wanted and row_key not in failed:
             job = Job(key, recording.uri, recording.voice, recording.accompaniment, crops, wanted)
             rows.append({"key": row_key, "uri": recording.uri, "job": json.dumps(asdict(job))})
-    return pa.Table.from_pylist(rows, schema=TODO)
+    return pa.Table.from_pylist(rows, schema=PENDING)
 
 
 def _there(workspace: Workspace) -> set[tuple[str, str, str]]:
@@ -175,7 +175,7 @@ class Embedding:
         self.waiting: dict[str, list[tuple[dict[str, Any], Wave]]] = {}
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """`batch`: rows of TODO -> their outcomes, when the vectors are durable."""
+        """`batch`: rows of PENDING -> their outcomes, when the vectors are durable."""
         ledger = Ledger(self.workspace, "evaluate", "evaluation")
         self.rows, self.waiting = [], {}
         for row in ledger.survivors(batch.to_pylist(), "key"):
