@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from pipeline.errors import ConfigError
 from pipeline.workspace import is_remote
 
 CODE = Path(__file__).resolve().parents[1]
+READY_S = 60.0
 LEFT_BEHIND = [".git", ".venv", "workspace", "tests", "**/__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 
 
@@ -47,9 +49,7 @@ def submit(address: str, stage: str, config_path: str, overrides: Sequence[str])
         raise ConfigError(f"{config_path} must lie inside {CODE}, so that it travels with the job")
     try:
         client = JobSubmissionClient(address)
-        job = client.submit_job(
-            entrypoint=entry_point(stage, str(relative.relative_to(CODE)), config, overrides),
-            runtime_env={"working_dir": str(CODE), "excludes": LEFT_BEHIND}, metadata={"vocatlas_stage": stage})
+        job = _submit_when_ready(client, entry_point(stage, str(relative.relative_to(CODE)), config, overrides), stage)
     except (ConnectionError, RuntimeError, AuthenticationError) as error:
         raise ConfigError(f"no job can be submitted to {address}: {error}. For a Ray head on this machine: "
                           "make ray-up") from error
@@ -58,6 +58,20 @@ def submit(address: str, stage: str, config_path: str, overrides: Sequence[str])
     status = client.get_job_status(job)
     print(f"{job}: {status.value}", flush=True)
     return 0 if status == JobStatus.SUCCEEDED else 1
+
+
+def _submit_when_ready(client: JobSubmissionClient, command: str, stage: str) -> str:
+    """Submit a command and return the job's id; a head that has just been started takes jobs some seconds later."""
+    deadline = time.monotonic() + READY_S
+    while True:
+        try:
+            return client.submit_job(
+                entrypoint=command, runtime_env={"working_dir": str(CODE), "excludes": LEFT_BEHIND},
+                metadata={"vocatlas_stage": stage})
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 async def _follow(client: JobSubmissionClient, job: str) -> None:
