@@ -46,7 +46,8 @@ def ray_head():
     ray = shutil.which("ray", path=environment["PATH"])
     assert ray
     subprocess.run([ray, "start", "--head", "--node-ip-address=127.0.0.1", "--port=6399", "--num-cpus=2",
-                    "--dashboard-host=127.0.0.1", "--dashboard-port=8299", "--object-store-memory=200000000",
+                    "--dashboard-host=127.0.0.1", "--dashboard-port=8299", "--dashboard-agent-listen-port=8298",
+                    "--object-store-memory=200000000",
                     "--disable-usage-stats"], env=environment, check=True, capture_output=True, timeout=120)
     yield environment
     pids = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True).stdout.split()
