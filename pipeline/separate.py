@@ -52,9 +52,7 @@ class SeparateConfig(Frozen):
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
     """Return the tracks (track_id, uri) that have neither vocals nor a failure yet, and how many have."""
     tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri"]).sort_by("track_id")
-    settled = tables.keys(workspace, "vocals", "track_id") | tables.failed_keys(workspace, "separate")
-    todo = tracks.filter(pa.array([key not in settled for key in tracks["track_id"].to_pylist()], pa.bool_()))
-    return todo, len(tracks) - len(todo)
+    return tables.unsettled(workspace, tracks, "vocals", "separate")
 
 
 class SeparateWorker:

@@ -136,9 +136,7 @@ def pending(workspace: Workspace) -> tuple[pa.Table, int]:
     """Return the vocals rows (track_id, vocals_uri) that have no clips yet, and how many have."""
     vocals = tables.read_arrow(workspace, "vocals", ["track_id", "vocals_uri", "has_vocals"])
     vocals = vocals.filter(vocals["has_vocals"]).drop_columns(["has_vocals"]).sort_by("track_id")
-    settled = tables.keys(workspace, "clips", "track_id") | tables.failed_keys(workspace, "shard")
-    todo = vocals.filter(pa.array([key not in settled for key in vocals["track_id"].to_pylist()], pa.bool_()))
-    return todo, len(vocals) - len(todo)
+    return tables.unsettled(workspace, vocals, "clips", "shard")
 
 
 class ShardWorker:

@@ -158,6 +158,13 @@ def failed_keys(workspace: Workspace, stage: str) -> set[str]:
     return set(frame.loc[frame["stage"] == stage, "key"])
 
 
+def unsettled(workspace: Workspace, rows: pa.Table, table: str, stage: str) -> tuple[pa.Table, int]:
+    """Return the rows whose `track_id` has neither a row of `table` nor a failure of `stage` yet, and how many have."""
+    settled = keys(workspace, table, "track_id") | failed_keys(workspace, stage)
+    todo = rows.filter(pa.array([key not in settled for key in rows["track_id"].to_pylist()], pa.bool_()))
+    return todo, len(rows) - len(todo)
+
+
 def _parquet(table: pa.Table) -> pa.Buffer:
     sink = io.BytesIO()
     group = 64 if "audio" in table.column_names else 100_000
