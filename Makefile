@@ -9,7 +9,7 @@ SET       ?=
 AUDIO     ?=
 RAY_ADDRESS ?= http://127.0.0.1:8265
 
-STAGES  := scan separate shard train embed cluster tag evaluate report
+STAGES  := scan separate shard train embed cluster tag evaluate report export
 BENCHES := $(patsubst jobs/bench_%.py,bench-%,$(wildcard jobs/bench_*.py))
 VENV    := .venv
 RUN     := $(VENV)/bin/python -m

@@ -5,12 +5,13 @@
 
 import sys
 
-from jobs import cluster, embed, engine, evaluate, report, scan, separate, shard, tag, train
+from jobs import cluster, embed, engine, evaluate, export, report, scan, separate, shard, tag, train
 from pipeline.config import Config
 
 BODIES: dict[str, engine.Body] = {
     "scan": scan.run, "separate": separate.run, "shard": shard.run, "train": train.run, "embed": embed.run,
     "cluster": cluster.run, "tag": tag.run, "evaluate": evaluate.run, "report": report.run,
+    "export": export.run,
 }
 
 

@@ -13,6 +13,7 @@ from pipeline.cluster import ClusterConfig
 from pipeline.embed import EmbedConfig
 from pipeline.errors import ConfigError
 from pipeline.evaluate import EvaluateConfig
+from pipeline.export import ExportConfig
 from pipeline.frozen import Frozen, fingerprint
 from pipeline.render.plan import RenderConfig
 from pipeline.report import ReportConfig
@@ -21,7 +22,7 @@ from pipeline.separate import SeparateConfig
 from pipeline.shard import ShardConfig
 from pipeline.tag import TagConfig
 
-Stage = Literal["scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report"]
+Stage = Literal["scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report", "export"]
 STAGES: tuple[str, ...] = get_args(Stage)
 
 
@@ -49,6 +50,7 @@ class Config(Frozen):
     tag: TagConfig = TagConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     report: ReportConfig = ReportConfig()
+    export: ExportConfig = ExportConfig()
 
     def fingerprint(self, *sections: str) -> str:
         """Return what identifies the named sections' content; how work is spread does not count."""

@@ -11,7 +11,7 @@ from pipeline.workspace import Workspace
 
 # What each stage makes, in the order in which they hang on each other.
 MADE_BY = {"separate": ("vocals", "vocals_audio"), "shard": ("clips",), "embed": ("embeddings", "voices"),
-           "cluster": ("clusters",), "tag": ("tags",)}
+           "cluster": ("clusters",), "tag": ("tags",), "export": ("conditioning", "vocalists.safetensors")}
 ORDER = tuple(MADE_BY)
 
 

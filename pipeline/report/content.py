@@ -14,7 +14,7 @@ from pipeline import tables
 from pipeline.workspace import Workspace
 
 TEXTS = ("title", "artist", "uri", "vocalist", "source", "file_artist")
-STAGES = ("scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report")
+STAGES = ("scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report", "export")
 SHOWN_METRICS = ("eer", "mean_normalised_rank", "top1", "bcubed_f1", "ari")
 
 

@@ -1,0 +1,26 @@
+"""Write one conditioning vector for each vocalist, for singing synthesis: `conditioning/`, `vocalists.safetensors`."""
+
+import sys
+
+from jobs import engine
+from pipeline import export, provenance, tables
+from pipeline.config import Config
+
+
+def run(config: Config, run: engine.Run) -> None:
+    """Write one conditioning vector for each vocalist, for singing synthesis."""
+    workspace = run.workspace
+    engine.need(workspace, "voices", "embed")
+    engine.need(workspace, "tags", "tag")
+    rows = export.conditioning(*export.sung_tracks(workspace, config.export), config.export)
+    encoder_id = rows[0]["encoder_id"]
+    provenance.claim(workspace, config.model_copy(update={"replace": True}), "export", encoder_id=encoder_id)
+    # The table comes last: where it is, the matrix is too.
+    workspace.write_bytes(export.MATRIX, export.matrix(rows))
+    tables.replace(workspace, "conditioning", rows)
+    run.done = len(rows)
+    run.note = f"{len(rows)} vocalists, {sum(row['n_tracks'] for row in rows)} tracks, encoder {encoder_id}"
+
+
+if __name__ == "__main__":
+    sys.exit(engine.main("export", run))
