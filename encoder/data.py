@@ -1,7 +1,8 @@
 """Clips for training, streamed from Parquet shards.
 
 A shard has a row a clip: `clip_id`, `track_id`, `start_s`, `end_s`, `sample_rate_hz`, `audio` (FLAC, mono).
-Optionally `pair_audio`: the same stretch of singing remixed with someone else's accompaniment and separated again.
+`pair_audio`, in all rows or none: the same stretch of singing remixed with someone else's accompaniment and
+separated again.
 
 The order of an epoch is a permutation of all clips drawn from (seed, epoch): row groups are shuffled, and the
 clips of every few neighbouring row groups among each other, so that only those few are in memory. Epochs follow
@@ -65,7 +66,7 @@ class ClipShards:
                 missing = {*INDEX_COLUMNS, "sample_rate_hz", "audio"} - set(parquet.schema_arrow.names)
                 if missing:
                     raise ValueError(f"{shard} is not a shard of clips: no column {', '.join(sorted(missing))}")
-                has_pairs &= "pair_audio" in parquet.schema_arrow.names
+                has_pairs &= pairs_in(parquet)
                 for group in range(parquet.num_row_groups):
                     for i, row in enumerate(parquet.read_row_group(group, columns=INDEX_COLUMNS).to_pylist()):
                         duration_s = row["end_s"] - row["start_s"]
@@ -103,6 +104,15 @@ class ClipShards:
             self._cache.popitem(last=False)
         table = self._cache[key]
         return {name: table[name][row.row].as_py() for name in columns}
+
+
+def pairs_in(parquet: pq.ParquetFile) -> bool:
+    """Whether every clip of a shard has a `pair_audio`."""
+    if "pair_audio" not in parquet.schema_arrow.names:
+        return False
+    column = parquet.schema_arrow.names.index("pair_audio")
+    groups = (parquet.metadata.row_group(i) for i in range(parquet.num_row_groups))
+    return all(group.column(column).statistics.null_count == 0 for group in groups)
 
 
 def find_shards(clips: str | Path | Sequence[str | Path]) -> tuple[fs.FileSystem, list[str]]:

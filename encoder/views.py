@@ -56,7 +56,7 @@ class ViewLoader:
     ) -> None:
         """names: track_id -> artist or album, of the tracks where one is known; codec: see `encoder.augment.codec`."""
         if config.positives == "pair" and not shards.has_pairs:
-            raise ValueError("views.positives is `pair`, but the clips have no column pair_audio")
+            raise ValueError("views.positives is `pair`, but the clips have no pair_audio: shard with shard.pairs=true")
         if config.positives == "singer" and not names:
             raise ValueError("views.positives is `singer`, but no artist or album names were given")
         self.shards, self.config, self.rate, self.seed, self.codec = shards, config, sample_rate_hz, seed, codec

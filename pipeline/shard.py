@@ -1,22 +1,30 @@
 """Shard: cut the isolated vocals into voiced clips and pack them into Parquet files of about `shard_mb`.
 
+A clip is the vocals with `mix_share` of the mix let back in (see `pipeline.remix` for why). With `pairs` it has a
+second recording, `pair_audio`: its vocals remixed with the accompaniment of another track and separated again, which
+teaches an encoder that neither the music nor the separator is the singer (`train.views.positives: pair`).
+
 A frame counts as voiced when it is within `range_db` of the track's loud singing (the 95th percentile of frame
 levels) and above `floor_db`. Pauses up to `pause_s` stay inside a clip; longer singing is cut at its quietest
 frame; a phrase shorter than `min_s` is widened into what surrounds it.
 """
 
+import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from pydantic import Field, model_validator
 
-from pipeline import audio, tables
+from pipeline import audio, remix, separators, tables
 from pipeline.audio import Audio
 from pipeline.errors import Problem
 from pipeline.frozen import Compute, Frozen
 from pipeline.ledger import Ledger
+from pipeline.separators import vocals_of
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 
 FRAME_S = 0.1
 SILENCE_DB = -120.0
+REMIX_DB = (-5.0, 6.0)  # of the voice over another track's accompaniment
 
 
 class ShardConfig(Frozen):
@@ -34,6 +43,8 @@ class ShardConfig(Frozen):
     max_s: float = Field(10.0, le=30, description="longest clip")
     pause_s: float = Field(1.0, ge=0, description="longest pause inside a clip")
     phrase_s: float = Field(2.0, gt=0, description="shortest phrase that is worth widening to min_s")
+    mix_share: float = Field(0.2, ge=0, lt=1, description="of the mix in a clip, the rest being the isolated vocals")
+    pairs: bool = Field(False, description="also remix each clip with another track's accompaniment, and separate that")
     range_db: float = Field(30.0, gt=0, description="how far below the loud singing a frame still counts as voiced")
     floor_db: float = Field(-55.0, description="RMS level under which nothing counts as voiced, dB full scale")
     shard_mb: float = Field(128.0, gt=0, description="size of a Parquet file, reached at the end of a track")
@@ -104,11 +115,21 @@ def _cut(levels_db: np.ndarray, first: int, last: int, config: ShardConfig) -> I
     yield first, last
 
 
-def cut_clips(vocals_uri: str, config: ShardConfig) -> Iterator[tuple[float, float, Audio]]:
-    """Yield a track's clips as `(start_s, end_s, mono audio)`, reading the vocals twice in bounded memory.
+@dataclass(frozen=True)
+class Cut:
+    """A clip as it is cut: seconds in its track, (1, n) isolated vocals, (1, n) mix."""
+
+    start_s: float
+    end_s: float
+    vocals: np.ndarray
+    mix: np.ndarray
+
+
+def cut_clips(vocals_uri: str, mix_uri: str, config: ShardConfig) -> Iterator[Cut]:
+    """Yield a track's clips, reading the vocals twice and the mix once, in bounded memory.
 
     Raises:
-        Problem: `decode` from the file, `too_short` where no stretch is long enough.
+        Problem: `decode` from a file, `too_short` where no stretch is long enough.
     """
     rate = config.sample_rate_hz
     frame = audio.to_samples(FRAME_S, rate)
@@ -117,8 +138,8 @@ def cut_clips(vocals_uri: str, config: ShardConfig) -> Iterator[tuple[float, flo
     if not stretches:
         raise Problem("too_short", f"no stretch of singing is {config.phrase_s:g} s long with room for a clip of "
                                    f"{config.min_s:g} s")
-    held, offset = np.zeros((1, 0), np.float32), 0
-    source = audio.blocks(vocals_uri, rate, 1)
+    held, offset = np.zeros((2, 0), np.float32), 0
+    source = remix.beside(vocals_uri, mix_uri, rate)
     for first, last in stretches:
         start, end = first * frame, last * frame
         for block in source if offset + held.shape[1] < end else ():
@@ -129,14 +150,22 @@ def cut_clips(vocals_uri: str, config: ShardConfig) -> Iterator[tuple[float, flo
             if offset + held.shape[1] >= end:
                 break
         clip = held[:, start - offset : end - offset]
-        yield start / rate, (start + clip.shape[1]) / rate, Audio(clip, rate)
+        yield Cut(start / rate, (start + clip.shape[1]) / rate, clip[:1], clip[1:])
 
 
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
-    """Return the vocals rows (track_id, vocals_uri) that have no clips yet, and how many have."""
+    """Return the vocals rows that have no clips yet, and how many have.
+
+    Columns: track_id, vocals_uri, uri (of the mix), and the same two of the track that it is remixed with: the next
+    one by track_id that has vocals, the first after the last; so a pair is the same in every run.
+    """
     vocals = tables.read_arrow(workspace, "vocals", ["track_id", "vocals_uri", "has_vocals"])
-    vocals = vocals.filter(vocals["has_vocals"]).drop_columns(["has_vocals"]).sort_by("track_id")
-    return tables.unsettled(workspace, vocals, "clips", "shard")
+    vocals = vocals.filter(vocals["has_vocals"]).drop_columns(["has_vocals"])
+    tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri"])
+    rows = vocals.join(tracks, "track_id", join_type="inner").sort_by("track_id")
+    after = rows.take([(i + 1) % len(rows) for i in range(len(rows))])
+    rows = rows.append_column("other_vocals_uri", after["vocals_uri"]).append_column("other_uri", after["uri"])
+    return tables.unsettled(workspace, rows, "clips", "shard")
 
 
 class ShardWorker:
@@ -144,19 +173,19 @@ class ShardWorker:
 
     def __init__(self, config: "Config"):
         self.workspace = Workspace(config.workspace)
-        self.config = config.shard
+        self.config, self.seed = config.shard, config.seed
+        self.separator = separators.load(config.separate.separator, "cuda" if torch.cuda.is_available() else "cpu",
+                                         config.separate.precision) if config.shard.pairs else None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Shard a batch of (track_id, vocals_uri) rows and return their outcomes."""
+        """Shard a batch of rows (see `pending`) and return their outcomes."""
         outcomes = []
         ledger, n_bytes = self._ledger(), 0
         for track in ledger.survivors(batch.to_pylist(), "track_id"):
-            track_id = track["track_id"]
-            with ledger.item(track_id, track_id=track_id, uri=track["vocals_uri"]):
-                rows = [self._row(track_id, start_s, end_s, clip)
-                        for start_s, end_s, clip in cut_clips(track["vocals_uri"], self.config)]
+            with ledger.item(track["track_id"], track_id=track["track_id"], uri=track["vocals_uri"]):
+                rows = list(self._rows(track))
                 ledger.rows += rows
-                n_bytes += sum(len(row["audio"]) for row in rows)
+                n_bytes += sum(len(row["audio"]) + len(row["pair_audio"] or b"") for row in rows)
             if n_bytes >= self.config.shard_mb * 1e6:
                 outcomes.append(ledger.commit())
                 ledger, n_bytes = self._ledger(), 0
@@ -165,6 +194,21 @@ class ShardWorker:
     def _ledger(self) -> Ledger:
         return Ledger(self.workspace, "shard", "clips")
 
-    def _row(self, track_id: str, start_s: float, end_s: float, clip: Audio) -> dict:
-        return {"clip_id": f"{track_id}-{round(start_s * 10):06d}", "track_id": track_id, "start_s": start_s,
-                "end_s": end_s, "sample_rate_hz": clip.sample_rate_hz, "audio": audio.flac_bytes(clip)}
+    def _rows(self, track: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        rate = self.config.sample_rate_hz
+        other = remix.Accompaniment(track["other_vocals_uri"], track["other_uri"], rate) if self.separator else None
+        for cut in cut_clips(track["vocals_uri"], track["uri"], self.config):
+            clip_id = f"{track['track_id']}-{round(cut.start_s * 10):06d}"
+            pair = self._pair(clip_id, cut, other) if other else None
+            yield {"clip_id": clip_id, "track_id": track["track_id"], "start_s": cut.start_s, "end_s": cut.end_s,
+                   "sample_rate_hz": rate, "audio": self._flac(cut.vocals, cut.mix), "pair_audio": pair}
+
+    def _pair(self, clip_id: str, cut: Cut, other: remix.Accompaniment) -> bytes:
+        ratio_db = np.random.default_rng([self.seed, zlib.crc32(clip_id.encode())]).uniform(*REMIX_DB)
+        mix = remix.with_accompaniment(cut.vocals, other.take(cut.vocals.shape[1]), ratio_db)
+        assert self.separator is not None
+        return self._flac(vocals_of(self.separator, mix, self.config.sample_rate_hz).mean(0, keepdims=True), mix)
+
+    def _flac(self, vocals: np.ndarray, mix: np.ndarray) -> bytes:
+        share = np.float32(self.config.mix_share)
+        return audio.flac_bytes(Audio((1 - share) * vocals + share * mix, self.config.sample_rate_hz))

@@ -1,9 +1,19 @@
 """Vocal separators, one protocol; `load` is the one way to get one."""
 
 from pipeline.errors import ConfigError
-from pipeline.separators.base import Level, Piece, Precision, Segment, Separator, Stream, separate_tracks
+from pipeline.separators.base import (
+    Level,
+    Piece,
+    Precision,
+    Segment,
+    Separator,
+    Stream,
+    separate_tracks,
+    vocals_of,
+)
 
-__all__ = ["Level", "Piece", "Precision", "Segment", "Separator", "Stream", "check", "load", "separate_tracks"]
+__all__ = ["Level", "Piece", "Precision", "Segment", "Separator", "Stream", "check", "load", "separate_tracks",
+           "vocals_of"]
 
 
 def load(name: str, device: str = "cpu", precision: Precision = "auto", stack: int | None = None) -> Separator:

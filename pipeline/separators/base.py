@@ -12,6 +12,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import soxr
 import torch
 from torch import Tensor
 
@@ -226,6 +228,15 @@ class _Stacks:
     def _call(self, segments: list[Segment]) -> Tensor:
         waves = torch.stack([segment.wave for segment in segments]).to(self.separator.device)
         return self.separator.run(waves, segments[0].length).to("cpu", torch.float32)
+
+
+def vocals_of(separator: Separator, wave: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Return the vocals of a mix held in memory: (1 or 2, n) to (separator's channels, n), at the mix's own rate."""
+    wide = np.broadcast_to(wave, (separator.channels, wave.shape[1]))
+    at_rate = soxr.resample(wide.T, sample_rate_hz, separator.sample_rate_hz).T
+    vocals = separator.separate(torch.from_numpy(np.ascontiguousarray(at_rate, np.float32))).numpy()
+    back = soxr.resample(vocals.T, separator.sample_rate_hz, sample_rate_hz).T[:, : wave.shape[1]]
+    return np.pad(back, ((0, 0), (0, wave.shape[1] - back.shape[1])))
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:

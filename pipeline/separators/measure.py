@@ -12,12 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
-import torch
 
 from pipeline import audio
 from pipeline.activity import Meter
-from pipeline.separators.base import Separator
+from pipeline.separators.base import Separator, vocals_of
 from pipeline.separators.quality import si_sdr
 
 
@@ -50,15 +48,6 @@ def chose_the_rule(preview: str) -> bool:
     return hashlib.sha256(preview.split(" - ")[0].encode()).digest()[0] % 2 == 0
 
 
-def vocals_of(separator: Separator, wave: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Return the mono vocals of a mono or stereo mix, at its own rate and length."""
-    wide = np.broadcast_to(wave, (separator.channels, wave.shape[1]))
-    at_rate = soxr.resample(wide.T, sample_rate_hz, separator.sample_rate_hz).T
-    vocals = separator.separate(torch.from_numpy(np.ascontiguousarray(at_rate, np.float32))).mean(0).numpy()
-    back = soxr.resample(vocals, separator.sample_rate_hz, sample_rate_hz)[: wave.shape[1]]
-    return np.pad(back, (0, wave.shape[1] - len(back)))
-
-
 def sdr(voice: np.ndarray, band: np.ndarray, estimate: np.ndarray) -> float:
     """Return the SDR of BSS Eval v3 (Vincent et al. 2006) of an estimate of the voice, dB, as mir_eval computes it."""
     import mir_eval
@@ -76,7 +65,7 @@ def quality(separator: Separator, songs: Iterable[Stems]) -> np.ndarray:
     for song in songs:
         voice, band = song.voice.mean(0), song.band.mean(0)
         if voice.any():
-            estimate = vocals_of(separator, song.voice + song.band, song.sample_rate_hz)
+            estimate = vocals_of(separator, song.voice + song.band, song.sample_rate_hz).mean(0)
             found.append((si_sdr(voice + band, voice), si_sdr(estimate, voice), sdr(voice, band, estimate)))
     return np.array(found).reshape(-1, 3)
 
@@ -85,7 +74,7 @@ def has_vocals(separator: Separator, wave: np.ndarray, sample_rate_hz: int) -> b
     """Return what the stage would say of a mix."""
     meter = Meter(sample_rate_hz)
     meter.add_mix(wave.mean(0))
-    meter.add_vocals(vocals_of(separator, wave, sample_rate_hz))
+    meter.add_vocals(vocals_of(separator, wave, sample_rate_hz).mean(0))
     return meter.measure().has_vocals
 
 

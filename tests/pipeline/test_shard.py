@@ -7,6 +7,7 @@ import pytest
 import soundfile
 from pydantic import ValidationError
 
+from encoder.data import ClipShards
 from pipeline import audio, shard, tables
 from pipeline.errors import Problem
 from pipeline.shard import ShardConfig, cut_clips, frame_levels_db, voiced_stretches
@@ -73,47 +74,86 @@ def test_what_is_quiet_or_nothing_gives_no_clip():
     assert voiced_stretches(np.zeros(0), CONFIG) == []
 
 
-def test_clips_are_the_samples_of_the_track(tmp_path):
-    uri = sing(tmp_path / "v.flac", (2, -95), (23, -20), (4, -95), (5, -20))
-    whole = audio.read(uri, RATE, 1).samples
-    clips = list(cut_clips(uri, CONFIG))
-    assert len(clips) >= 4
-    for start_s, end_s, clip in clips:
-        np.testing.assert_array_equal(clip.samples, whole[:, round(start_s * RATE): round(end_s * RATE)])
-        assert CONFIG.min_s <= clip.duration_s <= CONFIG.max_s
+def test_cuts_are_the_samples_of_vocals_and_mix(tmp_path):
+    uris = [sing(tmp_path / "v.flac", (2, -95), (23, -20), (4, -95), (5, -20)), sing(tmp_path / "m.wav", (36, -15))]
+    whole = [audio.read(uri, RATE, 1).samples for uri in uris]
+    cuts = list(cut_clips(*uris, CONFIG))
+    assert len(cuts) >= 4
+    for cut in cuts:
+        where = slice(round(cut.start_s * RATE), round(cut.end_s * RATE))
+        np.testing.assert_array_equal(cut.vocals, whole[0][:, where])
+        np.testing.assert_array_equal(cut.mix, whole[1][:, where])
+        assert CONFIG.min_s <= cut.end_s - cut.start_s <= CONFIG.max_s
 
 
 def test_a_track_without_singing_is_a_problem(tmp_path):
     with pytest.raises(Problem, match="no stretch of singing") as caught:
-        list(cut_clips(sing(tmp_path / "v.flac", (6, -95)), CONFIG))
+        list(cut_clips(sing(tmp_path / "v.flac", (6, -95)), sing(tmp_path / "m.flac", (6, -20)), CONFIG))
     assert caught.value.kind == "too_short"
+
+
+def track(folder, name: str, *vocals: tuple[float, float]) -> dict:
+    """A row for the worker: vocals as told, in a mix that is louder, remixed with itself."""
+    uri, mix = sing(folder / f"{name}.flac", *vocals), sing(folder / f"{name}.wav", (sum(s for s, _ in vocals), -14))
+    return {"track_id": name, "vocals_uri": uri, "uri": mix, "other_vocals_uri": uri, "other_uri": mix}
 
 
 def test_the_worker_packs_whole_tracks_into_shards(make_config, workspace, tmp_path):
     config = make_config(shard={"sample_rate_hz": RATE, "shard_mb": 0.4})
-    rows = [{"track_id": f"t{i}", "vocals_uri": sing(tmp_path / f"{i}.flac", (9 + i, -20))} for i in range(4)]
-    rows.append({"track_id": "quiet", "vocals_uri": sing(tmp_path / "q.flac", (9, -95))})
-    rows.append({"track_id": "gone", "vocals_uri": str(tmp_path / "gone.flac")})
+    rows = [track(tmp_path, f"t{i}", (9 + i, -20)) for i in range(4)]
+    rows.append(track(tmp_path, "quiet", (9, -95)))
+    rows.append(rows[0] | {"track_id": "gone", "vocals_uri": str(tmp_path / "gone.flac")})
+    rows.append(rows[0] | {"track_id": "moved", "uri": str(tmp_path / "gone.wav")})
     outcomes = shard.ShardWorker(config)(pa.Table.from_pylist(rows)).to_pylist()
     assert [(row["key"], row["error"]) for row in outcomes if row["status"] == "failed"] == [
-        ("quiet", "too_short"), ("gone", "missing")]
+        ("quiet", "too_short"), ("gone", "missing"), ("moved", "missing")]
     assert len(tables.parts(workspace, "clips")) == 2
     for part in tables.iter_arrow(workspace, "clips", ["track_id"]):
         assert len(set(part["track_id"].to_pylist())) == 2
     clips = tables.read(workspace, "clips")
     assert clips["clip_id"].is_unique
+    assert clips["pair_audio"].isna().all()
     samples, rate = soundfile.read(io.BytesIO(clips["audio"][0]))
     assert rate == clips["sample_rate_hz"][0] == RATE
     assert len(samples) == round((clips["end_s"][0] - clips["start_s"][0]) * RATE)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_a_share_of_the_mix_is_let_back_in(make_config, workspace, tmp_path, share):
+    row = track(tmp_path, "t", (9, -20))
+    shard.ShardWorker(make_config(shard={"sample_rate_hz": RATE, "mix_share": share}))(pa.Table.from_pylist([row]))
+    samples, _ = soundfile.read(io.BytesIO(tables.read(workspace, "clips")["audio"][0]))
+    vocals, mix = (audio.read(row[name], RATE, 1).samples[0, : len(samples)] for name in ("vocals_uri", "uri"))
+    np.testing.assert_allclose(samples, (1 - share) * vocals + share * mix, atol=2 / 2**15)
+
+
+def test_pairs_are_the_same_singing_separated_from_other_music(make_config, workspace, tmp_path):
+    config = make_config(separate={"separator": "spleeter"}, shard={"sample_rate_hz": RATE, "pairs": True})
+    row = track(tmp_path, "t", (9, -20))
+    parts = [pa.Table.from_pylist([row | {"track_id": name}]) for name in ("t", "u")]
+    shard.ShardWorker(config)(pa.concat_tables(parts))
+    clips = tables.read(workspace, "clips")
+    for clip in clips.to_dict("records"):
+        (one, _), (other, _) = (soundfile.read(io.BytesIO(clip[column])) for column in ("audio", "pair_audio"))
+        assert len(one) == len(other)
+        assert not np.allclose(one, other, atol=0.01)
+    assert clips["pair_audio"][0] != clips["pair_audio"][1]  # another clip, another ratio
+    first = clips["pair_audio"][0]
+    shard.ShardWorker(config)(parts[0])
+    assert first in set(tables.read(workspace, "clips")["pair_audio"])
+    assert ClipShards.open(workspace.path("clips")).has_pairs
+
+
 def test_pending_leaves_out_the_done_the_failed_and_the_instrumental(workspace):
     tables.write(workspace, "vocals", [{"track_id": name, "vocals_uri": name, "has_vocals": name != "band"}
+                                       for name in ("done", "failed", "band", "new")], "p")
+    tables.write(workspace, "tracks", [{"track_id": name, "uri": f"{name}.mp3"}
                                        for name in ("done", "failed", "band", "new")], "p")
     tables.write(workspace, "clips", [{"clip_id": "done-0", "track_id": "done"}], "p")
     tables.write(workspace, "failures", [{"stage": "shard", "key": "failed"}], "shard-p")
     todo, done = shard.pending(workspace)
-    assert todo["track_id"].to_pylist() == ["new"]
+    assert todo.to_pylist() == [{"track_id": "new", "vocals_uri": "new", "uri": "new.mp3",
+                                 "other_vocals_uri": "done", "other_uri": "done.mp3"}]
     assert done == 2
 
 

@@ -1,10 +1,11 @@
 """What all separators share: stacks of segments of several tracks, errors that stay with their track, precision."""
 
+import numpy as np
 import pytest
 import torch
 
 from pipeline.errors import ConfigError
-from pipeline.separators import Level, load, separate_tracks
+from pipeline.separators import Level, load, separate_tracks, vocals_of
 
 
 def noise(n: int) -> torch.Tensor:
@@ -56,3 +57,18 @@ def test_too_little_memory_halves_the_stack_before_it_fails_a_track():
 def test_fp16_is_for_gpus():
     with pytest.raises(ConfigError, match="fp16 needs a GPU"):
         load("spleeter", precision="fp16")
+
+
+@pytest.mark.parametrize(("channels", "n"), [(1, 22050), (2, 10001)])
+def test_vocals_of_a_mix_keep_its_rate_and_length(separator, channels, n):
+    assert vocals_of(separator, noise(n)[:channels].numpy(), 16000).shape == (separator.channels, n)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_vocals_of_a_mix_are_where_they_were(separator, rate):
+    time_s = np.arange(3 * rate) / rate
+    voice = 0.2 * np.sin(2 * np.pi * 300 * time_s + 3 * np.sin(2 * np.pi * 5 * time_s)).astype(np.float32)
+    found = vocals_of(separator, voice[None], rate)[0]
+    inner, lags = slice(rate, 2 * rate), range(-40, 41)
+    match = [float(voice[inner] @ np.roll(found, lag)[inner]) for lag in lags]
+    assert abs(lags[int(np.argmax(match))]) <= 1

@@ -39,12 +39,6 @@ def test_singing_is_found_and_its_absence_too(folder, separator):
     assert measure.whole_songs(separator, folder) == [True]
 
 
-@pytest.mark.parametrize(("channels", "n"), [(1, 22050), (2, 10001)])
-def test_vocals_keep_rate_and_length(separator, channels, n):
-    wave = np.random.default_rng(0).uniform(-0.1, 0.1, (channels, n)).astype(np.float32)
-    assert measure.vocals_of(separator, wave, 16000).shape == (n,)
-
-
 def test_halves_go_by_artist():
     names = [f"Artist {i} - Song {k}.ogg" for i in range(40) for k in range(2)]
     halves = [measure.chose_the_rule(name) for name in names]
