@@ -6,6 +6,7 @@ mask that hears the whole clip and its 2 s segment. Channels of the FCM are 32, 
 
 Differences to the original: batch normalisation is folded into convolutions or into one scale and shift a
 channel (`Affine`), so that nothing here ever looks at another clip of the batch; and padding is masked.
+In memory the channels come last throughout, where a CPU's convolutions are up to twice as fast.
 `from_campplus` turns published weights (3D-Speaker, Apache-2.0) into ours; the outputs agree to 1e-4.
 """
 
@@ -25,7 +26,7 @@ BATCH_NORM_EPS = 1e-5
 
 
 class Affine(nn.Module):
-    """Scale and shift of each channel, then ReLU. x: (batch, channels, frames)."""
+    """Scale and shift of each channel, then ReLU. x: (batch, frames, channels)."""
 
     zero: Tensor
     one: Tensor
@@ -39,7 +40,31 @@ class Affine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Batch norm under fixed unit statistics is the fused scale-and-shift, also under autocast.
-        return F.batch_norm(x, self.zero, self.one, self.weight, self.bias, eps=0.0).relu_()
+        x = F.batch_norm(as_image(x), self.zero, self.one, self.weight, self.bias, eps=0.0).relu_()
+        return as_frames(x)
+
+
+def as_image(x: Tensor) -> Tensor:
+    """(batch, frames, channels) -> (batch, channels, 1, frames), the same memory: channels-last to torch."""
+    return x.transpose(1, 2)[:, :, None]
+
+
+def as_frames(x: Tensor) -> Tensor:
+    """(batch, channels, 1, frames) -> (batch, frames, channels), the way back."""
+    return x.squeeze(2).transpose(1, 2)
+
+
+def pointwise(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution of one frame, as the linear map that it is. x: (batch, frames, channels)."""
+    return F.linear(x, conv.weight[:, :, 0], conv.bias)
+
+
+def temporal(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution over several frames. x: (batch, frames, channels)."""
+    stride, padding, dilation = conv.stride[0], int(conv.padding[0]), conv.dilation[0]
+    return as_frames(
+        F.conv2d(as_image(x), conv.weight[:, :, None], conv.bias, (1, stride), (0, padding), (1, dilation))
+    )
 
 
 class Residual(nn.Module):
@@ -67,24 +92,25 @@ class DenseLayer(nn.Module):
         self.squeeze = nn.Conv1d(BOTTLENECK, BOTTLENECK // 2, 1)
         self.excite = nn.Conv1d(BOTTLENECK // 2, CHANNELS, 1)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x: (batch, channels, frames), valid: (batch, 1, frames) of x's type -> (batch, 32, frames)."""
-        x = self.bottleneck(self.before(x)).relu_() * valid
-        mask = self.excite(self.squeeze(context(x, valid)).relu_()).sigmoid()
-        return self.local(x) * mask.repeat_interleave(SEGMENT_FRAMES, -1)[..., : x.shape[-1]]
+    def forward(self, x: Tensor, valid: Tensor, means: Tensor) -> Tensor:
+        """x: (batch, frames, channels), valid: (batch, frames, 1) of x's type, means: of `context` -> like x, 32."""
+        x = pointwise(self.bottleneck, self.before(x)).relu_() * valid
+        mask = pointwise(self.excite, pointwise(self.squeeze, means @ x).relu_()).sigmoid()
+        return temporal(self.local, x) * mask.repeat_interleave(SEGMENT_FRAMES, 1)[:, : x.shape[1]]
 
 
-def context(x: Tensor, valid: Tensor) -> Tensor:
-    """Mean of the clip plus mean of each 2 s segment, over valid frames.
+def context(n_frames: Tensor, size: int) -> Tensor:
+    """What a segment hears: the clip's mean plus that of its own 2 s, over valid frames.
 
-    x: (batch, channels, frames), zero where padded; valid: (batch, 1, frames) -> (batch, channels, segments).
+    -> (batch, segments, size) weights of the frames, zero where padded.
     """
+    frame = torch.arange(size, device=n_frames.device)
     # One segment more than needed, empty: an exported network must not be tied to clips of a single one.
-    missing = -x.shape[-1] % SEGMENT_FRAMES + SEGMENT_FRAMES
-    count = F.pad(valid, (0, missing)).unflatten(-1, (-1, SEGMENT_FRAMES)).sum(-1, dtype=torch.float32)
-    total = F.pad(x, (0, missing)).unflatten(-1, (-1, SEGMENT_FRAMES)).sum(-1, dtype=torch.float32)
-    clip = total.sum(-1, keepdim=True) / count.sum(-1, keepdim=True).clamp(min=1)
-    return (clip + total / count.clamp(min=1)).to(x.dtype)
+    start = torch.arange(0, size + SEGMENT_FRAMES, SEGMENT_FRAMES, device=n_frames.device)
+    inside = (frame >= start[:, None]) & (frame < start[:, None] + SEGMENT_FRAMES)
+    count = (n_frames[:, None] - start).clamp(1, SEGMENT_FRAMES)
+    weights = inside / count[..., None] + 1 / n_frames.clamp(min=1)[:, None, None]
+    return weights * valid_mask(n_frames, size)[:, None]
 
 
 class CamPlusStem(nn.Module):
@@ -112,21 +138,23 @@ class CamPlusStem(nn.Module):
         """features: (batch, frames, 80), zero where padded -> (batch, ceil(frames / 2), 512), lengths."""
         x = features.transpose(1, 2)[:, None]
         valid = valid_mask(n_frames, x.shape[-1])[:, None, None].to(x.dtype)
-        x = self.conv_in(x).relu_()
+        x = self.conv_in(x).contiguous(memory_format=torch.channels_last).relu_()
         valid = valid.to(x.dtype)  # half precision under autocast
         x = x * valid
         for residual in self.residuals:
             x = residual(x, valid)
-        x = self.conv_out(x).relu_() * valid[..., : x.shape[-1]]
-        x = self.halve(x.flatten(1, 2)).relu_()
+        x = self.conv_out(x).relu_() * valid
+        x = x.flatten(1, 2).transpose(1, 2).contiguous()
+        x = temporal(self.halve, x).relu_()
         n_frames = torch.div(n_frames + 1, 2, rounding_mode="floor")
-        valid = valid_mask(n_frames, x.shape[-1])[:, None].to(x.dtype)
+        valid = valid_mask(n_frames, x.shape[1])[..., None].to(x.dtype)
+        means = context(n_frames, x.shape[1]).to(x.dtype)
         for layers, before, transit in zip(self.dense, self.before, self.transit, strict=True):
-            assert isinstance(layers, nn.ModuleList)
+            assert isinstance(layers, nn.ModuleList) and isinstance(transit, nn.Conv1d)
             for layer in layers:
-                x = torch.cat([x, layer(x, valid)], dim=1)
-            x = transit(before(x))
-        return (self.out(x) * valid).transpose(1, 2), n_frames
+                x = torch.cat([x, layer(x, valid, means)], dim=-1)
+            x = pointwise(transit, before(x))
+        return self.out(x) * valid, n_frames
 
 
 def from_campplus(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -161,11 +161,14 @@ def test_padding_changes_nothing(encoder: Encoder) -> None:
 
 
 def test_context_is_clip_mean_plus_segment_mean() -> None:
-    x = torch.zeros(1, 1, 150)
-    x[..., :100], x[..., 100:120] = 1.0, 4.0
-    valid = (torch.arange(150) < 120).float()[None, None]
+    x = torch.zeros(2, 150, 1)
+    x[0, :100], x[0, 100:120] = 1.0, 4.0
+    x[0, 120:] = 9.0  # padding is not heard
+    x[1] = 2.0
+    heard = context(torch.tensor([120, 150]), 150) @ x
     # A further segment, wholly padding, may follow.
-    torch.testing.assert_close(context(x, valid)[..., :2], torch.tensor([[[1.5 + 1.0, 1.5 + 4.0]]]))
+    expected = torch.tensor([[[1.5 + 1.0], [1.5 + 4.0]], [[2.0 + 2.0], [2.0 + 2.0]]])
+    torch.testing.assert_close(heard[:, :2], expected)
 
 
 def test_another_network_is_refused(published: nn.Module) -> None:
