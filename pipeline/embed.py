@@ -5,6 +5,7 @@ A track's voice is the mean of its clips' vectors, weighted by their length and 
 `spread` is the mean cosine distance of the clips from it (0: all alike).
 """
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline import audio, tables
 from pipeline.errors import ConfigError, Problem
 from pipeline.frozen import Compute, Frozen
 from pipeline.ledger import Ledger
+from pipeline.overlap import ahead
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 SHARDS = pa.schema([("shard", pa.string())])
 CLIP_COLUMNS = ["clip_id", "track_id", "start_s", "end_s", "audio"]
+CACHED_S = 20.0  # of audio for each CPU thread: larger batches leave its cache, and are a third slower
 
 
 class EmbedConfig(Frozen):
@@ -100,9 +103,9 @@ class Embedder:
     def __init__(self, model: Any, batch_s: float, bf16: bool):
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.to(self.device).eval()
-        self.batch_s = batch_s
-        on_cpu_without = self.device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported()
-        self.bf16 = bf16 and not on_cpu_without
+        on_cpu = self.device.type == "cpu"
+        self.batch_s = min(batch_s, CACHED_S * torch.get_num_threads()) if on_cpu else batch_s
+        self.bf16 = bf16 and not (on_cpu and not torch.cpu._is_avx512_bf16_supported())
 
     @property
     def encoder_id(self) -> str:
@@ -115,17 +118,22 @@ class Embedder:
         Returns:
             (clips, dim) float32, unit norm, in the order given.
         """
-        order = sorted(range(len(clips)), key=lambda i: clips[i].samples.shape[1])
         vectors: dict[int, np.ndarray] = {}
+        for group, waves, lengths in self.batches(clips):
+            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                found = self.model(waves, clips[group[0]].sample_rate_hz, lengths)
+            vectors.update(zip(group, found.float().cpu().numpy(), strict=True))
+        return np.stack([vectors[i] for i in range(len(clips))])
+
+    def batches(self, clips: list[audio.Audio]) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+        """Yield `(which clips, waves (batch, samples), lengths (batch,) samples)` on the device, shortest first."""
+        order = sorted(range(len(clips)), key=lambda i: clips[i].samples.shape[1])
         for group in self._groups(clips, order):
             lengths = torch.tensor([clips[i].samples.shape[1] for i in group])
             waves = torch.zeros(len(group), int(lengths.max()))
             for row, i in enumerate(group):
                 waves[row, : lengths[row]] = torch.from_numpy(clips[i].samples[0])
-            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                found = self.model(waves.to(self.device), clips[group[0]].sample_rate_hz, lengths.to(self.device))
-            vectors.update(zip(group, found.float().cpu().numpy(), strict=True))
-        return np.stack([vectors[i] for i in range(len(clips))])
+            yield group, waves.to(self.device), lengths.to(self.device)
 
     def _groups(self, clips: list[audio.Audio], order: list[int]) -> Iterator[list[int]]:
         """Cut the order (shortest first) into groups of at most `batch_s` seconds, padding counted."""
@@ -161,11 +169,9 @@ class EmbedWorker:
     def _embed(self, shard: str, ledger: Ledger) -> None:
         """Write a shard's vectors; those of the tracks come last and mark the shard as done."""
         rows: list[pa.Table] = []
-        with self.workspace.fs.open_input_file(self.workspace.path(f"clips/{shard}")) as source:
-            file = pq.ParquetFile(source)
-            for group in range(file.num_row_groups):
-                clips = file.read_row_group(group, columns=CLIP_COLUMNS)
-                sounds = [audio.from_flac(data) for data in clips["audio"].to_pylist()]
+        with (self.workspace.fs.open_input_file(self.workspace.path(f"clips/{shard}")) as source,
+              contextlib.closing(ahead(decoded(pq.ParquetFile(source)), 1)) as groups):
+            for clips, sounds in groups:
                 usable = [self._check(ledger, key, sound) for key, sound in
                           zip(clips["clip_id"].to_pylist(), sounds, strict=True)]
                 kept = clips.drop_columns(["audio"]).filter(pa.array(usable))
@@ -184,6 +190,13 @@ class EmbedWorker:
             return True
         ledger.fail(clip_id, Problem("silent", "the clip is digital silence"), track_id=clip_id.rpartition("-")[0])
         return False
+
+
+def decoded(file: pq.ParquetFile) -> Iterator[tuple[pa.Table, list[audio.Audio]]]:
+    """Yield the row groups of a shard, each with its clips' audio."""
+    for group in range(file.num_row_groups):
+        clips = file.read_row_group(group, columns=CLIP_COLUMNS)
+        yield clips, [audio.from_flac(data) for data in clips["audio"].to_pylist()]
 
 
 def with_vectors(clips: pa.Table, vectors: np.ndarray, encoder_id: str) -> pa.Table:

@@ -1,6 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 import encoder
 from encoder import checkpoint
@@ -44,6 +45,13 @@ def test_groups_keep_to_the_seconds_that_are_allowed(tiny):
     clips = [clip(seconds, 0) for seconds in (1.0, 2.0, 2.5, 7.0)]
     embedder = embed.Embedder(encoder.load(tiny), 5.0, bf16=False)
     assert list(embedder._groups(clips, [0, 1, 2, 3])) == [[0, 1], [2], [3]]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes batches of any size")
+def test_on_a_cpu_batches_stay_in_its_cache(tiny):
+    cached_s = embed.CACHED_S * torch.get_num_threads()
+    assert embed.Embedder(encoder.load(tiny), 1e4, bf16=False).batch_s == cached_s
+    assert embed.Embedder(encoder.load(tiny), cached_s / 2, bf16=False).batch_s == cached_s / 2
 
 
 def test_bf16_changes_little(tiny):
