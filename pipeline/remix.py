@@ -15,6 +15,8 @@ import numpy as np
 
 from pipeline import audio
 
+REMIX_DB = (-5.0, 6.0)  # of the voice over another's accompaniment
+
 
 def beside(vocals_uri: str, mix_uri: str, sample_rate_hz: int) -> Iterator[np.ndarray]:
     """Yield a track's vocals and its mix block by block: (2, n) float32, as long as the vocals.

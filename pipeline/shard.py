@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 FRAME_S = 0.1
 SILENCE_DB = -120.0
-REMIX_DB = (-5.0, 6.0)  # of the voice over another track's accompaniment
 
 
 class ShardConfig(Frozen):
@@ -204,7 +203,7 @@ class ShardWorker:
                    "sample_rate_hz": rate, "audio": self._flac(cut.vocals, cut.mix), "pair_audio": pair}
 
     def _pair(self, clip_id: str, cut: Cut, other: remix.Accompaniment) -> bytes:
-        ratio_db = np.random.default_rng([self.seed, zlib.crc32(clip_id.encode())]).uniform(*REMIX_DB)
+        ratio_db = np.random.default_rng([self.seed, zlib.crc32(clip_id.encode())]).uniform(*remix.REMIX_DB)
         mix = remix.with_accompaniment(cut.vocals, other.take(cut.vocals.shape[1]), ratio_db)
         assert self.separator is not None
         return self._flac(vocals_of(self.separator, mix, self.config.sample_rate_hz).mean(0, keepdims=True), mix)

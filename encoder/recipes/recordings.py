@@ -19,6 +19,8 @@ from encoder.augment.warp import play_at
 from encoder.config import Chance, Frozen
 
 RATE_HZ = 16000
+LATER = ("head", "stem.dense.1", "stem.dense.2", "stem.transit.1", "stem.transit.2", "stem.before.1", "stem.before.2",
+         "stem.out")  # fmt: skip
 CLEAN, SEPARATED, MIX = range(3)  # channels of a recording
 Floats = NDArray[np.float32]
 
@@ -32,11 +34,11 @@ class RecipeConfig(Frozen):
     crop_s: float = 2.5
     speeds: tuple[float, ...] = (1.0, 0.88, 1.14)
     shares: dict[str, float] = Field(default_factory=dict)  # of a batch, by set; others: by their number of singers
-    clean: float = 0.25  # share of crops that the student hears clean
+    clean: float = 0.2  # share of crops that the student hears clean
     leaking: float = 0.3  # share of crops with some of the mix let back in
     leak: tuple[float, float] = (0.02, 0.4)  # of the mix in those
     residue: Chance = Chance(probability=0.3, low=5, high=22)  # dB of voice over what another song's separation left
-    steps: int = 2000
+    steps: int = 1700
     relative_rate: float = 5e-4  # learning rate of what comes from CAM++, as a share of each tensor's own scale
     relative_rate_new: float = 2e-3  # of transformer and attention
     warmup: int = 40
@@ -45,10 +47,7 @@ class RecipeConfig(Frozen):
     frames: float = 1.0
     cosine: float = 5.0
     contrastive: float = 0.5
-    fixed: tuple[str, ...] = ("head",)  # layers that stay as they are
-    whiten: float = Field(default=0.75, ge=0, le=1)  # 0: only centre, 1: all directions alike
-    whiten_ridge: float = 0.5  # of the mean variance
-    whiten_batches: int = 28
+    fixed: tuple[str, ...] = LATER  # layers that stay as they are
     blend: float = Field(default=1.0, ge=0, le=1)  # of the way from CAM++ to the trained weights
     seed: int = 0
 

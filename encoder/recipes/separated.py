@@ -119,23 +119,10 @@ def scale_of(parameter: Tensor) -> float:
 
 
 @torch.no_grad()
-def head_outputs(encoder: Encoder, drawer: Drawer, batches: int) -> Tensor:
-    """The head's output for crops as the student hears them, before it is brought to unit length. -> (crops, dim)"""
-    return torch.cat([heard(encoder, drawer.batch().student)[1] for _ in range(batches)])
-
-
-@torch.no_grad()
-def whiten(encoder: Encoder, outputs: Tensor, power: float, ridge: float) -> None:
-    """Centre the head and scale each principal direction of the data by (variance + ridge * mean)^(-power / 2).
-
-    outputs: (crops, dim) of `head_outputs`; power 0 changes no cosine but by the centring, 1 is full whitening.
-    """
-    mean = outputs.double().mean(0)
-    variance, directions = torch.linalg.eigh(torch.cov(F.normalize(outputs.double() - mean, dim=1).T))
-    scaled = directions * (variance + ridge * variance.mean()) ** (-power / 2)
-    scaled = (scaled / scaled.norm(dim=0).mean()).T
-    encoder.head.bias.copy_(scaled @ (encoder.head.bias.double() - mean))
-    encoder.head.weight.copy_(scaled @ encoder.head.weight.double())
+def centre_head(encoder: Encoder, drawer: Drawer, batches: int = 12) -> None:
+    """Move the head's bias so that the mean vector of crops is zero: cosines of strangers then spread about zero."""
+    outputs = [heard(encoder, drawer.batch().student)[1] for _ in range(batches)]
+    encoder.head.bias.sub_(torch.cat(outputs).mean(0))
 
 
 def train(data: Path, weights: Path, out: Path, config: RecipeConfig) -> Encoder:
@@ -169,7 +156,7 @@ def train(data: Path, weights: Path, out: Path, config: RecipeConfig) -> Encoder
                 torch.save(averaged.state_dict(), out / ".averaged.pt")
                 (out / ".averaged.pt").replace(out / "averaged.pt")
     averaged.load_state_dict(blend(teacher.state_dict(), averaged.state_dict(), config.blend))
-    whiten(averaged, head_outputs(averaged, drawer, config.whiten_batches), config.whiten, config.whiten_ridge)
+    centre_head(averaged, drawer)
     save(averaged, out / "encoder", {"recipe": config.model_dump(mode="json")}, "Made by encoder.recipes.separated.\n")
     return averaged
 
