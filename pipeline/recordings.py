@@ -4,9 +4,10 @@
 
 AUDIO holds sets of voices: `karaoke/<singer>/<song>` (left the accompaniment, right the voice),
 `previews/<artist> - <title>` (vocals left, right, accompaniment left, right), and any other set as `<set>/<singer>`
-or `<set>/<singer>/<song>`, files of a voice alone. OUT gets `<set>/<singer>/<song>.flac`, the song in its own mix, and `<song>~1.flac` and so on, an excerpt
-of it with someone else's accompaniment: three channels at 16 kHz, clean voice, separated voice, mix
-(`encoder.recipes.separated` reads them). A file that is there is not made again, and is the same whenever it is made.
+or `<set>/<singer>/<song>`, files of a voice alone. OUT gets `<set>/<singer>/<song>.flac`, the song in its own mix, and
+`<song>~1.flac` and so on, an excerpt of it with someone else's accompaniment: three channels at 16 kHz, clean voice,
+separated voice, mix (`encoder.recipes.separated` reads them). A file that is there is not made again, and is the same
+whenever it is made.
 """
 
 import argparse
