@@ -8,6 +8,7 @@ A condition is a base and any changes after it, such as `clean`, `separated` or 
     band_8khz   nothing above 8 kHz          mp3_64k    through mp3 at 64 kbit/s
     pitch_+2    2 semitones up, as by playing faster: formants move along
     crop_8s     8 s around the middle of the crop, or what the recording has of them
+    mix_20      20 % of the mix let in and 80 % of what was there, as in the clips that `shard` cuts
 
 `robustness` stands for the list ROBUSTNESS. Crops are chosen on the clean voice and are the same stretches under all.
 """
@@ -17,23 +18,22 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 import soxr
-import torch
 from numpy.typing import NDArray
 
 from pipeline import audio
 from pipeline.errors import ConfigError, Problem
 from pipeline.evaluate import EvaluateConfig
-
-if TYPE_CHECKING:
-    from pipeline.separators import Separator
+from pipeline.separators import Separator, vocals_of
+from pipeline.shard import ShardConfig
 
 Wave = NDArray[np.floating]
 BASES = ("clean", "mix", "separated")
+AS_CLIPS = f"separated/mix_{round(100 * ShardConfig().mix_share)}"  # what the pipeline feeds an encoder
+PLAIN = (*BASES, AS_CLIPS)  # the others are damage
 ROBUSTNESS = (
     "clean/band_8khz",
     "clean/band_4khz",
@@ -46,6 +46,7 @@ _CHANGES = {
     "band": r"band_(\d+(?:\.\d+)?)khz",
     "mp3": r"mp3_(\d+)k",
     "pitch": r"pitch_([+-]\d+)",
+    "mix": r"mix_(\d+)",
     "crop": r"crop_(\d+(?:\.\d+)?)s",
 }
 _FRAME_S = 0.05
@@ -86,7 +87,7 @@ def _change(name: str, text: str) -> tuple[str, float]:
         found = re.fullmatch(pattern, text)
         if found:
             return kind, float(found[1])
-    raise ConfigError(f"condition {name!r}: {text!r} is unknown; say band_8khz, mp3_64k, pitch_+2 or crop_8s")
+    raise ConfigError(f"condition {name!r}: {text!r} is unknown; say band_8khz, mp3_64k, pitch_+2, mix_20 or crop_8s")
 
 
 def expand(names: Sequence[str]) -> tuple[str, ...]:
@@ -104,7 +105,7 @@ class Views:
         voice: Sequence[int],
         accompaniment: Sequence[int],
         sample_rate_hz: int,
-        separator: "Separator | None" = None,
+        separator: Separator | None = None,
     ) -> None:
         self.rate_hz, self.separator = sample_rate_hz, separator
         self._made: dict[str, Wave] = {}
@@ -135,34 +136,27 @@ class Views:
                 wave = through_mp3(wave, self.rate_hz, round(amount))
             elif kind == "pitch":
                 wave = pitch_shifted(wave, self.rate_hz, amount)
+            elif kind == "mix":
+                wave = (1 - amount / 100) * wave + amount / 100 * self._mix().mean(0)
         return wave
 
     def _base(self, base: str) -> Wave:
         if base not in self._made:
-            if base == "mix":
-                self._made[base] = self._mix().mean(0)
-            else:
-                self._made[base] = self._separated()
+            if base == "mix" and self._whole is not None:
+                raise Problem("no_accompaniment", "it has no accompaniment of its own to be mixed with")
+            self._made[base] = self._mix().mean(0) if base == "mix" else self._separated()
         return self._made[base]
 
     def _mix(self) -> Wave:
+        """What a separator is given: voice and accompaniment, or the file as it is. (1 or 2, n)"""
         if self._whole is not None:
-            raise Problem("no_accompaniment", "it has no accompaniment of its own to be mixed with")
+            return self._whole
         voice, accompaniment = self._layers
         return voice + accompaniment
 
     def _separated(self) -> Wave:
         assert self.separator is not None
-        mix = self._whole if self._whole is not None else self._mix()
-        rate_hz = self.separator.sample_rate_hz
-        stereo = np.broadcast_to(mix, (2, mix.shape[1])) if len(mix) == 1 else mix
-        if rate_hz != self.rate_hz:
-            stereo = soxr.resample(stereo.T, self.rate_hz, rate_hz).T
-        vocals = self.separator.separate(torch.from_numpy(np.ascontiguousarray(stereo, dtype=np.float32)))
-        mono = vocals.mean(0).numpy()
-        if rate_hz != self.rate_hz:
-            mono = soxr.resample(mono, rate_hz, self.rate_hz)
-        return _as_long_as(mono, mix.shape[1])
+        return vocals_of(self.separator, self._mix(), self.rate_hz).mean(0)
 
 
 def band_limited(wave: Wave, sample_rate_hz: int, top_hz: float) -> Wave:

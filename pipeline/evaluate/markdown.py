@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from pipeline.evaluate.conditions import BASES, parse
+from pipeline.evaluate.conditions import PLAIN
 
 PERCENT = {"eer", "mean_normalised_rank", "bcubed_f1", "dir_at_1pct_false_alarms", "ece"}
 NAMES = {
@@ -91,7 +91,7 @@ def _pivot(
 
 def _similarity(rows: pd.DataFrame, unavailable: dict[str, str]) -> list[str]:
     """EER by condition, of crops and pooled; then the other measures of crops."""
-    rows = rows[rows["task"].str.startswith("similarity") & rows["condition"].isin(BASES)]
+    rows = rows[rows["task"].str.startswith("similarity") & rows["condition"].isin(PLAIN)]
     if rows.empty:
         return []
     encoders = list(rows["encoder"].unique())
@@ -113,13 +113,13 @@ def _similarity(rows: pd.DataFrame, unavailable: dict[str, str]) -> list[str]:
 
 def _robustness(rows: pd.DataFrame) -> list[str]:
     rows = rows[(rows["task"] == "similarity") & (rows["metric"] == "eer")]
-    changed = [name for name in rows["condition"].unique() if parse(name).changes]
+    changed = [name for name in rows["condition"].unique() if name not in PLAIN]
     if not changed:
         return []
     encoders = list(rows["encoder"].unique())
-    bases = [name for name in rows["condition"].unique() if not parse(name).changes]
+    plain = [name for name in rows["condition"].unique() if name in PLAIN]
     body = []
-    for condition in (*bases, *changed):
+    for condition in (*plain, *changed):
         line = [condition]
         for encoder in encoders:
             found = rows[(rows["condition"] == condition) & (rows["encoder"] == encoder)]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluate import SetConfig, trials, vectors
+from pipeline.evaluate.conditions import PLAIN
 from pipeline.evaluate.datasets import Recording
 from pipeline.evaluate.identification import closed_set, open_set
 from pipeline.evaluate.metrics import NotMeasurable
@@ -118,7 +119,7 @@ def _measure_one(
     config: "Config",
     results: Results,
 ) -> None:
-    """All tasks of one set for one encoder under one condition; a changed base gets the similarity task only."""
+    """All tasks of one set for one encoder under one condition; one of damage gets the similarity task only."""
     where, seed = (chosen.name, encoder_name, condition), config.seed
 
     def similar() -> list[Measure]:
@@ -144,7 +145,7 @@ def _measure_one(
         "clusters": (lambda: clusters(data, config.cluster, seed),),
         "scores": (normalise,),
     }
-    for task in chosen.tasks if "/" not in condition else {"similarity"} & set(chosen.tasks):
+    for task in chosen.tasks if condition in PLAIN else {"similarity"} & set(chosen.tasks):
         for one in work[task]:
             try:
                 found = one()

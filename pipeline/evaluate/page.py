@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline import tables
 from pipeline.evaluate import figures, markdown
-from pipeline.evaluate.conditions import parse
+from pipeline.evaluate.conditions import PLAIN, parse
 from pipeline.evaluate.measure import Results
 from pipeline.evaluate.plan import Plan
 from pipeline.workspace import Workspace
@@ -45,7 +45,7 @@ def draw(results: Results, rows: pd.DataFrame) -> dict[str, bytes]:
     made: dict[str, bytes] = {}
     by_place: dict[tuple[str, str, str], dict[str, Any]] = {}
     for (set_name, encoder, condition, task), scored in results.curves.items():
-        if not parse(condition).changes:
+        if condition in PLAIN:
             by_place.setdefault((set_name, condition, task), {})[encoder] = scored
     for (set_name, condition, task), curves in by_place.items():
         made[_name("det", set_name, condition, task)] = figures.det(curves, f"{set_name}, {condition}: {task}")

@@ -90,14 +90,14 @@ def audio_sets(folder: str) -> tuple[SetConfig, ...]:
         path=f"{folder}/karaoke",
         reader="karaoke",
         singers="held_out",
-        conditions=(*conditions.BASES, "robustness"),
+        conditions=(*conditions.PLAIN, "robustness"),
         tasks=("similarity", "identification", "clusters", "scores"),
     )
     previews = SetConfig(
         name="previews",
         path=f"{folder}/previews",
         reader="previews",
-        conditions=conditions.BASES,
+        conditions=conditions.PLAIN,
         tasks=("similarity", "retrieval"),
     )
     return karaoke, previews

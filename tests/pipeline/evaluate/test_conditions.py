@@ -7,6 +7,7 @@ import soundfile
 from pipeline.errors import ConfigError, Problem
 from pipeline.evaluate import EvaluateConfig, conditions
 from pipeline.evaluate.conditions import Views, parse
+from pipeline.shard import ShardConfig
 
 RATE_HZ = 44100
 CONFIG = EvaluateConfig()
@@ -31,7 +32,7 @@ def level_db(wave: np.ndarray) -> float:
 class Halving:
     """A separator that is easily seen: half of the mix."""
 
-    sample_rate_hz = RATE_HZ
+    sample_rate_hz, channels = RATE_HZ, 2
 
     def separate(self, wave):
         assert wave.shape[0] == 2
@@ -64,6 +65,14 @@ def test_voice_mix_and_separated_from_their_channels(tmp_path, n, voice, accompa
     assert clean == pytest.approx(tone(440), abs=0.02)
     assert mix == pytest.approx(tone(440) + tone(3000), abs=0.04)
     assert separated == pytest.approx(0.5 * mix, abs=1e-6)
+
+
+def test_a_share_of_the_mix_is_let_in_as_in_clips(tmp_path):
+    assert f"separated/mix_{100 * ShardConfig().mix_share:g}" == conditions.AS_CLIPS
+    soundfile.write(tmp_path / "a.wav", np.stack([tone(3000), tone(440)], axis=1), RATE_HZ)
+    views = Views(str(tmp_path / "a.wav"), (1,), (0,), RATE_HZ, Halving())
+    separated, mix = (views.wave(parse(name)) for name in ("separated", "mix"))
+    assert views.wave(parse("separated/mix_30")) == pytest.approx(0.7 * separated + 0.3 * mix, abs=1e-6)
 
 
 def test_a_plain_file_is_its_own_mix_to_separate_but_has_no_accompaniment(tmp_path):
