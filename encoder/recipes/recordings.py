@@ -38,6 +38,7 @@ class RecipeConfig(Frozen):
     leaking: float = 0.3  # share of crops with some of the mix let back in
     leak: tuple[float, float] = (0.02, 0.4)  # of the mix in those
     residue: Chance = Chance(probability=0.3, low=5, high=22)  # dB of voice over what another song's separation left
+    begin: str | None = None  # `averaged.pt` of an earlier run to go on from; None: CAM++
     steps: int = 1700
     relative_rate: float = 5e-4  # learning rate of what comes from CAM++, as a share of each tensor's own scale
     relative_rate_new: float = 2e-3  # of transformer and attention

@@ -129,6 +129,8 @@ def train(data: Path, weights: Path, out: Path, config: RecipeConfig) -> Encoder
     """Run the recipe; `out` gets log.csv, every 50 steps averaged.pt, and encoder/. -> that encoder."""
     drawer = Drawer(read_recordings(data), config)
     teacher, student = start(weights, config).requires_grad_(False), start(weights, config)
+    if config.begin:
+        student.load_state_dict(torch.load(config.begin, weights_only=True))
     with torch.no_grad():
         centre = torch.cat([F.normalize(heard(teacher, drawer.batch().teacher)[1], dim=1) for _ in range(6)]).mean(0)
     averaged = copy.deepcopy(student).requires_grad_(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -93,6 +94,12 @@ def test_the_command_trains_and_leaves_its_log(data: Path) -> None:
     half = state["blocks.0.attention_out.weight"] / 2
     torch.testing.assert_close(shipped["blocks.0.attention_out.weight"], half, rtol=1e-2, atol=1e-6)
     assert '"steps": 2' in (data / "out" / "recipe.json").read_text()
+    # Going on at a rate of nothing leaves what was there.
+    begin = json.dumps(str(data / "out" / "averaged.pt"))
+    still = ["relative_rate=0.0", "relative_rate_new=0.0", f"begin={begin}", *settings]
+    main([str(data / "data"), str(data / "campplus.pt"), str(data / "on"), *still])
+    after = torch.load(data / "on" / "averaged.pt", weights_only=True)
+    torch.testing.assert_close(after, state)
 
 
 def test_blend_goes_a_part_of_the_way() -> None:
