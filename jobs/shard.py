@@ -3,13 +3,15 @@
 import sys
 
 from jobs import engine
-from pipeline import provenance, shard, tables
+from pipeline import provenance, separators, shard, tables
 from pipeline.config import Config
 
 
 def run(config: Config, run: engine.Run) -> None:
     """Cut the isolated vocals into voiced clips and pack them into shards."""
     engine.need(run.workspace, "vocals", "separate")
+    if config.shard.pairs:
+        separators.check(config.separate.separator)
     provenance.claim(run.workspace, config, "shard")
     todo, done = shard.pending(run.workspace)
     run.map(shard.ShardWorker, todo, config.shard.compute, skipped=done)
