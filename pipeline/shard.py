@@ -162,7 +162,7 @@ def pending(workspace: Workspace) -> tuple[pa.Table, int]:
     vocals = vocals.filter(vocals["has_vocals"]).drop_columns(["has_vocals"])
     tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri"])
     rows = vocals.join(tracks, "track_id", join_type="inner").sort_by("track_id")
-    after = rows.take([(i + 1) % len(rows) for i in range(len(rows))])
+    after = rows.take(pa.array([*range(1, len(rows)), 0][: len(rows)], pa.int64()))
     rows = rows.append_column("other_vocals_uri", after["vocals_uri"]).append_column("other_uri", after["uri"])
     return tables.unsettled(workspace, rows, "clips", "shard")
 

@@ -157,6 +157,13 @@ def test_pending_leaves_out_the_done_the_failed_and_the_instrumental(workspace):
     assert done == 2
 
 
+def test_nothing_is_pending_where_nobody_sings(workspace):
+    tables.write(workspace, "tracks", [{"track_id": "band", "uri": "band.mp3"}], "p")
+    tables.write(workspace, "vocals", [{"track_id": "band", "has_vocals": False}], "p")
+    todo, done = shard.pending(workspace)
+    assert (len(todo), done) == (0, 0)
+
+
 def test_lengths_that_cannot_be_kept_are_refused():
     with pytest.raises(ValidationError, match="at least twice"):
         ShardConfig(min_s=6, max_s=10)
