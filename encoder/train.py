@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from encoder.allocator import keep_freed_memory
 from encoder.augment.chain import augment
 from encoder.checkpoint import load
 from encoder.config import EncoderConfig, TrainConfig, preset
@@ -91,6 +92,7 @@ class Trainer:
         world_size: int,
         device: torch.device,
     ) -> None:
+        keep_freed_memory()
         self.config, self.rank, self.world_size, self.device = config, rank, world_size, device
         torch.manual_seed(config.seed)
         encoder = start_encoder(config)

@@ -19,6 +19,7 @@ import torch
 from pydantic import Field
 
 import encoder
+from encoder.allocator import keep_freed_memory
 from pipeline import audio, tables
 from pipeline.errors import ConfigError, Problem
 from pipeline.frozen import Compute, Frozen
@@ -101,6 +102,7 @@ class Embedder:
     """An encoder on its device, fed with batches of clips that are alike in length."""
 
     def __init__(self, model: Any, batch_s: float, bf16: bool):
+        keep_freed_memory()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.to(self.device).eval()
         on_cpu = self.device.type == "cpu"

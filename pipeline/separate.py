@@ -22,6 +22,7 @@ import pyarrow as pa
 import torch
 from pydantic import Field
 
+from encoder.allocator import keep_freed_memory
 from pipeline import separators, tables
 from pipeline.decoder import Decoder
 from pipeline.frozen import Compute, Frozen, fingerprint
@@ -59,6 +60,7 @@ class SeparateWorker:
     """Separate tracks with one network that stays on its device; see the module for the files it writes."""
 
     def __init__(self, config: "Config"):
+        keep_freed_memory()
         self.workspace = Workspace(config.workspace)
         self.config = config.separate
         self.fingerprint = fingerprint(config.separate)
