@@ -35,7 +35,6 @@ from pipeline.separators.quality import si_sdr
 from pipeline.separators.reference import plain_spleeter, save_htdemucs_repo
 
 RATE = 44100
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TRACKS, SHORTEST_S, LONGEST_S = 20, 30, 240
 MINUTES = (5, 60, 180)
 ENGINE_TRACKS, ENGINE_TRACK_S = 48, 60
@@ -57,7 +56,7 @@ def quality(audio: Path | None, scale: float, name: str) -> None:
     """SI-SDR and SDR of the separated voice, and SI-SDR of the mix itself."""
     if audio is None:
         return print("\nquality needs --audio", flush=True)
-    separator = separators.load(name, DEVICE)
+    separator = separators.load(name, separators.best_device())
     header(f"Quality of {name}, dB, median (worst)", "set", "songs", "SI-SDR of the mix", "SI-SDR", "SDR (BSS Eval)")
     for title, songs in (("karaoke", measure.karaoke), ("previews", measure.previews)):
         found = measure.quality(separator, songs(audio, max(1, round(1 / scale))))
@@ -69,7 +68,7 @@ def activity(audio: Path | None, scale: float, name: str) -> None:
     """Whether vocals are found in mixes and not in accompaniments."""
     if audio is None:
         return print("\nactivity needs --audio", flush=True)
-    separator = separators.load(name, DEVICE)
+    separator = separators.load(name, separators.best_device())
     step = max(1, round(1 / scale))
     header(f"Vocal activity with {name}", "set", "songs", "found in mixes", "found in accompaniments",
            "balanced accuracy")

@@ -21,11 +21,11 @@ import numpy as np
 import soundfile
 import soxr
 
+from encoder.recipes.singers import RATE_HZ
 from pipeline import audio, separators
 from pipeline.remix import REMIX_DB, with_accompaniment
 from pipeline.separators import Separator, vocals_of
 
-RATE_HZ = 16000
 EXCERPT_S = 60.0  # longest remix
 
 

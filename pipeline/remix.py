@@ -18,13 +18,13 @@ from pipeline import audio
 REMIX_DB = (-5.0, 6.0)  # of the voice over another's accompaniment
 
 
-def beside(vocals_uri: str, mix_uri: str, sample_rate_hz: int) -> Iterator[np.ndarray]:
-    """Yield a track's vocals and its mix block by block: (2, n) float32, as long as the vocals.
+def beside(vocals_uri: str, mix_uri: str | None, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    """Yield a track's vocals and its mix block by block: (2, n) float32, as long as the vocals; None: no mix, zeros.
 
     Raises:
         Problem, FileNotFoundError: as `audio.blocks`, of either file.
     """
-    mix_blocks = audio.blocks(mix_uri, sample_rate_hz, 1)
+    mix_blocks = audio.blocks(mix_uri, sample_rate_hz, 1) if mix_uri else iter(())
     for vocals in audio.blocks(vocals_uri, sample_rate_hz, 1):
         mix = next(mix_blocks, np.zeros((1, 0), np.float32))[:, : vocals.shape[1]]
         yield np.concatenate([vocals, np.pad(mix, ((0, 0), (0, vocals.shape[1] - mix.shape[1])))])

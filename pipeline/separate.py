@@ -64,8 +64,7 @@ class SeparateWorker:
         self.workspace = Workspace(config.workspace)
         self.config = config.separate
         self.fingerprint = fingerprint(config.separate)
-        self.separator = separators.load(config.separate.separator, "cuda" if torch.cuda.is_available() else "cpu",
-                                         config.separate.precision)
+        self.separator = separators.load(config.separate.separator, separators.best_device(), config.separate.precision)
         self.decoder = Decoder()
 
     def __call__(self, batch: pa.Table) -> pa.Table:

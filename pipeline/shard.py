@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from pydantic import Field, model_validator
 
 from pipeline import audio, remix, separators, tables
@@ -124,8 +123,8 @@ class Cut:
     mix: np.ndarray
 
 
-def cut_clips(vocals_uri: str, mix_uri: str, config: ShardConfig) -> Iterator[Cut]:
-    """Yield a track's clips, reading the vocals twice and the mix once, in bounded memory.
+def cut_clips(vocals_uri: str, mix_uri: str | None, config: ShardConfig) -> Iterator[Cut]:
+    """Yield a track's clips, reading the vocals twice and the mix, if one is named, once, in bounded memory.
 
     Raises:
         Problem: `decode` from a file, `too_short` where no stretch is long enough.
@@ -173,7 +172,7 @@ class ShardWorker:
     def __init__(self, config: "Config"):
         self.workspace = Workspace(config.workspace)
         self.config, self.seed = config.shard, config.seed
-        self.separator = separators.load(config.separate.separator, "cuda" if torch.cuda.is_available() else "cpu",
+        self.separator = separators.load(config.separate.separator, separators.best_device(),
                                          config.separate.precision) if config.shard.pairs else None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -196,7 +195,8 @@ class ShardWorker:
     def _rows(self, track: dict[str, Any]) -> Iterator[dict[str, Any]]:
         rate = self.config.sample_rate_hz
         other = remix.Accompaniment(track["other_vocals_uri"], track["other_uri"], rate) if self.separator else None
-        for cut in cut_clips(track["vocals_uri"], track["uri"], self.config):
+        mix_uri = track["uri"] if self.config.mix_share else None
+        for cut in cut_clips(track["vocals_uri"], mix_uri, self.config):
             clip_id = f"{track['track_id']}-{round(cut.start_s * 10):06d}"
             pair = self._pair(clip_id, cut, other) if other else None
             yield {"clip_id": clip_id, "track_id": track["track_id"], "start_s": cut.start_s, "end_s": cut.end_s,

@@ -8,12 +8,13 @@ from pipeline.separators.base import (
     Segment,
     Separator,
     Stream,
+    best_device,
     separate_tracks,
     vocals_of,
 )
 
-__all__ = ["Level", "Piece", "Precision", "Segment", "Separator", "Stream", "check", "load", "separate_tracks",
-           "vocals_of"]
+__all__ = ["Level", "Piece", "Precision", "Segment", "Separator", "Stream", "best_device", "check", "load",
+           "separate_tracks", "vocals_of"]
 
 
 def load(name: str, device: str = "cpu", precision: Precision = "auto", stack: int | None = None) -> Separator:

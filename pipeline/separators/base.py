@@ -230,6 +230,11 @@ class _Stacks:
         return self.separator.run(waves, segments[0].length).to("cpu", torch.float32)
 
 
+def best_device() -> str:
+    """Return the GPU where there is one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def vocals_of(separator: Separator, wave: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """Return the vocals of a mix held in memory: (1 or 2, n) to (separator's channels, n), at the mix's own rate."""
     wide = np.broadcast_to(wave, (separator.channels, wave.shape[1]))

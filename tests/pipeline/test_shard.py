@@ -127,6 +127,13 @@ def test_a_share_of_the_mix_is_let_back_in(make_config, workspace, tmp_path, sha
     np.testing.assert_allclose(samples, (1 - share) * vocals + share * mix, atol=2 / 2**15)
 
 
+def test_without_a_share_the_mix_is_not_asked_for(make_config, workspace, tmp_path):
+    row = track(tmp_path, "t", (9, -20)) | {"uri": str(tmp_path / "gone.wav")}
+    worker = shard.ShardWorker(make_config(shard={"sample_rate_hz": RATE, "mix_share": 0}))
+    outcomes = worker(pa.Table.from_pylist([row]))
+    assert outcomes["status"].to_pylist() == ["done"]
+
+
 def test_pairs_are_the_same_singing_separated_from_other_music(make_config, workspace, tmp_path):
     config = make_config(separate={"separator": "spleeter"}, shard={"sample_rate_hz": RATE, "pairs": True})
     row = track(tmp_path, "t", (9, -20))
