@@ -15,7 +15,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import soundfile
@@ -23,21 +23,23 @@ import soxr
 
 from encoder.recipes.singers import RATE_HZ
 from pipeline import audio, separators
+from pipeline.evaluate.datasets import READERS
 from pipeline.remix import REMIX_DB, with_accompaniment
 from pipeline.separators import Separator, vocals_of
 
+WITH_BAND = ("karaoke", "previews")  # sets whose files hold their accompaniment too
 EXCERPT_S = 60.0  # longest remix
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A file of a set: which channels are the voice and, where it has one, its accompaniment."""
+    """A file of a set: which channels are the voice (none: all) and, where it has one, its accompaniment."""
 
     path: Path
     group: str
     singer: str
-    voice: slice
-    band: slice | None = None
+    voice: tuple[int, ...] = ()
+    band: tuple[int, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -47,22 +49,21 @@ class Voice:
     def read(self) -> tuple[np.ndarray, np.ndarray, int]:
         """Return voice and accompaniment, (1 or 2, n) each, and their rate."""
         samples, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
-        voice = samples.T[self.voice]
-        return voice, samples.T[self.band] if self.band else np.zeros_like(voice), rate
+        voice = samples.T[list(self.voice)] if self.voice else samples.T
+        return voice, samples.T[list(self.band)] if self.band else np.zeros_like(voice), rate
 
 
 def find_voices(folder: Path, without: Sequence[str] = ()) -> list[Voice]:
     """Return all voices of a folder of sets, but those of the named singers."""
     found = []
     for path in sorted(path for path in folder.glob("*/**/*") if path.suffix in (".flac", ".ogg", ".wav")):
-        group = path.relative_to(folder).parts[0]
-        if group == "karaoke":
-            found.append(Voice(path, group, path.parent.name, slice(1, 2), slice(0, 1)))
-        elif group == "previews":
-            found.append(Voice(path, group, path.stem.split(" - ")[0], slice(0, 2), slice(2, 4)))
+        group, *inside = path.relative_to(folder).parts
+        if group in WITH_BAND:
+            part = READERS[group](PurePosixPath(*inside))
+            if part is not None:
+                found.append(Voice(path, group, part.singer, part.voice, part.accompaniment))
         elif group != "songs":
-            singer = path.stem if path.parent == folder / group else path.parent.name
-            found.append(Voice(path, group, singer, slice(None)))
+            found.append(Voice(path, group, path.stem if len(inside) == 1 else path.parent.name))
     return [voice for voice in found if voice.singer not in without]
 
 
