@@ -23,6 +23,7 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from encoder import allocator
 from pipeline import provenance, tables
 from pipeline.config import Config, load
 from pipeline.errors import ConfigError, RunError
@@ -194,8 +195,9 @@ def start_ray(compute: Compute | None = None) -> None:
     if not ray.is_initialized():
         remote = os.environ.get("RAY_ADDRESS")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what concerns people is raised or counted
+        os.environ.setdefault("RAY_worker_niceness", "0")  # a thread that gives way holds up its worker's others
         ray.init(address=remote or "local", log_to_driver=False, logging_level=logging.ERROR,
-                 include_dashboard=None if remote else False)
+                 include_dashboard=None if remote else False, runtime_env={"env_vars": allocator.ENVIRONMENT})
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray.data", "ray.train"):
