@@ -53,6 +53,7 @@ class EncoderConfig(Frozen):
     mlp_ratio: float = Field(default=4.0, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     dim: int = Field(default=192, ge=8)
+    loudness: float = Field(default=0.0, ge=0, description="power of its level in a frame's weight, see encoder.model")
     min_s: float = Field(default=0.2, ge=0.05)
 
     @model_validator(mode="after")
@@ -70,7 +71,7 @@ KALDI_16K = FrontEndConfig(
 """The filter bank that CAM++ was trained on (Kaldi's defaults, 80 bands, mean-normalised per clip)."""
 
 
-def campplus(layers: int = 2, heads: int = 8, mlp_ratio: float = 2.0) -> EncoderConfig:
+def campplus(layers: int = 2, heads: int = 8, mlp_ratio: float = 2.0, loudness: float = 0.0) -> EncoderConfig:
     """CAM++'s trunk (`encoder.campplus.from_campplus` fills it) under so many transformer layers."""
     return EncoderConfig(
         front_end=KALDI_16K,
@@ -80,6 +81,7 @@ def campplus(layers: int = 2, heads: int = 8, mlp_ratio: float = 2.0) -> Encoder
         heads=heads,
         mlp_ratio=mlp_ratio,
         dim=192,
+        loudness=loudness,
     )
 
 

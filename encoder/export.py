@@ -33,7 +33,7 @@ class WaveToVector(nn.Module):
         lengths = torch.ones(wave.shape[0], dtype=torch.int64, device=wave.device) * wave.shape[1]
         features, n_frames = self.encoder.features(wave, self.sample_rate_hz, lengths)
         frames, n_frames = self.encoder.frames(features, n_frames)
-        return self.encoder.embed(frames, n_frames)
+        return self.encoder.embed(frames, n_frames, features)
 
 
 def export(encoder: Encoder, path: str | Path, kind: str) -> float:

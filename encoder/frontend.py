@@ -17,6 +17,7 @@ from encoder.config import FrontEndConfig
 
 LOW_BINS = 32  # of the spectrum, that a frame's mean can reach through the window
 LOG_FLOOR = 1.1920929e-07  # float32 epsilon, as Kaldi has it
+VOICE_HZ = (300, 3400)  # the telephone's band: most of what tells voices and words apart
 LOWEST_POWER = 1e-15  # digital silence stays finite
 
 
@@ -59,6 +60,9 @@ class FrontEnd(nn.Module):
             config.n_mels, self.fft_samples, rate, config.low_hz, config.high_hz, 100.0, -500.0, 1.0
         )
         # Derived from the configuration, so not part of the saved weights.
+        centres_hz = banks.argmax(1) * rate / self.fft_samples
+        voiced = ((centres_hz >= VOICE_HZ[0]) & (centres_hz <= VOICE_HZ[1])).nonzero()
+        self.voice_bands = slice(int(voiced.min()), int(voiced.max()) + 1)
         self.top_bin = int(banks.any(0).nonzero().max()) + 1
         self.register_buffer("mel", banks.T[: self.top_bin].contiguous(), persistent=False)
         window = F.pad(analysis_window(config.window, self.window_samples), (0, self.fft_samples - self.window_samples))

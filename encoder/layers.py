@@ -105,7 +105,7 @@ class AttentiveStatistics(nn.Module):
     """Attention-weighted mean and deviation of each channel over time (Okabe et al. 2018; the attention
     hears the whole clip's mean and deviation and is channel-wise, as in Desplanques et al. 2020, ECAPA).
 
-    With the attention's last layer at zero (its initial state) it is plain statistics pooling.
+    With the attention's last layer at zero (its initial state) it is plain statistics pooling under the prior.
     """
 
     def __init__(self, width: int, hidden: int = 128) -> None:
@@ -113,14 +113,14 @@ class AttentiveStatistics(nn.Module):
         self.hidden = nn.Linear(3 * width, hidden)
         self.score = nn.Linear(hidden, width)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x: (batch, frames, width), valid: (batch, frames) bool -> (batch, 2 * width)."""
-        uniform = valid[..., None] / valid.sum(1).clamp(min=1)[:, None, None]
-        mean, deviation = weighted_statistics(x, uniform)
+    def forward(self, x: Tensor, valid: Tensor, prior: Tensor) -> Tensor:
+        """x: (batch, frames, width), valid: (batch, frames) bool, prior: (batch, frames) log-weights of the frames
+        before attention -> (batch, 2 * width)."""
+        prior = prior.float().masked_fill(~valid, -torch.inf)[..., None]
+        mean, deviation = weighted_statistics(x, prior.softmax(1))
         context = torch.cat([mean, deviation], dim=-1)[:, None].expand(-1, x.shape[1], -1)
         score = self.score(torch.tanh(self.hidden(torch.cat([x, context], dim=-1))))
-        weight = score.float().masked_fill(~valid[..., None], -torch.inf).softmax(1)
-        return torch.cat(weighted_statistics(x.float(), weight), dim=-1)
+        return torch.cat(weighted_statistics(x.float(), (score + prior).softmax(1)), dim=-1)
 
 
 def weighted_statistics(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -73,7 +73,7 @@ class Learner(nn.Module):
                 if self.terms.masked:
                     features, mask = self._hide(features, n_frames, generator)
         frames, n_frames = self.encoder.frames(features, n_frames)
-        projection = self.projector(self.encoder.embed(frames, n_frames))
+        projection = self.projector(self.encoder.embed(frames, n_frames, features))
         out = Outputs(projection)
         if self.predictor is not None:
             out.prediction = self.predictor(projection)

@@ -73,7 +73,7 @@ class Encoder(nn.Module):
         lengths = validate(wave, sample_rate_hz, lengths, self.config.min_s)
         features, n_frames = self.features(wave, sample_rate_hz, lengths)
         frames, n_frames = self.frames(features, n_frames)
-        return self.embed(frames, n_frames)
+        return self.embed(frames, n_frames, features)
 
     def features(self, wave: Tensor, sample_rate_hz: int, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The model's view of the audio. -> log-mel (batch, frames, mels), n_frames (batch,)."""
@@ -92,10 +92,20 @@ class Encoder(nn.Module):
             x = block(x, mask, angles)
         return self.norm(x), n_frames
 
-    def embed(self, frames: Tensor, n_frames: Tensor) -> Tensor:
-        """Pool contextual frames into unit vectors. -> (batch, dim)."""
-        pooled = self.pool(frames, valid_mask(n_frames, frames.shape[1]))
+    def embed(self, frames: Tensor, n_frames: Tensor, features: Tensor) -> Tensor:
+        """Pool contextual frames, made from these features, into unit vectors. -> (batch, dim)."""
+        pooled = self.pool(frames, valid_mask(n_frames, frames.shape[1]), self.prior(features))
         return F.normalize(self.head(pooled).float(), dim=-1)
+
+    def prior(self, features: Tensor) -> Tensor:
+        """Log-weights of contextual frames in the pooling, before attention. -> (batch, frames / stride)
+
+        A frame weighs with its level to the power `config.loudness`: where the voice is loud, a separator has taken
+        the least of it. The level is the geometric mean over the mel bands of the telephone, as they stand in the
+        features; their normalisation shifts a clip's levels by a constant, which cancels.
+        """
+        levels = features[:, :: self.stride, self.front_end.voice_bands].mean(-1)
+        return self.config.loudness * levels
 
 
 def on_cpu_and_all(valid: Tensor) -> bool:

@@ -177,7 +177,7 @@ def split(paths: Sequence[Path]) -> dict[str, float]:
                 times = [clock()]
                 features = model.features(waves, RATE_HZ, lengths)
                 times.append(clock())
-                model.embed(*model.frames(*features))
+                model.embed(*model.frames(*features), features[0])
                 times.append(clock())
             seconds["features"] += float((times[1] - times[0])[1])
             seconds["network"] += float((times[2] - times[1])[1])

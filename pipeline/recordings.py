@@ -87,7 +87,8 @@ def remix(voice: Voice, bands: Sequence[Voice], separator: Separator, rng: np.ra
     excerpt = excerpt[:, start : start + size]
     others = [other for other in bands if other.path != voice.path]
     _, band, band_rate = others[rng.integers(len(others))].read()
-    accompaniment = np.tile(mono(band, band_rate), -(-size // band.shape[1]) + 1)
+    accompaniment = mono(band, band_rate)
+    accompaniment = np.tile(accompaniment, -(-size // accompaniment.shape[1]) + 1)
     start = int(rng.integers(accompaniment.shape[1] - size + 1))
     mix = with_accompaniment(excerpt, accompaniment[:, start : start + size], rng.uniform(*REMIX_DB))
     return np.concatenate([excerpt, vocals_of(separator, mix, RATE_HZ).mean(0, keepdims=True)])

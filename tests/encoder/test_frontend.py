@@ -1,5 +1,7 @@
 """The log-mel layer against Kaldi's, and its frames' independence of padding."""
 
+import math
+
 import torch
 import torchaudio
 
@@ -16,6 +18,14 @@ def test_it_gives_kaldis_filter_bank() -> None:
     assert features[0].shape == expected.shape
     assert int(n_frames) == len(expected)
     assert torch.allclose(features[0], expected, atol=2e-3)
+
+
+def test_the_voice_bands_are_centred_in_the_telephones() -> None:
+    bands = FrontEnd(KALDI_16K).voice_bands
+    mel = lambda hz: 1127 * math.log(1 + hz / 700)  # noqa: E731
+    step = (mel(8000) - mel(20)) / 81
+    centres = [700 * (math.exp((mel(20) + step * (i + 1)) / 1127) - 1) for i in (bands.start, bands.stop - 1)]
+    assert 300 <= centres[0] < 350 < 3250 < centres[1] <= 3400
 
 
 def test_padding_changes_no_frame_and_is_zero() -> None:

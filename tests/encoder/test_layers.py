@@ -45,10 +45,10 @@ def test_pooling_starts_as_mean_and_deviation_and_follows_its_weights() -> None:
     pool = AttentiveStatistics(width=4)
     torch.nn.init.zeros_(pool.score.weight)
     torch.nn.init.zeros_(pool.score.bias)
-    x, valid = torch.randn(1, 10, 4), torch.arange(10)[None] < 7
+    x, valid, even = torch.randn(1, 10, 4), torch.arange(10)[None] < 7, torch.zeros(1, 10)
     real = x[0, :7]
     expected = torch.cat([real.mean(0), real.std(0, unbiased=False)])
-    assert torch.allclose(pool(x, valid)[0], expected, atol=1e-5)
+    assert torch.allclose(pool(x, valid, even)[0], expected, atol=1e-5)
     torch.nn.init.normal_(pool.score.weight, std=5.0)
     mean = real.mean(0)
     context = torch.cat([mean, real.std(0, unbiased=False)]).expand(7, -1)
@@ -56,5 +56,17 @@ def test_pooling_starts_as_mean_and_deviation_and_follows_its_weights() -> None:
     weights = score.softmax(0)
     weighted = (weights * real).sum(0)
     deviation = (weights * (real - weighted) ** 2).sum(0).sqrt()
-    assert torch.allclose(pool(x, valid)[0], torch.cat([weighted, deviation]), atol=1e-4)
+    assert torch.allclose(pool(x, valid, even)[0], torch.cat([weighted, deviation]), atol=1e-4)
     assert not torch.allclose(weighted, mean, atol=1e-2)
+
+
+def test_a_frame_counts_as_often_as_its_prior_says() -> None:
+    torch.manual_seed(0)
+    pool = AttentiveStatistics(width=4)
+    torch.nn.init.zeros_(pool.score.bias)
+    x = torch.randn(1, 3, 4)
+    twice = torch.cat([x, x[:, :1]], dim=1)
+    valid, even = torch.ones(1, 4, dtype=torch.bool), torch.zeros(1, 4)
+    prior = torch.tensor([[2.0, 1.0, 1.0]]).log()
+    assert torch.allclose(pool(x, valid[:, :3], prior), pool(twice, valid, even), atol=1e-5)
+

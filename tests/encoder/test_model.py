@@ -39,7 +39,7 @@ def test_a_clip_embeds_the_same_alone_and_in_a_batch(tiny: Encoder, rate: int) -
 
 def test_campplus_stem_is_invariant_to_padding() -> None:
     torch.manual_seed(0)
-    encoder = Encoder(campplus(layers=1)).eval()
+    encoder = Encoder(campplus(layers=1, loudness=0.5)).eval()
     for block in encoder.blocks:
         torch.nn.init.normal_(block.mlp_out.weight, std=0.05)
         torch.nn.init.normal_(block.attention_out.weight, std=0.05)
@@ -55,6 +55,21 @@ def test_loudness_does_not_matter(tiny: Encoder) -> None:
     wave = speech_like(1, RATE)
     with torch.no_grad():
         assert torch.allclose(tiny(wave, RATE), tiny(wave * 0.1, RATE), atol=1e-3)
+
+
+def test_a_loud_frame_weighs_with_its_level_in_the_voice_band() -> None:
+    encoder, plain = Encoder(campplus(layers=0, loudness=0.5)).eval(), Encoder(campplus(layers=0)).eval()
+    noise = 0.1 * torch.randn(1, 32000, generator=torch.Generator().manual_seed(0))
+    wave = noise * torch.where(torch.arange(32000) < 16000, 1.0, 0.01)
+    features, _ = encoder.features(wave, 16000, torch.tensor([32000]))
+    prior = encoder.prior(features)
+    assert prior.shape == (1, -(-features.shape[1] // encoder.stride))
+    # 40 dB are a factor of 10^4 in power, its root is 100.
+    assert (prior[0, :40].mean() - prior[0, -40:].mean()).exp() == pytest.approx(100, rel=0.1)
+    assert not plain.prior(features).any()
+    # Bands outside the telephone's do not count.
+    features[..., : encoder.front_end.voice_bands.start] += 9.0
+    assert torch.equal(encoder.prior(features), prior)
 
 
 def test_silence_gives_a_finite_unit_vector(tiny: Encoder) -> None:
