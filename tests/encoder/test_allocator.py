@@ -35,8 +35,13 @@ else:
 
 
 def page_faults(how: str, where: str = "at the top", **environment: str) -> int:
-    done = subprocess.run([sys.executable, "-c", SCRIPT, how, where], capture_output=True, text=True, check=False,
-                          env=os.environ | environment)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, how, where],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
     assert done.returncode == 0, done.stderr
     if not done.stdout:
         pytest.skip("the C library has no mallopt, as glibc has")

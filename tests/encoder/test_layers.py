@@ -69,4 +69,3 @@ def test_a_frame_counts_as_often_as_its_prior_says() -> None:
     valid, even = torch.ones(1, 4, dtype=torch.bool), torch.zeros(1, 4)
     prior = torch.tensor([[2.0, 1.0, 1.0]]).log()
     assert torch.allclose(pool(x, valid[:, :3], prior), pool(twice, valid, even), atol=1e-5)
-
