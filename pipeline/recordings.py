@@ -5,8 +5,8 @@
 AUDIO holds sets of voices: `karaoke/<singer>/<song>` (left the accompaniment, right the voice),
 `previews/<artist> - <title>` (vocals left, right, accompaniment left, right), and any other set as `<set>/<singer>`
 or `<set>/<singer>/<song>`, files of a voice alone. OUT gets `<set>/<singer>/<song>.flac`, the song in its own mix, and
-`<song>~1.flac` and so on, an excerpt of it with someone else's accompaniment: three channels at 16 kHz, clean voice,
-separated voice, mix (`encoder.recipes.separated` reads them). A file that is there is not made again, and is the same
+`<song>~1.flac` and so on, an excerpt of it with someone else's accompaniment: two channels at 16 kHz, the clean voice
+and the separated one (`encoder.recipes.separated` reads them). A file that is there is not made again, and is the same
 whenever it is made.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from encoder.recipes.recordings import RATE_HZ
+from encoder.recipes.singers import RATE_HZ
 from pipeline import audio, separators
 from pipeline.evaluate.datasets import READERS
 from pipeline.remix import REMIX_DB, with_accompaniment
@@ -73,14 +73,13 @@ def mono(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def own_mix(voice: Voice, separator: Separator) -> np.ndarray:
-    """Return (3, n), clean, separated and mix, of a voice in the mix that it was made for."""
+    """Return (2, n), clean and separated, of a voice in the mix that it was made for."""
     sung, band, rate = voice.read()
-    separated = vocals_of(separator, sung + band, rate)
-    return np.concatenate([mono(part, rate) for part in (sung, separated, sung + band)])
+    return np.concatenate([mono(sung, rate), mono(vocals_of(separator, sung + band, rate), rate)])
 
 
 def remix(voice: Voice, bands: Sequence[Voice], separator: Separator, rng: np.random.Generator) -> np.ndarray:
-    """Return (3, n), clean, separated and mix, of an excerpt of a voice with the accompaniment of another."""
+    """Return (2, n), clean and separated, of an excerpt of a voice with the accompaniment of another."""
     sung, _, rate = voice.read()
     excerpt = mono(sung, rate)
     size = min(excerpt.shape[1], audio.to_samples(EXCERPT_S, RATE_HZ))
@@ -92,7 +91,7 @@ def remix(voice: Voice, bands: Sequence[Voice], separator: Separator, rng: np.ra
     accompaniment = np.tile(accompaniment, -(-size // accompaniment.shape[1]) + 1)
     start = int(rng.integers(accompaniment.shape[1] - size + 1))
     mix = with_accompaniment(excerpt, accompaniment[:, start : start + size], rng.uniform(*REMIX_DB))
-    return np.concatenate([excerpt, vocals_of(separator, mix, RATE_HZ).mean(0, keepdims=True), mix])
+    return np.concatenate([excerpt, vocals_of(separator, mix, RATE_HZ).mean(0, keepdims=True)])
 
 
 def make(voices: Sequence[Voice], out: Path, separator: Separator, remixes: int, seed: int) -> Iterator[Path]:
