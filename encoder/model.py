@@ -94,8 +94,13 @@ class Encoder(nn.Module):
 
     def embed(self, frames: Tensor, n_frames: Tensor, features: Tensor) -> Tensor:
         """Pool contextual frames, made from these features, into unit vectors. -> (batch, dim)."""
-        pooled = self.pool(frames, valid_mask(n_frames, frames.shape[1]), self.prior(features))
-        return F.normalize(self.head(pooled).float(), dim=-1)
+        return F.normalize(self.project(frames, n_frames, features).float(), dim=-1)
+
+    def project(self, frames: Tensor, n_frames: Tensor, features: Tensor) -> Tensor:
+        """The head's output for pooled frames, before it is brought to unit length. -> (batch, dim)."""
+        pooled: Tensor = self.pool(frames, valid_mask(n_frames, frames.shape[1]), self.prior(features))
+        projected: Tensor = self.head(pooled)
+        return projected
 
     def prior(self, features: Tensor) -> Tensor:
         """Log-weights of contextual frames in the pooling, before attention. -> (batch, frames / stride)

@@ -38,7 +38,6 @@ from encoder.augment.masks import mask_features
 from encoder.campplus import from_campplus
 from encoder.checkpoint import save
 from encoder.config import NO_AUGMENT, Chance, campplus
-from encoder.frontend import valid_mask
 from encoder.model import Encoder
 from encoder.objectives.contrastive import nt_xent
 from encoder.optimise import update_average
@@ -95,8 +94,7 @@ def loss_terms(student: Encoder, waves: Tensor, identities: Tensor, prototypes: 
         features = mask_features(features, n_frames, MASKS, generator, student.config.front_end.hop_s)
     with torch.autocast("cpu", torch.bfloat16):
         frames, n_frames = student.frames(features, n_frames)
-    pooled = student.pool(frames.float(), valid_mask(n_frames, frames.shape[1]), student.prior(features))
-    embeddings = F.normalize(student.head(pooled), dim=-1)
+    embeddings = student.embed(frames.float(), n_frames, features)
     first, second = embeddings.chunk(2)
     apart, near = prototype_terms(embeddings, identities.repeat(2), prototypes, config.temperature)
     return {
@@ -137,8 +135,7 @@ def head_outputs(encoder: Encoder, views: Views, batches: int) -> Tensor:
         features, n_frames = encoder.features(waves, RATE_HZ, torch.full((len(waves),), waves.shape[1]))
         with torch.autocast("cpu", torch.bfloat16):
             frames, n_frames = encoder.frames(features, n_frames)
-        pooled = encoder.pool(frames.float(), valid_mask(n_frames, frames.shape[1]), encoder.prior(features))
-        outputs.append(encoder.head(pooled))
+        outputs.append(encoder.project(frames.float(), n_frames, features))
     return torch.cat(outputs)
 
 
