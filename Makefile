@@ -10,7 +10,7 @@ AUDIO     ?=
 RAY_ADDRESS ?= http://127.0.0.1:8265
 
 STAGES  := scan separate shard train embed cluster tag evaluate report export
-BENCHES := $(patsubst jobs/bench_%.py,bench-%,$(wildcard jobs/bench_*.py))
+BENCHES := $(filter-out bench-recipes,$(patsubst jobs/bench_%.py,bench-%,$(wildcard jobs/bench_*.py)))
 VENV    := .venv
 RUN     := $(VENV)/bin/python -m
 OPTIONS := $(if $(CATALOGUE),catalogue="$(abspath $(CATALOGUE))") $(if $(KNOWN),known="$(abspath $(KNOWN))") \
@@ -19,7 +19,7 @@ OPTIONS := $(if $(CATALOGUE),catalogue="$(abspath $(CATALOGUE))") $(if $(KNOWN),
 RAY     := RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint run results ray-up ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
+.PHONY: help setup demo test lint run results bench-recipes ray-up ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
 
 help:  ## list the targets
 	@grep -hE '^[a-z%][a-zA-Z_ %-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]*):.*## (.*)/\1|\2/' \
@@ -68,6 +68,9 @@ ray-down: setup  ## stop it
 
 results: setup  ## the README's results from real recordings: AUDIO=folder
 	$(RUN) jobs.results $(AUDIO) $(if $(WORKSPACE),--workspace $(WORKSPACE))
+
+bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
+	$(RUN) jobs.bench_recipes $(CONFIG) $(OPTIONS)
 
 $(BENCHES): bench-%: setup
 	$(RUN) jobs.bench_$(subst -,_,$*) $(if $(AUDIO),--audio $(AUDIO))

@@ -42,7 +42,7 @@ def seeded(device: torch.device, *numbers: int) -> torch.Generator:
 
 
 def uses_bfloat16(config: TrainConfig, device: torch.device) -> bool:
-    """`auto`: where the hardware multiplies it (GPUs, CPUs with AMX tiles)."""
+    """`auto`: where the hardware multiplies it (GPUs, CPUs with AVX-512 BF16)."""
     if config.precision != "auto":
         return config.precision == "bfloat16"
-    return device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+    return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()

@@ -45,11 +45,12 @@ def gather(x: Tensor) -> Tensor:
 
 
 def mean_over_ranks(total: Tensor, count: Tensor) -> Tensor:
-    """total / count over all ranks, as a value whose DDP-averaged gradient is exact. Both scalars."""
-    everywhere = count.detach().float().clone()
+    """total / count over all ranks, its gradient exact once DDP has averaged the ranks' own. Both scalars."""
+    everywhere = torch.stack([total.detach().float(), count.float()])
     if world_size() > 1:
         dist.all_reduce(everywhere)
-    return total * world_size() / everywhere.clamp(min=1)
+    share = total * world_size() / everywhere[1].clamp(min=1)
+    return share + (everywhere[0] / everywhere[1].clamp(min=1) - share.detach())
 
 
 def any_rank(flag: bool, device: torch.device) -> bool:

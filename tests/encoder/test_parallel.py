@@ -25,11 +25,14 @@ def two_ranks(rank: int, folder: str) -> None:
     everything = gather(x)
     # Each rank weighs the rows otherwise, and each row must get what both ranks say of it.
     (everything * (rank + 1) * torch.tensor([[1.0], [2.0], [3.0], [4.0]])).sum().backward()
-    total = mean_over_ranks(torch.tensor(2.0 + rank), torch.tensor(1 + rank))
+    own = torch.tensor(2.0 + rank, requires_grad=True)
+    total = mean_over_ranks(own, torch.tensor(1 + rank))
+    total.backward()
     found = {
         "all": everything.detach(),
         "gradient": x.grad,
-        "total": total,
+        "total": total.detach(),
+        "total_gradient": own.grad,
         "any": torch.tensor([any_rank(rank == 1, x.device), any_rank(False, x.device)]),
     }
     torch.save(found, Path(folder) / f"{rank}.pt")
@@ -44,6 +47,7 @@ def test_rows_and_gradients_cross_ranks(tmp_path: Path) -> None:
     assert torch.equal(second["all"], expected)
     assert first["gradient"].tolist() == [[3.0, 3.0], [6.0, 6.0]]
     assert second["gradient"].tolist() == [[9.0, 9.0], [12.0, 12.0]]
-    # DDP takes the mean over ranks of each rank's gradient: of the two totals, that is 5 / 3.
-    assert float((first["total"] + second["total"]) / 2) == pytest.approx(5 / 3)
+    assert float(first["total"]) == float(second["total"]) == pytest.approx(5 / 3)
+    # DDP takes the mean over ranks of each rank's gradient; that of the whole is 1 / 3.
+    assert float(first["total_gradient"]) == float(second["total_gradient"]) == pytest.approx(2 / 3)
     assert first["any"].tolist() == [True, False]
