@@ -10,7 +10,7 @@ from encoder.augment.warp import formant_shift, pitch_shift, time_stretch
 RATE = 44100
 
 
-@pytest.mark.parametrize("pitch_hz", [90.0, 110.0, 160.0, 220.0])
+@pytest.mark.parametrize("pitch_hz", [90.0, 110.0, 130.0, 160.0, 190.0, 220.0])
 @pytest.mark.parametrize("shift", [3.0, -3.0])
 def test_a_pitch_shift_moves_the_pitch_and_keeps_the_envelope(measure: Any, pitch_hz: float, shift: float) -> None:
     before = measure.voice(pitch_hz)
