@@ -178,6 +178,11 @@ class ObjectivesConfig(Frozen):
             raise ValueError(f"all objectives have weight 0; give one of {', '.join(TERMS)} a weight")
         return self
 
+    @property
+    def follows_average(self) -> bool:
+        """Whether a term needs the embeddings of the EMA encoder, too."""
+        return bool(self.byol or self.dino or self.queue)
+
 
 RECIPES: dict[str, ObjectivesConfig] = {
     "contrastive": ObjectivesConfig(),

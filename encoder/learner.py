@@ -100,7 +100,7 @@ class Learner(nn.Module):
 
 
 class Memory(nn.Module):
-    """What some terms remember between steps: DINO's centre, the queue of past embeddings."""
+    """What some terms remember between steps: DINO's centre, the queue of the EMA encoder's past embeddings."""
 
     centre: Tensor
     queue: Tensor
@@ -139,7 +139,9 @@ def loss_terms(
             first, second, who, terms.temperature, terms.decoupled, memory.past()
         )
         if terms.queue:
-            memory.remember(first, who)
+            # As the EMA encoder has them: of one that changes fast, the past is told apart by its age alone.
+            assert teacher is not None
+            memory.remember(gather(F.normalize(teacher.projection.float().chunk(2)[0], dim=1)), who)
     if terms.masked:
         assert out.masked_loss is not None
         assert out.masked_count is not None

@@ -189,8 +189,8 @@ class Trainer:
 
     @torch.no_grad()
     def _teach(self, waves: Tensor, lengths: Tensor) -> Outputs | None:
-        """The EMA encoder's view, where an objective follows it."""
-        if not (self.config.terms.byol or self.config.terms.dino):
+        """The EMA encoder's view, where an objective needs it."""
+        if not self.config.terms.follows_average:
             return None
         teacher: Outputs = self.averaged(waves, lengths, None)
         return teacher

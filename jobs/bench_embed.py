@@ -18,10 +18,8 @@ import argparse
 import functools
 import itertools
 import os
-import resource
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -31,6 +29,7 @@ import torch
 
 import encoder
 from encoder import Encoder
+from jobs.bench_separate import clock
 from pipeline import audio
 from pipeline.audio import Audio
 from pipeline.embed import EmbedConfig, Embedder
@@ -156,12 +155,6 @@ def campplus_whole() -> Way:
 BASELINES: dict[str, Callable[[], Way]] = {
     "GE2E": ge2e, "CAM++": campplus, "CAM++ all": functools.partial(campplus, everything=True),
     "CAM++ whole": campplus_whole}
-
-
-def clock() -> np.ndarray:
-    """Return (2,) seconds: by the clock, and of processor time."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return np.array([time.monotonic(), used.ru_utime + used.ru_stime])
 
 
 def split(paths: Sequence[Path]) -> dict[str, float]:

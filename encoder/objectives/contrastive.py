@@ -2,7 +2,8 @@
 
 NT-Xent: Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations" (SimCLR), eq. 1.
 Decoupled: Yeh et al. 2022, "Decoupled Contrastive Learning", eq. 6: the positive leaves the denominator.
-Queue of past embeddings as further negatives: He et al. 2020, "Momentum Contrast" (MoCo), section 3.2.
+Queue of the averaged encoder's past embeddings as further negatives: He et al. 2020, "Momentum Contrast" (MoCo),
+section 3.2.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from encoder import Encoder
 from encoder.config import NO_AUGMENT, RECIPES, ObjectivesConfig, preset
-from encoder.learner import Learner, Memory, loss_terms
+from encoder.learner import Learner, Memory, Outputs, loss_terms
 from encoder.objectives import masked
 
 RATE = 44100
@@ -70,6 +70,17 @@ def test_the_queue_keeps_the_newest_and_serves_as_negatives() -> None:
     assert past is not None
     assert past[0][:, 0].tolist() == [3, 4, 1]
     assert past[1].tolist() == [3, 4, 1]
+
+
+def test_the_queue_holds_what_the_averaged_encoder_says() -> None:
+    terms = RECIPES["queue"].model_copy(update={"queue": 4})
+    memory = Memory(terms, 2)
+    ours, averaged = Outputs(torch.tensor([[1.0, 0], [0, 1], [1, 0], [0, 1]])), Outputs(torch.eye(4)[:, :2] + 3.0)
+    loss_terms(ours, averaged, torch.tensor([5, 6]), terms, memory)
+    past = memory.past()
+    assert past is not None
+    assert torch.allclose(past[0], F.normalize(averaged.projection[:2], dim=1))
+    assert past[1].tolist() == [5, 6]
 
 
 def test_dinos_centre_moves_with_the_teacher() -> None:
