@@ -196,7 +196,10 @@ RECIPES: dict[str, ObjectivesConfig] = {
     "byol": ObjectivesConfig(contrastive=0, byol=1, projection=256),
     "dino": ObjectivesConfig(contrastive=0, dino=1, projection=256),
 }
-"""A way to train per objective; the terms of Torres et al. 2023 (ISMIR) and their combinations."""
+"""A way to train per objective; the terms of Torres et al. 2023 (ISMIR) and their combinations.
+
+The first is the default: it came out best where they were compared (`jobs.bench_recipes`, README).
+"""
 
 
 class TrainConfig(Frozen):
@@ -205,7 +208,7 @@ class TrainConfig(Frozen):
     size: Literal["tiny", "small", "base"] = "small"
     init: str | None = "default"
     recipe: str | None = None
-    objectives: ObjectivesConfig = RECIPES["contrastive_masked"]
+    objectives: ObjectivesConfig = RECIPES["contrastive"]
     views: ViewsConfig = ViewsConfig()
     augment: AugmentConfig = AugmentConfig()
     steps: int = Field(default=2000, ge=1)

@@ -67,7 +67,7 @@ def write_shard(clips: list[NDArray[np.float32]], folder: Path) -> None:
 def ours(folder: Path) -> tuple[float, dict[str, float]]:
     """Clips per second of `small`, and the share of each phase of a step."""
     config = TrainConfig.model_validate({
-        "size": "small", "init": None, "recipe": "contrastive_masked", "batch": BATCH, "held_out": 0,
+        "size": "small", "init": None, "batch": BATCH, "held_out": 0,
         "steps": WARM + TIMED, "views": {"crop_s": CROP_S}})
     trainer = Trainer(config, ClipShards.open(folder), None, 0, 1, torch.device("cpu"))
     rows = [trainer.step(step, batches) for step, batches in trainer.batches()][WARM:]
