@@ -10,15 +10,7 @@ import yaml
 from pipeline.config import Config, load
 from pipeline.workspace import Workspace
 
-RAY_FIXTURE = "ray_cluster"
 SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give all tests that need Ray to one worker of pytest-xdist, so that Ray and the chain start only once."""
-    for item in items:
-        if RAY_FIXTURE in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(RAY_FIXTURE))
 
 
 @pytest.fixture
@@ -39,7 +31,7 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "workspace")
 
 
-@pytest.fixture(scope="session", name=RAY_FIXTURE)
+@pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """Start one small Ray on this machine for all tests that need it."""
     import ray

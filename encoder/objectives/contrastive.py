@@ -39,5 +39,5 @@ def nt_xent(
         negatives = torch.cat([negatives, positive[:, None]], dim=1)
     denominator = negatives.logsumexp(1)
     # A view with no negative at all (a batch of one singer) has nothing to be told apart from.
-    loss = torch.where(denominator.isfinite(), denominator - positive, torch.zeros_like(positive))
+    loss = torch.where(denominator.isneginf(), torch.zeros_like(positive), denominator - positive)
     return loss.mean()
