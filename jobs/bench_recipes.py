@@ -18,7 +18,8 @@ from encoder.data import ClipShards
 from encoder.train import Trainer, TrainingStopped
 from encoder.validation import validate
 from jobs import engine
-from pipeline import names, tables
+from jobs.tag import known_names
+from pipeline import tables
 from pipeline.config import Config
 from pipeline.errors import ConfigError
 from pipeline.workspace import Workspace
@@ -32,8 +33,7 @@ def split(config: Config, workspace: Workspace) -> tuple[ClipShards, ClipShards,
     """
     if config.known is None:
         raise ConfigError("known: name a CSV of the tracks to measure on, known=known.csv")
-    files = tables.read(workspace, "files", ["uri", "track_id"])
-    singers = names.match_known(names.read_known(config.known), config.known, files).vocalists
+    singers = known_names(config.known, workspace, print)
     shards = ClipShards.open([workspace.uri(part) for part in tables.parts(workspace, "clips")])
     known = np.array([row.track_id in singers for row in shards.rows])
     measured = shards.subset(known)

@@ -1,6 +1,7 @@
 """Name the vocalist of every track, from a few known names and the clusters: `tags/`."""
 
 import sys
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -26,7 +27,7 @@ def run(config: Config, run: engine.Run) -> None:
     cluster_ids = clusters.reindex(track_ids).fillna(NOISE).astype(int).to_numpy()
     if late := len(set(track_ids) - set(clusters.index)):
         run.say(f"{late} voices came after clustering and are in no cluster: run the cluster stage to place them")
-    known = known_names(config.known, workspace, run)
+    known = known_names(config.known, workspace, run.say)
     without = set(known) - set(track_ids)
     if without:
         run.say(f"{len(without)} known tracks have no voice (instrumental, silent or failed) and teach nothing")
@@ -37,21 +38,21 @@ def run(config: Config, run: engine.Run) -> None:
     run.note = summary(rows)
 
 
-def known_names(path: str | None, workspace: Workspace, run: engine.Run) -> dict[str, str]:
+def known_names(path: str | None, workspace: Workspace, say: Callable[[str], None]) -> dict[str, str]:
     """Return the known names by track, and say which of them cannot be used.
 
     Raises:
         ConfigError: the file of known names cannot be read.
     """
     if path is None:
-        run.say("no known names (known=known.csv): clusters alone name the tracks")
+        say("no known names (known=known.csv): clusters alone name the tracks")
         return {}
     found = names.match_known(names.read_known(path), path, tables.read(workspace, "files", ["uri", "track_id"]))
     for what, tracks in (("match no track of the catalogue", found.missing),
                          ("fit several tracks or have several names", found.ambiguous)):
         if tracks:
-            run.say(f"{len(tracks)} known tracks {what}: {', '.join(tracks[:SHOWN])}"
-                    + (", …" if len(tracks) > SHOWN else ""))
+            say(f"{len(tracks)} known tracks {what}: {', '.join(tracks[:SHOWN])}"
+                + (", …" if len(tracks) > SHOWN else ""))
     return found.vocalists
 
 

@@ -31,7 +31,6 @@ def test_known_singers_are_measured_and_not_heard(make_config, workspace, known)
     assert named == {"0": "a", "1": "a", "2": "b", "3": "b"}
 
 
-@pytest.mark.usefixtures("known")
 def test_every_recipe_has_a_row(make_config, known, monkeypatch, capsys):
     monkeypatch.setattr(bench_recipes, "RECIPES", {name: RECIPES[name] for name in ("contrastive", "byol")})
     config = make_config(known=known, train=FAST | {"steps": 2, "recipe": None})
