@@ -10,7 +10,21 @@ import yaml
 from pipeline.config import Config, load
 from pipeline.workspace import Workspace
 
+WITH_A_RAY_OF_THEIR_OWN = ("test_separate_faults.py", "test_submit.py")
 SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share files out between processes; those of the jobs stay in one, so that Ray and the chain start only once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return "jobs" if file.startswith("tests/jobs/") and Path(file).name not in WITH_A_RAY_OF_THEIR_OWN else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import mutagen.flac
 import numpy as np
@@ -106,6 +107,18 @@ def decoders(pid: int) -> list[int]:
     return found
 
 
+def at_work(pid: int) -> list[int]:
+    """Return the decoding processes below one that have a track open."""
+    found = []
+    for decoder in decoders(pid):
+        try:
+            if any(os.readlink(file).endswith(".flac") for file in Path(f"/proc/{decoder}/fd").iterdir()):
+                found.append(decoder)
+        except OSError:
+            continue
+    return found
+
+
 def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
@@ -115,12 +128,14 @@ def in_work(workspace: Workspace) -> list[Path]:
     return [path for path in Path(workspace.path("_in_work")).rglob("*.flac") if path.stat().st_size > 200_000]
 
 
-def wait_for(condition: Callable[[], object], job: subprocess.Popen, seconds: float = 200) -> None:
+def wait_for(condition: Callable[[], Any], job: subprocess.Popen, seconds: float = 200) -> Any:
+    """Return what the condition gives as soon as it holds."""
     until = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert job.poll() is None, job.stdout.read()
         assert time.monotonic() < until
         time.sleep(0.02)
+    return found
 
 
 def finished(workspace: Workspace) -> dict[str, int]:
@@ -176,8 +191,8 @@ def test_the_driver_killed_and_the_same_command_again(config, started):
 def test_a_file_that_kills_its_decoder_fails_alone(config, started):
     workspace = Workspace(config.parent / "workspace")
     job = started(config, "max_failed_fraction=0.1")
-    wait_for(lambda: decoders(job.pid) and Path(workspace.path("_in_work/separate")).is_dir(), job)
-    os.kill(decoders(job.pid)[0], signal.SIGSEGV)
+    victim = wait_for(lambda: at_work(job.pid), job)[0]
+    os.kill(victim, signal.SIGSEGV)
     output, _ = job.communicate(timeout=400)
     failures = tables.read(workspace, "failures")
     assert len(failures) == 1, output

@@ -21,6 +21,7 @@ def clip(seconds: float, seed: int) -> Audio:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoders") / "tiny"
+    torch.manual_seed(0)  # whatever ran before in this process
     checkpoint.save(encoder.Encoder(preset("tiny")).eval(), folder, {}, "untrained")
     return folder
 
@@ -54,9 +55,9 @@ def test_on_a_cpu_batches_stay_in_its_cache(tiny):
     assert embed.Embedder(encoder.load(tiny), cached_s / 2, bf16=False).batch_s == cached_s / 2
 
 
-def test_bf16_changes_little(tiny):
+def test_bf16_changes_little():
     clips = [clip(3.0, i) for i in range(4)]
-    model = encoder.load(tiny)
+    model = encoder.load("default")  # trained: what chance weights do to rounding is chance, too
     cosine = np.sum(embed.Embedder(model, 60, bf16=True)(clips) * embed.Embedder(model, 60, bf16=False)(clips), axis=1)
     assert cosine.min() > 0.99
 
