@@ -8,6 +8,7 @@ The order is that of a recording: a voice, what a separator left beside it, room
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from encoder.augment import filters, level
@@ -15,8 +16,6 @@ from encoder.augment.draw import draw
 from encoder.augment.warp import formant_shift, warp
 from encoder.config import AugmentConfig
 from encoder.frontend import valid_mask
-
-Waves = tuple[Tensor, Tensor]
 
 
 def augment(
@@ -27,20 +26,26 @@ def augment(
     waves: (2n, samples) at `rate`, first views before second, silent after lengths (2n,); singers: (n,)
     -> the same three; a clip turned into a pseudo-singer has a new, negative singer number.
     """
-    waves, lengths, singers = shift_voices(waves, lengths, singers, rate, config, generator)
-    waves = add_residue(waves, lengths, config, generator)
-    waves = colour(waves, lengths, rate, config, generator)
+    # The steps write into this copy, and only the clips that they fall on.
+    waves = waves.clone()
+    lengths, singers = shift_voices(waves, lengths, singers, rate, config, generator)
+    add_residue(waves, lengths, config, generator)
+    colour(waves, lengths, rate, config, generator)
     chosen, share = draw(config.clip_share, len(waves), generator)
     if chosen.any():
         waves[chosen] = level.clip(waves[chosen], lengths[chosen], share[chosen])
     chosen, db = draw(config.gain_db, len(waves), generator)
-    return level.gain(waves, db * chosen), lengths, singers
+    waves *= level.factor(db * chosen)[:, None]
+    return waves, lengths, singers
 
 
 def shift_voices(
     waves: Tensor, lengths: Tensor, singers: Tensor, rate: int, config: AugmentConfig, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Pitch shift and stretch of single views; a formant shift of both views alike, which makes another singer."""
+) -> tuple[Tensor, Tensor]:
+    """Pitch shift and stretch of single views; a formant shift of both views alike, which makes another singer.
+
+    -> lengths and singers as they are then
+    """
     n = len(singers)
     pseudo, ratio = draw(config.pseudo_singer, n, generator)
     formants = torch.where(pseudo, ratio, 1.0).repeat(2)
@@ -51,43 +56,42 @@ def shift_voices(
     # Shifting formants alone is by far the cheapest: it needs neither vocoder nor interpolation.
     alone = (formants != 1) & (pitch == 1) & (duration == 1)
     others = (pitch != 1) | (duration != 1)
-    waves = waves.clone()
+    # What outlasts the batch is cut off, so that its size stays.
+    lengths = (lengths * duration).long().clamp(max=waves.shape[1])
     if alone.any():
         waves[alone] = formant_shift(waves[alone], rate, formants[alone])
     if others.any():
         warped = warp(waves[others], rate, pitch[others], formants[others], duration[others])
-        waves, lengths = put(waves, lengths, others, warped, duration)
+        waves[others] = F.pad(warped, (0, waves.shape[1] - warped.shape[1]))
+    silence_ends(waves, lengths)
     new = -(
         torch.arange(n, device=singers.device)
         + 1
         + torch.randint(2**62, (1,), generator=generator, device=generator.device)
     )
-    return waves * valid_mask(lengths, waves.shape[1]), lengths, torch.where(pseudo, new, singers)
+    return lengths, torch.where(pseudo, new, singers)
 
 
-def put(waves: Tensor, lengths: Tensor, chosen: Tensor, warped: Tensor, duration: Tensor) -> Waves:
-    """Put warped clips in their places; what outlasts the batch is cut off, so that its size stays."""
-    size = waves.shape[1]
-    warped = torch.nn.functional.pad(warped, (0, max(0, size - warped.shape[1])))[:, :size]
-    waves[chosen] = warped
-    return waves, (lengths * duration).long().clamp(max=size)
+def silence_ends(waves: Tensor, lengths: Tensor) -> None:
+    """Make each clip silent after its length."""
+    short = lengths < waves.shape[1]
+    if short.any():
+        waves[short] *= valid_mask(lengths[short], waves.shape[1])
 
 
-def add_residue(waves: Tensor, lengths: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+def add_residue(waves: Tensor, lengths: Tensor, config: AugmentConfig, generator: torch.Generator) -> None:
     """Leave a trace of another clip of the batch beside the voice, as a separator does of the accompaniment."""
     chosen, ratio_db = draw(config.residue_db, len(waves), generator)
     step = torch.randint(1, max(2, len(waves) // 2), (1,), generator=generator, device=generator.device)
     if not chosen.any():
-        return waves
+        return
     # Played backwards, a voice keeps its sound but is no singing to be followed.
     others = waves[(torch.arange(len(waves), device=waves.device)[chosen] - int(step)) % len(waves)].flip(1)
-    mixed = level.add_at(waves[chosen], others, lengths[chosen], ratio_db[chosen])
-    waves = waves.clone()
-    waves[chosen] = mixed * valid_mask(lengths[chosen], waves.shape[1])
-    return waves
+    waves[chosen] = level.add_at(waves[chosen], others, lengths[chosen], ratio_db[chosen])
+    silence_ends(waves, lengths)
 
 
-def colour(waves: Tensor, lengths: Tensor, rate: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+def colour(waves: Tensor, lengths: Tensor, rate: int, config: AugmentConfig, generator: torch.Generator) -> None:
     """Room, equaliser, band limit and noise: one transform there and back for the clips that get any of them."""
     batch, device = len(waves), waves.device
     limited, edges = draw(config.band_limit_hz, batch, generator)
@@ -102,7 +106,7 @@ def colour(waves: Tensor, lengths: Tensor, rate: int, config: AugmentConfig, gen
     hz = filters.frequencies(size, rate, device)
     some = limited | equalised | reverberant | noisy
     if not some.any():
-        return waves
+        return
     spectrum = torch.fft.rfft(waves[some], n=size)
     if reverberant.any():
         noise = torch.randn(int(reverberant.sum()), tail, generator=generator, device=device)
@@ -114,6 +118,5 @@ def colour(waves: Tensor, lengths: Tensor, rate: int, config: AugmentConfig, gen
         spectrum[equalised[some]] *= filters.equaliser(hz, gains_db[equalised])
     if limited.any():
         spectrum[limited[some]] *= filters.band_limit(hz, edges[limited])
-    waves = waves.clone()
-    waves[some] = torch.fft.irfft(spectrum, n=size)[:, : waves.shape[1]] * valid_mask(lengths[some], waves.shape[1])
-    return waves
+    waves[some] = torch.fft.irfft(spectrum, n=size)[:, : waves.shape[1]]
+    silence_ends(waves, lengths)

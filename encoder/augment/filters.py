@@ -6,10 +6,14 @@ The responses of a batch are multiplied together and applied by one transform th
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from encoder.augment.level import factor
 
 ORDER = 16  # of the band limit: 96 dB an octave, as steep as a resampler's or a codec's edge
 EQUALISER_POINTS = 8
+EQUALISER_LINE = 4096  # values of its response that are computed, those between on straight lines
 
 
 def frequencies(size: int, rate: int, device: torch.device) -> Tensor:
@@ -28,12 +32,15 @@ def equaliser(hz: Tensor, gains_db: Tensor) -> Tensor:
     hz: (bins,), gains_db: (batch, points) -> (batch, bins) real
     """
     points = gains_db.shape[1]
-    octave = (hz.clamp(min=60) / 60).log2()
+    # So smooth a line needs no more than a value every few Hz.
+    some = torch.linspace(0, float(hz[-1]), EQUALISER_LINE, device=hz.device)
+    octave = (some.clamp(min=60) / 60).log2()
     place = (octave / octave[-1] * (points - 1)).clamp(max=points - 1 - 1e-4)
     below = place.long()
     share = (1 - torch.cos(torch.pi * (place - below))) / 2
-    db: Tensor = (1 - share) * gains_db[:, below] + share * gains_db[:, below + 1]
-    return torch.pow(10.0, db / 20)
+    db = torch.lerp(gains_db[:, below], gains_db[:, below + 1], share)
+    line = factor(db)[:, None]
+    return F.interpolate(line, len(hz), mode="linear", align_corners=True)[:, 0]
 
 
 def impulse_responses(decay_s: Tensor, direct_db: Tensor, rate: int, noise: Tensor) -> Tensor:
@@ -45,7 +52,7 @@ def impulse_responses(decay_s: Tensor, direct_db: Tensor, rate: int, noise: Tens
     tail = noise * torch.exp(-6.9078 * time / decay_s[:, None])
     tail[:, 0] = 0
     tail = tail / tail.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt()
-    direct = torch.pow(10.0, direct_db / 20)
+    direct = factor(direct_db)
     response = tail.clone()
     response[:, 0] = direct
     return response / (1 + direct.square()).sqrt()[:, None]
@@ -61,7 +68,7 @@ def noise(spectrum: Tensor, slope_db: Tensor, ratio_db: Tensor, generator: torch
     shape = bins.pow(-slope_db[:, None] / 6.0206)
     # The energy of the shape is that of the noise, near enough: it has very many bins.
     energy = torch.view_as_real(spectrum).square().sum((1, 2)) / (2 * shape.square().sum(1))
-    scale = energy.sqrt() * torch.pow(10.0, -ratio_db / 20)
+    scale = energy.sqrt() * factor(-ratio_db)
     return torch.view_as_complex(white) * (shape * scale[:, None])
 
 

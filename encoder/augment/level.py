@@ -11,15 +11,15 @@ def power(waves: Tensor, lengths: Tensor) -> Tensor:
     return waves.square().sum(1) / lengths.clamp(min=1)
 
 
-def gain(waves: Tensor, db: Tensor) -> Tensor:
-    """waves: (batch, samples), db: (batch,)."""
-    return waves * torch.pow(10.0, db / 20)[:, None]
+def factor(db: Tensor) -> Tensor:
+    """What a gain of so many dB multiplies samples by. -> like db"""
+    return torch.pow(10.0, db / 20)
 
 
 def add_at(waves: Tensor, others: Tensor, lengths: Tensor, ratio_db: Tensor) -> Tensor:
     """Add `others`, scaled so that each clip lies `ratio_db` (batch,) above it; silence adds nothing."""
     scale = (power(waves, lengths) / power(others, lengths).clamp(min=1e-12)).sqrt()
-    return waves + others * (scale * torch.pow(10.0, -ratio_db / 20))[:, None]
+    return waves + others * (scale * factor(-ratio_db))[:, None]
 
 
 def clip(waves: Tensor, lengths: Tensor, share: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from encoder.augment.filters import fast_size
+from encoder.augment.level import factor
 
 WINDOW_S = 0.046  # of the short-time spectrum: fine enough to tell a deep voice's harmonics
 TOP_HZ = 11000
@@ -21,7 +22,7 @@ PITCH_HZ = (80, 700)
 FIRST_PEAK = 0.9  # of the highest: the first peak as high as that is at the period, the highest maybe at a multiple
 HOP_S = 0.015  # of the overlap-add; a segment is two, and holds two periods of 70 Hz
 SEARCH_S = 0.007  # how far to either side a similar waveform is looked for: a period of 70 Hz in all
-DECIMATION = 4
+DECIMATION = 8
 
 
 def warp(waves: Tensor, rate: int, pitch: Tensor, formants: Tensor, duration: Tensor) -> Tensor:
@@ -30,7 +31,7 @@ def warp(waves: Tensor, rate: int, pitch: Tensor, formants: Tensor, duration: Te
     waves: (batch, samples); pitch, formants, duration: (batch,) factors, 1 for no change
     -> (batch, ceil(samples * longest duration)); clips that got shorter end in silence.
     """
-    samples = int(torch.ceil(waves.shape[1] * duration.max()))
+    samples = longest(waves, duration)
     ratio = formants / pitch
     if bool((ratio != 1).any()):
         waves = formant_shift(waves, rate, ratio)
@@ -40,7 +41,12 @@ def warp(waves: Tensor, rate: int, pitch: Tensor, formants: Tensor, duration: Te
     if bool((pitch != 1).any()):
         waves = play_at(waves, pitch)
     # Playing rounds the number of samples a little.
-    return F.pad(waves, (0, max(0, samples - waves.shape[1])))[:, :samples]
+    return F.pad(waves, (0, samples - waves.shape[1]))
+
+
+def longest(waves: Tensor, duration: Tensor) -> int:
+    """Samples of the longest clip when each lasts `duration` (batch,) times as long."""
+    return int(torch.ceil(waves.shape[1] * duration.max()))
 
 
 def pitch_shift(waves: Tensor, rate: int, semitones: Tensor) -> Tensor:
@@ -69,44 +75,49 @@ def overlap_add(spectrum: Tensor, window: Tensor, samples: int) -> Tensor:
 def time_stretch(waves: Tensor, rate: int, duration: Tensor) -> Tensor:
     """Make each clip last `duration` (batch,) times as long; keep pitch and formants.
 
+    Laid out from the middle to both ends at once, in half as many turns.
     waves: (batch, samples) -> (batch, samples * longest duration), silent after a clip's end
     """
-    device, samples = waves.device, waves.shape[1]
+    middle = waves.shape[1] // 2
+    halves = F.pad(waves[:, :middle].flip(1), (0, waves.shape[1] - 2 * middle)), waves[:, middle:]
+    starts, ends = lay_out(torch.cat(halves), rate, duration.repeat(2)).chunk(2)
+    lengths = (middle * duration).long().tolist(), ((waves.shape[1] - middle) * duration).long().tolist()
+    parts = zip(starts, ends, *lengths, strict=True)
+    clips = [torch.cat([start[:before].flip(0), end[:after]]) for start, end, before, after in parts]
+    samples = longest(waves, duration)
+    return torch.stack([F.pad(clip, (0, samples - len(clip))) for clip in clips])
+
+
+def lay_out(waves: Tensor, rate: int, duration: Tensor) -> Tensor:
+    """Overlap segments, each from near where its time asks for one and most like what would follow the one before.
+
+    waves: (batch, samples), duration: (batch,) -> (batch, samples * longest duration or a little more)
+    """
     hop, reach = DECIMATION * round(HOP_S * rate / DECIMATION), round(SEARCH_S * rate / DECIMATION)
-    out = int(torch.ceil(samples * duration.max()))
-    count = -(-out // hop) + 1
+    count = -(-longest(waves, duration) // hop) + 1
     margin = 2 * hop + reach * DECIMATION
     padded = F.pad(waves, (margin, margin + 2 * hop))
-    coarse = F.avg_pool1d(padded[:, None], DECIMATION)[:, 0]
-    window, segment = torch.hann_window(2 * hop, device=device), torch.arange(2 * hop, device=device)
-    target = torch.arange(2 * hop // DECIMATION, device=device)
-    field = torch.arange(len(target) + 2 * reach, device=device) - reach
-    wanted = margin - hop + (torch.arange(count, device=device)[:, None] * hop / duration).long()
-    wanted = wanted.clamp(max=padded.shape[1] - margin - DECIMATION) // DECIMATION
-    result = torch.zeros(len(waves), (count + 1) * hop, device=device)
-    at = torch.full_like(duration, margin - hop, dtype=torch.int64)
+    wanted = margin - hop + (torch.arange(count, device=waves.device) * hop / duration[:, None]).long()
+    first = wanted.clamp(max=padded.shape[1] - margin - DECIMATION) // DECIMATION - reach
+    clip = torch.arange(len(waves), device=waves.device)[:, None]
+    # The search is in a coarse copy: stretches of two hops, those near each wanted place, and one over their levels.
+    coarse, size = F.avg_pool1d(padded, DECIMATION), 2 * hop // DECIMATION
+    heard = coarse.unfold(1, size, 1)
+    near = coarse.unfold(1, size + 2 * reach, 1)[clip, first].unfold(2, size, 1)
+    power = F.avg_pool1d(coarse.square(), size, 1).clamp(min=1e-12)
+    scale = power.rsqrt().unfold(1, 2 * reach + 1, 1)[clip, first]
+    at, places = torch.full_like(clip, margin - hop), []
     for i in range(count):
         if i:
             natural = (at + hop).clamp(max=padded.shape[1] - 2 * hop - DECIMATION)
-            follows = coarse.gather(1, natural[:, None] // DECIMATION + target)
-            near = coarse.gather(1, wanted[i][:, None] + field)
-            shift = most_similar(near, follows) - reach
-            at = natural % DECIMATION + ((wanted[i] + shift) * DECIMATION).round().long()
-        result[:, i * hop : (i + 2) * hop] += padded.gather(1, at[:, None] + segment) * window
-    result = result[:, hop : hop + out]
-    return result * (torch.arange(result.shape[1], device=device) < (samples * duration)[:, None])
-
-
-def most_similar(field: Tensor, target: Tensor) -> Tensor:
-    """At which shift, in samples and parts of one, a stretch of `field` is most like `target`: highest correlation.
-
-    field: (batch, n + shifts - 1), target: (batch, n) -> (batch,) from 0 to shifts - 1
-    """
-    views = field.unfold(1, target.shape[1], 1)
-    energy = F.pad(field.square().cumsum(1), (1, 0))
-    energy = energy[:, target.shape[1] :] - energy[:, : views.shape[1]]
-    correlation = torch.bmm(views, target[..., None])[..., 0] * energy.clamp(min=1e-9).rsqrt()
-    return summit(correlation, correlation.argmax(1).clamp(1, correlation.shape[1] - 2))
+            follows = heard[clip, natural // DECIMATION]
+            likeness = torch.bmm(near[:, i], follows.transpose(1, 2))[..., 0] * scale[:, i]
+            best = summit(likeness, likeness.argmax(1, keepdim=True).clamp(1, 2 * reach - 1))
+            at = natural % DECIMATION + ((first[:, i, None] + best) * DECIMATION).round().long()
+        places.append(at)
+    segments = padded.unfold(1, 2 * hop, 1)[clip, torch.cat(places, 1)]
+    segments = segments * torch.hann_window(2 * hop, device=waves.device)
+    return (segments[:, :-1, hop:] + segments[:, 1:, :hop]).flatten(1)
 
 
 def envelope_db(spectrum: Tensor, rate: int) -> Tensor:
@@ -149,12 +160,15 @@ def pitch_hz(power: Tensor, rate: int) -> Tensor:
     middle = around[..., 1:-1]
     high = middle >= FIRST_PEAK * middle.amax(-1, keepdim=True)
     peaks = high & (middle >= around[..., :-2]) & (middle >= around[..., 2:])
-    return rate / (shortest + summit(around, peaks.int().argmax(-1) + 1) - 1)
+    return rate / (shortest + summit(around, peaks.int().argmax(-1, keepdim=True) + 1)[..., 0] - 1)
 
 
 def summit(values: Tensor, at: Tensor) -> Tensor:
-    """Where near a place of the last dimension the parabola through it and its neighbours is highest. -> like `at`"""
-    before, peak, after = (values.gather(-1, (at + side)[..., None])[..., 0] for side in (-1, 0, 1))
+    """Where near a place of the last dimension the parabola through it and its neighbours is highest.
+
+    values: (..., n), at: (..., k) -> like `at`
+    """
+    before, peak, after = (values.gather(-1, at + side) for side in (-1, 0, 1))
     bend = (before - 2 * peak + after).clamp(max=-1e-9)
     return at + ((before - after) / (2 * bend)).clamp(-0.5, 0.5)
 
@@ -166,7 +180,7 @@ def move_envelope(spectrum: Tensor, rate: int, ratio: Tensor) -> Tensor:
     source = (torch.arange(points, device=ratio.device) / ratio[:, None]).clamp(0, points - 1 - 1e-3)
     below = source.long()[:, None].expand_as(line)
     moved = torch.lerp(line.gather(2, below), line.gather(2, below + 1), source.frac()[:, None])
-    gain = torch.pow(10.0, (moved - line).clamp(-40, 40) / 20)
+    gain = factor((moved - line).clamp(-40, 40))
     # Beyond the top as at the top.
     return spectrum * F.pad(gain, (0, spectrum.shape[1] - points), mode="replicate").transpose(1, 2)
 
@@ -180,13 +194,13 @@ def play_at(waves: Tensor, speed: Tensor) -> Tensor:
     size = fast_size(waves.shape[1] + 64)
     spectra = torch.fft.rfft(waves, n=size)
     played = []
-    for spectrum, factor in zip(spectra, speed.tolist(), strict=True):
-        samples = nearest_smooth(round(size / factor))
+    for spectrum, times in zip(spectra, speed.tolist(), strict=True):
+        samples = nearest_smooth(round(size / times))
         bins = samples // 2 + 1
-        fitted = F.pad(torch.view_as_real(spectrum)[:bins], (0, 0, 0, max(0, bins - len(spectrum))))
+        fitted = F.pad(torch.view_as_real(spectrum), (0, 0, 0, bins - len(spectrum)))
         played.append(torch.fft.irfft(torch.view_as_complex(fitted), n=samples) * (samples / size))
-    longest = -(-waves.shape[1] * max(map(len, played)) // size)
-    return torch.stack([F.pad(wave, (0, max(0, longest - len(wave))))[:longest] for wave in played])
+    room = -(-waves.shape[1] * max(map(len, played)) // size)
+    return torch.stack([F.pad(wave, (0, room - len(wave))) for wave in played])
 
 
 def nearest_smooth(number: int) -> int:
