@@ -21,15 +21,15 @@ class FrontEndConfig(Frozen):
     """The log-mel layer: at which rate, through which window, over which band, how many frames a second."""
 
     sample_rate_hz: int = Field(default=44100, ge=8000, le=96000)
-    window_s: float = Field(default=0.025, gt=0.005, le=0.1)
-    hop_s: float = Field(default=0.010, gt=0.002, le=0.05)
+    window_s: float = Field(default=0.040, gt=0.005, le=0.1)
+    hop_s: float = Field(default=0.020, gt=0.002, le=0.05)
     n_mels: int = Field(default=80, ge=8, le=256)
     low_hz: float = Field(default=50.0, ge=0)
     high_hz: float = Field(default=16000.0, gt=0)
     window: Literal["hann", "povey"] = "hann"
     preemphasis: float = Field(default=0.97, ge=0, lt=1)
     floor_db: float | None = Field(default=-80.0, lt=0)  # below the clip's mean band power; None: Kaldi's fixed one
-    normalise: Literal["mean", "mean_std"] = "mean_std"
+    normalise: Literal["mean", "mean_std", "level"] = "level"
 
     @model_validator(mode="after")
     def _band_within_rate(self) -> FrontEndConfig:
@@ -66,7 +66,14 @@ class EncoderConfig(Frozen):
 
 
 KALDI_16K = FrontEndConfig(
-    sample_rate_hz=16000, low_hz=20.0, high_hz=8000.0, window="povey", floor_db=None, normalise="mean"
+    sample_rate_hz=16000,
+    window_s=0.025,
+    hop_s=0.010,
+    low_hz=20.0,
+    high_hz=8000.0,
+    window="povey",
+    floor_db=None,
+    normalise="mean",
 )
 """The filter bank that CAM++ was trained on (Kaldi's defaults, 80 bands, mean-normalised per clip)."""
 
@@ -238,7 +245,8 @@ class TrainConfig(Frozen):
 
     def content(self) -> dict[str, object]:
         """What shapes the result; two runs with the same content and clips are one and the same."""
-        return self.model_dump(mode="json", exclude={"workers", "cpus", "gpus"})
+        content: dict[str, object] = self.model_dump(mode="json", exclude={"workers", "cpus", "gpus"})
+        return content if self.init is not None else content | {"encoder": preset(self.size).model_dump(mode="json")}
 
     @property
     def peak_rate(self) -> float:

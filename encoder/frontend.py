@@ -62,6 +62,9 @@ class FrontEnd(nn.Module):
         # Derived from the configuration, so not part of the saved weights.
         centres_hz = banks.argmax(1) * rate / self.fft_samples
         voiced = ((centres_hz >= VOICE_HZ[0]) & (centres_hz <= VOICE_HZ[1])).nonzero()
+        if not len(voiced):
+            band = f"{VOICE_HZ[0]}–{VOICE_HZ[1]} Hz"
+            raise ValueError(f"none of {config.n_mels} mel bands is centred within {band}, where voices are")
         self.voice_bands = slice(int(voiced.min()), int(voiced.max()) + 1)
         self.top_bin = int(banks.any(0).nonzero().max()) + 1
         self.register_buffer("mel", banks.T[: self.top_bin].contiguous(), persistent=False)
@@ -112,19 +115,22 @@ class FrontEnd(nn.Module):
         n_frames = self.n_frames(lengths)
         valid = valid_mask(n_frames, power.shape[1])[..., None]
         features = torch.maximum(power, self.floor(power, valid)).log()
-        return normalise(features, valid, self.config.normalise == "mean_std"), n_frames
+        return normalise(features, valid, self.config.normalise), n_frames
 
 
-def normalise(features: Tensor, valid: Tensor, scale: bool) -> Tensor:
-    """Per clip: subtract each band's mean over valid frames; divide by one deviation over all bands.
+def normalise(features: Tensor, valid: Tensor, kind: str) -> Tensor:
+    """Bring a clip to mean zero over its valid frames, and but for `mean` to deviation one.
 
-    features: (batch, frames, mels); valid: (batch, frames, 1) bool. One deviation for all bands (not one a
-    band) keeps a band-limited clip's empty bands from being blown up.
+    features: (batch, frames, mels); valid: (batch, frames, 1) bool. `mean` and `mean_std` shift each band by its own
+    mean, which takes away the colour of room and microphone, and with it the voice's own; `level` shifts all bands by
+    one, and keeps both. One deviation for all bands, not one a band: it leaves a band-limited clip's empty bands small.
     """
     count = valid.sum(1, keepdim=True).clamp(min=1)
     mean = (features * valid).sum(1, keepdim=True) / count
+    if kind == "level":
+        mean = mean.mean(2, keepdim=True)
     features = (features - mean) * valid
-    if scale:
+    if kind != "mean":
         variance = features.square().sum((1, 2), keepdim=True) / (count * features.shape[2])
         features = features / (variance + 1e-4).sqrt()
     return features

@@ -50,6 +50,11 @@ def test_where_a_run_runs_is_not_part_of_its_content() -> None:
     assert TrainConfig(seed=1).content() != TrainConfig().content()
 
 
+def test_from_nothing_the_encoder_is_part_of_a_runs_content() -> None:
+    assert TrainConfig(init=None).content()["encoder"] == preset("small").model_dump(mode="json")
+    assert "encoder" not in TrainConfig().content()
+
+
 def test_going_on_learns_more_slowly_than_from_nothing() -> None:
     assert TrainConfig(init="default").peak_rate < TrainConfig(init=None).peak_rate
     assert TrainConfig(learning_rate=0.25).peak_rate == 0.25

@@ -1,7 +1,9 @@
 """The log-mel layer against Kaldi's, and its frames' independence of padding."""
 
 import math
+from typing import Literal
 
+import pytest
 import torch
 import torchaudio
 
@@ -28,6 +30,11 @@ def test_the_voice_bands_are_centred_in_the_telephones() -> None:
     assert 300 <= centres[0] < 350 < 3250 < centres[1] <= 3400
 
 
+def test_bands_beside_the_voice_are_refused() -> None:
+    with pytest.raises(ValueError, match="none of 20 mel bands is centred within 300–3400 Hz"):
+        FrontEnd(FrontEndConfig(n_mels=20, low_hz=4000))
+
+
 def test_padding_changes_no_frame_and_is_zero() -> None:
     front_end = FrontEnd(FrontEndConfig())
     wave = torch.randn(1, 44100, generator=torch.Generator().manual_seed(0))
@@ -39,12 +46,18 @@ def test_padding_changes_no_frame_and_is_zero() -> None:
     assert padded[:, n:].abs().max() == 0
 
 
-def test_normalisation_is_per_clip() -> None:
-    front_end = FrontEnd(FrontEndConfig())
-    wave = torch.randn(2, 44100, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1.0], [0.01]])
-    features, _ = front_end(wave, torch.tensor([44100, 44100]))
-    assert torch.allclose(features.mean(1), torch.zeros(2, 80), atol=1e-4)
-    assert torch.allclose(features.square().mean((1, 2)), torch.ones(2), atol=1e-2)
+@pytest.mark.parametrize("normalise", ["mean", "mean_std", "level"])
+def test_normalisation_is_per_clip(normalise: Literal["mean", "mean_std", "level"]) -> None:
+    front_end = FrontEnd(FrontEndConfig(normalise=normalise))
+    wave = torch.randn(1, 44100, generator=torch.Generator().manual_seed(0))
+    features, _ = front_end(torch.cat([wave, 0.01 * wave]), torch.tensor([44100, 44100]))
+    assert torch.allclose(features[0], features[1], atol=1e-3)
+    assert features.mean((1, 2)).abs().max() < 1e-4
+    if normalise != "mean":
+        assert torch.allclose(features.square().mean((1, 2)), torch.ones(2), atol=1e-2)
+    # White noise rises with frequency over a mel scale: that is its colour.
+    colour = features.mean(1).abs().max()
+    assert (colour > 0.5) if normalise == "level" else (colour < 1e-4)
 
 
 def test_resampling_keeps_a_tone_and_its_length() -> None:
