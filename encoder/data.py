@@ -90,8 +90,7 @@ class ClipShards:
         with soundfile.SoundFile(io.BytesIO(record[column])) as file:
             wanted = min(round(crop_s * file.samplerate), file.frames)
             file.seek(round(start_share * (file.frames - wanted)))
-            wave = file.read(wanted, dtype="float32", always_2d=True).mean(1)
-            return wave.astype(np.float32), int(file.samplerate)
+            return file.read(wanted, dtype="float32", always_2d=True).mean(1), int(file.samplerate)
 
     def _record(self, row: Row, columns: list[str]) -> dict[str, bytes]:
         key = (row.shard, row.group)

@@ -27,7 +27,7 @@ class FrameNorm(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """Two strided convolutions with a residual one after each: 10 ms mel frames to 40 ms frames of `width`."""
+    """Two strided convolutions with a residual one after each: mel frames to a quarter as many frames of `width`."""
 
     stride = 4
 

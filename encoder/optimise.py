@@ -16,7 +16,7 @@ def make_optimiser(learner: nn.Module, config: TrainConfig) -> torch.optim.Optim
     decayed = [p for p in learner.parameters() if p.ndim > 1]
     others = [p for p in learner.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.peak_rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(groups, lr=config.peak_rate, betas=(0.9, 0.98), fused=True)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
