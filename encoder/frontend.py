@@ -42,6 +42,12 @@ def analysis_window(kind: str, samples: int) -> Tensor:
     return torch.hann_window(samples, periodic=False) ** 0.85
 
 
+def squared(parts: Tensor) -> Tensor:
+    """Squared magnitude. parts: (..., 2), real and imaginary -> (...)"""
+    squares = parts.square()
+    return squares[..., 0] + squares[..., 1]
+
+
 class FrontEnd(nn.Module):
     """Waveform to log-mel frames, normalised per clip over its valid frames."""
 
@@ -93,9 +99,8 @@ class FrontEnd(nn.Module):
         parts = torch.view_as_real(spectrum)
         mean = F.avg_pool1d(wave[:, None], self.window_samples, self.hop_samples)[:, 0]
         low = parts[..., :LOW_BINS, :] - (1 - share) * mean[..., None, None] * self.window_low
-        squares = torch.cat([low, parts[..., LOW_BINS : self.top_bin, :]], dim=-2).square()
-        power = squares[..., 0] + squares[..., 1]
-        return power @ self.mel
+        high = parts[..., LOW_BINS : self.top_bin, :]
+        return squared(low) @ self.mel[:LOW_BINS] + squared(high) @ self.mel[LOW_BINS:]
 
     def floor(self, power: Tensor, valid: Tensor) -> Tensor:
         """What counts as no power, per clip: with `floor_db` it moves with the clip's level. -> (batch, 1, 1)."""

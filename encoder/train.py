@@ -1,6 +1,7 @@
 """The training loop: plain torch, for one process or for each of several under torch.distributed.
 
-    fit -> Trainer.step: load, augment, forward, backward, update  (validation and checkpoint every so often)
+    fit -> Trainer.batches: load, augment  (one step ahead)
+        -> Trainer.step: forward, backward, update  (validation and checkpoint every so often)
 
 A step depends on the configuration, the seed, its number and the weights, on nothing else: a run that is killed and
 started again from its checkpoint gives the losses that it would have given.
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +28,11 @@ from encoder.config import EncoderConfig, TrainConfig, preset
 from encoder.data import ClipShards
 from encoder.learner import Learner, Memory, Outputs, loss_terms
 from encoder.model import Encoder
-from encoder.optimise import learning_rate, make_optimiser, seeded, update_average, uses_bfloat16
+from encoder.optimise import attention_for, learning_rate, make_optimiser, seeded, update_average, uses_bfloat16
 from encoder.parallel import any_rank
 from encoder.trainlog import Clock, TrainLog
 from encoder.validation import held_out, validate
-from encoder.views import Batch, ViewLoader
+from encoder.views import ViewLoader
 
 Report = Callable[[dict[str, float], Path | None], None]
 STATE = "state.pt"
@@ -80,6 +83,19 @@ def fit(
     return trainer.averaged.encoder.eval()
 
 
+@dataclass(frozen=True)
+class Views:
+    """A micro-batch as the encoder hears it, on its device (see `encoder.views.Batch`); the generator that augmented it
+    goes on to mask it; data_s, augment_s: what loading and augmenting took, beside the step before."""
+
+    waves: Tensor
+    lengths: Tensor
+    singers: Tensor
+    generator: torch.Generator
+    data_s: float
+    augment_s: float
+
+
 class Trainer:
     """Model, teacher, optimiser and data of one rank."""
 
@@ -122,24 +138,34 @@ class Trainer:
         codec = self.config.augment.codec
         self.loader = ViewLoader(train, views, rate, seed, names, self.rank, self.world_size, codec)
 
-    def batches(self) -> Iterator[tuple[int, list[Batch]]]:
-        """The micro-batches of each step that is left, the next step's loaded while one computes."""
-        size, parts = self.config.batch, self.config.accumulate
+    def batches(self) -> Iterator[tuple[int, list[Views]]]:
+        """The micro-batches of each step that is left, the next step's made while one computes."""
 
-        def load_step(step: int) -> list[Batch]:
-            first = (step - 1) * parts
-            return [self.loader.batch((first + i) * size, size) for i in range(parts)]
+        def make(step: int) -> list[Views]:
+            return [self.views(step, part) for part in range(self.config.accumulate)]
 
         with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(load_step, self.step_number + 1)
+            ahead = pool.submit(make, self.step_number + 1)
             for step in range(self.step_number + 1, self.config.steps + 1):
-                self.clock.start("data")
+                self.clock.start("waiting")
                 batches = ahead.result()
                 if step < self.config.steps:
-                    ahead = pool.submit(load_step, step + 1)
+                    ahead = pool.submit(make, step + 1)
                 yield step, batches
 
-    def step(self, step: int, batches: list[Batch]) -> dict[str, float]:
+    def views(self, step: int, part: int) -> Views:
+        """Load and augment one micro-batch."""
+        size, config = self.config.batch, self.config
+        began = time.perf_counter()
+        batch = self.loader.batch(((step - 1) * config.accumulate + part) * size, size)
+        loaded = time.perf_counter()
+        generator = seeded(self.device, config.seed, step, part, self.rank)
+        waves, lengths, singers = (tensor.to(self.device) for tensor in (batch.waves, batch.lengths, batch.singers))
+        rate = self.learner.encoder.sample_rate_hz
+        augmented = augment(waves, lengths, singers, rate, config.augment, generator)
+        return Views(*augmented, generator, loaded - began, time.perf_counter() - loaded)
+
+    def step(self, step: int, batches: list[Views]) -> dict[str, float]:
         """One update of the weights. -> the row of the log."""
         self.learner.train()
         rate = learning_rate(self.config, step)
@@ -149,7 +175,7 @@ class Trainer:
         totals: dict[str, float] = {}
         for part, batch in enumerate(batches):
             last = part == len(batches) - 1
-            for name, value in self._accumulate(step, part, batch, sync=last).items():
+            for name, value in self._accumulate(batch, sync=last).items():
                 totals[name] = totals.get(name, 0.0) + value / len(batches)
         norm = nn.utils.clip_grad_norm_(self.learner.parameters(), self.config.clip_norm)
         check_finite(step, totals, float(norm))
@@ -159,22 +185,18 @@ class Trainer:
         n_clips = self.config.batch * len(batches)
         epoch = step * n_clips / len(self.loader.shards)
         row = {"step": step, "epoch": epoch, **totals, "learning_rate": rate, "gradient_norm": float(norm)}
-        return row | self.clock.finish(n_clips)
+        made = {"data_s": sum(b.data_s for b in batches), "augment_s": sum(b.augment_s for b in batches)}
+        return row | made | self.clock.finish(n_clips)
 
-    def _accumulate(self, step: int, part: int, batch: Batch, sync: bool) -> dict[str, float]:
+    def _accumulate(self, views: Views, sync: bool) -> dict[str, float]:
         """Forward and backward of one micro-batch. -> the loss and its terms."""
-        generator = seeded(self.device, self.config.seed, step, part, self.rank)
-        waves, lengths = batch.waves.to(self.device), batch.lengths.to(self.device)
-        singers = batch.singers.to(self.device)
-        self.clock.start("augment")
-        encoder_rate = self.learner.encoder.sample_rate_hz
-        waves, lengths, singers = augment(waves, lengths, singers, encoder_rate, self.config.augment, generator)
         self.clock.start("forward")
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=uses_bfloat16(self.config, self.device)):
-            teacher = self._teach(waves, lengths)
-            out: Outputs = self.wrapped(waves, lengths, generator)
+        bf16 = uses_bfloat16(self.config, self.device)
+        with attention_for(self.device), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            teacher = self._teach(views.waves, views.lengths)
+            out: Outputs = self.wrapped(views.waves, views.lengths, views.generator)
         terms = self.config.terms
-        values = loss_terms(out, teacher, singers, terms, self.memory)
+        values = loss_terms(out, teacher, views.singers, terms, self.memory)
         loss = sum(
             (getattr(terms, name) * value for name, value in values.items()), torch.zeros((), device=self.device)
         )

@@ -12,7 +12,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from encoder.config import TERMS, TrainConfig
 
-PHASES = ("data", "augment", "forward", "backward")
+PHASES = ("waiting", "forward", "backward")  # of a step; meanwhile the next one's views are made
+MAKING = ("data", "augment")
 MEASURED = ("held_out_eer", "spread", "effective_rank")
 
 
@@ -22,7 +23,7 @@ class Clock:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds = dict.fromkeys(PHASES, 0.0)
-        self.phase, self.since = "data", time.perf_counter()
+        self.phase, self.since = "waiting", time.perf_counter()
 
     def start(self, phase: str) -> None:
         if self.device.type == "cuda":
@@ -33,7 +34,7 @@ class Clock:
 
     def finish(self, n_clips: int) -> dict[str, float]:
         """Close the step. -> `<phase>_s` and `clips_per_s`."""
-        self.start("data")
+        self.start("waiting")
         seconds = {f"{phase}_s": self.seconds[phase] for phase in PHASES}
         self.seconds = dict.fromkeys(PHASES, 0.0)
         return seconds | {"clips_per_s": n_clips / sum(seconds.values())}
@@ -45,7 +46,7 @@ class TrainLog:
     def __init__(self, folder: Path, config: TrainConfig) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         terms = [term for term in TERMS if getattr(config.terms, term)]
-        timing = [*(f"{phase}_s" for phase in PHASES), "clips_per_s"]
+        timing = [*(f"{phase}_s" for phase in (*MAKING, *PHASES)), "clips_per_s"]
         self.columns = ["step", "epoch", "loss", *terms, "learning_rate", "gradient_norm", *timing, *MEASURED]
         self.path = folder / "log.csv"
         self.history: list[dict[str, float]] = []

@@ -29,11 +29,11 @@ from encoder.config import TrainConfig
 from encoder.data import ClipShards
 from encoder.objectives.contrastive import nt_xent
 from encoder.train import Trainer
+from encoder.trainlog import PHASES
 from pipeline import audio
 
 RATE_HZ, CLIP_S, CROP_S = 44100, 9.0, 4.0
 CLIPS, BATCH, WARM, TIMED = 48, 16, 1, 4
-PHASES = ("data", "augment", "forward", "backward")
 
 
 def clips_of(folder: Path | None) -> list[NDArray[np.float32]]:
@@ -156,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"| usual: audiomentations, Praat, EfficientNet-B0 | {theirs:.1f} |")
     print(f"\n{rate / theirs:.1f} times as fast. Share of a step: "
           + ", ".join(f"{phase} {share:.0%}" for phase, share in shares.items())
-          + f"; not forward or backward {1 - shares['forward'] - shares['backward']:.1%}.")
+          + ". The next step's views are made meanwhile.")
     return 0
 
 

@@ -48,8 +48,8 @@ def test_the_clock_splits_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 1.0, 3.0, 6.0, 10.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(now))
     clock = Clock(torch.device("cpu"))
-    for phase in ("augment", "forward", "backward"):
+    for phase in ("waiting", "forward", "backward"):
         clock.start(phase)
     row = clock.finish(20)
-    assert (row["data_s"], row["augment_s"], row["forward_s"], row["backward_s"]) == (1, 2, 3, 4)
+    assert (row["waiting_s"], row["forward_s"], row["backward_s"]) == (3, 3, 4)
     assert row["clips_per_s"] == 2
