@@ -4,28 +4,20 @@
 
 DATA holds `<set>/<singer>/<song>.flac`, two channels at 16 kHz: the clean voice, and the same samples cut out of a
 mix with an accompaniment by a separator. Several files of one song (other mixes) are `<song>~2.flac` and so on.
-CAMPPLUS.pt are the published weights of 3D-Speaker's CAM++, the trunk to start from and, unchanged, the teacher.
+CAMPPLUS.pt are the published weights of 3D-Speaker's CAM++, the trunk to start from and the teacher.
 
 A step takes a batch of singers and two crops of each, of two songs where the singer has two: one separated, the other
-separated or clean. The teacher hears the same moments of the clean voice. What is taught moment by moment needs no
-names, and keeps what CAM++ knows of voices that are not in the data (Hinton et al. 2015; for speaker embeddings,
-Wang et al. 2019, "Knowledge distillation for small foot-print deep speaker embedding"):
-
-- frames: squared difference of the contextual frames, in units of the teacher's variance of each channel, a frame
-  weighing as it does in the student's pooling (`Encoder.prior`);
-- cosine: distance of the two embeddings;
-- moments: each embedding finds its own teacher's among those of the batch (InfoNCE, van den Oord et al. 2018).
-
-What tells singers apart across songs and mixes:
+separated or clean. Two terms:
 
 - contrastive: NT-Xent between the two crops of a singer (`encoder.objectives.contrastive`);
-- prototypes: each crop is told apart from all other singers of the data by its cosine to what the teacher makes of
-  their clean voices (cross-entropy, as in prototypical networks, Snell et al. 2017, eq. 2).
+- prototypes: each crop is told apart from all other singers of the data by its cosine to what the *teacher* makes of
+  their clean voices (cross-entropy, as in prototypical networks, Snell et al. 2017, eq. 2), and drawn to its own.
 
-Each recording played faster or slower counts as another singer, with a prototype of its own. Singers are drawn evenly,
-or by `shares`: where a few of them fill a batch, the encoder learns those few. Adam's step is the same for all weights,
-and CAM++ with its batch norms folded has tensors whose scales differ by three orders of magnitude; so each tensor has a
-learning rate in proportion to its own scale.
+Each recording played faster or slower counts as another singer, with a prototype of its own. At the end the weights go
+back a part of the way to where they started (Wortsman et al. 2022, "Robust fine-tuning", WiSE-FT): few singers are
+learned by heart sooner than the artefacts of a separator are understood, and half way does better on new voices.
+Last, the head is whitened in part over the data, so that the few directions that tell kinds of voice apart do not
+drown the others.
 """
 
 from __future__ import annotations
@@ -49,7 +41,7 @@ from encoder.config import NO_AUGMENT, Chance, campplus
 from encoder.model import Encoder
 from encoder.objectives.contrastive import nt_xent
 from encoder.optimise import update_average
-from encoder.recipes.singers import RATE_HZ, Crops, RecipeConfig, Views, read_singers
+from encoder.recipes.singers import RATE_HZ, RecipeConfig, Views, read_singers
 from encoder.train import check_finite
 
 MASKS = NO_AUGMENT.model_copy(
@@ -73,7 +65,8 @@ def make_prototypes(teacher: Encoder, views: Views) -> Prototypes:
     """Mean teacher vector of each identity's clean crops."""
     config, means = views.config, []
     for identity in range(len(views.singers) * len(config.speeds)):
-        means.append(F.normalize(hear(teacher, views.clean_crops(identity)).embeddings.mean(0), dim=0))
+        with torch.autocast("cpu", torch.bfloat16):
+            means.append(F.normalize(teacher(views.clean_crops(identity), RATE_HZ).float().mean(0), dim=0))
     vectors = torch.stack(means)
     groups = [singer.group for singer in views.singers for _ in config.speeds]
     limits = torch.full((len(groups), len(groups)), config.same_singer)
@@ -83,103 +76,97 @@ def make_prototypes(teacher: Encoder, views: Views) -> Prototypes:
     return Prototypes(vectors, (vectors @ vectors.T > limits).fill_diagonal_(False))
 
 
-@dataclass(frozen=True)
-class Heard:
-    """What an encoder makes of n crops: frames (n, frames, width), embeddings (n, dim) of unit length; its features."""
-
-    frames: Tensor
-    embeddings: Tensor
-    features: Tensor
-
-
-def hear(encoder: Encoder, waves: Tensor, generator: torch.Generator | None = None) -> Heard:
-    """Embed crops (n, samples), their features masked with a generator."""
-    with torch.no_grad():
-        features, n_frames = encoder.features(waves, RATE_HZ, torch.full((len(waves),), waves.shape[1]))
-        if generator is not None:
-            features = mask_features(features, n_frames, MASKS, generator, encoder.config.front_end.hop_s)
-    with torch.autocast("cpu", torch.bfloat16):
-        frames, n_frames = encoder.frames(features, n_frames)
-    frames = frames.float()
-    return Heard(frames, encoder.embed(frames, n_frames, features), features)
+def prototype_terms(
+    embeddings: Tensor, identities: Tensor, prototypes: Prototypes, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy over prototypes, and mean cosine distance to one's own. embeddings: (n, dim) unit vectors."""
+    cosine = embeddings @ prototypes.vectors.T
+    logits = (cosine / temperature).masked_fill(prototypes.ambiguous[identities], -torch.inf)
+    return F.cross_entropy(logits, identities), 1 - cosine.gather(1, identities[:, None]).mean()
 
 
-def frame_distance(frames: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Mean squared difference of frames (n, frames, width), each channel in units of its targets' variance.
-
-    weights: (n, frames), how much each counts.
-    """
-    difference = ((frames - targets).square() * weights[..., None]).sum((0, 1)) / weights.sum()
-    return (difference / targets.var((0, 1)).clamp(min=1e-4)).mean()
-
-
-def find_teacher(embeddings: Tensor, targets: Tensor, identities: Tensor, temperature: float) -> Tensor:
-    """InfoNCE of unit vectors (n, dim) against their targets (n, dim); other crops of a singer are not negatives."""
-    same = (identities[:, None] == identities) & ~torch.eye(len(identities), dtype=torch.bool)
-    logits = (embeddings @ targets.T / temperature).masked_fill(same, -torch.inf)
-    return F.cross_entropy(logits, torch.arange(len(identities)))
-
-
-def tell_apart(embeddings: Tensor, identities: Tensor, prototypes: Prototypes, temperature: float) -> Tensor:
-    """Cross-entropy over prototypes. embeddings: (n, dim) unit vectors, identities: (n,)."""
-    logits = embeddings @ prototypes.vectors.T / temperature
-    return F.cross_entropy(logits.masked_fill(prototypes.ambiguous[identities], -torch.inf), identities)
-
-
-def loss_terms(student: Encoder, teacher: Encoder, crops: Crops, prototypes: Prototypes, config: RecipeConfig,
+def loss_terms(student: Encoder, waves: Tensor, identities: Tensor, prototypes: Prototypes, config: RecipeConfig,
                generator: torch.Generator) -> dict[str, Tensor]:  # fmt: skip
     """The weighted terms of one batch."""
+    lengths = torch.full((len(waves),), waves.shape[1])
     with torch.no_grad():
-        target = hear(teacher, crops.clean)
-        weights = student.prior(target.features).softmax(1)
-    found = hear(student, crops.heard, generator)
-    first, second = found.embeddings.chunk(2)
-    identities, temperature = crops.identities.repeat(2), config.temperature
-    # About the mean of all voices, which says nothing about any of them.
-    centre = prototypes.vectors.mean(0)
-    ours, theirs = (F.normalize(vectors - centre, dim=1) for vectors in (found.embeddings, target.embeddings))
+        features, n_frames = student.features(waves, RATE_HZ, lengths)
+        features = mask_features(features, n_frames, MASKS, generator, student.config.front_end.hop_s)
+    with torch.autocast("cpu", torch.bfloat16):
+        frames, n_frames = student.frames(features, n_frames)
+    embeddings = student.embed(frames.float(), n_frames, features)
+    first, second = embeddings.chunk(2)
+    apart, near = prototype_terms(embeddings, identities.repeat(2), prototypes, config.temperature)
     return {
-        "frames": config.frames * frame_distance(found.frames, target.frames, weights),
-        "cosine": config.cosine * (1 - (found.embeddings * target.embeddings).sum(1).mean()),
-        "moments": config.moments * find_teacher(ours, theirs, identities, temperature),
-        "contrastive": config.contrastive * nt_xent(first, second, crops.identities, temperature),
-        "prototypes": config.prototypes * tell_apart(found.embeddings, identities, prototypes, temperature),
+        "contrastive": config.contrastive * nt_xent(first, second, identities, config.temperature),
+        "prototypes": config.prototypes * apart,
+        "cosine": config.cosine * near,
     }
 
 
 def optimiser_of(student: Encoder, config: RecipeConfig) -> torch.optim.AdamW:
-    """Adam with a learning rate (`peak`) for each tensor in proportion to its scale; `fixed` ones get no gradient."""
-    groups = []
+    """Gentle on what CAM++ knows, quicker on what is new; the two-dimensional convolutions stay as they are."""
+    new, known = [], []
     for name, parameter in student.named_parameters():
-        if name.startswith(config.fixed):
+        if name.startswith(("stem.conv_in", "stem.residuals", "stem.conv_out")):
             parameter.requires_grad_(False)
         elif name.startswith(("blocks", "pool")):
-            groups.append({"params": [parameter], "peak": config.relative_rate_new * max(scale_of(parameter), 0.02)})
+            new.append(parameter)
         else:
-            groups.append({"params": [parameter], "peak": config.relative_rate * max(scale_of(parameter), 1e-4)})
-    return torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0, betas=(0.9, 0.98), fused=True)
+            known.append(parameter)
+    groups = [{"params": known, "peak": config.learning_rate}, {"params": new, "peak": config.learning_rate_new}]
+    return torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay, betas=(0.9, 0.98))
 
 
-def scale_of(parameter: Tensor) -> float:
-    """Root mean square of a weight; of scales and biases the median, as a few are far larger than the others."""
-    values = parameter.detach()
-    return float(values.square().mean().sqrt() if values.ndim > 1 else values.abs().median())
-
-
-def start(weights: Path, config: RecipeConfig, loudness: float) -> Encoder:
+def start(weights: Path, config: RecipeConfig) -> Encoder:
     """An encoder that is CAM++ so far, its transformer adding nothing yet."""
     torch.manual_seed(config.seed)
-    encoder = Encoder(campplus(layers=config.layers, mlp_ratio=config.mlp_ratio, loudness=loudness))
+    encoder = Encoder(campplus(layers=config.layers, mlp_ratio=config.mlp_ratio, loudness=config.loudness))
     encoder.load_state_dict(from_campplus(torch.load(weights, weights_only=True)), strict=False)
     return encoder.eval()
+
+
+@torch.no_grad()
+def head_outputs(encoder: Encoder, views: Views, batches: int) -> Tensor:
+    """The head's output for crops as training hears them, before it is brought to unit length. -> (crops, dim)"""
+    outputs = []
+    for _ in range(batches):
+        waves, _ = views.batch()
+        features, n_frames = encoder.features(waves, RATE_HZ, torch.full((len(waves),), waves.shape[1]))
+        with torch.autocast("cpu", torch.bfloat16):
+            frames, n_frames = encoder.frames(features, n_frames)
+        outputs.append(encoder.project(frames.float(), n_frames, features))
+    return torch.cat(outputs)
+
+
+@torch.no_grad()
+def centre(encoder: Encoder, outputs: Tensor) -> None:
+    """Move the head's bias so that the data's mean vector is zero; cosines then spread about zero."""
+    encoder.head.bias.sub_(outputs.mean(0))
+
+
+@torch.no_grad()
+def whiten(encoder: Encoder, outputs: Tensor, power: float, ridge: float) -> None:
+    """Centre the head and scale each principal direction of the data by (variance + ridge * mean)^(-power / 2).
+
+    outputs: (crops, dim) of `head_outputs`; power 0 changes no cosine but by the centring, 1 is full whitening.
+    """
+    mean = outputs.double().mean(0)
+    variance, directions = torch.linalg.eigh(torch.cov(F.normalize(outputs.double() - mean, dim=1).T))
+    scaled = directions * (variance + ridge * variance.mean()) ** (-power / 2)
+    scaled = (scaled / scaled.norm(dim=0).mean()).T
+    encoder.head.bias.copy_(scaled @ (encoder.head.bias.double() - mean))
+    encoder.head.weight.copy_(scaled @ encoder.head.weight.double())
 
 
 def train(data: Path, weights: Path, out: Path, config: RecipeConfig) -> Encoder:
     """Run the recipe; `out` gets log.csv, every 50 steps averaged.pt, and encoder/. -> that encoder."""
     views = Views(read_singers(data), config)
-    teacher, student = start(weights, config, 0.0).requires_grad_(False), start(weights, config, config.loudness)
-    prototypes = make_prototypes(teacher, views)
+    student = start(weights, config)
+    centre(student, head_outputs(student, views, batches=6))
+    prototypes = make_prototypes(student, views)
     averaged = copy.deepcopy(student).requires_grad_(False)
+    beginning = copy.deepcopy(student.state_dict())
     optimiser, generator = optimiser_of(student, config), torch.Generator().manual_seed(config.seed)
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(config.model_dump_json(indent=2))
@@ -189,7 +176,7 @@ def train(data: Path, weights: Path, out: Path, config: RecipeConfig) -> Encoder
             share = 0.5 + 0.5 * math.cos(math.pi * (step - 1) / config.steps)
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * min(1.0, step / config.warmup) * share
-            terms = loss_terms(student, teacher, views.batch(), prototypes, config, generator)
+            terms = loss_terms(student, *views.batch(), prototypes, config, generator)
             optimiser.zero_grad(set_to_none=True)
             torch.stack(list(terms.values())).sum().backward()
             norm = float(torch.nn.utils.clip_grad_norm_(student.parameters(), 5.0))
@@ -203,8 +190,15 @@ def train(data: Path, weights: Path, out: Path, config: RecipeConfig) -> Encoder
             if step % 50 == 0 or step == config.steps:
                 torch.save(averaged.state_dict(), out / ".averaged.pt")
                 (out / ".averaged.pt").replace(out / "averaged.pt")
+    averaged.load_state_dict(blend(beginning, averaged.state_dict(), config.blend))
+    whiten(averaged, head_outputs(averaged, views, config.whiten_batches), config.whiten, config.whiten_ridge)
     save(averaged, out / "encoder", {"recipe": config.model_dump(mode="json")}, "Made by encoder.recipes.separated.\n")
     return averaged
+
+
+def blend(beginning: dict[str, Tensor], end: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The weights `share` of the way from beginning to end."""
+    return {name: torch.lerp(beginning[name], tensor, share) for name, tensor in end.items()}
 
 
 def main(arguments: list[str]) -> None:

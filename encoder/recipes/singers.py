@@ -20,7 +20,6 @@ from encoder.config import Chance, Frozen
 
 RATE_HZ = 16000
 Floats = NDArray[np.float32]
-Shorts = NDArray[np.int16]
 
 
 class RecipeConfig(Frozen):
@@ -28,25 +27,27 @@ class RecipeConfig(Frozen):
 
     layers: int = 2
     mlp_ratio: float = 1.0
-    loudness: float = 0.35  # power of its level in a frame's weight (`Encoder.prior`); the teacher weighs all alike
-    singers: int = Field(default=32, ge=2)  # in a batch, two crops each
+    loudness: float = 0.2  # power of its level in a frame's weight (`Encoder.prior`)
+    singers: int = Field(default=24, ge=2)  # in a batch, two crops each
     crop_s: float = 2.5
-    teacher_crop_s: float = 3.0  # of the clean crops that prototypes are made of
-    teacher_crops: int = 4  # of each singer at most
-    speeds: tuple[float, ...] = (1.0, 0.9, 1.12)
-    steps: int = 550
-    relative_rate: float = 4e-4  # learning rate of what comes from CAM++, as a share of each tensor's own scale
-    relative_rate_new: float = 1.5e-3  # of transformer and attention
-    fixed: tuple[str, ...] = ("stem.conv_in", "stem.residuals", "stem.conv_out", "head")  # layers that stay as they are
-    warmup: int = 40
+    teacher_crop_s: float = 4.0
+    teacher_crops: int = 8  # of each singer at most
+    speeds: tuple[float, ...] = (1.0, 0.88, 1.14)
+    steps: int = 880
+    learning_rate: float = 5e-5  # of what comes from CAM++
+    learning_rate_new: float = 1.5e-4  # of transformer and attention
+    warmup: int = 20
+    weight_decay: float = 0.01
     ema: float = 0.99
+    blend: float = Field(default=0.5, ge=0, le=1)  # of the way from CAM++ to the trained weights
+    whiten: float = Field(default=0.75, ge=0, le=1)  # 0: only centre, 1: all directions alike
+    whiten_ridge: float = 0.5  # of the mean variance
+    whiten_batches: int = 28
     temperature: float = 0.1
-    frames: float = 1.0
-    cosine: float = 5.0
-    moments: float = 0.5
-    contrastive: float = 0.5
-    prototypes: float = 0.5
-    clean: float = 0.3  # share of second crops that are clean
+    contrastive: float = 1.0
+    prototypes: float = 1.0
+    cosine: float = 0.5
+    clean: float = 0.4  # share of second crops that are clean
     residue: Chance = Chance(probability=0.5, low=3, high=20)  # dB of voice over what another song's separation left
     same_singer: float = 0.75  # prototypes nearer than this are not each other's negatives
     same_singer_unlabelled: float = 0.5  # the same within `unlabelled` sets, which may repeat singers
@@ -57,30 +58,18 @@ class RecipeConfig(Frozen):
 
 @dataclass(frozen=True)
 class Singer:
-    """A voice of the data; songs: name -> its mixes, each (2, samples) of clean and separated, 16 bit."""
+    """A voice of the data; songs: name -> its mixes, each (2, samples) of clean and separated."""
 
     group: str
     name: str
-    songs: dict[str, list[Shorts]]
-
-
-@dataclass(frozen=True)
-class Crops:
-    """What a step hears: two crops of each identity, all first before all second.
-
-    heard, clean: (2n, samples), the same moments as the student and as the teacher hears them; identities: (n,) int64
-    """
-
-    heard: Tensor
-    clean: Tensor
-    identities: Tensor
+    songs: dict[str, list[Floats]]
 
 
 def read_singers(folder: Path) -> list[Singer]:
     """All of `<set>/<singer>/<song>[~n].flac`. Raises ValueError for another rate or number of channels."""
-    found: dict[tuple[str, str], dict[str, list[Shorts]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[tuple[str, str], dict[str, list[Floats]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(folder.glob("*/*/*.flac")):
-        samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
         if rate != RATE_HZ or samples.shape[1] != 2:
             raise ValueError(f"{path}: {rate} Hz, {samples.shape[1]} channels; wanted {RATE_HZ} Hz and 2 channels")
         song = path.stem.split("~")[0]
@@ -88,21 +77,17 @@ def read_singers(folder: Path) -> list[Singer]:
     return [Singer(group, name, dict(songs)) for (group, name), songs in found.items()]
 
 
-def crop(samples: Shorts, size: int, rng: np.random.Generator, tries: int = 6) -> Floats:
-    """A random stretch with voice in at least 40 % of it, if one is found soon. -> (2, size) in [-1, 1]."""
+def crop(samples: Floats, size: int, rng: np.random.Generator, tries: int = 6) -> Floats:
+    """A random stretch with voice in at least 40 % of it, if one is found soon. -> (2, size)."""
     if samples.shape[1] <= size:
-        return floats(np.pad(samples, ((0, 0), (0, size - samples.shape[1])), mode="wrap"))
+        return np.pad(samples, ((0, 0), (0, size - samples.shape[1])), mode="wrap")
     for _ in range(tries):
         start = int(rng.integers(samples.shape[1] - size))
-        piece = floats(samples[:, start : start + size])
+        piece = samples[:, start : start + size]
         level = np.sqrt(np.square(piece[0, : size // 800 * 800].reshape(-1, 800)).mean(1))
         if (level > max(0.05 * level.max(), 3e-4)).mean() > 0.4:
             break
     return piece
-
-
-def floats(samples: Shorts) -> Floats:
-    return samples.astype(np.float32) / np.float32(32768)
 
 
 class Views:
@@ -118,27 +103,26 @@ class Views:
         self.weights = np.array(weights) / sum(weights)
 
     def voice(self, singer: int, song: str, speed: float, clean: bool) -> Tensor:
-        """One crop at a speed, as heard (at times with another song's residue) and as sung. -> (2, samples)"""
+        """One crop at a speed, with another song's residue at times. -> (samples,)"""
         size = round(self.config.crop_s * RATE_HZ)
         mixes = self.singers[singer].songs[song]
-        piece = torch.from_numpy(crop(mixes[self.rng.integers(len(mixes))], round(size * speed) + 200, self.rng))
-        heard, sung = piece[[0 if clean else 1]], piece[[0]]
+        piece = crop(mixes[self.rng.integers(len(mixes))], round(size * speed) + 200, self.rng)
+        wave = torch.from_numpy(piece[0 if clean else 1])[None]
         if self.rng.random() < self.config.residue.probability:
             other = self.rng.choice(len(self.singers), p=self.weights)
             songs = list(self.singers[other].songs.values())
-            left = crop(songs[self.rng.integers(len(songs))][0], heard.shape[1], self.rng, tries=1)
+            left = crop(songs[self.rng.integers(len(songs))][0], wave.shape[1], self.rng, tries=1)
             ratio_db = self.rng.uniform(self.config.residue.low, self.config.residue.high)
             residue = torch.from_numpy(left[1] - left[0])[None]
-            heard = add_at(heard, residue, torch.tensor([heard.shape[1]]), torch.tensor([ratio_db]))
-        both = torch.cat([heard, sung])
+            wave = add_at(wave, residue, torch.tensor([wave.shape[1]]), torch.tensor([ratio_db]))
         if speed != 1.0:
-            both = play_at(both, torch.full((2,), speed))
-        both = both[:, :size]
-        both = 0.7 * both / (both.abs().amax(1, keepdim=True) + 1e-4)
-        return F.pad(both, (0, size - both.shape[1])).float()
+            wave = play_at(wave, torch.tensor([speed]))
+        wave = wave[0, :size]
+        wave = wave * (self.rng.uniform(0.3, 1.0) / (wave.abs().max() + 1e-4))
+        return F.pad(wave, (0, size - len(wave))).float()
 
-    def batch(self) -> Crops:
-        """The next: separated crops first, of another song, where there is one, and separated or clean second."""
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """-> waves (2 * singers, samples), all first views then all second; identities (singers,)."""
         speeds, n = self.config.speeds, self.config.singers
         identities = self.rng.choice(
             len(self.singers) * len(speeds), n, replace=False, p=np.repeat(self.weights, len(speeds)) / len(speeds)
@@ -150,8 +134,7 @@ class Views:
             one, other = self.rng.choice(len(songs), 2, replace=len(songs) < 2)
             first.append(self.voice(singer, songs[one], speed, clean=False))
             second.append(self.voice(singer, songs[other], speed, clean=self.rng.random() < self.config.clean))
-        heard, sung = torch.stack(first + second).unbind(1)
-        return Crops(heard, sung, torch.from_numpy(identities))
+        return torch.stack(first + second), torch.from_numpy(identities)
 
     def clean_crops(self, identity: int) -> Tensor:
         """What the teacher hears of an identity: clean crops, spread over the songs. -> (crops, samples)"""

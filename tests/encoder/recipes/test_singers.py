@@ -16,7 +16,7 @@ from encoder.recipes.singers import RATE_HZ, RecipeConfig, Singer, Views, crop, 
 def tone(hz: float, seconds: float) -> np.ndarray:
     """Clean tone in the first channel, the same an octave up in the second. -> (2, samples)."""
     t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
-    return np.round(9830 * np.sin(2 * np.pi * np.array([[hz], [2 * hz]]) * t)).astype(np.int16)
+    return (0.3 * np.sin(2 * np.pi * np.array([[hz], [2 * hz]]) * t)).astype(np.float32)
 
 
 def peak_hz(wave: torch.Tensor) -> float:
@@ -48,7 +48,7 @@ def test_another_rate_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_crop_has_voice_in_it() -> None:
-    samples = np.concatenate([np.zeros((2, 20 * RATE_HZ), np.int16), tone(200, 5)], axis=1)
+    samples = np.concatenate([np.zeros((2, 20 * RATE_HZ), np.float32), tone(200, 5)], axis=1)
     rng = np.random.default_rng(0)
     silent = sum(not crop(samples, RATE_HZ, rng, tries=30).any() for _ in range(50))
     assert silent <= 5  # four of five places are silent
@@ -68,13 +68,12 @@ def views() -> Views:
 
 def test_a_batch_holds_separated_then_clean_at_the_speed_of_the_identity(views: Views) -> None:
     for _ in range(4):
-        crops = views.batch()
-        assert crops.heard.shape == crops.clean.shape == (6, round(views.config.crop_s * RATE_HZ))
-        for row, identity in enumerate(crops.identities.tolist()):
+        waves, identities = views.batch()
+        assert waves.shape == (6, round(views.config.crop_s * RATE_HZ))
+        for row, identity in enumerate(identities.tolist()):
             hz = (200, 300, 400)[identity // 2] * (1.0, 1.25)[identity % 2]
-            assert peak_hz(crops.heard[row]) == pytest.approx(2 * hz, rel=0.01)
-            assert peak_hz(crops.heard[3 + row]) == pytest.approx(hz, rel=0.01)
-            assert peak_hz(crops.clean[row]) == peak_hz(crops.clean[3 + row]) == pytest.approx(hz, rel=0.01)
+            assert peak_hz(waves[row]) == pytest.approx(2 * hz, rel=0.01)
+            assert peak_hz(waves[3 + row]) == pytest.approx(hz, rel=0.01)
 
 
 def test_the_teacher_hears_the_clean_voice(views: Views) -> None:
@@ -86,14 +85,13 @@ def test_the_teacher_hears_the_clean_voice(views: Views) -> None:
 def test_residue_lies_under_the_voice_by_the_asked_ratio() -> None:
     singers = [Singer("a", "1", {"1": [tone(200, 4)]})]
     config = RecipeConfig(residue=Chance(probability=1, low=20, high=20), speeds=(1.0,))
-    wave, sung = Views(singers, config).voice(0, "1", 1.0, clean=True)
+    wave = Views(singers, config).voice(0, "1", 1.0, clean=True)
     spectrum = torch.fft.rfft(wave * torch.hann_window(len(wave))).abs()
     bins = [round(hz * len(wave) / RATE_HZ) for hz in (200, 400)]
     # Of the residue (the octave less the tone) one of two equal parts falls on 400 Hz: 3 dB less.
     assert 20 * torch.log10(spectrum[bins[0]] / spectrum[bins[1]]) == pytest.approx(23, abs=1.5)
-    assert not torch.equal(wave, sung) and peak_hz(sung) == pytest.approx(200, rel=0.01)
 
 
 def test_same_seed_same_batches(views: Views) -> None:
     again = Views(views.singers, views.config)
-    torch.testing.assert_close(views.batch().heard, again.batch().heard, rtol=0, atol=0)
+    torch.testing.assert_close(views.batch()[0], again.batch()[0], rtol=0, atol=0)
