@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from encoder.frontend import valid_mask
 
+PLAIN_FRAMES = 512
+
 
 class FrameNorm(nn.Module):
     """Layer norm over the bands and channels of each frame. x: (batch, channels, frames, bands)."""
@@ -96,9 +98,24 @@ class Block(nn.Module):
         q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k = rotate(q, angles), rotate(k, angles)
         mask = None if valid is None else valid[:, None, None, :]
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        y = attention(q, k, v, mask)
         out: Tensor = self.attention_out(y.transpose(1, 2).reshape(batch, frames, width))
         return out
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention. q, k, v: (batch, heads, frames, channels), mask: which keys count -> like q
+
+    On a CPU short clips go through products of whole matrices: in half precision the fused kernel takes twice as long
+    there, and five times for the gradient.
+    """
+    tracing = torch.compiler.is_exporting() or torch.jit.is_tracing()  # a network of one length is not what is wanted
+    if tracing or q.device.type != "cpu" or q.shape[2] > PLAIN_FRAMES:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    likeness = (q * q.shape[3] ** -0.5) @ k.transpose(2, 3)
+    if mask is not None:
+        likeness = likeness.masked_fill(~mask, -torch.inf)
+    return likeness.softmax(-1).to(v.dtype) @ v
 
 
 class AttentiveStatistics(nn.Module):

@@ -1,14 +1,12 @@
-"""How weights move: optimiser, schedule, their average, what fixes the randomness of a step, and its arithmetic."""
+"""How weights move: optimiser, schedule, their average, and what fixes the randomness of a step."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from encoder.config import TrainConfig
 
@@ -48,9 +46,3 @@ def uses_bfloat16(config: TrainConfig, device: torch.device) -> bool:
     if config.precision != "auto":
         return config.precision == "bfloat16"
     return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
-
-
-def attention_for(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Which attention trains fastest: on a CPU, at the few hundred frames of a crop, products of whole matrices, as the
-    gradient of the fused kernel takes five times as long there."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()

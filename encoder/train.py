@@ -28,7 +28,7 @@ from encoder.config import EncoderConfig, TrainConfig, preset
 from encoder.data import ClipShards
 from encoder.learner import Learner, Memory, Outputs, loss_terms
 from encoder.model import Encoder
-from encoder.optimise import attention_for, learning_rate, make_optimiser, seeded, update_average, uses_bfloat16
+from encoder.optimise import learning_rate, make_optimiser, seeded, update_average, uses_bfloat16
 from encoder.parallel import any_rank
 from encoder.trainlog import Clock, TrainLog
 from encoder.validation import held_out, validate
@@ -191,8 +191,7 @@ class Trainer:
     def _accumulate(self, views: Views, sync: bool) -> dict[str, float]:
         """Forward and backward of one micro-batch. -> the loss and its terms."""
         self.clock.start("forward")
-        bf16 = uses_bfloat16(self.config, self.device)
-        with attention_for(self.device), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=uses_bfloat16(self.config, self.device)):
             teacher = self._teach(views.waves, views.lengths)
             out: Outputs = self.wrapped(views.waves, views.lengths, views.generator)
         terms = self.config.terms

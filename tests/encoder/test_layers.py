@@ -1,8 +1,10 @@
 """Stem, attention and pooling, each against what it must do by its definition."""
 
+import pytest
 import torch
+import torch.nn.functional as F
 
-from encoder.layers import AttentiveStatistics, Block, ConvStem, rotary_angles, rotate
+from encoder.layers import PLAIN_FRAMES, AttentiveStatistics, Block, ConvStem, attention, rotary_angles, rotate
 
 
 def test_the_stem_gives_every_fourth_frame_and_no_padding() -> None:
@@ -28,6 +30,21 @@ def test_rotary_positions_make_products_hang_on_the_distance_alone() -> None:
         assert torch.allclose(along, along[:1].expand_as(along), atol=1e-5)
     assert not torch.isclose(products[0, 1], products[0, 5])
     assert torch.allclose(rotate(q, angles).norm(dim=-1), q.norm(dim=-1), atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [7, PLAIN_FRAMES + 1])
+@pytest.mark.parametrize("padded", [False, True])
+def test_attention_is_torchs_own_and_so_is_its_gradient(frames: int, padded: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 2, frames, 8, generator=generator).requires_grad_() for _ in range(3))
+    mask = torch.arange(frames)[None, None, None] < torch.tensor([frames - 3, frames])[:, None, None, None]
+    found = attention(q, k, v, mask if padded else None)
+    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=mask if padded else None)
+    assert torch.allclose(found, expected, atol=1e-5)
+    weight = torch.randn(found.shape, generator=generator)
+    gradients = (torch.autograd.grad((y * weight).sum(), (q, k, v)) for y in (found, expected))
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-4)
 
 
 def test_a_block_does_not_hear_padding() -> None:
