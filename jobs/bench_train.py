@@ -33,7 +33,7 @@ from encoder.trainlog import PHASES
 from pipeline import audio
 
 RATE_HZ, CLIP_S, CROP_S = 44100, 9.0, 4.0
-CLIPS, BATCH, WARM, TIMED = 48, 16, 1, 4
+CLIPS, BATCH, WARM, TIMED = 48, 16, 2, 12  # warm and timed steps; in fewer, what was loaded ahead would count
 
 
 def clips_of(folder: Path | None) -> list[NDArray[np.float32]]:
