@@ -41,7 +41,7 @@ demo: setup  ## the whole chain on an embedded catalogue
 	$(RUN) jobs.demo configs/demo.yaml $(OPTIONS)
 
 test: setup  ## all tests
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
 lint: setup  ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -43,7 +43,7 @@ def analysis_window(kind: str, samples: int) -> Tensor:
 
 
 def squared(parts: Tensor) -> Tensor:
-    """Squared magnitude. parts: (..., 2), real and imaginary -> (...)"""
+    """Squared magnitude, without the root that `abs` takes. parts: (..., 2), real and imaginary -> (...)"""
     squares = parts.square()
     return squares[..., 0] + squares[..., 1]
 

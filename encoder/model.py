@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from encoder.campplus import CamPlusStem
 from encoder.config import EncoderConfig
 from encoder.frontend import FrontEnd, resample, valid_mask
-from encoder.layers import AttentiveStatistics, Block, ConvStem, rotary_angles
+from encoder.layers import AttentiveStatistics, Block, ConvStem, being_exported, rotary_angles
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8000, 192000
 
@@ -115,7 +115,7 @@ class Encoder(nn.Module):
 
 def on_cpu_and_all(valid: Tensor) -> bool:
     """Whether there is no padding, where that is cheap to know: attention without a mask is faster."""
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if being_exported():
         return False
     return valid.device.type == "cpu" and bool(valid.all())
 

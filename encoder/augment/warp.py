@@ -15,6 +15,7 @@ from torch import Tensor
 
 from encoder.augment.filters import fast_size
 from encoder.augment.level import factor
+from encoder.frontend import squared
 
 WINDOW_S = 0.046  # of the short-time spectrum: fine enough to tell a deep voice's harmonics
 TOP_HZ = 11000
@@ -127,7 +128,7 @@ def envelope_db(spectrum: Tensor, rate: int) -> Tensor:
     """
     spacing_hz = rate / (2 * (spectrum.shape[1] - 1))
     points = min(spectrum.shape[1], round(TOP_HZ / spacing_hz))
-    power = squared(spectrum).transpose(1, 2)
+    power = squared(torch.view_as_real(spectrum)).transpose(1, 2)
     # A harmonic may peak beside the bin where it is expected.
     peaks = F.max_pool1d(power[..., :points], 3, stride=1, padding=1)
     level = 10 * peaks.clamp(min=1e-14).log10()
@@ -138,11 +139,6 @@ def envelope_db(spectrum: Tensor, rate: int) -> Tensor:
         return level.gather(2, (number.clamp(min=1) * pitch).round().clamp(max=points - 1).long())
 
     return torch.lerp(harmonic(place.floor()), harmonic(place.floor() + 1), place.frac())
-
-
-def squared(spectrum: Tensor) -> Tensor:
-    """Squared magnitude, without the root that `abs` takes."""
-    return spectrum.real.square() + spectrum.imag.square()
 
 
 def pitch_hz(power: Tensor, rate: int) -> Tensor:
