@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from encoder.config import TrainConfig
+from encoder.precision import multiplies_bfloat16
 
 
 def make_optimiser(learner: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -42,7 +43,7 @@ def seeded(device: torch.device, *numbers: int) -> torch.Generator:
 
 
 def uses_bfloat16(config: TrainConfig, device: torch.device) -> bool:
-    """`auto`: where the hardware multiplies it (GPUs, CPUs with AVX-512 BF16)."""
+    """`auto`: where the hardware multiplies it."""
     if config.precision != "auto":
         return config.precision == "bfloat16"
-    return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return multiplies_bfloat16(device)

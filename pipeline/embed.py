@@ -20,6 +20,7 @@ from pydantic import Field
 
 import encoder
 from encoder.allocator import keep_freed_memory
+from encoder.precision import multiplies_bfloat16
 from pipeline import audio, tables
 from pipeline.errors import ConfigError, Problem
 from pipeline.frozen import Compute, Frozen
@@ -107,7 +108,7 @@ class Embedder:
         self.model = model.to(self.device).eval()
         on_cpu = self.device.type == "cpu"
         self.batch_s = min(batch_s, CACHED_S * torch.get_num_threads()) if on_cpu else batch_s
-        self.bf16 = bf16 and not (on_cpu and not torch.cpu._is_avx512_bf16_supported())
+        self.bf16 = bf16 and multiplies_bfloat16(self.device)
 
     @property
     def encoder_id(self) -> str:

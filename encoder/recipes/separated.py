@@ -41,6 +41,7 @@ from encoder.config import NO_AUGMENT, Chance, campplus
 from encoder.model import Encoder
 from encoder.objectives.contrastive import nt_xent
 from encoder.optimise import update_average
+from encoder.precision import multiplies_bfloat16
 from encoder.recipes.singers import RATE_HZ, RecipeConfig, Views, read_singers
 from encoder.train import check_finite
 
@@ -50,6 +51,11 @@ MASKS = NO_AUGMENT.model_copy(
         "frequency_mask": Chance(probability=0.4, low=0.01, high=0.12),
     }
 )
+
+
+def autocast() -> torch.autocast:
+    """bfloat16 for the networks, where the processor multiplies it."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(torch.device("cpu")))
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def make_prototypes(teacher: Encoder, views: Views) -> Prototypes:
     """Mean teacher vector of each identity's clean crops."""
     config, means = views.config, []
     for identity in range(len(views.singers) * len(config.speeds)):
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             means.append(F.normalize(teacher(views.clean_crops(identity), RATE_HZ).float().mean(0), dim=0))
     vectors = torch.stack(means)
     groups = [singer.group for singer in views.singers for _ in config.speeds]
@@ -92,7 +98,7 @@ def loss_terms(student: Encoder, waves: Tensor, identities: Tensor, prototypes: 
     with torch.no_grad():
         features, n_frames = student.features(waves, RATE_HZ, lengths)
         features = mask_features(features, n_frames, MASKS, generator, student.config.front_end.hop_s)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         frames, n_frames = student.frames(features, n_frames)
     embeddings = student.embed(frames.float(), n_frames, features)
     first, second = embeddings.chunk(2)
@@ -133,7 +139,7 @@ def head_outputs(encoder: Encoder, views: Views, batches: int) -> Tensor:
     for _ in range(batches):
         waves, _ = views.batch()
         features, n_frames = encoder.features(waves, RATE_HZ, torch.full((len(waves),), waves.shape[1]))
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             frames, n_frames = encoder.frames(features, n_frames)
         outputs.append(encoder.project(frames.float(), n_frames, features))
     return torch.cat(outputs)

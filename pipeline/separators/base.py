@@ -17,6 +17,7 @@ import soxr
 import torch
 from torch import Tensor
 
+from encoder.precision import multiplies_bfloat16
 from pipeline.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -253,7 +254,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
     if precision == "fp16" and device.type == "cpu":
         raise ConfigError("separate.precision: fp16 needs a GPU; on a CPU choose bf16, fp32 or auto")
     if precision == "auto":
-        if device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
+        if multiplies_bfloat16(device):
+            return torch.bfloat16
+        return torch.float16 if device.type == "cuda" else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

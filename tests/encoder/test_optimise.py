@@ -6,6 +6,7 @@ from torch import nn
 
 from encoder.config import TrainConfig
 from encoder.optimise import learning_rate, make_optimiser, seeded, update_average, uses_bfloat16
+from encoder.precision import multiplies_bfloat16
 
 CPU = torch.device("cpu")
 
@@ -43,3 +44,4 @@ def test_a_generator_is_its_numbers_alone() -> None:
 def test_precision_can_be_said() -> None:
     assert uses_bfloat16(TrainConfig(precision="bfloat16"), CPU)
     assert not uses_bfloat16(TrainConfig(precision="float32"), CPU)
+    assert uses_bfloat16(TrainConfig(), CPU) == multiplies_bfloat16(CPU)

