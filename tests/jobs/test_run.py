@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from encoder import Encoder, checkpoint
 from encoder.config import preset
@@ -59,7 +58,6 @@ def rows(workspace: Workspace, table: str) -> pd.DataFrame:
     return frame.drop(columns=["embedding", "audio", "failed_at", "vocals_uri"], errors="ignore")
 
 
-@pytest.mark.timeout(600)
 def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, chain_config, tmp_path):
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "encoder", {}, "untrained")
     stages = ["scan", "separate", "shard", "embed", "cluster", "tag"]

@@ -158,7 +158,6 @@ def assert_complete(workspace: Workspace) -> None:
     assert not in_work(workspace)
 
 
-@pytest.mark.timeout(600)
 def test_a_worker_killed_in_the_middle_of_a_track(config, started):
     workspace = Workspace(config.parent / "workspace")
     job = started(config)
@@ -172,7 +171,6 @@ def test_a_worker_killed_in_the_middle_of_a_track(config, started):
     assert {key: finished(workspace)[key] for key in before} == before  # none was separated twice
 
 
-@pytest.mark.timeout(600)
 def test_the_driver_killed_and_the_same_command_again(config, started):
     workspace = Workspace(config.parent / "workspace")
     job = started(config)
@@ -187,7 +185,6 @@ def test_the_driver_killed_and_the_same_command_again(config, started):
     assert {key: finished(workspace)[key] for key in before} == before
 
 
-@pytest.mark.timeout(600)
 def test_a_file_that_kills_its_decoder_fails_alone(config, started):
     workspace = Workspace(config.parent / "workspace")
     job = started(config, "max_failed_fraction=0.1")
