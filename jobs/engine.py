@@ -196,8 +196,11 @@ def start_ray(compute: Compute | None = None) -> None:
         remote = os.environ.get("RAY_ADDRESS")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what concerns people is raised or counted
         os.environ.setdefault("RAY_worker_niceness", "0")  # a thread that gives way holds up its worker's others
+        if not remote:
+            os.environ.update(allocator.ENVIRONMENT)  # inherited: workers that Ray has started ahead can be used
         ray.init(address=remote or "local", log_to_driver=False, logging_level=logging.ERROR,
-                 include_dashboard=None if remote else False, runtime_env={"env_vars": allocator.ENVIRONMENT})
+                 include_dashboard=None if remote else False,
+                 runtime_env={"env_vars": allocator.ENVIRONMENT} if remote else None)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray.data", "ray.train"):

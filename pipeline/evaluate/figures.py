@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from pipeline.evaluate.metrics import eer, roc
 from pipeline.evaluate.scores import Reliability
@@ -35,11 +35,11 @@ def det(curves: Mapping[str, Scored], title: str) -> bytes:
     for name, scored in curves.items():
         curve = roc(scored.scores, scored.labels)
         rates = np.clip(np.stack([curve.false_alarm, curve.miss]), TICKS[0], 1 - TICKS[0])
-        axes.plot(*norm.ppf(rates), label=f"{name}, EER {100 * eer(scored.scores, scored.labels):.1f} %", lw=1.4)
-    ends = norm.ppf([TICKS[0], TICKS[-1]])
+        axes.plot(*ndtri(rates), label=f"{name}, EER {100 * eer(scored.scores, scored.labels):.1f} %", lw=1.4)
+    ends = ndtri([TICKS[0], TICKS[-1]])
     axes.plot(ends, ends, color="0.8", lw=0.8, zorder=0)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks(norm.ppf(TICKS), [f"{100 * tick:g}" for tick in TICKS])
+        axis.set_ticks(ndtri(TICKS), [f"{100 * tick:g}" for tick in TICKS])
     axes.set(xlim=ends, ylim=ends, xlabel="false alarms, %", ylabel="misses, %", title=title)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)

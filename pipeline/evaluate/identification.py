@@ -4,9 +4,6 @@ import itertools
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from pipeline.evaluate import EvaluateConfig, metrics
 from pipeline.evaluate.bootstrap import mean_interval
@@ -91,6 +88,10 @@ def folds(data: Labelled, seed: int) -> list[tuple[NDArray, NDArray]]:
 
 def _probe(vectors: Floats, truth: NDArray, train: NDArray, test: NDArray, n_classes: int) -> Floats:
     """Class probabilities (test, classes) of a logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
     model.fit(vectors[train], truth[train])
     scores = np.zeros((len(test), n_classes))

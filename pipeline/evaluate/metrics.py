@@ -8,7 +8,8 @@ by chance.
 In every clustering measure a predicted label of -1 (HDBSCAN's "no cluster") is a cluster of its own, one for
 each such item: noise costs recall and is never counted as one big cluster.
 
-ROC, ARI and NMI are scikit-learn's. B-cubed: Amigo et al., "A comparison of extrinsic clustering evaluation
+ROC, ARI and NMI are scikit-learn's, imported where they are used: every worker of every stage comes by here for its
+config, and would wait a second for it. B-cubed: Amigo et al., "A comparison of extrinsic clustering evaluation
 metrics based on formal constraints", Information Retrieval 12 (2009). Mean normalised rank: Torres, Lattner
 and Richard, "Singer identity representation learning using self-supervised techniques", ISMIR 2023.
 """
@@ -18,8 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, roc_curve
-from sklearn.metrics.cluster import contingency_matrix
 
 NOISE = -1
 
@@ -67,6 +66,8 @@ def validate(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.b
 def roc(scores: ArrayLike, labels: ArrayLike) -> Roc:
     """False-alarm and miss rates at every threshold that matters, from (inf: 0, 1) down to (1, 0)."""
     scores, labels = validate(scores, labels)
+    from sklearn.metrics import roc_curve
+
     false_alarm, hit, threshold = roc_curve(labels, scores)
     return Roc(false_alarm, 1.0 - hit, threshold)
 
@@ -177,6 +178,8 @@ def _labels(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.intp], N
 
 def bcubed(truth: ArrayLike, predicted: ArrayLike) -> BCubed:
     """B-cubed of `predicted (n,)` clusters against `truth (n,)` names; a predicted -1 is a cluster of one."""
+    from sklearn.metrics.cluster import contingency_matrix
+
     table = contingency_matrix(*_labels(truth, predicted), sparse=True).tocoo()
     of_class, of_cluster = np.asarray(table.sum(1)).ravel(), np.asarray(table.sum(0)).ravel()
     n = table.data.sum()
@@ -187,16 +190,22 @@ def bcubed(truth: ArrayLike, predicted: ArrayLike) -> BCubed:
 
 def ari(truth: ArrayLike, predicted: ArrayLike) -> float:
     """Adjusted Rand index in [-0.5, 1]: 1 perfect, 0 chance; -1 in `predicted` is a cluster of one."""
+    from sklearn.metrics import adjusted_rand_score
+
     return float(adjusted_rand_score(*_labels(truth, predicted)))
 
 
 def nmi(truth: ArrayLike, predicted: ArrayLike) -> float:
     """Normalised mutual information in [0, 1] (arithmetic mean); -1 in `predicted` is a cluster of one."""
+    from sklearn.metrics import normalized_mutual_info_score
+
     return float(normalized_mutual_info_score(*_labels(truth, predicted)))
 
 
 def purity(truth: ArrayLike, predicted: ArrayLike) -> float:
     """Part of the items that bear their cluster's commonest name; a predicted -1 is a cluster of one."""
+    from sklearn.metrics.cluster import contingency_matrix
+
     table = contingency_matrix(*_labels(truth, predicted), sparse=True)
     return float(table.max(axis=0).sum() / table.sum())
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
-from sklearn.covariance import ledoit_wolf
-from sklearn.linear_model import LogisticRegression
 
 from pipeline.evaluate.metrics import NotMeasurable, validate
 
@@ -55,6 +53,8 @@ class Normaliser:
     @classmethod
     def fit(cls, vectors: ArrayLike, whiten: bool = False) -> "Normaliser":
         """From unlabelled `vectors (n, d)`; Ledoit and Wolf's estimate of the covariance, as n < d needs."""
+        from sklearn.covariance import ledoit_wolf
+
         rows = np.asarray(vectors, dtype=np.float64)
         if rows.ndim != 2 or not len(rows):
             raise NotMeasurable("centring needs at least one embedding")
@@ -133,6 +133,8 @@ class Calibration:
         Raises:
             NotMeasurable: a class is absent, or targets score no higher than the rest.
         """
+        from sklearn.linear_model import LogisticRegression
+
         values, targets = validate(scores, labels)
         centre, spread = values.mean(), values.std() or 1.0
         model = LogisticRegression(C=100.0, class_weight="balanced")

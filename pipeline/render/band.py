@@ -12,7 +12,6 @@ from scipy.signal import butter, lfilter, sosfilt
 from pipeline.audio import to_samples
 from pipeline.render.song import BEATS, Song
 
-ARRANGEMENTS = ("pads", "strings", "keys")
 LEVEL_RMS = 0.1
 Sound = np.ndarray
 Placed = tuple[float, Sound, float, float]  # start in s, the sound, gain, pan from -1 (left) to 1 (right)
@@ -48,7 +47,7 @@ def _harmony(song: Song, arrangement: str, rate: int, generator: np.random.Gener
         "pads": pad, "strings": pluck, "keys": fm_key,
     }  # fmt: skip
     if arrangement not in makers:
-        raise ValueError(f"no arrangement {arrangement!r}: one of {', '.join(ARRANGEMENTS)}")
+        raise ValueError(f"no arrangement {arrangement!r}: one of {', '.join(makers)}")
     make, bar_s = makers[arrangement], BEATS * song.beat_s
     length_s = {"pads": bar_s, "strings": 1.6, "keys": 2 * song.beat_s}[arrangement]
     octave = 0 if arrangement == "pads" else 12

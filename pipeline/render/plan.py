@@ -6,7 +6,6 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.frozen import Frozen
-from pipeline.render.band import ARRANGEMENTS
 from pipeline.render.singer import Singer, draw_singers
 
 NAMES = (
@@ -26,6 +25,7 @@ FOREIGN_TITLES = (
     "Ζωή",
     "Łódź o świcie",
 )
+ARRANGEMENTS = ("pads", "strings", "keys")  # of `pipeline.render.band`
 # Suffix, sample rate in Hz, channels, bits of a sample where the format has them.
 FORMATS = (
     (".mp3", 44100, 2, 16), (".flac", 44100, 2, 16), (".m4a", 44100, 2, 16), (".ogg", 48000, 2, 16),

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
 from pipeline import tables
 from pipeline.workspace import Workspace
@@ -74,7 +73,7 @@ def spread(values: np.ndarray) -> np.ndarray:
     if len(values) < 2 or not np.ptp(values):
         return np.zeros(len(values))
     by_value = (values - values.min()) / np.ptp(values)
-    by_rank = scipy.stats.rankdata(values) / len(values)
+    by_rank = pd.Series(values).rank(pct=True).to_numpy()
     return (by_value + by_rank - np.min(by_rank)) / 2 - 0.5
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.audio import to_samples
-from pipeline.render.band import ARRANGEMENTS, LEVEL_RMS, bass_note, fm_key, hat, kick, pad, play, pluck
+from pipeline.render.band import LEVEL_RMS, bass_note, fm_key, hat, kick, pad, play, pluck
+from pipeline.render.plan import ARRANGEMENTS
 from pipeline.render.song import BEATS, compose
 
 RATE = 22050
