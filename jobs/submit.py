@@ -8,6 +8,7 @@ they mean the same files on a cluster that shares this machine's disk. The exit 
 
 import argparse
 import asyncio
+import logging
 import shlex
 import sys
 import time
@@ -24,6 +25,7 @@ from pipeline.workspace import is_remote
 
 CODE = Path(__file__).resolve().parents[1]
 READY_S = 60.0
+TALKATIVE = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")  # of each file left behind
 LEFT_BEHIND = [".git", ".venv", "workspace", "tests", "**/__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 
 
@@ -49,6 +51,8 @@ def submit(address: str, stage: str, config_path: str, overrides: Sequence[str])
         raise ConfigError(f"{config_path} must lie inside {CODE}, so that it travels with the job")
     try:
         client = JobSubmissionClient(address)
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
         job = _submit_when_ready(client, entry_point(stage, str(relative.relative_to(CODE)), config, overrides), stage)
     except (ConnectionError, RuntimeError, AuthenticationError) as error:
         raise ConfigError(f"no job can be submitted to {address}: {error}. For a Ray head on this machine: "
