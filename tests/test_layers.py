@@ -1,6 +1,8 @@
-"""Who may import whom: `ray` under jobs/ only, and `encoder/` nothing of the other rooms."""
+"""Who may import whom: `ray` under jobs/ only, `encoder/` nothing of the other rooms, the config nothing slow."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,13 @@ def test_a_room_does_not_reach_out(room, forbidden):
     files = sorted((ROOT / room).rglob("*.py"))
     assert files
     assert {str(path.relative_to(ROOT)): reached for path in files if (reached := imported(path) & forbidden)} == {}
+
+
+def test_what_every_command_and_worker_imports_is_not_slow():
+    slow = {"sklearn", "scipy.stats", "scipy.signal", "umap", "hdbscan", "numba", "matplotlib"}
+    code = f"import pipeline.config, sys; print(*({slow} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []
 
 
 def test_every_source_file_has_its_test():
