@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
 
 NOISE = -1
 
@@ -176,11 +177,16 @@ def _labels(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.intp], N
     return classes, clusters
 
 
-def bcubed(truth: ArrayLike, predicted: ArrayLike) -> BCubed:
-    """B-cubed of `predicted (n,)` clusters against `truth (n,)` names; a predicted -1 is a cluster of one."""
+def _contingency(truth: ArrayLike, predicted: ArrayLike) -> csr_matrix:
+    """How many items of each name (rows) are in each cluster (columns)."""
     from sklearn.metrics.cluster import contingency_matrix
 
-    table = contingency_matrix(*_labels(truth, predicted), sparse=True).tocoo()
+    return contingency_matrix(*_labels(truth, predicted), sparse=True)
+
+
+def bcubed(truth: ArrayLike, predicted: ArrayLike) -> BCubed:
+    """B-cubed of `predicted (n,)` clusters against `truth (n,)` names; a predicted -1 is a cluster of one."""
+    table = _contingency(truth, predicted).tocoo()
     of_class, of_cluster = np.asarray(table.sum(1)).ravel(), np.asarray(table.sum(0)).ravel()
     n = table.data.sum()
     precision = float((table.data**2 / of_cluster[table.col]).sum() / n)
@@ -204,9 +210,7 @@ def nmi(truth: ArrayLike, predicted: ArrayLike) -> float:
 
 def purity(truth: ArrayLike, predicted: ArrayLike) -> float:
     """Part of the items that bear their cluster's commonest name; a predicted -1 is a cluster of one."""
-    from sklearn.metrics.cluster import contingency_matrix
-
-    table = contingency_matrix(*_labels(truth, predicted), sparse=True)
+    table = _contingency(truth, predicted)
     return float(table.max(axis=0).sum() / table.sum())
 
 

@@ -62,9 +62,9 @@ def rows(workspace: Workspace, table: str) -> pd.DataFrame:
 
 def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, chain_config, tmp_path):
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "encoder", {}, "untrained")
-    stages = ["scan", "separate", "shard", "embed", "cluster", "tag"]
     # Without UMAP, which compiles anew in every driver.
-    settings = {"stages": stages, "embed": {"encoder": str(tmp_path / "encoder")}, "cluster": {"min_voices": 100}}
+    settings = {"stages": list(KILLED_IN), "embed": {"encoder": str(tmp_path / "encoder")},
+                "cluster": {"min_voices": 100}}
     calm, killed = (chain_config(tmp_path / name, **settings) for name in ("calm", "killed"))
     assert run.run_stages(calm) == 0
     (tmp_path / "killed.yaml").write_text(killed.to_yaml())
