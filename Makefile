@@ -10,7 +10,7 @@ AUDIO     ?=
 RAY_ADDRESS ?= http://127.0.0.1:8265
 
 STAGES  := scan separate shard train embed cluster tag evaluate report export
-BENCHES := $(filter-out bench-recipes,$(patsubst jobs/bench_%.py,bench-%,$(wildcard jobs/bench_*.py)))
+BENCHES := bench-separate bench-embed bench-train bench-evaluate
 VENV    := .venv
 RUN     := $(VENV)/bin/python -m
 OPTIONS := $(if $(CATALOGUE),catalogue="$(abspath $(CATALOGUE))") $(if $(KNOWN),known="$(abspath $(KNOWN))") \
@@ -67,13 +67,13 @@ ray-down: setup  ## stop it
 	$(RAY) stop
 
 results: setup  ## the README's results from real recordings: AUDIO=folder
-	$(RUN) jobs.results $(AUDIO) $(if $(WORKSPACE),--workspace $(WORKSPACE))
+	$(RUN) jobs.bench.results $(AUDIO) $(if $(WORKSPACE),--workspace $(WORKSPACE))
 
 bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
-	$(RUN) jobs.bench_recipes $(CONFIG) $(OPTIONS)
+	$(RUN) jobs.bench.recipes $(CONFIG) $(OPTIONS)
 
 $(BENCHES): bench-%: setup
-	$(RUN) jobs.bench_$(subst -,_,$*) $(if $(AUDIO),--audio $(AUDIO))
+	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(AUDIO))
 
 clean:  ## remove what make has built (never a workspace of yours)
 	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache *.egg-info

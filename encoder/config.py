@@ -120,7 +120,7 @@ def chance(probability: float, low: float = 0.0, high: float = 0.0) -> Chance:
 
 
 class AugmentConfig(Frozen):
-    """Each augmentation with its probability and range (`encoder.augment` says what each does)."""
+    """Each augmentation with its probability and range (`encoder.training.augment` says what each does)."""
 
     pitch_semitones: Chance = chance(0.06, -3, 3)  # formants stay
     stretch: Chance = chance(0.03, 0.85, 1.15)  # duration factor, pitch stays
@@ -141,7 +141,7 @@ NO_AUGMENT = AugmentConfig(**{name: Chance(probability=0) for name in AugmentCon
 
 
 class ViewsConfig(Frozen):
-    """Where the two views of a clip come from (`encoder.views` says what each choice means)."""
+    """Where the two views of a clip come from (`encoder.training.views` says what each choice means)."""
 
     positives: Literal["clip", "track", "pair", "singer"] = "clip"
     same_singer: Literal["track", "artist", "album"] = "track"  # whose crops are never each other's negatives
@@ -205,7 +205,7 @@ RECIPES: dict[str, ObjectivesConfig] = {
 }
 """A way to train per objective; the terms of Torres et al. 2023 (ISMIR) and their combinations.
 
-The first is the default: it came out best where they were compared (`jobs.bench_recipes`, README).
+The first is the default: it came out best where they were compared (`jobs.bench.recipes`, README).
 """
 
 

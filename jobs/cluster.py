@@ -3,8 +3,9 @@
 import sys
 
 from jobs import engine
-from pipeline import cluster, provenance, tables
 from pipeline.config import Config
+from pipeline.stages import cluster
+from pipeline.store import provenance, tables
 
 
 def run(config: Config, run: engine.Run) -> None:

@@ -10,10 +10,12 @@ import pandas as pd
 
 from jobs import engine, render
 from jobs.run import run_stages
-from pipeline import embed, tables, tag, truth
 from pipeline.config import Config
-from pipeline.errors import ConfigError
-from pipeline.workspace import Workspace
+from pipeline.demo import truth
+from pipeline.stages import embed, tag
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError
+from pipeline.store.workspace import Workspace
 
 PANDAS = """
     import pandas as pd

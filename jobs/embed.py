@@ -3,8 +3,9 @@
 import sys
 
 from jobs import engine
-from pipeline import embed, provenance
 from pipeline.config import Config
+from pipeline.stages import embed
+from pipeline.store import provenance
 
 
 def run(config: Config, run: engine.Run) -> None:

@@ -24,12 +24,12 @@ import ray
 import ray.data
 
 from encoder import allocator
-from pipeline import provenance, tables
 from pipeline.config import Config, load
-from pipeline.errors import ConfigError, RunError
 from pipeline.frozen import Compute
-from pipeline.ledger import OUTCOMES, forget_crashes
-from pipeline.workspace import Workspace
+from pipeline.store import provenance, tables
+from pipeline.store.errors import ConfigError, RunError
+from pipeline.store.ledger import OUTCOMES, forget_crashes
+from pipeline.store.workspace import Workspace
 
 MAX_BLOCKS = 4000  # enough for an even load and steady progress; more would burden the scheduler
 PROGRESS_S = 2.0
@@ -58,7 +58,7 @@ class Run:
 
         Args:
             worker: a class: `worker(config, *arguments)` once per actor, then called with batches of `rows`;
-                it returns their outcomes (see `pipeline.ledger`).
+                it returns their outcomes (see `pipeline.store.ledger`).
             skipped: how many items were done before, for the summary.
         """
         self.skipped += skipped

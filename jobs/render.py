@@ -7,8 +7,8 @@ import sys
 
 from jobs import engine
 from pipeline.config import Config
-from pipeline.errors import ConfigError
-from pipeline.render.catalogue import render_catalogue
+from pipeline.demo.catalogue import render_catalogue
+from pipeline.store.errors import ConfigError
 
 
 def run(config: Config, run: engine.Run) -> None:

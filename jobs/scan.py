@@ -3,9 +3,9 @@
 import sys
 
 from jobs import engine
-from pipeline import scan
 from pipeline.config import Config
-from pipeline.errors import ConfigError
+from pipeline.stages import scan
+from pipeline.store.errors import ConfigError
 
 
 def run(config: Config, run: engine.Run) -> None:

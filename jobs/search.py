@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from jobs import engine
-from pipeline import search
-from pipeline.workspace import Workspace
+from pipeline.stages import search
+from pipeline.store.workspace import Workspace
 
 WIDTHS = {"vocalist": 24, "artist": 24, "title": 30, "uri": 60}
 

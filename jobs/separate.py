@@ -3,8 +3,10 @@
 import sys
 
 from jobs import engine
-from pipeline import provenance, separate, separators
+from pipeline import separators
 from pipeline.config import Config
+from pipeline.stages import separate
+from pipeline.store import provenance
 
 
 def run(config: Config, run: engine.Run) -> None:

@@ -3,8 +3,10 @@
 import sys
 
 from jobs import engine
-from pipeline import provenance, separators, shard, tables
+from pipeline import separators
 from pipeline.config import Config
+from pipeline.stages import shard
+from pipeline.store import provenance, tables
 
 
 def run(config: Config, run: engine.Run) -> None:

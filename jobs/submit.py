@@ -20,8 +20,8 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from jobs import engine
 from pipeline.config import STAGES, Config, load
-from pipeline.errors import ConfigError
-from pipeline.workspace import is_remote
+from pipeline.store.errors import ConfigError
+from pipeline.store.workspace import is_remote
 
 CODE = Path(__file__).resolve().parents[1]
 READY_S = 60.0

@@ -6,10 +6,12 @@ from collections.abc import Callable
 import pandas as pd
 
 from jobs import engine
-from pipeline import names, provenance, tables, tag
-from pipeline.cluster import NOISE
 from pipeline.config import Config
-from pipeline.workspace import Workspace
+from pipeline.people import names
+from pipeline.stages import tag
+from pipeline.stages.cluster import NOISE
+from pipeline.store import provenance, tables
+from pipeline.store.workspace import Workspace
 
 SHOWN = 10  # names of unusable known tracks that are printed
 

@@ -16,17 +16,17 @@ from ray.train.v2.api.callback import UserCallback
 from ray.util.queue import Queue
 
 from encoder import checkpoint
-from encoder.card import model_card
 from encoder.config import TrainConfig
-from encoder.train import TrainingStopped, finished, fit
-from encoder.trainlog import write_history
+from encoder.training.card import model_card
+from encoder.training.log import write_history
+from encoder.training.loop import TrainingStopped, finished, fit
 from jobs import engine
-from pipeline import tables
 from pipeline.config import Config
-from pipeline.embed import find_encoder
-from pipeline.errors import ConfigError, RunError
 from pipeline.frozen import fingerprint
-from pipeline.workspace import Workspace
+from pipeline.stages.embed import find_encoder
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError, RunError
+from pipeline.store.workspace import Workspace
 
 RUNS = "encoders/_training"  # Ray Train's checkpoints, until the encoder is finished
 
@@ -87,7 +87,7 @@ def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, 
 
 
 def train_loop(settings: dict[str, Any]) -> None:
-    """What each Ray Train worker runs: `encoder.train.fit` for its rank."""
+    """What each Ray Train worker runs: `encoder.training.loop.fit` for its rank."""
     context, resume = ray.train.get_context(), ray.train.get_checkpoint()
     train = TrainConfig.model_validate(settings["train"])
     torch.set_num_threads(train.cpus)

@@ -9,18 +9,18 @@ import yaml
 from pydantic import Field, ValidationError
 
 from encoder.config import TrainConfig
-from pipeline.cluster import ClusterConfig
-from pipeline.embed import EmbedConfig
-from pipeline.errors import ConfigError
+from pipeline.demo.plan import RenderConfig
 from pipeline.evaluate import EvaluateConfig
-from pipeline.export import ExportConfig
 from pipeline.frozen import Frozen, fingerprint
-from pipeline.render.plan import RenderConfig
 from pipeline.report import ReportConfig
-from pipeline.scan import ScanConfig
-from pipeline.separate import SeparateConfig
-from pipeline.shard import ShardConfig
-from pipeline.tag import TagConfig
+from pipeline.stages.cluster import ClusterConfig
+from pipeline.stages.embed import EmbedConfig
+from pipeline.stages.export import ExportConfig
+from pipeline.stages.scan import ScanConfig
+from pipeline.stages.separate import SeparateConfig
+from pipeline.stages.shard import ShardConfig
+from pipeline.stages.tag import TagConfig
+from pipeline.store.errors import ConfigError
 
 Stage = Literal["scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report", "export"]
 STAGES: tuple[str, ...] = get_args(Stage)

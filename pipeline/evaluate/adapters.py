@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import encoder
-from pipeline.audio import Audio
-from pipeline.embed import EmbedConfig, Embedder
-from pipeline.evaluate.scores import unit
+from pipeline.scoring.scores import unit
+from pipeline.sound.audio import Audio
+from pipeline.stages.embed import EmbedConfig, Embedder
 
 Wave = NDArray[np.floating]
 Vectors = NDArray[np.floating]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from pipeline.evaluate.metrics import crossing, validate
+from pipeline.scoring.metrics import crossing, validate
 
 # Scores are cut into this many groups of one size: an error of at most 1/BINS of the trials in a rate.
 BINS = 4096

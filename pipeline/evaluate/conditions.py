@@ -24,11 +24,11 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from pipeline import audio
-from pipeline.errors import ConfigError, Problem
 from pipeline.evaluate import EvaluateConfig
 from pipeline.separators import Separator, vocals_of
-from pipeline.shard import ShardConfig
+from pipeline.sound import audio
+from pipeline.stages.shard import ShardConfig
+from pipeline.store.errors import ConfigError, Problem
 
 Wave = NDArray[np.floating]
 BASES = ("clean", "mix", "separated")

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipeline import tables
-from pipeline.audio import AUDIO_SUFFIXES
-from pipeline.errors import ConfigError
-from pipeline.workspace import Workspace
+from pipeline.sound.audio import AUDIO_SUFFIXES
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError
+from pipeline.store.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from pipeline.evaluate.metrics import eer, roc
-from pipeline.evaluate.scores import Reliability
 from pipeline.evaluate.tasks import Scored
+from pipeline.scoring.metrics import eer, roc
+from pipeline.scoring.scores import Reliability
 
 # Rates that the axes of a DET plot are marked with; below the first nothing is drawn.
 TICKS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)

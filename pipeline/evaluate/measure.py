@@ -14,12 +14,12 @@ from pipeline.evaluate import SetConfig, trials, vectors
 from pipeline.evaluate.conditions import PLAIN
 from pipeline.evaluate.datasets import Recording
 from pipeline.evaluate.identification import closed_set, open_set
-from pipeline.evaluate.metrics import NotMeasurable
 from pipeline.evaluate.plan import Plan, Planned, failure
-from pipeline.evaluate.scores import Reliability
 from pipeline.evaluate.tasks import Labelled, Measure, Scored, clusters, normalisations, retrieval, similarity
 from pipeline.evaluate.trials import Trials
-from pipeline.workspace import Workspace
+from pipeline.scoring.metrics import NotMeasurable
+from pipeline.scoring.scores import Reliability
+from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.config import Config

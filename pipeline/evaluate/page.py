@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import pandas as pd
 
-from pipeline import tables
 from pipeline.evaluate import figures, markdown
 from pipeline.evaluate.conditions import PLAIN, parse
 from pipeline.evaluate.measure import Results
 from pipeline.evaluate.plan import Plan
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.config import Config

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import encoder
-from pipeline.embed import find_encoder
-from pipeline.errors import ConfigError, explain, raise_if_fatal
 from pipeline.evaluate import ALL_ENCODERS, EvaluateConfig, SetConfig, adapters, conditions, datasets, trials, vectors
 from pipeline.evaluate.datasets import Recording
 from pipeline.evaluate.trials import Trials
-from pipeline.workspace import Workspace
+from pipeline.stages.embed import find_encoder
+from pipeline.store.errors import ConfigError, explain, raise_if_fatal
+from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.config import Config

@@ -9,20 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cluster import ClusterConfig, cluster_voices
-from pipeline.evaluate import EvaluateConfig, metrics, trials
+from pipeline.evaluate import EvaluateConfig, trials
 from pipeline.evaluate.bootstrap import eer_interval, mean_interval
-from pipeline.evaluate.metrics import NotMeasurable
-from pipeline.evaluate.scores import (
-    AsNorm,
-    Calibration,
-    Normaliser,
-    Reliability,
-    pair_scores,
-    reliability,
-    unit,
-)
 from pipeline.evaluate.trials import Trials
+from pipeline.scoring import metrics
+from pipeline.scoring.metrics import NotMeasurable
+from pipeline.scoring.scores import AsNorm, Calibration, Normaliser, Reliability, pair_scores, reliability, unit
+from pipeline.stages.cluster import ClusterConfig, cluster_voices
 
 Vectors = NDArray[np.floating]
 Names = NDArray[np.str_]

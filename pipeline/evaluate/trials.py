@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.errors import ConfigError
-from pipeline.evaluate.metrics import NotMeasurable
+from pipeline.scoring.metrics import NotMeasurable
+from pipeline.store.errors import ConfigError
 
 HEADER = ("label", "left", "right", "same_recording")
 _FRAGMENT = re.compile(r"^(?P<path>.*?)(?:#t=(?P<start>[\d.]+),(?P<end>[\d.]+))?$")

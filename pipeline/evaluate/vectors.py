@@ -20,12 +20,12 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline import tables
-from pipeline.errors import Problem
 from pipeline.evaluate import EvaluateConfig, adapters, conditions
 from pipeline.evaluate.datasets import Recording
-from pipeline.ledger import Ledger, batch_name
-from pipeline.workspace import Workspace, open_filesystem
+from pipeline.store import tables
+from pipeline.store.errors import Problem
+from pipeline.store.ledger import Ledger, batch_name
+from pipeline.store.workspace import Workspace, open_filesystem
 
 if TYPE_CHECKING:
     from pipeline.config import Config

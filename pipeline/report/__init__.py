@@ -18,7 +18,7 @@ from pydantic import Field
 
 from pipeline.frozen import Frozen
 from pipeline.report import content, snippets
-from pipeline.workspace import Workspace
+from pipeline.store.workspace import Workspace
 
 NAME = "report.html"
 FOLDER = Path(__file__).parent

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import tables
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 TEXTS = ("title", "artist", "uri", "vocalist", "source", "file_artist")
 STAGES = ("scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report", "export")

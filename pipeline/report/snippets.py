@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from pipeline.audio import to_samples
-from pipeline.workspace import Workspace, open_filesystem
+from pipeline.sound.audio import to_samples
+from pipeline.store.workspace import Workspace, open_filesystem
 
 FADE_S = 0.03
 PEAK = 0.7         # level that excerpts are brought to, ...

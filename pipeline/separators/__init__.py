@@ -1,6 +1,5 @@
 """Vocal separators, one protocol; `load` is the one way to get one."""
 
-from pipeline.errors import ConfigError
 from pipeline.separators.base import (
     Level,
     Piece,
@@ -12,6 +11,7 @@ from pipeline.separators.base import (
     separate_tracks,
     vocals_of,
 )
+from pipeline.store.errors import ConfigError
 
 __all__ = ["Level", "Piece", "Precision", "Segment", "Separator", "Stream", "best_device", "check", "load",
            "separate_tracks", "vocals_of"]

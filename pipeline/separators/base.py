@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from encoder.precision import multiplies_bfloat16
-from pipeline.errors import ConfigError
+from pipeline.store.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 

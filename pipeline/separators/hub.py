@@ -24,7 +24,7 @@ from demucs.repo import ModelLoadingError, check_checksum
 from demucs.states import load_model
 from safetensors import safe_open
 
-from pipeline.errors import ConfigError
+from pipeline.store.errors import ConfigError
 
 CLASSES = (HTDemucs, HDemucs, TimeDemucs)
 NAMESPACE = "adefossez"  # of demucs' authors on the hub

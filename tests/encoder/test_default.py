@@ -14,7 +14,7 @@ from torch import Tensor
 import encoder
 from encoder.checkpoint import DEFAULT
 from encoder.model import Encoder
-from encoder.validation import trials_error_rate
+from encoder.training.validation import trials_error_rate
 
 RATE_HZ = 16000
 

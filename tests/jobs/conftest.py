@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from jobs.run import run_stages
-from pipeline import truth
 from pipeline.config import Config, load
-from pipeline.render.catalogue import render_catalogue
-from pipeline.render.plan import RenderConfig
-from pipeline.workspace import Workspace
+from pipeline.demo import truth
+from pipeline.demo.catalogue import render_catalogue
+from pipeline.demo.plan import RenderConfig
+from pipeline.store.workspace import Workspace
 
 SMALL = RenderConfig(singers=3, songs=3, song_s=12, odd_files=True)
 SETTINGS = {

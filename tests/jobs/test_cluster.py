@@ -1,8 +1,8 @@
 import numpy as np
 
 from jobs import cluster, engine
-from pipeline import tables
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 
 def voices(workspace: Workspace, n: int) -> None:

@@ -1,5 +1,5 @@
 from jobs import demo
-from pipeline import truth
+from pipeline.demo import truth
 
 
 def test_the_summary_says_what_was_found_where_it_lies_and_what_to_try(chain, chain_truth, capsys):

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from jobs import embed, engine
-from pipeline import tables
+from pipeline.store import tables
 
 
 def test_every_clip_and_every_track_has_a_unit_vector(chain_workspace):

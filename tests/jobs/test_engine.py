@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 
 from jobs import engine
-from pipeline import tables
-from pipeline.errors import ConfigError, Problem
 from pipeline.frozen import Compute
-from pipeline.ledger import Ledger
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError, Problem
+from pipeline.store.ledger import Ledger
+from pipeline.store.workspace import Workspace
 
 ROWS = pa.table({"track_id": [f"t{i:02d}" for i in range(20)]})
 

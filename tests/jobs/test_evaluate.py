@@ -6,9 +6,9 @@ import pytest
 import soundfile
 
 from jobs import engine, evaluate
-from pipeline import tables
 from pipeline.evaluate import vectors
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 RATE_HZ = 16000
 

@@ -6,8 +6,8 @@ import torch
 from safetensors import safe_open
 
 from jobs import engine, export
-from pipeline import provenance, tables
-from pipeline.workspace import Workspace
+from pipeline.store import provenance, tables
+from pipeline.store.workspace import Workspace
 
 
 def voices(workspace: Workspace, **vocalists: list[float]) -> None:

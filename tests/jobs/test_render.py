@@ -1,5 +1,5 @@
 from jobs import engine, render
-from pipeline import tables
+from pipeline.store import tables
 
 
 def test_the_catalogue_is_rendered_where_the_config_says(make_config, workspace, tmp_path):

@@ -1,5 +1,5 @@
 from jobs import engine, report
-from pipeline import tables
+from pipeline.store import tables
 
 
 def test_the_chains_report_is_written(chain_workspace):

@@ -11,9 +11,9 @@ import ray
 from encoder import Encoder, checkpoint
 from encoder.config import preset
 from jobs import run
-from pipeline import tables
 from pipeline.config import STAGES
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 KILLED_IN = ("scan", "separate", "shard", "embed", "cluster", "tag")

@@ -1,5 +1,6 @@
 from jobs import engine, scan
-from pipeline import tables, truth
+from pipeline.demo import truth
+from pipeline.store import tables
 
 
 def test_every_audio_file_is_a_track_and_every_other_a_failure(chain, chain_workspace, chain_truth):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from jobs import search
-from pipeline import tables
+from pipeline.store import tables
 
 
 def test_like_a_file_of_the_catalogue(chain_workspace, capsys):

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from jobs import engine, separate
-from pipeline import tables, truth
+from pipeline.demo import truth
+from pipeline.store import tables
 
 
 def test_every_track_ends_as_vocals_or_as_a_failure(chain_workspace, chain_truth):

@@ -19,10 +19,10 @@ import pytest
 import soundfile
 import yaml
 
-from pipeline import tables
-from pipeline.render.mix import perform
-from pipeline.render.singer import draw_singers
-from pipeline.workspace import Workspace
+from pipeline.demo.mix import perform
+from pipeline.demo.singer import draw_singers
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 RATE = 44100
 N_TRACKS, TRACK_S = 6, 40.0
@@ -100,7 +100,7 @@ def decoders(pid: int) -> list[int]:
     found = []
     for child in descendants(pid):
         try:
-            if b"pipeline.decoder" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"pipeline.sound.decoder" in Path(f"/proc/{child}/cmdline").read_bytes():
                 found.append(child)
         except OSError:
             continue

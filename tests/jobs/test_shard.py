@@ -3,7 +3,7 @@ import io
 import soundfile
 
 from jobs import engine, shard
-from pipeline import tables
+from pipeline.store import tables
 
 
 def test_clips_hold_the_voiced_stretches_as_flac(chain, chain_workspace):

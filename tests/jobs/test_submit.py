@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobs import submit
-from pipeline import tables
 from pipeline.config import load
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from jobs import engine, tag
-from pipeline import tables
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 
 @pytest.fixture

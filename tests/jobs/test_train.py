@@ -19,9 +19,9 @@ import torch
 
 import encoder
 from jobs import engine, train
-from pipeline import tables
 from pipeline.config import Config
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 RATE = 16000
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import STAGES, Config, load
-from pipeline.errors import ConfigError
+from pipeline.store.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pytest
 import soundfile
 
-from pipeline import tables
-from pipeline.audio import read
 from pipeline.config import load
-from pipeline.render.mix import perform
-from pipeline.render.singer import draw_singers
-from pipeline.separate import SeparateWorker
-from pipeline.workspace import Workspace
+from pipeline.demo.mix import perform
+from pipeline.demo.singer import draw_singers
+from pipeline.sound.audio import read
+from pipeline.stages.separate import SeparateWorker
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 RATE, LENGTH_S = 44100, 1.4  # fits into the smallest window of the network
 N = round(RATE * LENGTH_S)

@@ -9,7 +9,7 @@ import soundfile
 import torch
 import torchaudio
 
-from jobs import senko_features
+from jobs.bench import senko_features
 from pipeline.evaluate import adapters
 from pipeline.evaluate.adapters import Unavailable
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluate import bootstrap, metrics
+from pipeline.evaluate import bootstrap
+from pipeline.scoring import metrics
 
 
 def trials_of(n_singers: int, per_singer: int, rng: np.random.Generator, spread: float = 1.0):

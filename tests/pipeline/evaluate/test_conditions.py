@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.errors import ConfigError, Problem
 from pipeline.evaluate import EvaluateConfig, conditions
 from pipeline.evaluate.conditions import Views, parse
-from pipeline.shard import ShardConfig
+from pipeline.stages.shard import ShardConfig
+from pipeline.store.errors import ConfigError, Problem
 
 RATE_HZ = 44100
 CONFIG = EvaluateConfig()

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline import tables
-from pipeline.errors import ConfigError
 from pipeline.evaluate import datasets
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError
+from pipeline.store.workspace import Workspace
 
 LAYOUTS = {
     "folder": (

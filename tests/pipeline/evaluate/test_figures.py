@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.evaluate import figures
-from pipeline.evaluate.scores import reliability
 from pipeline.evaluate.tasks import Scored
+from pipeline.scoring.scores import reliability
 
 LABELS = np.arange(400) % 4 == 0
 SCORED = Scored(np.random.default_rng(0).normal(size=400) + 2 * LABELS, LABELS)

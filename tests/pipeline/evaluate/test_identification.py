@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.evaluate import EvaluateConfig, identification
-from pipeline.evaluate.metrics import NotMeasurable
 from pipeline.evaluate.tasks import Labelled
+from pipeline.scoring.metrics import NotMeasurable
 
 CONFIG = EvaluateConfig(bootstrap=50)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline import tables
 from pipeline.evaluate import measure, plan, trials, vectors
+from pipeline.store import tables
 
 RATE_HZ = 16000
 SINGERS = {"ann": (1.2, 210.0), "bob": (0.8, 120.0), "cher": (2.2, 180.0), "dee": (3.0, 260.0)}

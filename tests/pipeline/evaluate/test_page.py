@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import tables
 from pipeline.evaluate import page
 from pipeline.evaluate.measure import Results
 from pipeline.evaluate.plan import Plan, failure
-from pipeline.evaluate.scores import reliability
 from pipeline.evaluate.tasks import Scored
+from pipeline.scoring.scores import reliability
+from pipeline.store import tables
 
 
 def results() -> Results:

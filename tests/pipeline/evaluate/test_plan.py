@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.errors import ConfigError
 from pipeline.evaluate import SetConfig, plan
+from pipeline.store.errors import ConfigError
 
 
 def write(path, seconds: float = 2.0) -> None:

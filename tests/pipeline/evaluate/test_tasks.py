@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from pipeline.cluster import ClusterConfig
-from pipeline.evaluate import EvaluateConfig, metrics, tasks, trials
-from pipeline.evaluate.metrics import NotMeasurable
+from pipeline.evaluate import EvaluateConfig, tasks, trials
 from pipeline.evaluate.tasks import Labelled
+from pipeline.scoring import metrics
+from pipeline.scoring.metrics import NotMeasurable
+from pipeline.stages.cluster import ClusterConfig
 
 CONFIG = EvaluateConfig(bootstrap=50)
 

@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.errors import ConfigError
 from pipeline.evaluate import trials
-from pipeline.evaluate.metrics import NotMeasurable
+from pipeline.scoring.metrics import NotMeasurable
+from pipeline.store.errors import ConfigError
 
 SINGERS = ["ann", "ann", "ann", "bob", "bob", "cher"]
 RECORDINGS = ["a1", "a1", "a2", "b1", "b2", "c1"]

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 import soundfile
 
-from pipeline import tables
 from pipeline.evaluate import adapters, datasets, vectors
+from pipeline.store import tables
 
 RATE_HZ = 16000
 SETTINGS = {"crop_s": 1.0, "crops_per_recording": 3, "sample_rate_hz": RATE_HZ}

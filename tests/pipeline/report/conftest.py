@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from pipeline import tables
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='hacked = 1'>"
 RATE = 22050

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import report
 from pipeline.report import ReportConfig
-from pipeline.workspace import Workspace
+from pipeline.store.workspace import Workspace
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from pipeline import report, tables
+from pipeline import report
 from pipeline.report import ReportConfig, content
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 
 def test_spread_keeps_the_order():

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from pipeline import report, tables
+from pipeline import report
 from pipeline.report import ReportConfig, clock, json_for_html
-from pipeline.workspace import Workspace
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 
 def island(page: str, name: str) -> dict:

@@ -9,7 +9,7 @@ import soundfile
 
 from pipeline import report
 from pipeline.report import ReportConfig, content, snippets
-from pipeline.workspace import Workspace
+from pipeline.store.workspace import Workspace
 
 RATE = 22050
 

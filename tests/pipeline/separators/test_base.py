@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import ConfigError
 from pipeline.separators import Level, load, separate_tracks, vocals_of
+from pipeline.store.errors import ConfigError
 
 
 def noise(n: int) -> torch.Tensor:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from demucs.htdemucs import HTDemucs
 
-from pipeline.errors import ConfigError
 from pipeline.separators import load
+from pipeline.store.errors import ConfigError
 
 
 def test_a_pickle_that_names_code_is_refused(tmp_path: Path) -> None:

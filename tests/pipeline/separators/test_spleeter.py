@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.render.mix import Recording, perform
-from pipeline.render.singer import draw_singers
+from pipeline.demo.mix import Recording, perform
+from pipeline.demo.singer import draw_singers
 from pipeline.separators import load, separate_tracks, spleeter
 
 RATE = 44100

@@ -1,0 +1,1 @@
+"""Training without labels: the loop, its data and views, what it learns by, and what it leaves."""

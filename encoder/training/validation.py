@@ -1,0 +1,100 @@
+"""What is watched during training, on singers held out: equal-error rate and the spread of the embeddings.
+
+The spread is the mean deviation of a dimension times the square root of their number: 1 where unit vectors fill
+the sphere, 0 where all are one. The effective rank is the exponential of the entropy of the singular values' shares
+(Roy and Vetterli 2007): in how many directions the embeddings lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoder.frontend import resample
+from encoder.model import Encoder
+from encoder.training.data import ClipShards
+from encoder.training.views import pad
+
+MOST_CLIPS = 256
+
+
+def held_out(singers: Sequence[str], share: float) -> NDArray[np.bool_]:
+    """Which clips belong to held-out singers: chosen by a hash of the name, two singers or more, or none.
+
+    singers: of each clip. None are held out where that would leave fewer singers to train on than to test on.
+    """
+    ranked = sorted(set(singers), key=lambda name: hashlib.blake2b(name.encode()).digest())
+    count = max(2, round(share * len(ranked))) if share else 0
+    if 2 * count > len(ranked):
+        count = 0
+    chosen = set(ranked[:count])
+    return np.array([singer in chosen for singer in singers], dtype=bool)
+
+
+def equal_error_rate(targets: NDArray[np.floating], others: NDArray[np.floating]) -> float:
+    """Where as large a share of targets is refused as of others accepted; NaN without either."""
+    if not len(targets) or not len(others):
+        return float("nan")
+    thresholds = np.unique(np.concatenate([targets, others]))
+    misses = np.searchsorted(np.sort(targets), thresholds, side="left") / len(targets)
+    alarms = 1 - np.searchsorted(np.sort(others), thresholds, side="left") / len(others)
+    at = int(np.argmin(np.abs(misses - alarms)))
+    return float((misses[at] + alarms[at]) / 2)
+
+
+def trials_error_rate(embeddings: Tensor, singers: Sequence[str], tracks: Sequence[str]) -> float:
+    """EER over all pairs; targets are of different tracks where a singer has several, else of different crops."""
+    scores = (embeddings @ embeddings.T).numpy()
+    who, where = np.asarray(singers), np.asarray(tracks)
+    upper = np.triu(np.ones(scores.shape, dtype=bool), 1)
+    same = (who[:, None] == who[None]) & upper
+    across = same & (where[:, None] != where[None])
+    targets = across if across.any() else same
+    return equal_error_rate(scores[targets], scores[~(who[:, None] == who[None]) & upper])
+
+
+def spread(embeddings: Tensor) -> float:
+    """embeddings: (n, dim) unit vectors, n > 1."""
+    return float(embeddings.std(0).mean() * embeddings.shape[1] ** 0.5)
+
+
+def effective_rank(embeddings: Tensor) -> float:
+    """embeddings: (n, dim); counted about their mean, so that a collapse is 0 or 1."""
+    values = torch.linalg.svdvals(embeddings - embeddings.mean(0))
+    share = values / values.sum().clamp(min=1e-12)
+    return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))
+
+
+@torch.no_grad()
+def validate(encoder: Encoder, shards: ClipShards, singers: Sequence[str], crop_s: float) -> dict[str, float]:
+    """Embed two crops of each held-out clip (at most MOST_CLIPS clips, evenly picked) and measure."""
+    device = next(encoder.parameters()).device
+    numbers = np.unique(np.linspace(0, len(shards) - 1, min(MOST_CLIPS, len(shards))).round().astype(int))
+    was_training = encoder.training
+    encoder.eval()
+    embeddings = []
+    for first in range(0, len(numbers), 16):
+        waves = []
+        for number in numbers[first : first + 16]:
+            for start in (0.0, 1.0):
+                wave, rate = shards.crop(int(number), start, crop_s)
+                wave_at_rate, _ = resample(
+                    torch.from_numpy(wave)[None], torch.tensor([len(wave)]), rate, encoder.sample_rate_hz
+                )
+                waves.append(wave_at_rate[0])
+        batch, lengths = pad(waves)
+        embeddings.append(encoder(batch.to(device), encoder.sample_rate_hz, lengths.to(device)).cpu())
+    encoder.training.loop(was_training)
+    vectors = torch.cat(embeddings)
+    who = [singers[number] for number in numbers for _ in range(2)]
+    tracks = [shards.rows[number].track_id for number in numbers for _ in range(2)]
+    return {
+        "held_out_eer": trials_error_rate(vectors, who, tracks),
+        "spread": spread(vectors),
+        "effective_rank": effective_rank(vectors),
+    }

@@ -1,0 +1,1 @@
+"""Benchmarks: what measures speed and accuracy, and what it compares with."""

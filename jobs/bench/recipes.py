@@ -1,0 +1,82 @@
+"""Which recipe learns singers best: the same encoder trained by each, measured on singers that none of them heard.
+
+    python -m jobs.bench.recipes configs/local.yaml workspace=WS known=known.csv [train.size=tiny train.steps=400 ...]
+
+Clips are those that `shard` made. The known tracks are left out of training and measured: equal-error rate of crops,
+target trials across tracks of a singer. The rest of `train` holds for all recipes alike. Prints Markdown.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from encoder.config import RECIPES, TrainConfig
+from encoder.training.data import ClipShards
+from encoder.training.loop import Trainer, TrainingStopped
+from encoder.training.validation import validate
+from jobs import engine
+from jobs.tag import known_names
+from pipeline.config import Config
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError
+from pipeline.store.workspace import Workspace
+
+
+def split(config: Config, workspace: Workspace) -> tuple[ClipShards, ClipShards, list[str]]:
+    """Return the clips to train on, those of known singers, and whose each of the latter is.
+
+    Raises:
+        ConfigError: there are fewer than two known singers with clips.
+    """
+    if config.known is None:
+        raise ConfigError("known: name a CSV of the tracks to measure on, known=known.csv")
+    singers = known_names(config.known, workspace, print)
+    shards = ClipShards.open([workspace.uri(part) for part in tables.parts(workspace, "clips")])
+    known = np.array([row.track_id in singers for row in shards.rows])
+    measured = shards.subset(known)
+    whose = [singers[row.track_id] for row in measured.rows]
+    if len(set(whose)) < 2:
+        raise ConfigError(f"{config.known}: names {len(set(whose))} singers with clips; it takes two or more")
+    return shards.subset(~known), measured, whose
+
+
+def trained(train: TrainConfig, clips: ClipShards) -> tuple[Trainer, float]:
+    """Return a trainer at the end of its steps, and the clips per second it took."""
+    trainer = Trainer(train, clips, None, 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    started = time.perf_counter()
+    for step, batches in trainer.batches():
+        trainer.step(step, batches)
+    return trainer, train.steps * train.batch * train.accumulate / (time.perf_counter() - started)
+
+
+def work(config: Config) -> int:
+    """Train by every recipe and print a table; a recipe that breaks off has its reason in the row."""
+    workspace = Workspace(config.workspace)
+    engine.need(workspace, "clips", "shard")
+    clips, measured, whose = split(config, workspace)
+    torch.set_num_threads(config.train.cpus)
+    print(f"{len(clips)} clips to learn from, {len(measured)} of {len(set(whose))} other singers to measure\n\n"
+          "| recipe | EER | spread | effective rank | clips/s |\n|---|---|---|---|---|", flush=True)
+    for recipe in RECIPES:
+        train = config.train.model_copy(update={"recipe": recipe, "held_out": 0.0})
+        try:
+            trainer, rate = trained(train, clips)
+        except TrainingStopped as stopped:
+            print(f"| {recipe} | {stopped} | | | |", flush=True)
+            continue
+        found = validate(trainer.averaged.encoder, measured, whose, train.views.crop_s)
+        print(f"| {recipe} | {found['held_out_eer']:.1%} | {found['spread']:.2f} | {found['effective_rank']:.1f} "
+              f"| {rate:.1f} |", flush=True)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the config and compare."""
+    return engine.command("bench.recipes", __doc__, work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""The README's results on real recordings: mix them down, run the whole chain, compare with the truth.
+
+    python -m jobs.bench.results AUDIO [--workspace workspace/results]
+
+AUDIO holds `karaoke/<singer>/<song>.ogg` (channel 0 accompaniment, channel 1 voice; the mix is their sum),
+`songs/<Artist> - <Title>.*` (mixes as they are) and `previews/*.ogg` (vocals left, right, accompaniment left, right).
+One track of each karaoke singer is given as known. Prints Markdown.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from jobs import engine
+from jobs.bench.quality import si_sdr
+from jobs.run import run_stages
+from pipeline.config import Config, load
+from pipeline.demo import truth
+from pipeline.evaluate import plan
+from pipeline.sound import audio
+from pipeline.sound.audio import Audio
+from pipeline.stages import tag
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError
+from pipeline.store.workspace import Workspace
+
+AUDIBLE_DB = -20.0  # a preview's vocals stem this far below its mix, or louder, is singing
+HEADROOM = 0.5  # the sum of two full-scale stems still fits
+
+
+def mix_down(source: Path, catalogue: Path) -> pd.DataFrame:
+    """Write the mixes as FLAC under `catalogue`, with `truth.csv` and `known.csv`; return the truth.
+
+    Raises:
+        ConfigError: `source` holds none of the three folders.
+    """
+    rows = list(_karaoke(source, catalogue)) + list(_songs(source, catalogue)) + list(_previews(source, catalogue))
+    if not rows:
+        raise ConfigError(f"{source} holds no recordings under karaoke/, songs/ or previews/")
+    frame = pd.DataFrame(rows)
+    frame.to_csv(catalogue / "truth.csv", index=False)
+    known = frame[frame["set"] == "karaoke"].drop_duplicates("singer")
+    known.rename(columns={"file": "track", "singer": "vocalist"})[["track", "vocalist"]].to_csv(
+        catalogue / "known.csv", index=False)
+    return truth.read_truth(catalogue / "truth.csv")
+
+
+def _write(catalogue: Path, name: str, mix: np.ndarray, rate: int) -> None:
+    path = catalogue / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(audio.flac_bytes(Audio(mix.T, rate)))
+
+
+def _karaoke(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
+    for path in sorted((source / "karaoke").glob("*/*.ogg")):
+        stems, rate = soundfile.read(path, dtype="float32")
+        name = f"karaoke/{path.parent.name}/{path.stem}.flac"
+        _write(catalogue, name, HEADROOM * stems.sum(axis=1, keepdims=True), rate)
+        yield {"set": "karaoke", "file": name, "singer": path.parent.name, "expected": "vocalist", "source": str(path)}
+
+
+def _songs(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
+    for path in sorted((source / "songs").glob("* - *")):
+        (catalogue / "songs").mkdir(parents=True, exist_ok=True)
+        (catalogue / "songs" / path.name).write_bytes(path.read_bytes())
+        yield {"set": "songs", "file": f"songs/{path.name}", "singer": path.name.partition(" - ")[0],
+               "expected": "vocalist", "source": str(path)}
+
+
+def _previews(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
+    for path in sorted((source / "previews").glob("*.ogg")):
+        stems, rate = soundfile.read(path, dtype="float32")
+        vocals, mix = stems[:, :2], stems[:, :2] + stems[:, 2:]
+        _write(catalogue, f"previews/{path.stem}.flac", HEADROOM * mix, rate)
+        ratio_db = 10 * np.log10(max(np.mean(vocals**2), 1e-12) / max(np.mean(mix**2), 1e-12))
+        yield {"set": "previews", "file": f"previews/{path.stem}.flac", "singer": "",
+               "expected": "vocalist" if ratio_db > AUDIBLE_DB else "instrumental", "source": str(path)}
+
+
+def vocals_quality(workspace: Workspace, expected: pd.DataFrame) -> np.ndarray:
+    """Return the SI-SDR in dB of each separated karaoke voice against the true one."""
+    files = tables.read(workspace, "files", ["uri", "track_id"])
+    vocals = tables.read(workspace, "vocals", ["track_id", "vocals_uri", "has_vocals"])
+    joined = expected[expected["set"] == "karaoke"].merge(files, on="uri").merge(vocals, on="track_id")
+    found = []
+    for row in joined[joined["has_vocals"]].itertuples():
+        true, rate = soundfile.read(row.source, dtype="float32")
+        estimate = audio.read(row.vocals_uri, rate, 1).samples[0]
+        n = min(len(true), len(estimate))
+        found.append(si_sdr(estimate[:n], true[:n, 1]))
+    return np.array(found)
+
+
+def markdown(config: Config, expected: pd.DataFrame) -> str:
+    """Return the outcome of a finished run as a Markdown table."""
+    workspace = Workspace(config.workspace)
+    runs = tables.read(workspace, "runs").sort_values("started_at").drop_duplicates("stage", keep="last")
+    known, karaoke = tag.known_uris(config.known), expected[expected["set"] == "karaoke"]
+    unseen = plan.held_out_singers()
+    compared = {f"all {karaoke['singer'].nunique()} karaoke singers": truth.compare(workspace, karaoke, known)}
+    if unseen:
+        heard = truth.compare(workspace, karaoke[karaoke["singer"].isin(unseen)], known)
+        compared[f"the {len(unseen)} that no training of the default encoder saw"] = heard
+    everything = truth.outcomes(workspace, expected)
+    quality = vocals_quality(workspace, expected)
+    hours = tables.read(workspace, "tracks", ["duration_s"])["duration_s"].sum() / 3600
+    seconds = ", ".join(f"{row.stage} {row.seconds:.0f}" for row in runs.itertuples())
+    failures = tables.read(workspace, "failures")
+    rows = [
+        ("catalogue", f"{len(expected)} tracks, {hours:.1f} h"),
+        ("wall time per stage, s", seconds),
+        ("failures", ", ".join(f"{kind} {n}" for kind, n in failures["error"].value_counts().items()) or "none"),
+        ("vocals found where there are some", _vocals_found(everything)),
+        ("karaoke vocals, median SI-SDR", f"{np.median(quality):.1f} dB ({len(quality)} songs)"),
+        *((f"clusters, {who}", f"B-cubed F1 {found.bcubed_f1:.3f}, ARI {found.ari:.3f}")
+          for who, found in compared.items()),
+        *((f"tags from one known track a singer, {who}", f"{found.named_accuracy:.1%} of {found.named_tracks} right")
+          for who, found in compared.items()),
+        ("encoder", ", ".join(tables.read(workspace, "voices", ["encoder_id"])["encoder_id"].unique())),
+    ]
+    return "\n".join(["| measure | result |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _vocals_found(found: pd.DataFrame) -> str:
+    asked = found[found["expected"].isin(["vocalist", "instrumental"])]
+    return f"{int((asked['found'] == asked['expected']).sum())} of {len(asked)} tracks right"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line, run and print."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.bench.results", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("audio", type=Path, help="folder of the recordings")
+    parser.add_argument("--workspace", default="workspace/results")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    arguments = parser.parse_args(argv)
+    return engine.guarded(lambda: results(arguments.audio, Path(arguments.workspace), arguments.overrides))
+
+
+def results(source: Path, workspace: Path, overrides: Sequence[str]) -> int:
+    """Run the chain on the recordings and print the table; return the exit status."""
+    catalogue = workspace.with_name(workspace.name + "-catalogue")
+    expected = mix_down(source, catalogue)
+    config = load(Path(__file__).parents[2] / "configs" / "local.yaml", [
+        f"workspace={workspace}", f"catalogue={catalogue}", f"known={catalogue / 'known.csv'}",
+        "separate.separator=spleeter", *overrides])
+    status = run_stages(config)
+    print(f"\n{markdown(config, expected)}", flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Compare what a run found with a known truth: what was read, who was grouped with whom, who was named.
+
+A truth is a CSV with `file` (relative to the CSV), `singer` (empty: nobody, or nobody knows; "A+B": a duet) and
+`expected`: `vocalist`, `instrumental`, `silent`, `unreadable` or `duplicate`.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from pipeline.scoring import metrics
+from pipeline.sound import audio
+from pipeline.stages import embed
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError
+from pipeline.store.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a run fared against its truth; fractions are of the files or tracks that the truth names."""
+
+    files: int
+    as_expected: int
+    singers: int
+    tracks: int
+    bcubed_f1: float
+    ari: float
+    named_accuracy: float
+    named_tracks: int
+    grouped_accuracy: float
+
+    def lines(self) -> list[str]:
+        """Return the comparison in words."""
+        return [
+            f"{self.as_expected} of {self.files} files ended as expected",
+            f"clusters against {self.singers} singers on {self.tracks} tracks: "
+            f"B-cubed F1 {self.bcubed_f1:.3f}, ARI {self.ari:.3f}",
+            f"named from known voices: {self.named_accuracy:.1%} of {self.named_tracks} tracks right",
+            f"all tags, voice-… matched with the singer they fit best: {self.grouped_accuracy:.1%} right",
+        ]
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the numbers by name."""
+        return asdict(self)
+
+
+def read_truth(path: str | Path) -> pd.DataFrame:
+    """Return a truth with the files' absolute paths as `uri`.
+
+    Raises:
+        ConfigError: it cannot be read or lacks a column.
+    """
+    try:
+        frame = pd.read_csv(path, keep_default_na=False)
+    except OSError as error:
+        raise ConfigError(f"cannot read the truth {path}: {error.strerror}") from error
+    missing = {"file", "singer", "expected"} - set(frame.columns)
+    if missing:
+        raise ConfigError(f"the truth {path} lacks the column {', '.join(sorted(missing))}")
+    folder = Path(path).absolute().parent
+    return frame.assign(uri=[str(folder / name) for name in frame["file"]])
+
+
+def outcomes(workspace: Workspace, truth: pd.DataFrame) -> pd.DataFrame:
+    """Return the truth with what was `found` of each file, its `track_id`, and `message` where it failed."""
+    files = tables.read(workspace, "files", ["uri", "track_id"]).drop_duplicates("uri", keep="last")
+    tracks = tables.read(workspace, "tracks", ["track_id", "uri"]).rename(columns={"uri": "kept_uri"})
+    vocals = tables.read(workspace, "vocals", ["track_id", "has_vocals"])
+    failures = tables.read(workspace, "failures", ["stage", "track_id", "uri", "error", "message"])
+    joined = (truth.merge(files, on="uri", how="left").merge(tracks, on="track_id", how="left")
+              .merge(vocals, on="track_id", how="left"))
+    by_uri = failures[failures["stage"] == "scan"].drop_duplicates("uri").set_index("uri")
+    by_track = failures[failures["stage"] == "separate"].drop_duplicates("track_id").set_index("track_id")
+    found, messages = [], []
+    for row in joined.itertuples():
+        failure = by_uri.loc[row.uri] if row.uri in by_uri.index else \
+            by_track.loc[row.track_id] if row.track_id in by_track.index else None
+        found.append(_found(row, failure))
+        messages.append("" if failure is None else failure["message"])
+    return joined.assign(found=found, message=messages)
+
+
+def _found(row: Any, failure: pd.Series | None) -> str:
+    if failure is not None:
+        return "silent" if failure["error"] == "silent" else "unreadable"
+    if pd.isna(row.track_id):
+        return "not seen"
+    if row.expected == "duplicate" and row.kept_uri != row.uri:
+        return "duplicate"
+    if pd.isna(row.has_vocals):
+        return "not separated"
+    return "vocalist" if row.has_vocals else "instrumental"
+
+
+def compare(workspace: Workspace, truth: pd.DataFrame, known: set[str]) -> Comparison:
+    """Score a finished run; `known` are the uris of the tracks that were enrolled, which do not count as named."""
+    found = outcomes(workspace, truth)
+    # A duplicate may be the file that the track is kept at: one of the two must be, the other must not.
+    right = (found["found"] == found["expected"]) | (
+        (found["found"] == "vocalist") & found.duplicated("track_id", keep=False))
+    solo = found[(found["singer"] != "") & ~found["singer"].str.contains("+", regex=False)]
+    solo = solo.drop_duplicates("track_id").merge(
+        tables.read(workspace, "clusters", ["track_id", "cluster_id"]), on="track_id").merge(
+        tables.read(workspace, "tags", ["track_id", "vocalist"]), on="track_id")
+    singers = solo["singer"].to_numpy()
+    enrolled = set(solo.loc[solo["uri"].isin(known), "singer"])
+    asked = solo[~solo["uri"].isin(known)]
+    named = asked[asked["singer"].isin(enrolled)]
+    return Comparison(
+        files=len(found), as_expected=int(right.sum()), singers=len(set(singers)), tracks=len(solo),
+        bcubed_f1=metrics.bcubed(singers, solo["cluster_id"].to_numpy()).f1 if len(solo) else float("nan"),
+        ari=metrics.ari(singers, solo["cluster_id"].to_numpy()) if len(solo) else float("nan"),
+        named_accuracy=float((named["vocalist"] == named["singer"]).mean()), named_tracks=len(named),
+        grouped_accuracy=best_match_accuracy(asked["singer"], asked["vocalist"].fillna("")))
+
+
+def encoder_eer(workspace: Workspace, found: pd.DataFrame, model: Any) -> tuple[str, float]:
+    """Return an encoder's id and its equal-error rate on pairs of a run's tracks, pooled over their clips.
+
+    Args:
+        found: the `outcomes`; tracks with one known singer take part.
+    """
+    embedder = embed.Embedder(model, batch_s=160, bf16=True)
+    singer_of = dict(zip(found["track_id"], found["singer"], strict=True))
+    singers, voices = [], []
+    for part in tables.iter_arrow(workspace, "clips"):
+        vectors = embedder([audio.from_flac(data) for data in part["audio"].to_pylist()])
+        clips = part.drop_columns(["audio", "sample_rate_hz"])
+        for row in embed.pool(embed.with_vectors(clips, vectors, embedder.encoder_id)):
+            singer = singer_of.get(row["track_id"], "")
+            if singer and "+" not in singer:
+                singers.append(singer)
+                voices.append(row["embedding"])
+    first, second = np.triu_indices(len(singers), 1)
+    names, matrix = np.array(singers), np.array(voices)
+    return embedder.encoder_id, metrics.eer((matrix @ matrix.T)[first, second], names[first] == names[second])
+
+
+def best_match_accuracy(singers: pd.Series, vocalists: pd.Series) -> float:
+    """Return the fraction of tracks whose tag is their singer, under the best one-to-one match of tags and singers."""
+    if not len(singers):
+        return float("nan")
+    table = pd.crosstab(singers.to_numpy(), vocalists.to_numpy()).drop(columns="", errors="ignore")
+    rows, columns = linear_sum_assignment(-table.to_numpy())
+    return float(table.to_numpy()[rows, columns].sum() / len(singers))

@@ -1,0 +1,1 @@
+"""Names of people: how they are written, and which tracks they were given for."""

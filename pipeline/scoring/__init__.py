@@ -1,0 +1,1 @@
+"""From embeddings to scores to probabilities, and what those are worth."""

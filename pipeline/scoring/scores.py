@@ -1,0 +1,196 @@
+"""From embeddings to scores to probabilities: the same steps in tagging and in evaluation.
+
+Conventions: `vectors: (n, d) float32`, one row an embedding; a score is the cosine of two of them, or an
+adaptive normalisation of it (about standard normal for two singers who are not the same). `Normaliser` and
+the cohort of `AsNorm` need no labels; only `Calibration` does.
+
+AS-norm: Matejka et al., "Analysis of score normalization in multilingual speaker recognition", Interspeech
+2017. Calibration by logistic regression and Cllr: Brummer and du Preez, "Application-independent evaluation
+of speaker detection", Computer Speech and Language 20 (2006).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
+
+from pipeline.scoring.metrics import NotMeasurable, validate
+
+Vectors = NDArray[np.floating]
+
+# Pairs scored at a time: two gathered blocks of 32768 x 256 float32 are 64 MB.
+_PAIRS = 32768
+# A direction with less than this part of the mean variance is not stretched further by whitening.
+_FLOOR = 1e-3
+
+
+def unit(vectors: ArrayLike) -> Vectors:
+    """Rows (n, d) scaled to length 1; a row of zeros stays zero and so scores 0 against everything."""
+    rows = np.asarray(vectors, dtype=np.float32)
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return rows / np.where(length > 0, length, 1.0)
+
+
+def pair_scores(vectors: ArrayLike, left: ArrayLike, right: ArrayLike) -> NDArray[np.floating]:
+    """Cosine of rows `left (t,)` and `right (t,)` of `vectors (n, d)` -> (t,), in bounded memory."""
+    rows = unit(vectors)
+    left, right = np.asarray(left, dtype=np.intp), np.asarray(right, dtype=np.intp)
+    scores = np.empty(len(left), dtype=np.float32)
+    for start in range(0, len(left), _PAIRS):
+        part = slice(start, start + _PAIRS)
+        np.einsum("td,td->t", rows[left[part]], rows[right[part]], out=scores[part])
+    return scores
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """Moves embeddings so that unlabelled data is centred by `mean (d,)` and, if asked, white by `matrix`."""
+
+    mean: Vectors
+    matrix: Vectors | None = None
+
+    @classmethod
+    def fit(cls, vectors: ArrayLike, whiten: bool = False) -> "Normaliser":
+        """From unlabelled `vectors (n, d)`; Ledoit and Wolf's estimate of the covariance, as n < d needs."""
+        from sklearn.covariance import ledoit_wolf
+
+        rows = np.asarray(vectors, dtype=np.float64)
+        if rows.ndim != 2 or not len(rows):
+            raise NotMeasurable("centring needs at least one embedding")
+        mean = rows.mean(0)
+        if not whiten:
+            return cls(mean.astype(np.float32))
+        if len(rows) < 2:
+            raise NotMeasurable("whitening needs at least two embeddings")
+        if not rows.std(0).any():
+            raise NotMeasurable("whitening needs embeddings that are not all the same")
+        covariance, _ = ledoit_wolf(rows - mean, assume_centered=True)
+        variance, axes = np.linalg.eigh(covariance)
+        scale = 1 / np.sqrt(np.maximum(variance, _FLOOR * variance.mean()))
+        return cls(mean.astype(np.float32), ((axes * scale) @ axes.T).astype(np.float32))
+
+    def __call__(self, vectors: ArrayLike) -> Vectors:
+        """`vectors (n, d)` -> (n, d), centred, whitened if fitted so, unit length."""
+        rows = np.asarray(vectors, dtype=np.float32) - self.mean
+        return unit(rows if self.matrix is None else rows @ self.matrix)
+
+
+@dataclass(frozen=True)
+class AsNorm:
+    """Adaptive symmetric score normalisation against the `top` nearest of an unlabelled cohort (c, d)."""
+
+    cohort: Vectors
+    top: int = 100
+
+    def __post_init__(self) -> None:
+        if len(self.cohort) < 2 or self.top < 2:
+            raise NotMeasurable(f"AS-norm needs a cohort of 2 or more, not {min(len(self.cohort), self.top)}")
+
+    def statistics(self, vectors: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Mean and deviation (n,) of each row's scores with its nearest of the cohort."""
+        rows, cohort = unit(vectors), unit(self.cohort)
+        # An embedding that is itself in the cohort scores 1 with itself, which says nothing of impostors.
+        top = min(self.top, len(cohort) - 1)
+        mean, deviation = np.empty(len(rows), np.float32), np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), 1024):
+            scores = rows[start : start + 1024] @ cohort.T
+            scores[scores > 1 - 1e-5] = -np.inf
+            nearest = np.partition(scores, -top, axis=1)[:, -top:]
+            nearest = np.where(np.isfinite(nearest), nearest, np.nan)
+            mean[start : start + 1024] = np.nanmean(nearest, axis=1)
+            deviation[start : start + 1024] = np.nanstd(nearest, axis=1)
+        return mean, np.maximum(deviation, 1e-4)
+
+    def pair_scores(self, vectors: ArrayLike, left: ArrayLike, right: ArrayLike) -> Vectors:
+        """Normalised scores (t,) of rows `left` and `right` of `vectors (n, d)`: the mean of both z."""
+        mean, deviation = self.statistics(vectors)
+        left, right = np.asarray(left, dtype=np.intp), np.asarray(right, dtype=np.intp)
+        raw = pair_scores(vectors, left, right)
+        return ((raw - mean[left]) / deviation[left] + (raw - mean[right]) / deviation[right]) / 2
+
+    def matrix(self, queries: ArrayLike, models: ArrayLike) -> NDArray[np.floating]:
+        """Normalised scores (q, m) of every query with every model."""
+        raw = unit(queries) @ unit(models).T
+        (q_mean, q_std), (m_mean, m_std) = self.statistics(queries), self.statistics(models)
+        return ((raw - q_mean[:, None]) / q_std[:, None] + (raw - m_mean) / m_std) / 2
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """P(same singer) = sigmoid(slope * score + intercept + log-odds of the prior)."""
+
+    slope: float
+    intercept: float
+
+    @classmethod
+    def fit(cls, scores: ArrayLike, labels: ArrayLike) -> "Calibration":
+        """Logistic regression on `scores (n,)` and `labels (n,)`, both classes with the same total weight.
+
+        So the intercept is for a prior of one half whatever the mix of trials was; `probability` takes the
+        real one. A little ridge keeps the slope finite where the classes do not overlap.
+
+        Raises:
+            NotMeasurable: a class is absent, or targets score no higher than the rest.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        values, targets = validate(scores, labels)
+        centre, spread = values.mean(), values.std() or 1.0
+        model = LogisticRegression(C=100.0, class_weight="balanced")
+        model.fit(((values - centre) / spread)[:, None], targets)
+        slope = float(model.coef_[0, 0]) / spread
+        if slope <= 0:
+            raise NotMeasurable("targets score no higher than non-targets: these scores cannot be calibrated")
+        return cls(slope, float(model.intercept_[0]) - slope * centre)
+
+    def probability(self, scores: ArrayLike, prior: float = 0.5) -> NDArray[np.floating]:
+        """P(same singer) for `scores (...)`, where a part `prior` of all pairs is by one singer."""
+        if not 0 < prior < 1:
+            raise ValueError(f"prior must be between 0 and 1, not {prior}")
+        return expit(self.slope * np.asarray(scores, dtype=np.float64) + self.intercept + logit(prior))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Per bin that is used: mean stated probability (k,), observed part of targets (k,), trials (k,).
+
+    `ece` is the mean gap between stated and observed, weighted by trials; `brier` the mean squared error;
+    `cllr` the cost of the log-likelihood ratios in bits, 0 perfect, 1 that of saying nothing.
+    """
+
+    stated: NDArray[np.floating]
+    observed: NDArray[np.floating]
+    count: NDArray[np.intp]
+    ece: float
+    brier: float
+    cllr: float
+
+
+def reliability(
+    probabilities: ArrayLike, labels: ArrayLike, prior: float = 0.5, bins: int = 10, balance: bool = True
+) -> Reliability:
+    """How far stated probabilities (n,), given at `prior`, are from what `labels (n,)` show.
+
+    With `balance`, trials are weighted so that targets make up `prior` of them, as the probabilities assume.
+    """
+    stated, targets = validate(probabilities, labels)
+    weights = np.ones(len(stated))
+    if balance:
+        weights = np.where(targets, prior / targets.mean(), (1 - prior) / (1 - targets.mean()))
+    index = np.minimum((stated * bins).astype(int), bins - 1)
+    count = np.bincount(index, minlength=bins)
+    mass = np.bincount(index, weights, bins)
+    used = count > 0
+    mean_stated = np.bincount(index, weights * stated, bins)[used] / mass[used]
+    observed = np.bincount(index, weights * targets, bins)[used] / mass[used]
+    log_odds = logit(np.clip(stated, 1e-12, 1 - 1e-12)) - logit(prior)
+    cost = np.logaddexp(0, -log_odds[targets]).mean() + np.logaddexp(0, log_odds[~targets]).mean()
+    return Reliability(
+        mean_stated,
+        observed,
+        count[used],
+        ece=float((mass[used] * np.abs(mean_stated - observed)).sum() / mass.sum()),
+        brier=float((weights * (stated - targets) ** 2).sum() / weights.sum()),
+        cllr=float(cost / (2 * np.log(2))),
+    )

@@ -1,0 +1,1 @@
+"""Audio in and out: decoding, vocal activity, remixing, and the vocals' own files."""

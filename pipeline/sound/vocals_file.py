@@ -1,0 +1,114 @@
+"""The FLAC file of a track's vocals: measured while it is written, and able to tell its row of `vocals/` later."""
+
+import contextlib
+import json
+from concurrent.futures import Future
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mutagen
+import mutagen.flac
+import numpy as np
+import soundfile
+
+from pipeline.sound.activity import SILENT_DB, Meter
+from pipeline.sound.audio import FlacWriter
+from pipeline.store.errors import Problem, WorkspaceError
+from pipeline.store.workspace import Workspace
+
+FINGERPRINT, ROW = "vocatlas_fingerprint", "vocatlas_row"
+
+
+def vocals_name(track_id: str) -> str:
+    """Return where in a workspace a track's vocals are; 256 folders, so that none gets too big."""
+    return f"vocals_audio/{track_id[:2]}/{track_id}.flac"
+
+
+def read_row(workspace: Workspace, track_id: str, fingerprint: str) -> dict[str, Any] | None:
+    """Return the row of a track whose vocals are there and were made with the settings of `fingerprint`."""
+    name = vocals_name(track_id)
+    if not workspace.exists(name):
+        return None
+    with workspace.fs.open_input_file(workspace.path(name)) as source:
+        try:
+            comments: Any = mutagen.flac.FLAC(fileobj=source).tags or {}
+        except mutagen.MutagenError:
+            return None
+    if comments.get(FINGERPRINT) != [fingerprint]:
+        return None
+    return json.loads(comments[ROW][0]) | {"vocals_uri": workspace.uri(name)}
+
+
+class VocalsFile:
+    """A track's vocals on their way to disk, mono 16-bit FLAC at a local temporary path."""
+
+    def __init__(self, path: Path, sample_rate_hz: int):
+        self.path, self.sample_rate_hz = path, sample_rate_hz
+        self.meter = Meter(sample_rate_hz)
+        self.writes: list[Future] = []
+        self.writer: FlacWriter | None = None
+        self.closing = False
+        self.n = 0
+
+    def check_mix(self, min_s: float) -> None:
+        """Check, when all of the mix has passed, that it is worth separating.
+
+        Raises:
+            Problem: `too_short` or `silent`.
+        """
+        if self.meter.duration_s < max(min_s, 1 / self.sample_rate_hz):
+            raise Problem("too_short", f"{self.meter.duration_s:.2f} s of audio; separate.min_s asks for {min_s:g} s")
+        loudest_db = self.meter.loudest_db()
+        if loudest_db < SILENT_DB:
+            raise Problem("silent", "there is nothing to hear in it" + (
+                f": its loudest tenth of a second is at {loudest_db:.0f} dB" if loudest_db > -190 else ""))
+
+    def write(self, mono: np.ndarray) -> None:
+        """Append (n,) samples.
+
+        Raises:
+            WorkspaceError: the disk is full or fails; libsndfile does not tell which.
+        """
+        with self._disk():
+            if self.writer is None:
+                self.writer = FlacWriter(self.path, self.sample_rate_hz, 1)
+            self.writer.write(mono[None])
+            self.n += len(mono)
+
+    def row(self, track_id: str, separator: str) -> dict[str, Any]:
+        """Return the track's row of `vocals/`, but for where the file will be."""
+        return {"track_id": track_id, "vocals_uri": None, "separator": separator,
+                "sample_rate_hz": self.sample_rate_hz, **asdict(self.meter.measure())}
+
+    def finish(self, row: dict[str, Any], fingerprint: str) -> None:
+        """Close the file, check that it is whole, and write its comments.
+
+        Raises:
+            WorkspaceError: the disk is full or fails.
+        """
+        with self._disk():
+            assert self.writer is not None
+            self.writer.file.close()
+            with soundfile.SoundFile(str(self.path)) as file:
+                file.seek(self.n - 1)
+                if len(file.read(2)) != 1:
+                    raise soundfile.SoundFileRuntimeError("the file is not whole")
+            tagged = mutagen.flac.FLAC(self.path)
+            tagged[FINGERPRINT], tagged[ROW] = fingerprint, json.dumps(row)
+            tagged.save()
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it is still there."""
+        if self.writer is not None:
+            with contextlib.suppress(soundfile.SoundFileError):
+                self.writer.file.close()
+        self.path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _disk(self) -> Any:
+        try:
+            yield
+        except (soundfile.SoundFileError, mutagen.MutagenError, OSError) as error:
+            raise WorkspaceError(f"cannot write the vocals to {self.path.parent}: {error}. If the disk is full, free "
+                                 "some space, then run the same command: it goes on where it stopped.") from error

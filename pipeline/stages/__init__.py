@@ -1,0 +1,1 @@
+"""The stages, each a worker that runs without Ray."""

@@ -1,0 +1,226 @@
+"""Embed: a unit vector for each clip, and one for each track, pooled over its clips.
+
+A shard of clips is the unit of work; its vectors go to parts of the same name in `embeddings/` and `voices/`.
+A track's voice is the mean of its clips' vectors, weighted by their length and brought back to unit norm;
+`spread` is the mean cosine distance of the clips from it (0: all alike).
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import torch
+from pydantic import Field
+
+import encoder
+from encoder.allocator import keep_freed_memory
+from encoder.precision import multiplies_bfloat16
+from pipeline.frozen import Compute, Frozen
+from pipeline.sound import audio
+from pipeline.sound.overlap import ahead
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError, Problem
+from pipeline.store.ledger import Ledger
+from pipeline.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+SHARDS = pa.schema([("shard", pa.string())])
+CLIP_COLUMNS = ["clip_id", "track_id", "start_s", "end_s", "audio"]
+CACHED_S = 20.0  # of audio for each CPU thread: larger batches leave its cache, and are a third slower
+
+
+class EmbedConfig(Frozen):
+    """Which encoder embeds, and how."""
+
+    encoder: str = Field("default", description="default, trained (the newest under encoders/), the id of one there, "
+                                                "a folder, a TorchScript file, or hf://owner/name")
+    batch_s: float = Field(160.0, gt=0, description="seconds of audio in one forward pass")
+    bf16: bool = Field(True, description="bfloat16 arithmetic where the device has it")
+    compute: Compute = Compute(batch=1)
+
+
+def find_encoder(workspace: Workspace, name: str) -> str:
+    """Return what `encoder.load` takes for the name of an encoder; one in a remote workspace is fetched.
+
+    Raises:
+        ConfigError: `trained` is asked for and nothing has been trained.
+    """
+    if name == "trained":
+        name = newest_encoder(workspace)
+    if not workspace.exists(f"encoders/{name}/model.safetensors"):
+        return name
+    if not workspace.remote:
+        return workspace.path(f"encoders/{name}")
+    local = Path(tempfile.gettempdir()) / "vocatlas-encoders" / name
+    local.mkdir(parents=True, exist_ok=True)
+    pafs.copy_files(workspace.path(f"encoders/{name}"), str(local), source_filesystem=workspace.fs)
+    return str(local)
+
+
+def newest_encoder(workspace: Workspace) -> str:
+    """Return the id of the encoder that was trained last in this workspace.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    selector = pafs.FileSelector(workspace.path("encoders"), recursive=True, allow_not_found=True)
+    weights = [info for info in workspace.fs.get_file_info(selector) if info.base_name == "model.safetensors"]
+    if not weights:
+        raise ConfigError(f"embed.encoder=trained, but {workspace.uri('encoders')} holds none: "
+                          "run the train stage first, or say embed.encoder=default")
+    return max(weights, key=lambda info: info.mtime_ns or 0).path.split("/")[-2]
+
+
+def load_encoder(workspace: Workspace, name: str) -> Any:
+    """Return the encoder of that name.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+    """
+    try:
+        return encoder.load(find_encoder(workspace, name))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"embed.encoder={name}: {error}") from error
+
+
+def pending(workspace: Workspace) -> tuple[pa.Table, int]:
+    """Return the shards whose voices are not there yet (column `shard`), and how many are."""
+    shards = [name.rpartition("/")[2] for name in tables.parts(workspace, "clips")]
+    done = {name.rpartition("/")[2] for name in tables.parts(workspace, "voices")}
+    failed = tables.failed_keys(workspace, "embed")
+    todo = [{"shard": name} for name in shards if name not in done and name not in failed]
+    return pa.Table.from_pylist(todo, schema=SHARDS), len(shards) - len(todo)
+
+
+class Embedder:
+    """An encoder on its device, fed with batches of clips that are alike in length."""
+
+    def __init__(self, model: Any, batch_s: float, bf16: bool):
+        keep_freed_memory()
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.to(self.device).eval()
+        on_cpu = self.device.type == "cpu"
+        self.batch_s = min(batch_s, CACHED_S * torch.get_num_threads()) if on_cpu else batch_s
+        self.bf16 = bf16 and multiplies_bfloat16(self.device)
+
+    @property
+    def encoder_id(self) -> str:
+        """Identity of the weights."""
+        return self.model.encoder_id
+
+    def __call__(self, clips: list[audio.Audio]) -> np.ndarray:
+        """Embed mono clips of one sample rate.
+
+        Returns:
+            (clips, dim) float32, unit norm, in the order given.
+        """
+        vectors: dict[int, np.ndarray] = {}
+        for group, waves, lengths in self.batches(clips):
+            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                found = self.model(waves, clips[group[0]].sample_rate_hz, lengths)
+            vectors.update(zip(group, found.float().cpu().numpy(), strict=True))
+        return np.stack([vectors[i] for i in range(len(clips))])
+
+    def batches(self, clips: list[audio.Audio]) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+        """Yield `(which clips, waves (batch, samples), lengths (batch,) samples)` on the device, shortest first."""
+        order = sorted(range(len(clips)), key=lambda i: clips[i].samples.shape[1])
+        for group in self._groups(clips, order):
+            lengths = torch.tensor([clips[i].samples.shape[1] for i in group])
+            waves = torch.zeros(len(group), int(lengths.max()))
+            for row, i in enumerate(group):
+                waves[row, : lengths[row]] = torch.from_numpy(clips[i].samples[0])
+            yield group, waves.to(self.device), lengths.to(self.device)
+
+    def _groups(self, clips: list[audio.Audio], order: list[int]) -> Iterator[list[int]]:
+        """Cut the order (shortest first) into groups of at most `batch_s` seconds, padding counted."""
+        group: list[int] = []
+        for i in order:
+            if group and (len(group) + 1) * clips[i].duration_s > self.batch_s:
+                yield group
+                group = []
+            group.append(i)
+        if group:
+            yield group
+
+
+class EmbedWorker:
+    """Embed the clips of shards and pool them into voices."""
+
+    def __init__(self, config: "Config"):
+        self.workspace = Workspace(config.workspace)
+        self.embedder = Embedder(load_encoder(self.workspace, config.embed.encoder), config.embed.batch_s,
+                                 config.embed.bf16)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Embed the named shards and return their outcomes."""
+        outcomes = []
+        for row in batch.to_pylist():
+            ledger = Ledger(self.workspace, "embed", "embeddings")
+            for shard in [item["shard"] for item in ledger.survivors([row], "shard")]:
+                with ledger.item(shard, uri=self.workspace.uri(f"clips/{shard}")):
+                    self._embed(shard, ledger)
+            outcomes.append(ledger.commit())
+        return pa.concat_tables(outcomes)
+
+    def _embed(self, shard: str, ledger: Ledger) -> None:
+        """Write a shard's vectors; those of the tracks come last and mark the shard as done."""
+        rows: list[pa.Table] = []
+        with (self.workspace.fs.open_input_file(self.workspace.path(f"clips/{shard}")) as source,
+              contextlib.closing(ahead(decoded(pq.ParquetFile(source)), 1)) as groups):
+            for clips, sounds in groups:
+                usable = [self._check(ledger, key, sound) for key, sound in
+                          zip(clips["clip_id"].to_pylist(), sounds, strict=True)]
+                kept = clips.drop_columns(["audio"]).filter(pa.array(usable))
+                if len(kept):
+                    vectors = self.embedder([sound for sound, good in zip(sounds, usable, strict=True) if good])
+                    rows.append(with_vectors(kept, vectors, self.embedder.encoder_id))
+        if not rows:
+            raise Problem("silent", "none of its clips can be embedded")
+        embeddings = pa.concat_tables(rows)
+        part = shard.removeprefix("part-").removesuffix(".parquet")
+        tables.write(self.workspace, "embeddings", embeddings, part)
+        tables.write(self.workspace, "voices", pool(embeddings), part)
+
+    def _check(self, ledger: Ledger, clip_id: str, sound: audio.Audio) -> bool:
+        if np.any(sound.samples):
+            return True
+        ledger.fail(clip_id, Problem("silent", "the clip is digital silence"), track_id=clip_id.rpartition("-")[0])
+        return False
+
+
+def decoded(file: pq.ParquetFile) -> Iterator[tuple[pa.Table, list[audio.Audio]]]:
+    """Yield the row groups of a shard, each with its clips' audio."""
+    for group in range(file.num_row_groups):
+        clips = file.read_row_group(group, columns=CLIP_COLUMNS)
+        yield clips, [audio.from_flac(data) for data in clips["audio"].to_pylist()]
+
+
+def with_vectors(clips: pa.Table, vectors: np.ndarray, encoder_id: str) -> pa.Table:
+    """Return rows of `embeddings`: clips with their vectors, (clips, dim) float32, and who made them."""
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    return clips.append_column("embedding", lists).append_column("encoder_id", pa.array([encoder_id] * len(clips)))
+
+
+def pool(embeddings: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows of `voices`: one pooled unit vector for each track of a table of embeddings."""
+    vectors = np.stack(embeddings["embedding"].to_numpy()).astype(np.float64)
+    weights = embeddings["end_s"].to_numpy() - embeddings["start_s"].to_numpy()
+    tracks = np.array(embeddings["track_id"].to_pylist())
+    rows = []
+    for track_id in np.unique(tracks):
+        at = tracks == track_id
+        mean = np.average(vectors[at], axis=0, weights=weights[at])
+        voice = mean / max(np.linalg.norm(mean), 1e-9)
+        spread = 1 - np.average(vectors[at] @ voice, weights=weights[at])
+        rows.append({"track_id": str(track_id), "encoder_id": embeddings["encoder_id"][0].as_py(),
+                     "n_clips": int(at.sum()), "spread": float(spread),
+                     "embedding": voice.astype(np.float32).tolist()})
+    return rows

@@ -1,0 +1,225 @@
+"""Separate: the isolated vocals of each track, as FLAC, and how much of it is sung.
+
+Vocals are written mono, 44.1 kHz, 16 bit: lead vocals stand in the middle, all that follows listens to mono, and a
+separator's own residue is far above 16-bit noise; so a track costs a quarter of what stereo 32 bit would. A FLAC
+file appears under its final name whole or not at all, and carries its row of `vocals/` in a comment: what
+was separated before its row was written is not separated again. Instrumentals have a row, and no file.
+
+Decoding goes on ahead (in a process of its own), encoding behind, segments of several tracks share a call
+of the network; memory is that of a few segments, whatever the tracks' length.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import torch
+from pydantic import Field
+
+from encoder.allocator import keep_freed_memory
+from pipeline import separators
+from pipeline.frozen import Compute, Frozen, fingerprint
+from pipeline.separators import Level, Piece, Precision
+from pipeline.sound.decoder import Decoder
+from pipeline.sound.overlap import Behind, ahead
+from pipeline.sound.vocals_file import VocalsFile, read_row, vocals_name
+from pipeline.store import tables
+from pipeline.store.ledger import Ledger
+from pipeline.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+BLOCKS_AHEAD = 6  # of 10 s
+WRITES_BEHIND = 16
+
+
+class SeparateConfig(Frozen):
+    """Which separator isolates the vocals, and how it computes."""
+
+    separator: str = Field("htdemucs", description="spleeter (embedded), htdemucs, htdemucs_ft or another demucs name, "
+                                                   "hf://…, or a folder of demucs models")
+    precision: Precision = Field("auto", description="of the network: fp32, bf16, fp16 (GPU), or auto: 16 bit where "
+                                                     "the hardware computes in it")
+    min_s: float = Field(1.0, ge=0, description="shortest track")
+    compute: Compute = Compute(cpus=2, batch=8)
+
+
+def pending(workspace: Workspace) -> tuple[pa.Table, int]:
+    """Return the tracks (track_id, uri) that have neither vocals nor a failure yet, and how many have."""
+    tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri"]).sort_by("track_id")
+    return tables.unsettled(workspace, tracks, "vocals", "separate")
+
+
+class SeparateWorker:
+    """Separate tracks with one network that stays on its device; see the module for the files it writes."""
+
+    def __init__(self, config: "Config"):
+        keep_freed_memory()
+        self.workspace = Workspace(config.workspace)
+        self.config = config.separate
+        self.fingerprint = fingerprint(config.separate)
+        self.separator = separators.load(config.separate.separator, separators.best_device(), config.separate.precision)
+        self.decoder = Decoder()
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Separate a batch of (track_id, uri) rows and return their outcomes (see `Ledger.commit`)."""
+        ledger = Ledger(self.workspace, "separate", "vocals")
+        tracks = ledger.survivors(batch.to_pylist(), "track_id")
+        done = [row for track in tracks if (row := self._found(track)) is not None]
+        for row in done:
+            with ledger.item(row["track_id"]):
+                pass
+        found = {row["track_id"] for row in done}
+        todo = [track for track in tracks if track["track_id"] not in found]
+        # One that was there when a worker died goes alone, so that no other is blamed with it.
+        suspects = [[track] for track in todo if ledger.crashes(track["track_id"])]
+        others = [track for track in todo if not ledger.crashes(track["track_id"])]
+        for group in [*suspects, others]:
+            with _Group(self, ledger) as work:
+                work.separate(group)
+                done += work.rows
+        for row in done:
+            if row["has_vocals"]:
+                ledger.add(**row)
+        return ledger.commit()
+
+    def _found(self, track: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the row of a track that was separated before its batch could be committed."""
+        part = instrumental_part(track["track_id"])
+        if self.workspace.exists(tables.part_name("vocals", part)):
+            return {"track_id": track["track_id"], "has_vocals": False}
+        return read_row(self.workspace, track["track_id"], self.fingerprint)
+
+
+def instrumental_part(track_id: str) -> str:
+    """Return the name of the part that holds an instrumental's row: written at once, as no file could tell of it."""
+    return f"instrumental-{track_id}"
+
+
+class _Start:
+    def __init__(self, track: dict[str, Any], level: Level | None):
+        self.track, self.level = track, level
+
+
+class _End:
+    def __init__(self, error: Exception | None = None):
+        self.error = error
+
+
+class _Group:
+    """Tracks that are separated together: decoded ahead, encoded behind."""
+
+    def __init__(self, worker: SeparateWorker, ledger: Ledger):
+        self.worker, self.ledger = worker, ledger
+        self.rows: list[dict[str, Any]] = []
+        self.open: dict[str, tuple[VocalsFile, contextlib.ExitStack]] = {}
+        self.behind = Behind(WRITES_BEHIND)
+        self.folder = Path(tempfile.gettempdir() if worker.workspace.remote
+                           else worker.workspace.path("_in_work/separate")) / f"audio-{uuid.uuid4().hex}"
+
+    def __enter__(self) -> "_Group":
+        os.makedirs(self.folder, exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.behind.close()
+        for file, _item in self.open.values():
+            file.discard()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def separate(self, tracks: list[dict[str, Any]]) -> None:
+        """Separate the tracks; what became of each is in the ledger, and its row in `rows`."""
+        with contextlib.closing(ahead(self._events(tracks), BLOCKS_AHEAD)) as events:
+            for piece in separators.separate_tracks(self.worker.separator, self._sources(events)):
+                self._take(piece)
+        for key in list(self.open):
+            self._settle(key)
+
+    def _events(self, tracks: list[dict[str, Any]]) -> Iterator[Any]:
+        """Yield each track's `_Start`, its blocks and its `_End`; runs ahead in a thread."""
+        separator, decoder = self.worker.separator, self.worker.decoder
+        for track in tracks:
+            source = (track["uri"], separator.sample_rate_hz, separator.channels)
+            try:
+                level = Level.of(map(torch.from_numpy, decoder.blocks(*source))) if separator.needs_level else None
+            except Exception as error:
+                yield _Start(track, Level(0.0, 1.0))
+                yield _End(error)
+                continue
+            yield _Start(track, level)
+            try:
+                yield from decoder.blocks(*source)
+            except Exception as error:
+                yield _End(error)
+            else:
+                yield _End()
+
+    def _sources(self, events: Iterator[Any]) -> Iterator[tuple[str, Level | None, Iterator[torch.Tensor]]]:
+        for event in events:
+            if isinstance(event, _Start):
+                key, uri = event.track["track_id"], event.track["uri"]
+                item = contextlib.ExitStack()
+                item.enter_context(self.ledger.item(key, track_id=key, uri=uri))
+                file = VocalsFile(self.folder / f"{key}.flac", self.worker.separator.sample_rate_hz)
+                self.open[key] = file, item
+                yield key, event.level, self._blocks(file, events)
+
+    def _blocks(self, file: VocalsFile, events: Iterator[Any]) -> Iterator[torch.Tensor]:
+        for event in events:
+            if isinstance(event, _End):
+                if event.error:
+                    raise event.error
+                file.check_mix(self.worker.config.min_s)
+                return
+            file.meter.add_mix(event.mean(axis=0))
+            yield torch.from_numpy(event)
+
+    def _take(self, piece: Piece) -> None:
+        """Pass on what the separator says of a track."""
+        key = str(piece.key)
+        file, _ = self.open[key]
+        if piece.error is not None:
+            self._settle(key, piece.error)
+        elif piece.vocals is not None:
+            mono = piece.vocals.mean(0).numpy()
+            file.meter.add_vocals(mono)
+            file.writes.append(self.behind.do(file.write, mono))
+        else:
+            file.closing = True
+            file.writes.append(self.behind.do(self._publish, key, file))
+            for ended in [key for key, (file, _) in self.open.items() if file.closing and file.writes[-1].done()]:
+                self._settle(ended)
+
+    def _publish(self, key: str, file: VocalsFile) -> None:
+        """Finish a track's file and put it, or the row of an instrumental, in its place; runs behind."""
+        workspace, separator = self.worker.workspace, self.worker.separator
+        row = file.row(key, separator.name)
+        if row["has_vocals"]:
+            row["vocals_uri"] = workspace.uri(vocals_name(key))
+            file.finish(row, self.worker.fingerprint)
+            workspace.put_file(file.path, vocals_name(key))
+        else:
+            file.discard()
+            tables.write(workspace, "vocals", [row], instrumental_part(key))
+        self.rows.append(row)
+
+    def _settle(self, key: str, error: Exception | None = None) -> None:
+        """End a track in the ledger, with the error it ended with if there is one."""
+        file, item = self.open.pop(key)
+        try:
+            with item:
+                if error is not None:
+                    raise error
+                for write in file.writes:
+                    write.result()
+        finally:
+            for write in file.writes:
+                write.exception()
+            file.discard()

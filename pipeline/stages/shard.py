@@ -1,0 +1,215 @@
+"""Shard: cut the isolated vocals into voiced clips and pack them into Parquet files of about `shard_mb`.
+
+A clip is the vocals with `mix_share` of the mix let back in (see `pipeline.sound.remix` for why). With `pairs` it has a
+second recording, `pair_audio`: its vocals remixed with the accompaniment of another track and separated again, which
+teaches an encoder that neither the music nor the separator is the singer (`train.views.positives: pair`).
+
+A frame counts as voiced when it is within `range_db` of the track's loud singing (the 95th percentile of frame
+levels) and above `floor_db`. Pauses up to `pause_s` stay inside a clip; longer singing is cut at its quietest
+frame; a phrase shorter than `min_s` is widened into what surrounds it.
+"""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from pipeline import separators
+from pipeline.frozen import Compute, Frozen
+from pipeline.separators import vocals_of
+from pipeline.sound import audio, remix
+from pipeline.sound.audio import Audio
+from pipeline.store import tables
+from pipeline.store.errors import Problem
+from pipeline.store.ledger import Ledger
+from pipeline.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+FRAME_S = 0.1
+SILENCE_DB = -120.0
+
+
+class ShardConfig(Frozen):
+    """How vocals are cut into clips."""
+
+    sample_rate_hz: int = Field(44100, ge=8000, description="of the clips")
+    min_s: float = Field(4.0, ge=1, description="shortest clip")
+    max_s: float = Field(10.0, le=30, description="longest clip")
+    pause_s: float = Field(1.0, ge=0, description="longest pause inside a clip")
+    phrase_s: float = Field(2.0, gt=0, description="shortest phrase that is worth widening to min_s")
+    mix_share: float = Field(0.2, ge=0, lt=1, description="of the mix in a clip, the rest being the isolated vocals")
+    pairs: bool = Field(False, description="also remix each clip with another track's accompaniment, and separate that")
+    range_db: float = Field(30.0, gt=0, description="how far below the loud singing a frame still counts as voiced")
+    floor_db: float = Field(-55.0, description="RMS level under which nothing counts as voiced, dB full scale")
+    shard_mb: float = Field(128.0, gt=0, description="size of a Parquet file, reached at the end of a track")
+    compute: Compute = Compute(batch=32)
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "ShardConfig":
+        if self.max_s < 2 * self.min_s:
+            raise ValueError(f"max_s ({self.max_s}) must be at least twice min_s ({self.min_s}), so that long "
+                             "singing can always be cut")
+        return self
+
+
+def frame_levels_db(block: np.ndarray, frame: int) -> np.ndarray:
+    """Return the RMS level of each frame of a (1, n) block in dB full scale; a last part frame counts as one."""
+    padded = np.pad(block[0], (0, -block.shape[1] % frame)).reshape(-1, frame)
+    power = np.square(padded, dtype=np.float64).mean(axis=1)
+    return 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
+
+
+def voiced_stretches(levels_db: np.ndarray, config: ShardConfig) -> list[tuple[int, int]]:
+    """Return the clips of a track as `(first, last + 1)` frames of `FRAME_S`, in order, none overlapping.
+
+    Args:
+        levels_db: (frames,) RMS levels, dB full scale.
+    """
+    if not len(levels_db):
+        return []
+    voiced = levels_db > max(np.percentile(levels_db, 95) - config.range_db, config.floor_db)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], voiced, [False]]).astype(np.int8)))
+    phrases = [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+    pause, shortest = round(config.pause_s / FRAME_S), round(config.min_s / FRAME_S)
+    stretches: list[tuple[int, int]] = []
+    for first, last in phrases:
+        if stretches and first - stretches[-1][1] <= pause:
+            stretches[-1] = (stretches[-1][0], last)
+        else:
+            stretches.append((first, last))
+    clips: list[tuple[int, int]] = []
+    for i, (first, last) in enumerate(stretches):
+        if last - first < round(config.phrase_s / FRAME_S):
+            continue
+        before = clips[-1][1] if clips else 0
+        after = stretches[i + 1][0] if i + 1 < len(stretches) else len(levels_db)
+        first, last = _widened(first, last, before, after, shortest)
+        if last - first >= shortest:
+            clips += _cut(levels_db, first, last, config)
+    return clips
+
+
+def _widened(first: int, last: int, before: int, after: int, shortest: int) -> tuple[int, int]:
+    """Widen a stretch evenly to the shortest length, as far as its neighbours leave room."""
+    missing = max(0, shortest - (last - first))
+    left = min(missing // 2, first - before)
+    right = min(missing - left, after - last)
+    left = min(missing - right, first - before)
+    return first - left, last + right
+
+
+def _cut(levels_db: np.ndarray, first: int, last: int, config: ShardConfig) -> Iterator[tuple[int, int]]:
+    """Cut a long stretch at its quietest frames into pieces between the shortest and the longest length."""
+    shortest, longest = round(config.min_s / FRAME_S), round(config.max_s / FRAME_S)
+    while last - first > longest:
+        low, high = first + shortest, min(first + longest, last - shortest)
+        at = low + int(np.argmin(levels_db[low : high + 1]))
+        yield first, at
+        first = at
+    yield first, last
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A clip as it is cut: seconds in its track, (1, n) isolated vocals, (1, n) mix."""
+
+    start_s: float
+    end_s: float
+    vocals: np.ndarray
+    mix: np.ndarray
+
+
+def cut_clips(vocals_uri: str, mix_uri: str | None, config: ShardConfig) -> Iterator[Cut]:
+    """Yield a track's clips, reading the vocals twice and the mix, if one is named, once, in bounded memory.
+
+    Raises:
+        Problem: `decode` from a file, `too_short` where no stretch is long enough.
+    """
+    rate = config.sample_rate_hz
+    frame = audio.to_samples(FRAME_S, rate)
+    levels = np.concatenate([frame_levels_db(block, frame) for block in audio.blocks(vocals_uri, rate, 1)])
+    stretches = voiced_stretches(levels, config)
+    if not stretches:
+        raise Problem("too_short", f"no stretch of singing is {config.phrase_s:g} s long with room for a clip of "
+                                   f"{config.min_s:g} s")
+    held, offset = np.zeros((2, 0), np.float32), 0
+    source = remix.beside(vocals_uri, mix_uri, rate)
+    for first, last in stretches:
+        start, end = first * frame, last * frame
+        for block in source if offset + held.shape[1] < end else ():
+            held = np.concatenate([held, block], axis=1)
+            surplus = min(start - offset, held.shape[1])
+            if surplus > 0:
+                held, offset = held[:, surplus:], offset + surplus
+            if offset + held.shape[1] >= end:
+                break
+        clip = held[:, start - offset : end - offset]
+        yield Cut(start / rate, (start + clip.shape[1]) / rate, clip[:1], clip[1:])
+
+
+def pending(workspace: Workspace) -> tuple[pa.Table, int]:
+    """Return the vocals rows that have no clips yet, and how many have.
+
+    Columns: track_id, vocals_uri, uri (of the mix), and the same two of the track that it is remixed with: the next
+    one by track_id that has vocals, the first after the last; so a pair is the same in every run.
+    """
+    vocals = tables.read_arrow(workspace, "vocals", ["track_id", "vocals_uri", "has_vocals"])
+    vocals = vocals.filter(vocals["has_vocals"]).drop_columns(["has_vocals"])
+    tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri"])
+    rows = vocals.join(tracks, "track_id", join_type="inner").sort_by("track_id")
+    after = rows.take(pa.array([*range(1, len(rows)), 0][: len(rows)], pa.int64()))
+    rows = rows.append_column("other_vocals_uri", after["vocals_uri"]).append_column("other_uri", after["uri"])
+    return tables.unsettled(workspace, rows, "clips", "shard")
+
+
+class ShardWorker:
+    """Cut tracks into clips and write the shards; all clips of a track are in one shard."""
+
+    def __init__(self, config: "Config"):
+        self.workspace = Workspace(config.workspace)
+        self.config, self.seed = config.shard, config.seed
+        self.separator = separators.load(config.separate.separator, separators.best_device(),
+                                         config.separate.precision) if config.shard.pairs else None
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Shard a batch of rows (see `pending`) and return their outcomes."""
+        outcomes = []
+        ledger, n_bytes = self._ledger(), 0
+        for track in ledger.survivors(batch.to_pylist(), "track_id"):
+            with ledger.item(track["track_id"], track_id=track["track_id"], uri=track["vocals_uri"]):
+                rows = list(self._rows(track))
+                ledger.rows += rows
+                n_bytes += sum(len(row["audio"]) + len(row["pair_audio"] or b"") for row in rows)
+            if n_bytes >= self.config.shard_mb * 1e6:
+                outcomes.append(ledger.commit())
+                ledger, n_bytes = self._ledger(), 0
+        return pa.concat_tables([*outcomes, ledger.commit()])
+
+    def _ledger(self) -> Ledger:
+        return Ledger(self.workspace, "shard", "clips")
+
+    def _rows(self, track: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        rate = self.config.sample_rate_hz
+        other = remix.Accompaniment(track["other_vocals_uri"], track["other_uri"], rate) if self.separator else None
+        mix_uri = track["uri"] if self.config.mix_share else None
+        for cut in cut_clips(track["vocals_uri"], mix_uri, self.config):
+            clip_id = f"{track['track_id']}-{round(cut.start_s * 10):06d}"
+            pair = self._pair(clip_id, cut, other) if other else None
+            yield {"clip_id": clip_id, "track_id": track["track_id"], "start_s": cut.start_s, "end_s": cut.end_s,
+                   "sample_rate_hz": rate, "audio": self._flac(cut.vocals, cut.mix), "pair_audio": pair}
+
+    def _pair(self, clip_id: str, cut: Cut, other: remix.Accompaniment) -> bytes:
+        ratio_db = np.random.default_rng([self.seed, zlib.crc32(clip_id.encode())]).uniform(*remix.REMIX_DB)
+        mix = remix.with_accompaniment(cut.vocals, other.take(cut.vocals.shape[1]), ratio_db)
+        assert self.separator is not None
+        return self._flac(vocals_of(self.separator, mix, self.config.sample_rate_hz).mean(0, keepdims=True), mix)
+
+    def _flac(self, vocals: np.ndarray, mix: np.ndarray) -> bytes:
+        share = np.float32(self.config.mix_share)
+        return audio.flac_bytes(Audio((1 - share) * vocals + share * mix, self.config.sample_rate_hz))

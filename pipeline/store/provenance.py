@@ -1,0 +1,69 @@
+"""Which config made which table, so that one workspace never mixes the work of two."""
+
+from typing import Any
+
+import yaml
+
+from pipeline.config import Config
+from pipeline.store import tables
+from pipeline.store.errors import WorkspaceError
+from pipeline.store.workspace import Workspace
+
+# What each stage makes, in the order in which they hang on each other.
+MADE_BY = {"separate": ("vocals", "vocals_audio"), "shard": ("clips",), "embed": ("embeddings", "voices"),
+           "cluster": ("clusters",), "tag": ("tags",), "export": ("conditioning", "vocalists.safetensors")}
+ORDER = tuple(MADE_BY)
+
+
+def claim(workspace: Workspace, config: Config, stage: str, **decided: Any) -> None:
+    """Check that what the stage has made is this config's own, or new, and save the config beside it.
+
+    With `config.replace`, what another config made is removed, with all that was derived from it.
+
+    Args:
+        decided: further values that decide the content, such as the encoder's identity.
+
+    Raises:
+        WorkspaceError: another config made it; the message says which settings differ.
+    """
+    sections = ORDER[: ORDER.index(stage) + 1]
+    mine = yaml.safe_load(config.to_yaml(*sections)) | decided
+    saved = f"{MADE_BY[stage][0]}/_config.yaml"
+    if workspace.exists(saved):
+        different = _differences(yaml.safe_load(workspace.read_bytes(saved)), mine)
+        if different and not config.replace:
+            raise WorkspaceError(
+                f"{workspace.uri(MADE_BY[stage][0])} was made by another config ({'; '.join(different)}). Use another "
+                "workspace, or say replace=true to discard what was made and all that was derived from it.")
+        if different:
+            discard(workspace, stage)
+    workspace.write_bytes(saved, yaml.safe_dump(mine, sort_keys=False).encode())
+
+
+def discard(workspace: Workspace, stage: str) -> None:
+    """Remove what a stage has made and failed at, and the same of the stages after it."""
+    for later in ORDER[ORDER.index(stage):]:
+        for table in MADE_BY[later]:
+            workspace.delete(table)
+        forget_failures(workspace, later)
+
+
+def forget_failures(workspace: Workspace, stage: str) -> None:
+    """Remove the failures of a stage, so that a run tries those items again."""
+    for name in tables.parts(workspace, "failures"):
+        if name.startswith(f"failures/part-{stage}-"):
+            workspace.delete(name)
+
+
+def _differences(theirs: dict, mine: dict, prefix: str = "") -> list[str]:
+    """Return `key: theirs there, mine here` for each setting that differs, those under `compute` left out."""
+    found = []
+    for key in sorted(theirs.keys() | mine.keys()):
+        if key == "compute":
+            continue
+        old, new = theirs.get(key), mine.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key}: {old} there, {new} here")
+    return found

@@ -1,0 +1,174 @@
+"""The schema of every table, and the one way to write and read them.
+
+Append tables grow by part files, each complete and named by what it holds, so writing one again replaces it
+and never doubles a row. Whole tables are a single file that is replaced in one step. Any Parquet reader can
+open them; the config that made a table lies beside its parts as `_config.yaml`, which readers ignore.
+"""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.store.workspace import Workspace
+
+TIME = pa.timestamp("us", tz="UTC")
+FLOAT, TEXT = pa.float64(), pa.string()
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(list(columns.items()))
+
+
+def _vectors(dim: int) -> pa.DataType:
+    return pa.list_(pa.float32(), dim)
+
+
+SCHEMAS = {
+    # One row per audio file that scan has seen; two files of one track are two rows here.
+    "files": _schema(uri=TEXT, track_id=TEXT, size_bytes=pa.int64(), modified_at=TIME, artist=TEXT, title=TEXT,
+                     album=TEXT, duration_s=FLOAT, sample_rate_hz=pa.int32(), channels=pa.int32(), codec=TEXT,
+                     note=TEXT),
+    "tracks": _schema(track_id=TEXT, uri=TEXT, artist=TEXT, title=TEXT, album=TEXT, duration_s=FLOAT,
+                      sample_rate_hz=pa.int32(), channels=pa.int32(), codec=TEXT, n_files=pa.int32(), note=TEXT),
+    "vocals": _schema(track_id=TEXT, vocals_uri=TEXT, separator=TEXT, duration_s=FLOAT, sample_rate_hz=pa.int32(),
+                      voiced_s=FLOAT, vocal_ratio=FLOAT, vocals_db=FLOAT, has_vocals=pa.bool_()),
+    "clips": _schema(clip_id=TEXT, track_id=TEXT, start_s=FLOAT, end_s=FLOAT, sample_rate_hz=pa.int32(),
+                     audio=pa.binary(), pair_audio=pa.binary()),
+    "embeddings": _schema(clip_id=TEXT, track_id=TEXT, start_s=FLOAT, end_s=FLOAT, encoder_id=TEXT,
+                          embedding=pa.list_(pa.float32())),
+    "voices": _schema(track_id=TEXT, encoder_id=TEXT, n_clips=pa.int32(), spread=FLOAT,
+                      embedding=pa.list_(pa.float32())),
+    "clusters": _schema(track_id=TEXT, cluster_id=pa.int32(), probability=FLOAT, outlier_score=FLOAT, x=FLOAT, y=FLOAT),
+    "tags": _schema(track_id=TEXT, uri=TEXT, title=TEXT, vocalist=TEXT, score=FLOAT, probability=FLOAT, source=TEXT,
+                    file_artist=TEXT, disagrees=pa.bool_()),
+    "conditioning": _schema(vocalist=TEXT, encoder_id=TEXT, source=TEXT, n_tracks=pa.int32(), n_left_out=pa.int32(),
+                            n_clips=pa.int32(), clips_s=FLOAT, spread=FLOAT, embedding=pa.list_(pa.float32())),
+    "evaluation": _schema(encoder=TEXT, set=TEXT, task=TEXT, condition=TEXT, metric=TEXT, value=FLOAT, low=FLOAT,
+                          high=FLOAT, n=pa.int64()),
+    "failures": _schema(stage=TEXT, key=TEXT, track_id=TEXT, uri=TEXT, error=TEXT, message=TEXT, failed_at=TIME),
+    "runs": _schema(run_id=TEXT, stage=TEXT, started_at=TIME, seconds=FLOAT, status=TEXT, fingerprint=TEXT,
+                    done=pa.int64(), skipped=pa.int64(), failed=pa.int64(), config=TEXT, versions=TEXT, host=TEXT,
+                    message=TEXT),
+}
+WHOLE = "part-0.parquet"
+
+
+def to_arrow(table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table) -> pa.Table:
+    """Return rows as `table`'s schema asks, every column there; embeddings as fixed-size lists.
+
+    Raises:
+        KeyError: a row has a column that the table does not know.
+    """
+    schema = SCHEMAS[table]
+    if isinstance(rows, pd.DataFrame):
+        rows = pa.Table.from_pandas(rows, preserve_index=False)
+    elif not isinstance(rows, pa.Table):
+        rows = list(rows)
+    names = rows.column_names if isinstance(rows, pa.Table) else {name for row in rows for name in row}
+    unknown = set(names) - set(schema.names)
+    if unknown:
+        raise KeyError(f"{table} has no column {', '.join(sorted(unknown))}")
+    found = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
+    if "embedding" in found.column_names and len(found):
+        dim = len(found["embedding"][0].as_py())
+        at = schema.get_field_index("embedding")
+        schema = schema.set(at, pa.field("embedding", _vectors(dim)))
+    columns = [found[field.name].cast(field.type) if field.name in found.column_names
+               else pa.nulls(len(found), field.type) for field in schema]
+    return pa.table(columns, schema=schema)
+
+
+def write(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table,
+          part: str) -> None:
+    """Write the rows as the part named `part` of an append table; a part of that name is replaced whole."""
+    workspace.write_bytes(part_name(table, part), _parquet(to_arrow(table, rows)))
+
+
+def replace(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table) -> None:
+    """Write the rows as all that a whole table holds, in one step."""
+    workspace.write_bytes(f"{table}/{WHOLE}", _parquet(to_arrow(table, rows)))
+
+
+def part_name(table: str, part: str) -> str:
+    """Return the name in the workspace of one part of a table."""
+    return f"{table}/part-{part}.parquet"
+
+
+def parts(workspace: Workspace, table: str) -> list[str]:
+    """Return the names of a table's complete part files, sorted."""
+    return workspace.list(table, suffix=".parquet")
+
+
+def iter_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield a table part by part, so that a big one needs the memory of one part."""
+    for name in parts(workspace, table):
+        with workspace.fs.open_input_file(workspace.path(name)) as source:
+            yield pq.read_table(source, columns=list(columns) if columns else None)
+
+
+def read_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return a whole table, or the named columns; an empty one where nothing was written yet."""
+    found = list(iter_arrow(workspace, table, columns))
+    if found:
+        return pa.concat_tables(found, promote_options="permissive")
+    empty = SCHEMAS[table].empty_table()
+    return empty.select(list(columns)) if columns else empty
+
+
+def read(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return a table as pandas reads it."""
+    return read_arrow(workspace, table, columns).to_pandas()
+
+
+def read_embeddings(workspace: Workspace | str, table: str = "embeddings") -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the rows of `embeddings` (or `voices`) without their vectors, and the vectors.
+
+    Returns:
+        `(frame, vectors)`: `vectors` is (n, d) float32, row for row; (0, 0) where there are none.
+    """
+    if isinstance(workspace, str):
+        workspace = Workspace(workspace)
+    found = read_arrow(workspace, table)
+    frame = found.drop_columns(["embedding"]).to_pandas()
+    if not len(found):
+        return frame, np.zeros((0, 0), np.float32)
+    flat = pa.concat_arrays([chunk.flatten() for chunk in found["embedding"].chunks])
+    return frame, flat.to_numpy(zero_copy_only=False).reshape(len(found), -1).astype(np.float32, copy=False)
+
+
+def read_voices(workspace: Workspace | str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the tracks' pooled vectors: `(frame, vectors)` as `read_embeddings` does."""
+    return read_embeddings(workspace, "voices")
+
+
+def keys(workspace: Workspace, table: str, column: str) -> set[str]:
+    """Return the distinct values of one column, read without the others."""
+    found: set[str] = set()
+    for chunk in iter_arrow(workspace, table, [column]):
+        found.update(chunk[column].to_pylist())
+    return found
+
+
+def failed_keys(workspace: Workspace, stage: str) -> set[str]:
+    """Return the keys of the items that `stage` has given up."""
+    frame = read(workspace, "failures", ["stage", "key"])
+    return set(frame.loc[frame["stage"] == stage, "key"])
+
+
+def unsettled(workspace: Workspace, rows: pa.Table, table: str, stage: str) -> tuple[pa.Table, int]:
+    """Return the rows whose `track_id` has neither a row of `table` nor a failure of `stage` yet, and how many have."""
+    settled = keys(workspace, table, "track_id") | failed_keys(workspace, stage)
+    todo = rows.filter(pa.array([key not in settled for key in rows["track_id"].to_pylist()], pa.bool_()))
+    return todo, len(rows) - len(todo)
+
+
+def _parquet(table: pa.Table) -> pa.Buffer:
+    sink = io.BytesIO()
+    group = 64 if "audio" in table.column_names else 100_000
+    pq.write_table(table, sink, compression="zstd", row_group_size=group)
+    return pa.py_buffer(sink.getvalue())

@@ -1,0 +1,143 @@
+"""A workspace: the local folder or object-store prefix that holds all that a catalogue run makes.
+
+Paths inside are relative, with forward slashes. A file that is there is complete: local files are written
+under a temporary name and renamed, objects are put in one go.
+"""
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from pipeline.store.errors import WorkspaceError, raise_if_fatal
+
+REMOTE_SCHEMES = ("s3://", "gs://", "gcs://", "abfs://", "hdfs://")
+COPY_BYTES = 8 * 2**20
+
+
+def is_remote(uri: str) -> bool:
+    """Return whether `uri` names an object store rather than a local path."""
+    return uri.startswith(REMOTE_SCHEMES)
+
+
+def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+    """Return the filesystem of a local path or a URI, and the path within it.
+
+    Raises:
+        WorkspaceError: the URI cannot be understood or reached.
+    """
+    if is_remote(uri):
+        try:
+            return pafs.FileSystem.from_uri(uri)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise WorkspaceError(f"cannot open {uri}: {error}") from error
+    return pafs.LocalFileSystem(), str(Path(uri.removeprefix("file://")).expanduser().absolute())
+
+
+class Workspace:
+    """Atomic, resumable storage under one root; cheap to make, so each process makes its own."""
+
+    def __init__(self, root: str | Path):
+        self.root = str(root).rstrip("/")
+        self.fs, self.base = open_filesystem(self.root)
+        self.remote = is_remote(self.root)
+
+    def path(self, name: str) -> str:
+        """Return the path of `name` within the workspace's filesystem."""
+        return f"{self.base}/{name}"
+
+    def uri(self, name: str) -> str:
+        """Return what people and other programs open: a URI, or an absolute local path."""
+        return f"{self.root}/{name}" if self.remote else self.path(name)
+
+    def exists(self, name: str) -> bool:
+        """Return whether a file is there, and therefore complete."""
+        return self.fs.get_file_info(self.path(name)).type == pafs.FileType.File
+
+    def list(self, folder: str, suffix: str = "") -> list[str]:
+        """Return the names of the complete files directly in `folder`, sorted; none if it is not there."""
+        selector = pafs.FileSelector(self.path(folder), allow_not_found=True)
+        return sorted(f"{folder}/{info.base_name}" for info in self.fs.get_file_info(selector)
+                      if info.type == pafs.FileType.File and info.base_name.endswith(suffix)
+                      and not info.base_name.startswith("."))
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return a file's content."""
+        with self.fs.open_input_stream(self.path(name)) as stream:
+            return stream.read()
+
+    def write_bytes(self, name: str, data: bytes | pa.Buffer) -> None:
+        """Write a file so that it is there whole or not at all.
+
+        Raises:
+            WorkspaceError: the disk is full or the workspace cannot be written.
+        """
+        with self._publish(name) as target, self.fs.open_output_stream(target) as stream:
+            stream.write(data)
+
+    def put_file(self, local: str | Path, name: str) -> None:
+        """Move a finished local file into the workspace, whole or not at all.
+
+        Raises:
+            WorkspaceError: the disk is full or the workspace cannot be written.
+        """
+        with self._publish(name) as target:
+            if self.remote:
+                with open(local, "rb") as source, self.fs.open_output_stream(target) as stream:
+                    shutil.copyfileobj(source, stream, COPY_BYTES)
+                os.unlink(local)
+            else:
+                shutil.move(local, target)
+
+    def delete(self, name: str) -> None:
+        """Remove a file or a folder; it is no error if there is none."""
+        info = self.fs.get_file_info(self.path(name))
+        if info.type == pafs.FileType.Directory:
+            self.fs.delete_dir(self.path(name))
+        elif info.type == pafs.FileType.File:
+            self.fs.delete_file(self.path(name))
+
+    def preflight(self, min_free_gb: float) -> None:
+        """Check before work starts that the workspace can be written and has room.
+
+        Raises:
+            WorkspaceError: it cannot, or has less than `min_free_gb`.
+        """
+        probe = f".probe-{uuid.uuid4().hex}"
+        try:
+            self.write_bytes(probe, b"vocatlas")
+            self.delete(probe)
+        except (WorkspaceError, OSError) as error:
+            raise WorkspaceError(f"the workspace {self.root} cannot be written: {error}. "
+                                 "Name another with workspace=… or mend its permissions.") from error
+        if not self.remote:
+            free_gb = shutil.disk_usage(self.base).free / 1e9
+            if free_gb < min_free_gb:
+                raise WorkspaceError(f"only {free_gb:.1f} GB are free for the workspace {self.root}, "
+                                     f"min_free_gb asks for {min_free_gb:g}. Free some space or name "
+                                     "another workspace.")
+
+    @contextlib.contextmanager
+    def _publish(self, name: str) -> Iterator[str]:
+        """Give a path to write to, and make it appear as `name` when the block ends well."""
+        final = self.path(name)
+        parent, _, base = final.rpartition("/")
+        target = final if self.remote else f"{parent}/.tmp-{uuid.uuid4().hex}-{base[-80:]}"
+        try:
+            if not self.remote:
+                os.makedirs(parent, exist_ok=True)
+            yield target
+            if not self.remote:
+                os.replace(target, final)
+        except OSError as error:
+            raise_if_fatal(error)
+            raise WorkspaceError(f"cannot write {self.uri(name)}: {error.strerror or error}") from error
+        finally:
+            if not self.remote:
+                with contextlib.suppress(OSError):
+                    os.unlink(target)

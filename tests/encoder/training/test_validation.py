@@ -1,0 +1,61 @@
+"""What is watched during training."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from encoder import Encoder
+from encoder.config import preset
+from encoder.training.data import ClipShards
+from encoder.training.validation import effective_rank, equal_error_rate, held_out, spread, trials_error_rate, validate
+
+
+def test_equal_error_rate_golden() -> None:
+    assert equal_error_rate(np.array([0.9, 0.8]), np.array([0.1, 0.2])) == 0
+    assert equal_error_rate(np.array([0.1, 0.2]), np.array([0.9, 0.8])) == 1
+    assert equal_error_rate(np.array([0.9, 0.8, 0.7, 0.2]), np.array([0.6, 0.3, 0.1, 0.0])) == pytest.approx(0.25)
+    assert np.isnan(equal_error_rate(np.array([]), np.array([0.5])))
+
+
+def test_trials_are_across_tracks_where_a_singer_has_several() -> None:
+    vectors = torch.eye(4)[[0, 0, 1, 2, 2, 3]]
+    singers, tracks = ["a"] * 3 + ["b"] * 3, ["1", "1", "2", "3", "3", "4"]
+    # Within a track all is alike, across tracks nothing is: only the latter may count.
+    assert trials_error_rate(vectors, singers, tracks) == pytest.approx(0.5)
+    assert trials_error_rate(vectors[[0, 1, 3, 4]], ["a", "a", "b", "b"], ["1", "1", "2", "2"]) == 0
+
+
+def test_spread_and_rank_tell_a_sphere_from_a_point() -> None:
+    sphere = torch.nn.functional.normalize(torch.randn(2000, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+    assert spread(sphere) == pytest.approx(1, abs=0.02)
+    assert effective_rank(sphere) == pytest.approx(16, abs=0.2)
+    point = sphere[:1].repeat(100, 1)
+    assert spread(point) == pytest.approx(0, abs=1e-6)
+    line = torch.outer(torch.linspace(-1, 1, 50), sphere[0])
+    assert effective_rank(line) == pytest.approx(1, abs=1e-3)
+
+
+def test_singers_are_held_out_whole_and_always_the_same() -> None:
+    singers = [f"singer{i % 20}" for i in range(100)]
+    out = held_out(singers, 0.2)
+    assert out.sum() == 20
+    assert {s for s, o in zip(singers, out, strict=True) if o}.isdisjoint(
+        s for s, o in zip(singers, out, strict=True) if not o
+    )
+    assert {s for s, o in zip(singers[::-1], held_out(singers[::-1], 0.2), strict=True) if o} == {
+        s for s, o in zip(singers, out, strict=True) if o
+    }
+    assert not held_out(["a", "b", "c"], 0.5).any()
+
+
+def test_validation_measures_an_encoder(clips: Path) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(preset("tiny")).train()
+    shards = ClipShards.open(clips).subset(np.arange(32) < 8)
+    measured = validate(encoder, shards, [row.track_id for row in shards.rows], crop_s=0.5)
+    assert encoder.training
+    assert 0 <= measured["held_out_eer"] <= 1
+    assert measured["spread"] > 0
+    assert 1 <= measured["effective_rank"] <= 16

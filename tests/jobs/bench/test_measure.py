@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import soundfile
+
+from jobs.bench import measure
+from pipeline.demo.mix import perform
+from pipeline.demo.singer import draw_singers
+from pipeline.separators import load
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A karaoke song, a preview and a whole song, rendered."""
+    folder = tmp_path_factory.mktemp("audio")
+    generator = np.random.default_rng(1)
+    song = perform(draw_singers(["ann"], generator), 6.0, "strings", 22050, generator)
+    for name, samples in (("karaoke/ann/01.ogg", np.stack([song.accompaniment[0], song.vocals[0]])),
+                          ("previews/Ann - One.ogg", np.concatenate([song.vocals, song.accompaniment])),
+                          ("songs/Ann - Two.flac", song.mix)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, samples.T, 22050)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def separator():
+    return load("spleeter", precision="fp32")
+
+
+def test_separation_is_better_than_none(folder, separator):
+    for songs in (measure.karaoke(folder), measure.previews(folder)):
+        ((mix_db, vocals_db, sdr_db),) = measure.quality(separator, songs)
+        assert vocals_db > mix_db + 3
+        assert sdr_db > vocals_db - 1  # BSS Eval forgives a filter besides
+
+
+def test_singing_is_found_and_its_absence_too(folder, separator):
+    mixes, bands = measure.activity(separator, measure.previews(folder))
+    assert (list(mixes), list(bands)) == ([True], [False])
+    assert measure.whole_songs(separator, folder) == [True]
+
+
+def test_halves_go_by_artist():
+    names = [f"Artist {i} - Song {k}.ogg" for i in range(40) for k in range(2)]
+    halves = [measure.chose_the_rule(name) for name in names]
+    assert halves[::2] == halves[1::2]
+    assert 10 < sum(halves) / 2 < 30

@@ -1,0 +1,74 @@
+"""The decoder's process: it gives what `audio.blocks` gives, and its death or stall is one file's failure."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.sound import audio, decoder
+from pipeline.store.errors import Problem
+
+
+@pytest.fixture(scope="module")
+def one():
+    found = decoder.Decoder()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    path = tmp_path / "naïve – 歌.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (30 * 8000, 2)), 8000)
+    return path
+
+
+def test_blocks_are_those_of_the_audio_module(one, song):
+    expected = list(audio.blocks(song, 16000, 2))
+    got = list(one.blocks(str(song), 16000, 2))
+    assert len(got) == len(expected) > 1
+    assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def test_problems_keep_their_class(one, song, tmp_path):
+    (tmp_path / "empty.mp3").touch()
+    (tmp_path / "text.mp3").write_text("not music")
+    for name, kind in (("empty.mp3", "empty"), ("text.mp3", "decode"), ("gone.mp3", "missing")):
+        with pytest.raises(Problem) as raised:
+            list(one.blocks(str(tmp_path / name), 8000, 1))
+        assert raised.value.kind == kind
+    assert one.process.poll() is None
+    assert list(one.blocks(str(song), 8000, 1))
+
+
+def test_the_death_of_the_decoder_is_a_failure_of_its_file(one, song):
+    blocks = one.blocks(str(song), 192000, 2)
+    next(blocks)
+    one.process.send_signal(signal.SIGSEGV)
+    with pytest.raises(Problem, match="SIGSEGV") as raised:
+        list(blocks)
+    assert raised.value.kind == "crashed"
+    assert sum(block.shape[1] for block in one.blocks(str(song), 8000, 1)) == 30 * 8000
+
+
+def test_a_decoder_that_hangs_is_ended(one, song, monkeypatch):
+    blocks = one.blocks(str(song), 192000, 2)
+    next(blocks)
+    stopped = one.process
+    os.kill(stopped.pid, signal.SIGSTOP)
+    monkeypatch.setattr(decoder, "STALL_S", 0.3)
+    with pytest.raises(Problem, match="hung"):
+        list(blocks)
+    assert stopped.poll() is not None
+    monkeypatch.undo()
+    assert list(one.blocks(str(song), 8000, 1))
+
+
+def test_a_file_that_is_left_early_does_not_disturb_the_next(one, song):
+    blocks = one.blocks(str(song), 8000, 1)
+    next(blocks)
+    blocks.close()
+    assert sum(block.shape[1] for block in one.blocks(str(song), 8000, 1)) == 30 * 8000

@@ -1,0 +1,78 @@
+import resource
+import signal
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.sound.vocals_file import VocalsFile, read_row, vocals_name
+from pipeline.store.errors import Problem, WorkspaceError
+
+RATE = 44100
+
+
+def loud(n: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-0.5, 0.5, n).astype(np.float32)
+
+
+def written(path, wave: np.ndarray) -> VocalsFile:
+    file = VocalsFile(path, RATE)
+    for block in np.array_split(wave, 3):
+        file.meter.add_mix(block)
+        file.meter.add_vocals(block)
+        file.write(block)
+    return file
+
+
+def test_a_finished_file_tells_its_row(tmp_path, workspace):
+    wave = loud(2 * RATE)
+    file = written(tmp_path / "a.flac", wave)
+    row = file.row("ab01", "spleeter")
+    file.finish(row, "f1")
+    workspace.put_file(file.path, vocals_name("ab01"))
+    assert read_row(workspace, "ab01", "f1") == row | {"vocals_uri": workspace.uri("vocals_audio/ab/ab01.flac")}
+    assert row["voiced_s"] == pytest.approx(2)
+    assert read_row(workspace, "ab01", "another fingerprint") is None
+    assert read_row(workspace, "ab02", "f1") is None
+    samples, rate = soundfile.read(workspace.path(vocals_name("ab01")), dtype="float32")
+    assert rate == RATE
+    assert np.abs(samples - wave).max() <= 1.01 / 2**16 * 2
+
+
+def test_a_foreign_file_in_its_place_is_no_row(workspace):
+    workspace.write_bytes(vocals_name("ab01"), b"not FLAC")
+    assert read_row(workspace, "ab01", "f1") is None
+
+
+@pytest.mark.parametrize(("wave", "kind"), [
+    (np.zeros(0, np.float32), "too_short"), (loud(RATE // 2), "too_short"), (np.zeros(2 * RATE, np.float32), "silent"),
+    (1e-4 * loud(2 * RATE), "silent")])
+def test_mixes_that_are_not_worth_it(tmp_path, wave, kind):
+    file = VocalsFile(tmp_path / "a.flac", RATE)
+    file.meter.add_mix(wave)
+    with pytest.raises(Problem) as raised:
+        file.check_mix(1.0)
+    assert raised.value.kind == kind
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
+    file = VocalsFile(tmp_path / "a.flac", RATE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(WorkspaceError, match=r"cannot write the vocals.*free some space"):
+            for _ in range(4):
+                file.write(loud(RATE))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    file.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_was_cut_short_is_not_taken_for_whole(tmp_path):
+    file = written(tmp_path / "a.flac", loud(4 * RATE))
+    file.n += 1  # as if a sample had not reached the disk
+    with pytest.raises(WorkspaceError, match="not whole"):
+        file.finish({}, "f1")

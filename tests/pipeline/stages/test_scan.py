@@ -1,0 +1,113 @@
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from pipeline.stages import scan
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError
+
+
+def make_song(path, hz: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * hz * np.arange(16000) / 16000), 16000)
+
+
+@pytest.fixture
+def music(tmp_path):
+    for i in range(3):
+        make_song(tmp_path / "music" / f"album {i % 2}" / f"song {i}.flac", 200 + i)
+    (tmp_path / "music" / "notes.txt").write_text("no audio")
+    (tmp_path / "music" / "broken.mp3").write_text("no audio either")
+    return tmp_path / "music"
+
+
+def run_scan(config):
+    listing = scan.list_catalogue(config.catalogue, config.scan.suffixes)
+    workspace = scan.Workspace(config.workspace)
+    todo = scan.pending(workspace, listing)
+    if len(todo):
+        scan.ScanWorker(config)(todo)
+    scan.derive_tracks(workspace, listing)
+    return len(todo), tables.read(workspace, "tracks")
+
+
+def test_a_folder_becomes_tracks_and_failures(make_config, workspace, music):
+    n, tracks = run_scan(make_config(catalogue=str(music)))
+    assert n == 4
+    assert len(tracks) == 3
+    assert tracks["track_id"].is_unique
+    assert tracks["duration_s"].tolist() == [1.0] * 3
+    failures = tables.read(workspace, "failures")
+    assert failures["uri"].tolist() == [str(music / "broken.mp3")]
+    assert failures["error"].tolist() == ["decode"]
+
+
+def test_a_second_scan_does_nothing_and_a_new_file_adds_a_row(make_config, music):
+    config = make_config(catalogue=str(music))
+    _, before = run_scan(config)
+    n, again = run_scan(config)
+    assert n == 0
+    pd.testing.assert_frame_equal(before, again)
+    make_song(music / "new.wav", 999)
+    n, after = run_scan(config)
+    assert n == 1
+    assert set(after["track_id"]) > set(before["track_id"])
+
+
+def test_a_duplicate_is_one_track_and_a_moved_file_keeps_its_identity(make_config, music):
+    config = make_config(catalogue=str(music))
+    _, before = run_scan(config)
+    song = music / "album 0" / "song 0.flac"
+    shutil.copy(song, music / "copy.flac")
+    _, tracks = run_scan(config)
+    assert len(tracks) == 3
+    assert sorted(tracks["n_files"]) == [1, 1, 2]
+    (music / "copy.flac").unlink()
+    os.renames(song, music / "moved" / "renamed.flac")
+    _, moved = run_scan(config)
+    assert set(moved["track_id"]) == set(before["track_id"])
+    assert str(music / "moved" / "renamed.flac") in set(moved["uri"])
+    assert str(song) not in set(moved["uri"])
+    assert moved["n_files"].tolist() == [1, 1, 1]
+
+
+def test_a_changed_file_is_read_again(make_config, music):
+    config = make_config(catalogue=str(music))
+    run_scan(config)
+    make_song(music / "broken.mp3", 555)  # content wins over the name
+    n, tracks = run_scan(config)
+    assert n == 1
+    assert len(tracks) == 4
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_manifest_gives_paths_and_tags(make_config, music, suffix):
+    frame = pd.DataFrame({"path": ["album 0/song 0.flac", "gone.flac"], "artist": ["Ella", None]})
+    manifest = music / f"manifest.{suffix}"
+    frame.to_csv(manifest, index=False) if suffix == "csv" else frame.to_parquet(manifest)
+    config = make_config(catalogue=str(manifest))
+    _, tracks = run_scan(config)
+    assert tracks["artist"].tolist() == ["Ella"]
+    failures = tables.read(scan.Workspace(config.workspace), "failures")
+    assert failures["error"].tolist() == ["missing"]
+    assert "gone.flac" in failures["message"][0]
+
+
+def test_a_glob_and_a_single_file(make_config, music):
+    _, tracks = run_scan(make_config(catalogue=str(music / "album 0" / "*.flac")))
+    assert len(tracks) == 2
+    listing = scan.list_catalogue(str(music / "album 1" / "song 1.flac"), (".flac",))
+    assert len(listing) == 1
+
+
+@pytest.mark.parametrize(("catalogue", "words"), [
+    ("nowhere", "no file or folder"), ("empty", "no audio files"), ("bad.csv", "needs a column uri, path or file")])
+def test_a_wrong_catalogue_is_told_before_work(tmp_path, catalogue, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ConfigError, match=words):
+        scan.list_catalogue(str(tmp_path / catalogue), (".flac",))

@@ -1,0 +1,94 @@
+"""Search over voices that are written as tables; files from outside are searched for in tests/jobs/test_search.py."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.stages import search
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError
+from pipeline.store.workspace import Workspace
+
+
+@pytest.fixture
+def voices(workspace: Workspace) -> tuple[list[str], np.ndarray]:
+    """Write 60 voices of 6 singers, in parts, with tags; return ids and vectors."""
+    rng = np.random.default_rng(0)
+    who = np.arange(60) % 6
+    vectors = 2 * rng.normal(size=16) + rng.normal(size=(6, 16))[who] + 0.3 * rng.normal(size=(60, 16))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    ids = [f"{i:032x}" for i in range(60)]
+    for part in range(4):
+        rows = [{"track_id": ids[i], "embedding": vectors[i].tolist()} for i in range(part, 60, 4)]
+        tables.write(workspace, "voices", rows, str(part))
+    uris = [f"/music/singer {w}/{i}.mp3" for i, w in enumerate(who)]
+    files = pd.DataFrame({"track_id": [*ids, "silent"], "uri": [*uris, "/music/mute.mp3"]})
+    tables.write(workspace, "files", files, "a")
+    tables.replace(workspace, "tracks", pd.DataFrame({"track_id": ids, "uri": uris, "artist": None, "title": "T"}))
+    tables.replace(workspace, "tags", pd.DataFrame({"track_id": ids, "vocalist": [f"Singer {w}" for w in who]}))
+    return ids, vectors
+
+
+def brute(ids: list[str], vectors: np.ndarray, row: int, k: int) -> list[str]:
+    """Return the nearest others of one voice, the literal way."""
+    centred = vectors.astype(np.float64) - vectors.mean(0, dtype=np.float64)
+    cosine = [centred[row] @ other / np.linalg.norm(centred[row]) / np.linalg.norm(other) for other in centred]
+    return [ids[i] for i in np.argsort(cosine)[::-1] if i != row][:k]
+
+
+def test_like_a_track_is_exact_and_without_itself(workspace, voices, monkeypatch):
+    monkeypatch.setattr(search, "BLOCK", 7)
+    ids, vectors = voices
+    found = search.like(workspace, ids[8], 12)
+    assert found["track_id"].tolist() == brute(ids, vectors, 8, 12)
+    assert found["rank"].tolist() == list(range(1, 13))
+    assert found["score"].is_monotonic_decreasing
+    assert (found["vocalist"][:9] == "Singer 2").all()
+
+
+def test_a_track_may_be_named_by_its_path(workspace, voices):
+    by_id = search.like(workspace, voices[0][8], 5)
+    assert search.like(workspace, "/music/singer 2/8.mp3", 5).equals(by_id)
+    assert search.like(workspace, "singer 2/8.mp3", 5).equals(by_id)
+
+
+def test_by_vocalist_finds_others_that_sound_like_it(workspace, voices):
+    found = search.by_vocalist(workspace, "singer 2", 60)
+    assert len(found) == 50
+    assert "Singer 2" not in set(found["vocalist"])
+
+
+def test_more_than_there_are(workspace, voices):
+    assert len(search.like(workspace, voices[0][0], 1000)) == 59
+
+
+@pytest.mark.parametrize(("track", "said"), [
+    ("nowhere.mp3", "neither a track"), ("/music/mute.mp3", "no voice"), ("mp3", "neither")])
+def test_what_cannot_be_asked_is_said(workspace, voices, track, said):
+    with pytest.raises(ConfigError, match=said):
+        search.like(workspace, track, 3)
+
+
+def test_an_unknown_vocalist_is_told_what_is_near(workspace, voices):
+    with pytest.raises(ConfigError, match="there is Singer"):
+        search.by_vocalist(workspace, "Singr 9", 3)
+
+
+def test_a_workspace_without_voices(workspace):
+    with pytest.raises(ConfigError, match="run the stages up to embed"):
+        search.like(workspace, "x", 3)
+
+
+def test_two_voices_are_not_centred(workspace):
+    tables.write(workspace, "voices", [{"track_id": "a", "embedding": [1.0, 0.0]},
+                                       {"track_id": "b", "embedding": [0.6, 0.8]}], "a")
+    tables.write(workspace, "files", [{"track_id": "a", "uri": "/a.mp3"}, {"track_id": "b", "uri": "/b.mp3"}], "a")
+    found = search.like(workspace, "a", 5)
+    assert found["score"].tolist() == [0.6]
+    assert found["vocalist"].tolist() == [""]
+
+
+def test_a_file_from_outside_needs_to_know_how_voices_were_made(workspace, voices, tmp_path):
+    (tmp_path / "x.mp3").write_bytes(b"not audio")
+    with pytest.raises(ConfigError, match="does not say how it was made"):
+        search.like(workspace, str(tmp_path / "x.mp3"), 3)

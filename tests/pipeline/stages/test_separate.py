@@ -1,0 +1,157 @@
+"""The separate worker, without Ray: what becomes of each track of a batch, once and for all."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import soundfile
+
+from pipeline.config import Config
+from pipeline.demo import encode
+from pipeline.demo.mix import perform
+from pipeline.demo.singer import draw_singers
+from pipeline.sound.vocals_file import vocals_name
+from pipeline.stages.separate import SeparateConfig, SeparateWorker, pending
+from pipeline.store import tables
+from pipeline.store.errors import WorkspaceError
+from pipeline.store.ledger import Ledger
+
+RATE = 44100
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three sung songs, a band alone, silence, a blink, text."""
+    folder = tmp_path_factory.mktemp("music")
+    generator = np.random.default_rng(3)
+    singers = draw_singers(["ann", "bob", "cyd"], generator)
+    for name, singing in (("ann.flac", singers[:1]), ("bob.mp3", singers[1:2]), ("cyd.wav", singers[2:]),
+                          ("band.flac", [])):
+        recording = perform(singing, 6.0, "strings", RATE, generator)
+        encode.write(folder / name, encode.Audio(recording.mix, RATE))
+    soundfile.write(folder / "silence.wav", np.zeros((3 * RATE, 2)), RATE)
+    soundfile.write(folder / "blink.wav", np.full((RATE // 2, 2), 0.1), RATE)
+    (folder / "text.mp3").write_text("la la la")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory):
+    """One worker for all tests: loading its network takes longer than what they do with it."""
+    found = SeparateWorker(Config(workspace=str(tmp_path_factory.mktemp("unused")),
+                                  separate=SeparateConfig(separator="spleeter")))
+    yield found
+    found.decoder.close()
+
+
+@pytest.fixture
+def worker(loaded, workspace):
+    """Return the worker, at work for this test's own workspace."""
+    loaded.workspace = workspace
+    return loaded
+
+
+def batch(*paths: Path) -> pa.Table:
+    return pa.Table.from_pylist([{"track_id": track_id(path), "uri": str(path)} for path in paths])
+
+
+def track_id(path: Path) -> str:
+    return path.name.encode().hex().ljust(32, "0")[:32]
+
+
+def ages(workspace) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in Path(workspace.path("vocals_audio")).rglob("*")
+            if path.is_file()}
+
+
+def test_every_track_of_a_batch_ends_as_vocals_or_as_a_failure(worker, workspace, music):
+    paths = [*sorted(music.iterdir()), music / "gone.ogg"]
+    outcomes = worker(batch(*paths)).to_pandas().set_index("key")
+    vocals = tables.read(workspace, "vocals").set_index("track_id")
+    failures = tables.read(workspace, "failures").set_index("track_id")
+    assert set(outcomes.index) == {track_id(path) for path in paths}
+    found = {path.name: failures.loc[track_id(path), "error"] if track_id(path) in failures.index
+             else ("instrumental", "vocals")[int(vocals.loc[track_id(path), "has_vocals"])] for path in paths}
+    assert found == {"ann.flac": "vocals", "bob.mp3": "vocals", "cyd.wav": "vocals", "band.flac": "instrumental",
+                     "silence.wav": "silent", "blink.wav": "too_short", "text.mp3": "decode", "gone.ogg": "missing"}
+    row = vocals.loc[track_id(music / "ann.flac")]
+    info, mix = soundfile.info(row["vocals_uri"]), soundfile.info(music / "ann.flac")
+    assert (info.samplerate, info.channels, info.subtype, info.frames) == (RATE, 1, "PCM_16", mix.frames)
+    assert row["separator"] == "spleeter"
+    assert 0 < row["voiced_s"] <= row["duration_s"] == pytest.approx(mix.duration)
+    assert row["vocal_ratio"] == pytest.approx(row["voiced_s"] / row["duration_s"])
+    assert -20 < row["vocals_db"] < 3
+    assert pd.isna(vocals.loc[track_id(music / "band.flac"), "vocals_uri"])
+    assert len(ages(workspace)) == 3
+    assert all(failures["uri"].str.startswith(str(music)))
+    assert not [path for path in Path(workspace.path("_in_work")).rglob("*") if path.is_file()]
+
+
+def test_what_is_separated_is_not_separated_again_even_before_its_row_is_there(worker, workspace, music):
+    tracks = batch(music / "ann.flac", music / "band.flac")
+    worker(tracks)
+    rows, before = tables.read(workspace, "vocals"), ages(workspace)
+    instrumental = workspace.path(tables.part_name("vocals", f"instrumental-{track_id(music / 'band.flac')}"))
+    written_at = Path(instrumental).stat().st_mtime_ns
+    for name in tables.parts(workspace, "vocals"):
+        if "instrumental" not in name:
+            workspace.delete(name)  # as if the worker had died before its batch was committed
+    outcomes = worker(tracks).to_pandas()
+    assert list(outcomes["status"]) == ["done", "done"]
+    assert ages(workspace) == before
+    assert Path(instrumental).stat().st_mtime_ns == written_at
+    again = tables.read(workspace, "vocals")
+    assert again.sort_values("track_id").to_dict("records") == rows.sort_values("track_id").to_dict("records")
+
+
+def test_vocals_of_other_settings_are_replaced(worker, make_config, workspace, music):
+    worker(batch(music / "ann.flac"))
+    before = ages(workspace)
+    other = SeparateWorker(make_config(separate={"separator": "spleeter", "precision": "fp32", "min_s": 2}))
+    other(batch(music / "ann.flac"))
+    other.decoder.close()
+    assert ages(workspace) != before
+
+
+def test_a_track_that_was_there_when_workers_died_goes_alone_and_is_given_up(worker, workspace, music):
+    ann, bob, cyd = (track_id(music / name) for name in ("ann.flac", "bob.mp3", "cyd.wav"))
+    for key, deaths in ((ann, 1), (bob, 3)):
+        for _ in range(deaths):
+            Ledger(workspace, "separate", "vocals").item(key).__enter__()  # never left
+    outcomes = worker(batch(*(music / name for name in ("cyd.wav", "bob.mp3", "ann.flac")))).to_pandas()
+    assert outcomes.set_index("key")["status"].to_dict() == {ann: "done", bob: "failed", cyd: "done"}
+    assert list(outcomes["key"]) == [bob, ann, cyd]
+    assert tables.read(workspace, "failures")["error"].to_list() == ["crashed"]
+
+
+def test_a_full_disk_ends_the_run_and_shows_no_half_file(worker, workspace, music):
+    import resource
+    import signal
+
+    handler, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
+    try:
+        with pytest.raises(WorkspaceError, match="goes on where it stopped"):
+            worker(batch(music / "ann.flac", music / "cyd.wav"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert ages(workspace) == {}
+    assert tables.read(workspace, "failures").empty
+    worker(batch(music / "ann.flac", music / "cyd.wav"))
+    assert len(ages(workspace)) == 2
+
+
+def test_pending_are_the_tracks_without_vocals_or_failure(workspace):
+    tables.replace(workspace, "tracks", [{"track_id": key, "uri": f"/{key}"} for key in "dcba"])
+    tables.write(workspace, "vocals", [{"track_id": "a"}], "x")
+    tables.write(workspace, "failures", [{"stage": "separate", "key": "b"}, {"stage": "scan", "key": "c"}], "x")
+    todo, done = pending(workspace)
+    assert todo.to_pydict() == {"track_id": ["c", "d"], "uri": ["/c", "/d"]}
+    assert done == 2
+
+
+def test_names_are_spread_over_folders():
+    assert vocals_name("ab12") == "vocals_audio/ab/ab12.flac"

@@ -1,0 +1,178 @@
+import io
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import soundfile
+from pydantic import ValidationError
+
+from encoder.training.data import ClipShards
+from pipeline.sound import audio
+from pipeline.stages import shard
+from pipeline.stages.shard import ShardConfig, cut_clips, frame_levels_db, voiced_stretches
+from pipeline.store import tables
+from pipeline.store.errors import Problem
+
+RATE = 16000
+CONFIG = ShardConfig(sample_rate_hz=RATE)
+
+
+def levels(*runs: tuple[float, float]) -> np.ndarray:
+    """Frame levels from (seconds, dB) runs."""
+    return np.concatenate([np.full(round(seconds / shard.FRAME_S), db) for seconds, db in runs])
+
+
+def sing(path, *runs: tuple[float, float]) -> str:
+    rng = np.random.default_rng(0)
+    wave = np.concatenate([rng.normal(0, 10 ** (db / 20), round(seconds * RATE)) for seconds, db in runs])
+    soundfile.write(path, wave, RATE)
+    return str(path)
+
+
+def test_levels_are_rms_in_db():
+    block = np.full((1, 250), 0.1, np.float32)
+    np.testing.assert_allclose(frame_levels_db(block, 100)[:2], -20, atol=1e-4)
+    assert frame_levels_db(np.zeros((1, 100), np.float32), 100)[0] == shard.SILENCE_DB
+
+
+def test_singing_is_cut_out_of_pauses():
+    found = voiced_stretches(levels((3, -90), (6, -20), (5, -90), (8, -20), (2, -90)), CONFIG)
+    assert found == [(30, 90), (140, 220)]
+
+
+def test_short_pauses_stay_inside_a_clip():
+    assert voiced_stretches(levels((3, -20), (0.8, -90), (3, -20)), CONFIG) == [(0, 68)]
+
+
+def test_long_singing_is_cut_where_it_is_quietest():
+    frames = levels((25, -20))
+    frames[83], frames[171] = -30, -30
+    found = voiced_stretches(frames, CONFIG)
+    assert found[:2] == [(0, 83), (83, 171)]
+    assert all(40 <= last - first <= 100 for first, last in found)
+    assert found[-1][1] == 250
+
+
+@pytest.mark.parametrize("seconds", [8.1, 10.1, 14.0, 17.9, 60.0, 61.3])
+def test_every_cut_keeps_to_the_lengths_and_loses_nothing(seconds):
+    rng = np.random.default_rng(1)
+    frames = levels((seconds, -20)) + rng.normal(0, 1, round(seconds / shard.FRAME_S))
+    found = voiced_stretches(frames, CONFIG)
+    assert found[0][0] == 0
+    assert found[-1][1] == len(frames)
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
+    assert all(40 <= last - first <= 100 for first, last in found)
+
+
+def test_a_phrase_is_widened_and_a_shout_is_not():
+    assert voiced_stretches(levels((5, -90), (3, -20), (5, -90)), CONFIG) == [(45, 85)]
+    assert voiced_stretches(levels((5, -90), (1, -20), (5, -90)), CONFIG) == []
+    assert voiced_stretches(levels((3, -20), (5, -90)), CONFIG) == [(0, 40)]
+
+
+def test_what_is_quiet_or_nothing_gives_no_clip():
+    assert voiced_stretches(levels((20, -70)), CONFIG) == []
+    assert voiced_stretches(np.zeros(0), CONFIG) == []
+
+
+def test_cuts_are_the_samples_of_vocals_and_mix(tmp_path):
+    uris = [sing(tmp_path / "v.flac", (2, -95), (23, -20), (4, -95), (5, -20)), sing(tmp_path / "m.wav", (36, -15))]
+    whole = [audio.read(uri, RATE, 1).samples for uri in uris]
+    cuts = list(cut_clips(*uris, CONFIG))
+    assert len(cuts) >= 4
+    for cut in cuts:
+        where = slice(round(cut.start_s * RATE), round(cut.end_s * RATE))
+        np.testing.assert_array_equal(cut.vocals, whole[0][:, where])
+        np.testing.assert_array_equal(cut.mix, whole[1][:, where])
+        assert CONFIG.min_s <= cut.end_s - cut.start_s <= CONFIG.max_s
+
+
+def test_a_track_without_singing_is_a_problem(tmp_path):
+    with pytest.raises(Problem, match="no stretch of singing") as caught:
+        list(cut_clips(sing(tmp_path / "v.flac", (6, -95)), sing(tmp_path / "m.flac", (6, -20)), CONFIG))
+    assert caught.value.kind == "too_short"
+
+
+def track(folder, name: str, *vocals: tuple[float, float]) -> dict:
+    """A row for the worker: vocals as told, in a mix that is louder, remixed with itself."""
+    uri, mix = sing(folder / f"{name}.flac", *vocals), sing(folder / f"{name}.wav", (sum(s for s, _ in vocals), -14))
+    return {"track_id": name, "vocals_uri": uri, "uri": mix, "other_vocals_uri": uri, "other_uri": mix}
+
+
+def test_the_worker_packs_whole_tracks_into_shards(make_config, workspace, tmp_path):
+    config = make_config(shard={"sample_rate_hz": RATE, "shard_mb": 0.4})
+    rows = [track(tmp_path, f"t{i}", (9 + i, -20)) for i in range(4)]
+    rows.append(track(tmp_path, "quiet", (9, -95)))
+    rows.append(rows[0] | {"track_id": "gone", "vocals_uri": str(tmp_path / "gone.flac")})
+    rows.append(rows[0] | {"track_id": "moved", "uri": str(tmp_path / "gone.wav")})
+    outcomes = shard.ShardWorker(config)(pa.Table.from_pylist(rows)).to_pylist()
+    assert [(row["key"], row["error"]) for row in outcomes if row["status"] == "failed"] == [
+        ("quiet", "too_short"), ("gone", "missing"), ("moved", "missing")]
+    assert len(tables.parts(workspace, "clips")) == 2
+    for part in tables.iter_arrow(workspace, "clips", ["track_id"]):
+        assert len(set(part["track_id"].to_pylist())) == 2
+    clips = tables.read(workspace, "clips")
+    assert clips["clip_id"].is_unique
+    assert clips["pair_audio"].isna().all()
+    samples, rate = soundfile.read(io.BytesIO(clips["audio"][0]))
+    assert rate == clips["sample_rate_hz"][0] == RATE
+    assert len(samples) == round((clips["end_s"][0] - clips["start_s"][0]) * RATE)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_a_share_of_the_mix_is_let_back_in(make_config, workspace, tmp_path, share):
+    row = track(tmp_path, "t", (9, -20))
+    shard.ShardWorker(make_config(shard={"sample_rate_hz": RATE, "mix_share": share}))(pa.Table.from_pylist([row]))
+    samples, _ = soundfile.read(io.BytesIO(tables.read(workspace, "clips")["audio"][0]))
+    vocals, mix = (audio.read(row[name], RATE, 1).samples[0, : len(samples)] for name in ("vocals_uri", "uri"))
+    np.testing.assert_allclose(samples, (1 - share) * vocals + share * mix, atol=2 / 2**15)
+
+
+def test_without_a_share_the_mix_is_not_asked_for(make_config, workspace, tmp_path):
+    row = track(tmp_path, "t", (9, -20)) | {"uri": str(tmp_path / "gone.wav")}
+    worker = shard.ShardWorker(make_config(shard={"sample_rate_hz": RATE, "mix_share": 0}))
+    outcomes = worker(pa.Table.from_pylist([row]))
+    assert outcomes["status"].to_pylist() == ["done"]
+
+
+def test_pairs_are_the_same_singing_separated_from_other_music(make_config, workspace, tmp_path):
+    config = make_config(separate={"separator": "spleeter"}, shard={"sample_rate_hz": RATE, "pairs": True})
+    row = track(tmp_path, "t", (9, -20))
+    parts = [pa.Table.from_pylist([row | {"track_id": name}]) for name in ("t", "u")]
+    shard.ShardWorker(config)(pa.concat_tables(parts))
+    clips = tables.read(workspace, "clips")
+    for clip in clips.to_dict("records"):
+        (one, _), (other, _) = (soundfile.read(io.BytesIO(clip[column])) for column in ("audio", "pair_audio"))
+        assert len(one) == len(other)
+        assert not np.allclose(one, other, atol=0.01)
+    assert clips["pair_audio"][0] != clips["pair_audio"][1]  # another clip, another ratio
+    first = clips["pair_audio"][0]
+    shard.ShardWorker(config)(parts[0])
+    assert first in set(tables.read(workspace, "clips")["pair_audio"])
+    assert ClipShards.open(workspace.path("clips")).has_pairs
+
+
+def test_pending_leaves_out_the_done_the_failed_and_the_instrumental(workspace):
+    tables.write(workspace, "vocals", [{"track_id": name, "vocals_uri": name, "has_vocals": name != "band"}
+                                       for name in ("done", "failed", "band", "new")], "p")
+    tables.write(workspace, "tracks", [{"track_id": name, "uri": f"{name}.mp3"}
+                                       for name in ("done", "failed", "band", "new")], "p")
+    tables.write(workspace, "clips", [{"clip_id": "done-0", "track_id": "done"}], "p")
+    tables.write(workspace, "failures", [{"stage": "shard", "key": "failed"}], "shard-p")
+    todo, done = shard.pending(workspace)
+    assert todo.to_pylist() == [{"track_id": "new", "vocals_uri": "new", "uri": "new.mp3",
+                                 "other_vocals_uri": "done", "other_uri": "done.mp3"}]
+    assert done == 2
+
+
+def test_nothing_is_pending_where_nobody_sings(workspace):
+    tables.write(workspace, "tracks", [{"track_id": "band", "uri": "band.mp3"}], "p")
+    tables.write(workspace, "vocals", [{"track_id": "band", "has_vocals": False}], "p")
+    todo, done = shard.pending(workspace)
+    assert (len(todo), done) == (0, 0)
+
+
+def test_lengths_that_cannot_be_kept_are_refused():
+    with pytest.raises(ValidationError, match="at least twice"):
+        ShardConfig(min_s=6, max_s=10)

@@ -1,0 +1,28 @@
+import errno
+
+import pytest
+
+from pipeline.store.errors import ConfigError, Problem, WorkspaceError, explain, raise_if_fatal
+
+
+@pytest.mark.parametrize(("error", "kind", "words"), [
+    (Problem("decode", "not audio"), "decode", "not audio"),
+    (MemoryError(), "out_of_memory", "not enough memory"),
+    (RuntimeError("CUDA out of memory. Tried to allocate"), "out_of_memory", "CUDA out of memory"),
+    (FileNotFoundError(2, "No such file", "/a.mp3"), "missing", "/a.mp3"),
+    (PermissionError(13, "Permission denied", "/a.mp3"), "permission", "/a.mp3"),
+    (ValueError("odd"), "unexpected", "ValueError: odd"),
+])
+def test_every_error_has_a_class_and_words(error, kind, words):
+    found_kind, message = explain(error)
+    assert found_kind == kind
+    assert words in message
+
+
+def test_what_concerns_the_whole_run_is_raised_again():
+    with pytest.raises(WorkspaceError, match="goes on where it stopped"):
+        raise_if_fatal(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(ConfigError):
+        raise_if_fatal(ConfigError("x"))
+    raise_if_fatal(Problem("decode", "only this file"))
+    raise_if_fatal(FileNotFoundError(2, "No such file"))

@@ -1,0 +1,48 @@
+import pytest
+
+from pipeline.store import provenance, tables
+from pipeline.store.errors import WorkspaceError
+
+
+def fill(workspace):
+    tables.write(workspace, "vocals", [{"track_id": "a"}], "p")
+    tables.write(workspace, "clips", [{"clip_id": "a-0", "track_id": "a"}], "p")
+    tables.write(workspace, "voices", [{"track_id": "a", "embedding": [1.0]}], "p")
+    tables.replace(workspace, "tags", [{"track_id": "a"}])
+    for stage in ("scan", "separate", "shard"):
+        tables.write(workspace, "failures", [{"stage": stage, "key": stage}], f"{stage}-p")
+
+
+def test_the_same_config_may_go_on_and_may_spread_otherwise(make_config, workspace):
+    provenance.claim(workspace, make_config(), "shard")
+    provenance.claim(workspace, make_config(shard={"compute": {"batch": 1}}), "shard")
+
+
+def test_another_config_is_refused_with_what_differs(make_config, workspace):
+    provenance.claim(workspace, make_config(), "shard")
+    with pytest.raises(WorkspaceError, match=r"shard.max_s: 10.0 there, 12.0 here.*replace=true"):
+        provenance.claim(workspace, make_config(shard={"max_s": 12}), "shard")
+
+
+def test_another_encoder_is_refused(make_config, workspace):
+    provenance.claim(workspace, make_config(), "embed", encoder_id="tiny-1")
+    with pytest.raises(WorkspaceError, match="encoder_id: tiny-1 there, tiny-2 here"):
+        provenance.claim(workspace, make_config(), "embed", encoder_id="tiny-2")
+
+
+def test_replace_discards_what_was_made_and_what_hangs_on_it(make_config, workspace):
+    fill(workspace)
+    provenance.claim(workspace, make_config(), "separate")
+    provenance.claim(workspace, make_config(), "shard")
+    provenance.claim(workspace, make_config(shard={"max_s": 12}, replace=True), "shard")
+    assert [name for name in ("vocals", "clips", "voices", "tags") if tables.parts(workspace, name)] == ["vocals"]
+    assert tables.failed_keys(workspace, "separate") == {"separate"}
+    assert tables.failed_keys(workspace, "shard") == set()
+    provenance.claim(workspace, make_config(shard={"max_s": 12}), "shard")
+
+
+def test_failures_can_be_forgotten_stage_by_stage(workspace):
+    fill(workspace)
+    provenance.forget_failures(workspace, "scan")
+    assert tables.failed_keys(workspace, "scan") == set()
+    assert tables.failed_keys(workspace, "shard") == {"shard"}
