@@ -46,6 +46,26 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
+def loopback_store() -> Iterator[Any]:
+    """Start one S3 server on loopback for all tests that need it."""
+    from jobs.bench.object_store import ObjectStore
+
+    store = ObjectStore()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def object_store(loopback_store: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return the S3 server, in order and with nothing counted; this process's environment names it."""
+    loopback_store.calm()
+    for name, value in loopback_store.environment.items():
+        monkeypatch.setenv(name, value)
+    yield loopback_store
+    loopback_store.calm()
+
+
+@pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """Start one small Ray on this machine for all tests that need it."""
     import ray

@@ -26,7 +26,9 @@ from pipeline.sound import audio
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.ledger import Ledger
-from pipeline.store.workspace import Workspace, is_remote, open_filesystem
+from pipeline.store.locations import is_remote, open_filesystem, uri_of
+from pipeline.store.spool import spooled
+from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -79,8 +81,7 @@ def _walk(fs: pafs.FileSystem, folder: str) -> list[pafs.FileInfo]:
 
 
 def _listed(fs: pafs.FileSystem, catalogue: str, info: pafs.FileInfo) -> dict:
-    scheme = catalogue.partition("://")[0] + "://" if is_remote(catalogue) else ""
-    uri = f"{scheme}{info.path}"
+    uri = uri_of(catalogue, info.path)
     if info.type != pafs.FileType.File:
         return {"key": uri, "uri": uri}
     modified = info.mtime.astimezone(UTC) if info.mtime else None
@@ -125,9 +126,9 @@ class ScanWorker:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Scan a batch of `list_catalogue` rows and return its outcomes (see `Ledger.commit`)."""
         ledger = Ledger(self.workspace, "scan", "files")
-        for row in ledger.survivors(batch.to_pylist(), "key"):
+        for row, copies in spooled(ledger.survivors(batch.to_pylist(), "key"), lambda row: [row["uri"]]):
             with ledger.item(row["key"], uri=row["uri"]):
-                found = audio.probe(row["uri"])
+                found = audio.probe(copies[row["uri"]])
                 tags = {tag: row[tag] or found.tags.get(tag) or None for tag in TAG_COLUMNS}
                 ledger.add(uri=row["uri"], track_id=found.track_id, size_bytes=row["size_bytes"],
                            modified_at=row["modified_at"], duration_s=found.duration_s,

@@ -31,6 +31,7 @@ from pipeline.sound.overlap import Behind, ahead
 from pipeline.sound.vocals_file import VocalsFile, read_row, vocals_name
 from pipeline.store import tables
 from pipeline.store.ledger import Ledger
+from pipeline.store.spool import spooled
 from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -145,9 +146,9 @@ class _Group:
     def _events(self, tracks: list[dict[str, Any]]) -> Iterator[Any]:
         """Yield each track's `_Start`, its blocks and its `_End`; runs ahead in a thread."""
         separator, decoder = self.worker.separator, self.worker.decoder
-        for track in tracks:
-            source = (track["uri"], separator.sample_rate_hz, separator.channels)
+        for track, copies in spooled(tracks, lambda track: [track["uri"]]):
             try:
+                source = (copies[track["uri"]], separator.sample_rate_hz, separator.channels)
                 level = Level.of(map(torch.from_numpy, decoder.blocks(*source))) if separator.needs_level else None
             except Exception as error:
                 yield _Start(track, Level(0.0, 1.0))

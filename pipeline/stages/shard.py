@@ -26,6 +26,7 @@ from pipeline.sound.audio import Audio
 from pipeline.store import tables
 from pipeline.store.errors import Problem
 from pipeline.store.ledger import Ledger
+from pipeline.store.spool import Copies, spooled
 from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -181,9 +182,9 @@ class ShardWorker:
         """Shard a batch of rows (see `pending`) and return their outcomes."""
         outcomes = []
         ledger, n_bytes = self._ledger(), 0
-        for track in ledger.survivors(batch.to_pylist(), "track_id"):
+        for track, copies in spooled(ledger.survivors(batch.to_pylist(), "track_id"), self._files):
             with ledger.item(track["track_id"], track_id=track["track_id"], uri=track["vocals_uri"]):
-                rows = list(self._rows(track))
+                rows = list(self._rows(track, copies))
                 ledger.rows += rows
                 n_bytes += sum(len(row["audio"]) + len(row["pair_audio"] or b"") for row in rows)
             if n_bytes >= self.config.shard_mb * 1e6:
@@ -194,11 +195,17 @@ class ShardWorker:
     def _ledger(self) -> Ledger:
         return Ledger(self.workspace, "shard", "clips")
 
-    def _rows(self, track: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _files(self, track: dict[str, Any]) -> list[str]:
+        """Return the files that a track's clips are made of."""
+        return [track["vocals_uri"], *([track["uri"]] if self.config.mix_share else []),
+                *([track["other_vocals_uri"], track["other_uri"]] if self.separator else [])]
+
+    def _rows(self, track: dict[str, Any], copies: Copies) -> Iterator[dict[str, Any]]:
         rate = self.config.sample_rate_hz
-        other = remix.Accompaniment(track["other_vocals_uri"], track["other_uri"], rate) if self.separator else None
-        mix_uri = track["uri"] if self.config.mix_share else None
-        for cut in cut_clips(track["vocals_uri"], mix_uri, self.config):
+        other = remix.Accompaniment(copies[track["other_vocals_uri"]], copies[track["other_uri"]], rate) \
+            if self.separator else None
+        mix = copies[track["uri"]] if self.config.mix_share else None
+        for cut in cut_clips(copies[track["vocals_uri"]], mix, self.config):
             clip_id = f"{track['track_id']}-{round(cut.start_s * 10):06d}"
             pair = self._pair(clip_id, cut, other) if other else None
             yield {"clip_id": clip_id, "track_id": track["track_id"], "start_s": cut.start_s, "end_s": cut.end_s,

@@ -1,7 +1,8 @@
 """A workspace: the local folder or object-store prefix that holds all that a catalogue run makes.
 
 Paths inside are relative, with forward slashes. A file that is there is complete: local files are written
-under a temporary name and renamed, objects are put in one go.
+under a temporary name and renamed; an object appears when the last of its bytes has been taken, and each is given to
+the store's client in one call, so that nothing can come between its parts and their completion.
 """
 
 import contextlib
@@ -15,28 +16,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from pipeline.store.errors import WorkspaceError, raise_if_fatal
-
-REMOTE_SCHEMES = ("s3://", "gs://", "gcs://", "abfs://", "hdfs://")
-COPY_BYTES = 8 * 2**20
-
-
-def is_remote(uri: str) -> bool:
-    """Return whether `uri` names an object store rather than a local path."""
-    return uri.startswith(REMOTE_SCHEMES)
-
-
-def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    """Return the filesystem of a local path or a URI, and the path within it.
-
-    Raises:
-        WorkspaceError: the URI cannot be understood or reached.
-    """
-    if is_remote(uri):
-        try:
-            return pafs.FileSystem.from_uri(uri)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise WorkspaceError(f"cannot open {uri}: {error}") from error
-    return pafs.LocalFileSystem(), str(Path(uri.removeprefix("file://")).expanduser().absolute())
+from pipeline.store.locations import is_remote, open_filesystem
 
 
 class Workspace:
@@ -57,7 +37,13 @@ class Workspace:
 
     def exists(self, name: str) -> bool:
         """Return whether a file is there, and therefore complete."""
-        return self.fs.get_file_info(self.path(name)).type == pafs.FileType.File
+        if not self.remote:
+            return os.path.isfile(self.path(name))
+        try:  # one request, where the client's own question for a file that is not there takes two
+            self.fs.open_input_file(self.path(name)).close()
+        except FileNotFoundError:
+            return False
+        return True
 
     def list(self, folder: str, suffix: str = "") -> list[str]:
         """Return the names of the complete files directly in `folder`, sorted; none if it is not there."""
@@ -68,8 +54,8 @@ class Workspace:
 
     def read_bytes(self, name: str) -> bytes:
         """Return a file's content."""
-        with self.fs.open_input_stream(self.path(name)) as stream:
-            return stream.read()
+        with self.fs.open_input_file(self.path(name)) as source:
+            return source.read()
 
     def write_bytes(self, name: str, data: bytes | pa.Buffer) -> None:
         """Write a file so that it is there whole or not at all.
@@ -77,8 +63,8 @@ class Workspace:
         Raises:
             WorkspaceError: the disk is full or the workspace cannot be written.
         """
-        with self._publish(name) as target, self.fs.open_output_stream(target) as stream:
-            stream.write(data)
+        with self._publish(name) as target:
+            self._write(target, pa.py_buffer(data))
 
     def put_file(self, local: str | Path, name: str) -> None:
         """Move a finished local file into the workspace, whole or not at all.
@@ -88,8 +74,8 @@ class Workspace:
         """
         with self._publish(name) as target:
             if self.remote:
-                with open(local, "rb") as source, self.fs.open_output_stream(target) as stream:
-                    shutil.copyfileobj(source, stream, COPY_BYTES)
+                with pa.memory_map(str(local)) as source:
+                    self._write(target, source.read_buffer())
                 os.unlink(local)
             else:
                 shutil.move(local, target)
@@ -121,6 +107,16 @@ class Workspace:
                 raise WorkspaceError(f"only {free_gb:.1f} GB are free for the workspace {self.root}, "
                                      f"min_free_gb asks for {min_free_gb:g}. Free some space or name "
                                      "another workspace.")
+
+    def _write(self, path: str, data: pa.Buffer) -> None:
+        """Write a file from its first byte to its last in one call of the client, which is closed only after that.
+
+        The client completes whatever was written when it is closed, or forgotten, however that came about; a part that
+        the store has refused keeps it from completing.
+        """
+        stream = self.fs.open_output_stream(path, compression=None)
+        stream.write(data)
+        stream.close()
 
     @contextlib.contextmanager
     def _publish(self, name: str) -> Iterator[str]:
