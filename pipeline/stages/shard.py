@@ -9,6 +9,7 @@ levels) and above `floor_db`. Pauses up to `pause_s` stay inside a clip; longer 
 frame; a phrase shorter than `min_s` is widened into what surrounds it.
 """
 
+import collections
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pipeline.frozen import Compute, Frozen
 from pipeline.separators import vocals_of
 from pipeline.sound import audio, remix
 from pipeline.sound.audio import Audio
-from pipeline.store import tables
+from pipeline.store import shards, tables
 from pipeline.store.errors import Problem
 from pipeline.store.ledger import Ledger
 from pipeline.store.spool import Copies, spooled
@@ -166,7 +167,9 @@ def pending(workspace: Workspace) -> tuple[pa.Table, int]:
     rows = vocals.join(tracks, "track_id", join_type="inner").sort_by("track_id")
     after = rows.take(pa.array([*range(1, len(rows)), 0][: len(rows)], pa.int64()))
     rows = rows.append_column("other_vocals_uri", after["vocals_uri"]).append_column("other_uri", after["uri"])
-    return tables.unsettled(workspace, rows, "clips", "shard")
+    settled = set(shards.contents(workspace)["track_id"].to_pylist()) | tables.failed_keys(workspace, "shard")
+    todo = rows.filter(pa.array([track_id not in settled for track_id in rows["track_id"].to_pylist()], pa.bool_()))
+    return todo, len(rows) - len(todo)
 
 
 class ShardWorker:
@@ -181,19 +184,26 @@ class ShardWorker:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Shard a batch of rows (see `pending`) and return their outcomes."""
         outcomes = []
-        ledger, n_bytes = self._ledger(), 0
+        ledger, n_bytes = Ledger(self.workspace, "shard", "clips"), 0
         for track, copies in spooled(ledger.survivors(batch.to_pylist(), "track_id"), self._files):
             with ledger.item(track["track_id"], track_id=track["track_id"], uri=track["vocals_uri"]):
                 rows = list(self._rows(track, copies))
                 ledger.rows += rows
                 n_bytes += sum(len(row["audio"]) + len(row["pair_audio"] or b"") for row in rows)
             if n_bytes >= self.config.shard_mb * 1e6:
-                outcomes.append(ledger.commit())
-                ledger, n_bytes = self._ledger(), 0
-        return pa.concat_tables([*outcomes, ledger.commit()])
+                outcomes.append(self._commit(ledger))
+                ledger, n_bytes = ledger.following(), 0
+        return pa.concat_tables([*outcomes, self._commit(ledger)])
 
-    def _ledger(self) -> Ledger:
-        return Ledger(self.workspace, "shard", "clips")
+    def _commit(self, ledger: Ledger) -> pa.Table:
+        """Write a shard and what is in it."""
+        outcomes = ledger.commit()
+        counts = collections.Counter(row["track_id"] for row in ledger.rows)
+        if counts:
+            shard = f"part-{ledger.part}.parquet"
+            tables.append(self.workspace, "shards", [{"track_id": track_id, "shard": shard, "n_clips": n}
+                                                    for track_id, n in counts.items()], ledger.part)
+        return outcomes
 
     def _files(self, track: dict[str, Any]) -> list[str]:
         """Return the files that a track's clips are made of."""

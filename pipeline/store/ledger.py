@@ -1,9 +1,11 @@
 """What became of each item of a batch: a row of the stage's table, or a row of `failures/`; never nothing.
 
-A ledger covers the items of one part file. The part is named by the items' keys, so work that Ray runs again
-replaces what it wrote before. An item in work leaves a mark under `_in_work/`; a mark that is found
-later belongs to an item that was there when a worker died, and counts the times. An item that kills its worker
-`MAX_CRASHES` times in one run is a failure like any other; a new run begins without marks.
+A ledger covers the items of one part file. The part is named by the keys of the items that are done, so work that Ray
+runs again replaces what it wrote before.
+
+A batch in work leaves one mark under `_in_work/`. Where that is found, a worker has died with the batch, which is done
+again with care: each of its items leaves a mark of its own that counts how often a worker died with just this one. An
+item that kills its worker `MAX_CRASHES` times more is a failure like any other; a new run begins without marks.
 """
 
 import contextlib
@@ -41,16 +43,22 @@ class Ledger:
         self.rows: list[dict[str, Any]] = []
         self.failures: list[dict[str, Any]] = []
         self.outcomes: list[dict[str, Any]] = []
+        self.careful = False
 
     def survivors(self, items: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-        """Return the items that may be worked on; those that have killed too many workers become failures."""
+        """Mark the batch as in work, and return its items but for those that have killed too many workers."""
+        mark = self._mark("\n".join(sorted(item[key] for item in items)))
+        self.careful = self._read(mark) is not None
+        if not self.careful:
+            self.workspace.write_bytes(mark, b"")
+            return items
         alive = []
         for item in items:
             crashes = self.crashes(item[key])
             if crashes < MAX_CRASHES:
                 alive.append(item)
             else:
-                self.fail(item[key], Problem("crashed", f"its worker died {crashes} times while working on it"),
+                self.fail(item[key], Problem("crashed", f"its worker died {crashes} times while working on it alone"),
                           track_id=item.get("track_id"), uri=item.get("uri"))
         return alive
 
@@ -62,9 +70,9 @@ class Ledger:
             RunError: the error concerns the whole run (disk full, workspace unwritable).
         """
         started, n_rows = time.monotonic(), len(self.rows)
-        mark = self._mark(key)
         try:
-            self.workspace.write_bytes(mark, str(self.crashes(key) + 1).encode())
+            if self.careful:
+                self.workspace.write_bytes(self._mark(key), b"%d" % (self.crashes(key) + 1))
             yield
         except Exception as error:
             del self.rows[n_rows:]
@@ -72,12 +80,18 @@ class Ledger:
             self.fail(key, error, track_id=track_id, uri=uri, seconds=time.monotonic() - started)
         else:
             self.outcomes.append({"key": key, "status": "done", "seconds": time.monotonic() - started})
-        self.workspace.delete(mark)
+        if self.careful:
+            self.workspace.write_bytes(self._mark(key), b"0")
 
     def crashes(self, key: str) -> int:
-        """Return how often a worker has died with this item in work."""
-        mark = self._mark(key)
-        return int(self.workspace.read_bytes(mark) or b"0") if self.workspace.exists(mark) else 0
+        """Return how often a worker has died with just this item in work."""
+        return int(self._read(self._mark(key)) or 0) if self.careful else 0
+
+    def _read(self, mark: str) -> bytes | None:
+        try:
+            return self.workspace.read_bytes(mark)
+        except FileNotFoundError:
+            return None
 
     def add(self, **row: Any) -> None:
         """Add a row of the stage's table."""
@@ -94,15 +108,27 @@ class Ledger:
     def _mark(self, key: str) -> str:
         return f"_in_work/{self.stage}/{batch_name([key])}"
 
+    @property
+    def part(self) -> str:
+        """Return the name of the part that holds the rows: that of the items that are done."""
+        return batch_name([outcome["key"] for outcome in self.outcomes if outcome["status"] == "done"])
+
+    def following(self) -> "Ledger":
+        """Return a new ledger for what is left of the same batch."""
+        ledger = Ledger(self.workspace, self.stage, self.table)
+        ledger.careful = self.careful
+        return ledger
+
     def commit(self) -> pa.Table:
         """Write the failures and the rows, each whole, and return the outcomes.
 
         Returns:
             A row per item: `key`, `status` (`done` or `failed`), `error`, `seconds`.
         """
-        part = batch_name([outcome["key"] for outcome in self.outcomes])
         if self.failures:
-            tables.write(self.workspace, "failures", self.failures, f"{self.stage}-{part}")
+            failed = batch_name([failure["key"] for failure in self.failures])
+            tables.append(self.workspace, "failures", self.failures, f"{self.stage}-{failed}")
         if self.rows:
-            tables.write(self.workspace, self.table, self.rows, part)
+            write = tables.append if self.table in tables.GATHERED else tables.write
+            write(self.workspace, self.table, self.rows, self.part)
         return pa.Table.from_pylist(self.outcomes, schema=OUTCOMES)

@@ -10,7 +10,7 @@ from pipeline.store.errors import WorkspaceError
 from pipeline.store.workspace import Workspace
 
 # What each stage makes, in the order in which they hang on each other.
-MADE_BY = {"separate": ("vocals", "vocals_audio"), "shard": ("clips",), "embed": ("embeddings", "voices"),
+MADE_BY = {"separate": ("vocals", "vocals_audio"), "shard": ("clips", "shards"), "embed": ("embeddings", "voices"),
            "cluster": ("clusters",), "tag": ("tags",), "export": ("conditioning", "vocalists.safetensors")}
 ORDER = tuple(MADE_BY)
 
@@ -44,15 +44,14 @@ def discard(workspace: Workspace, stage: str) -> None:
     """Remove what a stage has made and failed at, and the same of the stages after it."""
     for later in ORDER[ORDER.index(stage):]:
         for table in MADE_BY[later]:
-            workspace.delete(table)
+            tables.remove(workspace, table)
         forget_failures(workspace, later)
 
 
 def forget_failures(workspace: Workspace, stage: str) -> None:
     """Remove the failures of a stage, so that a run tries those items again."""
-    for name in tables.parts(workspace, "failures"):
-        if name.startswith(f"failures/part-{stage}-"):
-            workspace.delete(name)
+    for name in tables.stage_parts(workspace, stage):
+        workspace.delete(name)
 
 
 def _differences(theirs: dict, mine: dict, prefix: str = "") -> list[str]:

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from pipeline.store.errors import Problem
 from pipeline.store.locations import is_remote, open_filesystem
 
 Item = TypeVar("Item")
@@ -80,10 +81,13 @@ def fetch(uri: str, folder: Path) -> Path:
     """Copy a remote file into a folder, under a new name with the same ending, and return its path.
 
     Raises:
+        Problem: `name`, of a key that the store's client cannot open.
         FileNotFoundError: there is no such file.
         OSError: the store or the disk fails.
     """
     filesystem, path = open_filesystem(uri)
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise Problem("name", f"the store's client opens no key with an empty part, '.' or '..' between slashes: {uri}")
     target = folder / f"{uuid.uuid4().hex}{PurePosixPath(path).suffix[:16]}"
     try:
         with filesystem.open_input_file(path) as source, open(target, "wb") as sink:
@@ -91,7 +95,7 @@ def fetch(uri: str, folder: Path) -> Path:
             while chunk := source.read(CHUNK_BYTES):
                 sink.write(chunk)
             if sink.tell() != size:
-                raise OSError(errno.EIO, f"the store gave {sink.tell()} of {size} bytes", uri)
+                raise ConnectionError(f"the store gave {sink.tell()} of {size} bytes of {uri}")
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri) from error
     return target

@@ -52,6 +52,12 @@ class Workspace:
                       if info.type == pafs.FileType.File and info.base_name.endswith(suffix)
                       and not info.base_name.startswith("."))
 
+    def list_all(self, folder: str) -> dict[str, int]:
+        """Return the names of all complete files in `folder` and the folders in it, and their sizes in bytes."""
+        selector = pafs.FileSelector(self.path(folder), recursive=True, allow_not_found=True)
+        return {info.path.removeprefix(f"{self.base}/"): info.size for info in self.fs.get_file_info(selector)
+                if info.type == pafs.FileType.File and not info.base_name.startswith(".")}
+
     def read_bytes(self, name: str) -> bytes:
         """Return a file's content."""
         with self.fs.open_input_file(self.path(name)) as source:
@@ -81,7 +87,7 @@ class Workspace:
                 shutil.move(local, target)
 
     def delete(self, name: str) -> None:
-        """Remove a file or a folder; it is no error if there is none."""
+        """Remove a file or a folder with all that is in it; it is no error if there is none."""
         info = self.fs.get_file_info(self.path(name))
         if info.type == pafs.FileType.Directory:
             self.fs.delete_dir(self.path(name))

@@ -48,30 +48,47 @@ def test_a_full_disk_ends_the_run_and_is_no_failure_of_the_item(workspace: Works
     assert ledger.failures == []
 
 
-def test_an_item_that_kills_its_worker_is_given_up(workspace: Workspace):
-    class Killed(BaseException):
-        """Stands for the end of the process: nothing after it is run."""
+class Killed(BaseException):
+    """Stands for the end of the process: nothing after it is run."""
 
-    tries = 0
-    for _ in range(MAX_CRASHES):
+
+def test_an_item_that_kills_its_worker_is_given_up(workspace: Workspace):
+    items = [{"key": "well"}, {"key": "poison"}]
+    for tries in range(MAX_CRASHES + 1):  # the first is not known to be the item's
         ledger = Ledger(workspace, "separate", "vocals")
+        assert ledger.survivors(items, "key") == items
+        assert ledger.crashes("poison") == max(0, tries - 1)
+        with ledger.item("well"):
+            pass
         with pytest.raises(Killed), ledger.item("poison"):
-            tries += 1
             raise Killed
-        assert Ledger(workspace, "separate", "vocals").crashes("poison") == tries
     ledger = Ledger(workspace, "separate", "vocals")
-    assert ledger.survivors([{"key": "poison"}, {"key": "well"}], "key") == [{"key": "well"}]
+    assert ledger.survivors(items, "key") == [{"key": "well"}]
     assert ledger.failures[0]["error"] == "crashed"
     assert "died 3 times" in ledger.failures[0]["message"]
     forget_crashes(workspace, "separate")
-    assert ledger.crashes("poison") == 0
+    assert Ledger(workspace, "separate", "vocals").survivors(items, "key") == items
 
 
-def test_an_item_that_succeeds_leaves_no_mark(workspace: Workspace):
-    ledger = Ledger(workspace, "embed", "embeddings")
-    with ledger.item("a"):
-        assert ledger.crashes("a") == 1
-    assert ledger.crashes("a") == 0
+def test_a_batch_done_again_after_one_of_it_was_given_up_replaces_its_part(workspace: Workspace):
+    for killed in (False, True):
+        ledger = Ledger(workspace, "shard", "clips")
+        for key in ("a", "b"):
+            with ledger.item(key):
+                ledger.add(clip_id=key, track_id=key)
+        if killed:
+            ledger.fail("c", Problem("crashed", "its worker died"))
+        ledger.commit()
+    assert sorted(tables.read(workspace, "clips")["clip_id"]) == ["a", "b"]
+
+
+def test_a_calm_batch_asks_the_store_for_three_things(object_store):
+    ledger = Ledger(Workspace(object_store.bucket()), "scan", "files")
+    for item in ledger.survivors([{"key": f"{i}"} for i in range(64)], "key"):
+        with ledger.item(item["key"]):
+            ledger.add(uri=item["key"])
+    ledger.commit()
+    assert object_store.kinds() == {"HEAD": 1, "PUT": 2}
 
 
 def test_a_part_is_named_by_its_items_whatever_their_order():
