@@ -6,6 +6,7 @@ a pool of workers. Exit status: 0 done, 1 more failed than `max_failed_fraction`
 
 import argparse
 import collections
+import contextlib
 import importlib.metadata
 import json
 import logging
@@ -26,14 +27,16 @@ import ray.data
 from encoder import allocator
 from pipeline.config import Config, load
 from pipeline.frozen import Compute
-from pipeline.store import provenance, tables
-from pipeline.store.errors import ConfigError, RunError
+from pipeline.store import provenance, reach, tables
+from pipeline.store.errors import UNAVAILABLE, ConfigError, RunError, as_run_error, is_passing
+from pipeline.store.gather import gather
 from pipeline.store.ledger import OUTCOMES, forget_crashes
 from pipeline.store.workspace import Workspace
 
 MAX_BLOCKS = 4000  # enough for an even load and steady progress; more would burden the scheduler
 PROGRESS_S = 2.0
 FATAL = "fatal"
+STARTED, STOPPED = "started", "stopped"  # of runs that have not come to an end
 RECORDED = ("torch", "ray", "pyarrow", "demucs", "umap-learn", "hdbscan", "vocatlas")
 
 
@@ -47,6 +50,7 @@ class Run:
         self.errors: collections.Counter[str] = collections.Counter()
         self.note = ""
         self.started_at, self._clock = datetime.now(UTC), time.monotonic()
+        self._part = f"{self.started_at:%Y%m%dT%H%M%S}-{stage}-{uuid.uuid4().hex[:8]}"
 
     def say(self, text: str) -> None:
         """Print a line of progress at once."""
@@ -66,7 +70,7 @@ class Run:
         self.say(f"{total} to do" + (f", {skipped} done before" if skipped else ""))
         if not total:
             return
-        start_ray(compute)
+        start_ray(compute, self.config.store.environment())
         outcomes = ray.data.from_arrow(_in_blocks(rows, compute.batch)).map_batches(
             Guarded, fn_constructor_args=(worker, self.config, *arguments),
             batch_size=compute.batch, batch_format="pyarrow",
@@ -89,18 +93,22 @@ class Run:
             else:
                 self.done += 1
 
+    def record(self, status: str, message: str = "") -> None:
+        """Write the run's row of `runs/`; one whose process is killed keeps the status that it began with."""
+        tables.write(self.workspace, "runs", [{
+            "run_id": self._part.rpartition("-")[2], "stage": self.stage, "started_at": self.started_at,
+            "seconds": time.monotonic() - self._clock, "status": status,
+            "fingerprint": self.config.fingerprint(self.stage), "done": self.done, "skipped": self.skipped,
+            "failed": self.failed, "config": self.config.to_yaml(), "versions": json.dumps(_versions()),
+            "host": socket.gethostname(), "message": message}], self._part)
+
     def finish(self, status: str, message: str = "") -> int:
-        """Record the run in `runs/`, print its summary and return its exit status."""
+        """Record the end of the run, print its summary and return its exit status."""
         seconds = time.monotonic() - self._clock
         worked = self.done + self.failed
         if status == "ok" and worked and self.failed / worked > self.config.max_failed_fraction:
             status = "too many failed"
-        tables.write(self.workspace, "runs", [{
-            "run_id": uuid.uuid4().hex[:12], "stage": self.stage, "started_at": self.started_at, "seconds": seconds,
-            "status": status, "fingerprint": self.config.fingerprint(self.stage), "done": self.done,
-            "skipped": self.skipped, "failed": self.failed, "config": self.config.to_yaml(),
-            "versions": json.dumps(_versions()), "host": socket.gethostname(), "message": message or self.note,
-        }], f"{self.started_at:%Y%m%dT%H%M%S}-{self.stage}-{uuid.uuid4().hex[:8]}")
+        self.record(status, message or self.note)
         reasons = f" ({', '.join(f'{kind} {n}' for kind, n in self.errors.most_common())})" if self.errors else ""
         self.say(f"{self.done} done, {self.skipped} skipped, {self.failed} failed{reasons}, {_clock(seconds)}"
                  + (f"; {self.note}" if self.note else ""))
@@ -117,8 +125,8 @@ class Guarded:
         self.error: RunError | None = None
         try:
             self.worker = worker(config, *arguments)
-        except RunError as error:
-            self.error = error
+        except (RunError, OSError) as error:
+            self.error = _run_error(error)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return the worker's outcomes, or one that ends the run."""
@@ -126,8 +134,16 @@ class Guarded:
             if self.error:
                 raise self.error
             return self.worker(batch)
-        except RunError as error:
-            return pa.Table.from_pylist([{"key": "", "status": FATAL, "error": str(error)}], schema=OUTCOMES)
+        except (RunError, OSError) as error:
+            outcome = {"key": "", "status": FATAL, "error": str(_run_error(error))}
+            return pa.Table.from_pylist([outcome], schema=OUTCOMES)
+
+
+def _run_error(error: Exception) -> RunError:
+    """Return the error in words, or raise it where it is none of a store's."""
+    if (told := as_run_error(error)) is None:
+        raise error
+    return told
 
 
 Body = Callable[[Config, Run], None]
@@ -156,8 +172,8 @@ def guarded(work: Callable[[], int]) -> int:
     """Do the work; an error that concerns the whole run is printed in words, and is exit status 2."""
     try:
         return work()
-    except RunError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+    except (RunError, OSError) as error:
+        print(f"error: {_run_error(error)}", file=sys.stderr, flush=True)
         return 2
 
 
@@ -167,12 +183,22 @@ def execute(stage: str, body: Body, config: Config) -> int:
     Raises:
         RunError: the run as a whole could not go on.
     """
+    os.environ.update(config.store.environment())
+    reach.check(config.workspace)
     run = Run(stage, config)
     run.workspace.preflight(config.min_free_gb)
-    forget_crashes(run.workspace, stage)
-    if config.retry_failed:
-        provenance.forget_failures(run.workspace, stage)
-    body(config, run)
+    run.record(STARTED)
+    try:
+        gather(run.workspace)
+        forget_crashes(run.workspace, stage)
+        provenance.forget_failures(run.workspace, stage, None if config.retry_failed else UNAVAILABLE)
+        body(config, run)
+        gather(run.workspace)
+    except BaseException as error:
+        if not is_passing(error) and not is_passing(error.__cause__ or error):  # else minutes would pass again
+            with contextlib.suppress(OSError, RunError):
+                run.record(STOPPED, str(error) or type(error).__name__)
+        raise
     return run.finish("ok")
 
 
@@ -182,12 +208,20 @@ def need(workspace: Workspace, table: str, stage: str) -> None:
     Raises:
         ConfigError: it is not; the message names the stage that makes it.
     """
-    if not tables.parts(workspace, table) and stage not in tables.keys(workspace, "runs", "stage"):
+    if not tables.parts(workspace, table) and not _has_ended(workspace, stage):
         raise ConfigError(f"{workspace.uri(table)} is not there yet: run the {stage} stage first")
 
 
-def start_ray(compute: Compute | None = None) -> None:
+def _has_ended(workspace: Workspace, stage: str) -> bool:
+    runs = tables.read(workspace, "runs", ["stage", "status"])
+    return stage in set(runs.loc[~runs["status"].isin([STARTED, STOPPED]), "stage"])
+
+
+def start_ray(compute: Compute | None = None, environment: dict[str, str] | None = None) -> None:
     """Connect to the Ray cluster of RAY_ADDRESS, or start one on this machine, if that is not done yet.
+
+    Args:
+        environment: variables for the workers, beside those of this process (on a cluster: of the nodes).
 
     Raises:
         ConfigError: this machine alone can never hold the pool that `compute` asks for.
@@ -200,7 +234,7 @@ def start_ray(compute: Compute | None = None) -> None:
             os.environ.update(allocator.ENVIRONMENT)  # inherited: workers that Ray has started ahead can be used
         ray.init(address=remote or "local", log_to_driver=False, logging_level=logging.ERROR,
                  include_dashboard=None if remote else False,
-                 runtime_env={"env_vars": allocator.ENVIRONMENT} if remote else None)
+                 runtime_env={"env_vars": allocator.ENVIRONMENT | (environment or {})} if remote else None)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray.data", "ray.train"):

@@ -42,7 +42,7 @@ def run(config: Config, run: engine.Run) -> None:
         run.skipped, run.note = 1, f"encoder {earlier} was trained before, with this config on these clips"
         return
     run.say(f"{train.steps} steps of {train.batch * train.accumulate} of {len(clips)} clips on {train.workers} workers")
-    engine.start_ray()
+    engine.start_ray(environment=config.store.environment())
     result = fit_on_ray(train, name, run, known_singers(run.workspace, train))
     with result.as_directory() as folder:
         encoder_id = publish(run.workspace, train, name, folder, len(clips), clips["track_id"].nunique())

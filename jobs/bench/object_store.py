@@ -12,8 +12,7 @@ import pyarrow.fs as pafs
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-Trouble = Literal["drop", "slow down"] | None
-SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+Trouble = Literal["drop", "503 SlowDown", "403 InvalidAccessKeyId"] | None
 
 
 class _Quiet(WSGIRequestHandler):
@@ -94,8 +93,9 @@ class ObjectStore:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        start_response("503 Slow Down", [("Content-Type", "text/xml"), ("Content-Length", str(len(SLOW_DOWN)))])
-        return [SLOW_DOWN]
+        error = f"<Error><Code>{trouble.partition(' ')[2]}</Code><Message>On purpose.</Message></Error>".encode()
+        start_response(trouble, [("Content-Type", "text/xml"), ("Content-Length", str(len(error)))])
+        return [error]
 
 
 def _kind(method: str, query: str) -> str:

@@ -128,6 +128,7 @@ def failures(workspace: Workspace, max_rows: int) -> dict[str, Any]:
 def runs(workspace: Workspace) -> dict[str, Any]:
     """Return each stage's work over all its runs: seconds, counts of items, and how the last run ended."""
     frame = tables.read(workspace, "runs", ["stage", "started_at", "seconds", "status", "done", "failed", "message"])
+    frame = frame[frame["status"] != "started"]  # this one, and those whose process was killed
     rows = []
     for stage, group in frame.sort_values("started_at").groupby("stage"):
         last = group.iloc[-1]

@@ -70,6 +70,18 @@ def is_like(error: BaseException, words: re.Pattern) -> bool:
     return isinstance(error, OSError) and error.errno is None and bool(words.search(str(error)))
 
 
+def as_run_error(error: BaseException) -> RunError | None:
+    """Return what to tell of an error outside the work on one item: a `RunError`, or a store that fails; else None."""
+    if isinstance(error, RunError):
+        return error
+    if is_passing(error):
+        return WorkspaceError(f"the store did not answer for minutes ({error}). When it does, run the same command: it "
+                              "goes on where it stopped.")
+    if is_like(error, DENIED) or is_like(error, GONE):
+        return WorkspaceError(f"the store refuses: {error}")
+    return None
+
+
 def raise_if_fatal(error: BaseException) -> None:
     """Re-raise what no other item would survive: a full disk, a read-only workspace, a `RunError`.
 

@@ -36,8 +36,8 @@ class StoreConfig(Frozen):
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which this process and its workers find the store."""
-        settings = {"AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_REGION": self.region}
-        return {name: value for name, value in settings.items() if value}
+        variables = {"AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_REGION": self.region}
+        return {name: value for name, value in variables.items() if value}
 
 
 def is_remote(uri: str) -> bool:
@@ -59,7 +59,7 @@ def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     if not bucket:
         raise WorkspaceError(f"{uri} names no bucket: write {scheme}://bucket/key")
     try:
-        return _filesystem(scheme, bucket, account, ATTEMPTS, _settings()), f"{bucket}/{key}".rstrip("/")
+        return _filesystem(scheme, bucket, account, ATTEMPTS, settings()), f"{bucket}/{key}".rstrip("/")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise WorkspaceError(f"cannot open {uri}: {error}") from error
 
@@ -79,7 +79,7 @@ def uri_of(root: str, path: str) -> str:
     return f"{scheme}://{authority}/{path.partition('/')[2]}"
 
 
-def _settings() -> tuple[tuple[str, str], ...]:
+def settings() -> tuple[tuple[str, str], ...]:
     """Return the variables that decide how a store is opened, so that a changed one opens it anew."""
     return tuple((name, value) for name, value in sorted(os.environ.items())
                  if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "STORAGE_EMULATOR_HOST")))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pyarrow.compute as pc
 import yaml
 
 from pipeline.config import Config
@@ -48,10 +49,15 @@ def discard(workspace: Workspace, stage: str) -> None:
         forget_failures(workspace, later)
 
 
-def forget_failures(workspace: Workspace, stage: str) -> None:
-    """Remove the failures of a stage, so that a run tries those items again."""
+def forget_failures(workspace: Workspace, stage: str, kind: str | None = None) -> None:
+    """Remove the failures of a stage, or those of one class, so that a run tries those items again."""
     for name in tables.stage_parts(workspace, stage):
-        workspace.delete(name)
+        rows = tables.read_part(workspace, name) if kind else None
+        kept = rows.filter(pc.not_equal(rows["error"], kind)) if rows is not None else ()
+        if rows is None or not len(kept):
+            workspace.delete(name)
+        elif len(kept) < len(rows):
+            workspace.write_bytes(name, tables.parquet(kept))
 
 
 def _differences(theirs: dict, mine: dict, prefix: str = "") -> list[str]:

@@ -95,11 +95,13 @@ class Workspace:
             self.fs.delete_file(self.path(name))
 
     def preflight(self, min_free_gb: float) -> None:
-        """Check before work starts that the workspace can be written and has room.
+        """Check before work starts that a local workspace can be written and has room; a store is asked elsewhere.
 
         Raises:
             WorkspaceError: it cannot, or has less than `min_free_gb`.
         """
+        if self.remote:
+            return
         probe = f".probe-{uuid.uuid4().hex}"
         try:
             self.write_bytes(probe, b"vocatlas")
@@ -107,12 +109,11 @@ class Workspace:
         except (WorkspaceError, OSError) as error:
             raise WorkspaceError(f"the workspace {self.root} cannot be written: {error}. "
                                  "Name another with workspace=… or mend its permissions.") from error
-        if not self.remote:
-            free_gb = shutil.disk_usage(self.base).free / 1e9
-            if free_gb < min_free_gb:
-                raise WorkspaceError(f"only {free_gb:.1f} GB are free for the workspace {self.root}, "
-                                     f"min_free_gb asks for {min_free_gb:g}. Free some space or name "
-                                     "another workspace.")
+        free_gb = shutil.disk_usage(self.base).free / 1e9
+        if free_gb < min_free_gb:
+            raise WorkspaceError(f"only {free_gb:.1f} GB are free for the workspace {self.root}, "
+                                 f"min_free_gb asks for {min_free_gb:g}. Free some space or name "
+                                 "another workspace.")
 
     def _write(self, path: str, data: pa.Buffer) -> None:
         """Write a file from its first byte to its last in one call of the client, which is closed only after that.

@@ -60,7 +60,7 @@ def test_what_passes_is_tried_again(object_store):
     object_store.outage(1.5)
     with filesystem.open_output_stream(path) as sink:
         sink.write(b"there")
-    object_store.outage(1.5, "slow down")
+    object_store.outage(1.5, "503 SlowDown")
     assert filesystem.open_input_file(path).read() == b"there"
     assert object_store.kinds()["HEAD"] > 1
 
