@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,11 @@ def object_store(loopback_store: Any, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """Start one small Ray on this machine for all tests that need it."""
+def ray_cluster(loopback_store: Any) -> Iterator[None]:
+    """Start one small Ray on this machine for all tests that need it; its workers know the store on loopback."""
     import ray
+
+    os.environ.update(loopback_store.environment)
 
     ray.init(address="local", num_cpus=2, object_store_memory=200_000_000, include_dashboard=False,
              log_to_driver=False, logging_level="ERROR")

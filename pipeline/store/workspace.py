@@ -41,7 +41,7 @@ class Workspace:
             return os.path.isfile(self.path(name))
         try:  # one request, where the client's own question for a file that is not there takes two
             self.fs.open_input_file(self.path(name)).close()
-        except FileNotFoundError:
+        except (FileNotFoundError, pa.ArrowInvalid):  # the second for what is no key at all
             return False
         return True
 
