@@ -89,7 +89,7 @@ def validate(encoder: Encoder, shards: ClipShards, singers: Sequence[str], crop_
                 waves.append(wave_at_rate[0])
         batch, lengths = pad(waves)
         embeddings.append(encoder(batch.to(device), encoder.sample_rate_hz, lengths.to(device)).cpu())
-    encoder.training.loop(was_training)
+    encoder.train(was_training)
     vectors = torch.cat(embeddings)
     who = [singers[number] for number in numbers for _ in range(2)]
     tracks = [shards.rows[number].track_id for number in numbers for _ in range(2)]
