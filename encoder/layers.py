@@ -144,7 +144,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     long there, and its gradient 14 times as long at 50 frames, 3 times at 500.
 
     Args:
-        q, k, v: (batch, heads, frames, channels).
+        q: (batch, heads, frames, channels), queries.
+        k: likewise, keys.
+        v: likewise, values.
         mask: (batch, 1, 1, frames) bool, which keys count; None: all.
 
     Returns:

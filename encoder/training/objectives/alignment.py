@@ -1,5 +1,7 @@
-"""Alignment and uniformity: Wang and Isola 2020, "Understanding Contrastive Representation Learning through
-Alignment and Uniformity on the Hypersphere", section 4.
+"""Alignment and uniformity on the sphere.
+
+Wang and Isola 2020, "Understanding Contrastive Representation Learning through Alignment and Uniformity on the
+Hypersphere", section 4.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Self-distillation without labels: Caron et al. 2021, "Emerging Properties in Self-Supervised Vision
-Transformers" (DINO), eqs. 1 to 4.
+"""Self-distillation without labels.
+
+Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers" (DINO), eqs. 1 to 4.
 
 The student's distribution over K outputs follows that of the averaged encoder, the teacher, which is centred, so that
 no output wins everywhere, and sharpened, so that not all are equal. The K outputs come from a linear layer whose rows

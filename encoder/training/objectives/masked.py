@@ -1,5 +1,6 @@
-"""Masked prediction with a random-projection quantiser: Chiu et al. 2022, "Self-Supervised Learning with
-Random-Projection Quantizer for Speech Recognition" (BEST-RQ).
+"""Masked prediction with a random-projection quantiser.
+
+Chiu et al. 2022, "Self-Supervised Learning with Random-Projection Quantizer for Speech Recognition" (BEST-RQ).
 
 Spans of mel frames are replaced by noise. From its contextual frames the encoder predicts, for each masked one, the
 code that the mel frames underneath fall on. Projection and codebook are random and never trained, so there is no
