@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field, ValidationError
 
-from encoder.config import TrainConfig
+from encoder.training.config import TrainConfig
 from pipeline.demo.plan import RenderConfig
 from pipeline.evaluate import EvaluateConfig
 from pipeline.frozen import Frozen, fingerprint

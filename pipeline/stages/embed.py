@@ -40,8 +40,9 @@ CACHED_S = 20.0  # of audio for each CPU thread: larger batches leave its cache,
 class EmbedConfig(Frozen):
     """Which encoder embeds, and how."""
 
-    encoder: str = Field("default", description="default, trained (the newest under encoders/), the id of one there, "
-                                                "a folder, a TorchScript file, or hf://owner/name")
+    encoder: str = Field("default", description="default (for research only), campplus (Apache-2.0), trained (the "
+                                                "newest under encoders/), the id of one there, a folder, a TorchScript "
+                                                "file, or hf://owner/name")
     batch_s: float = Field(160.0, gt=0, description="seconds of audio in one forward pass")
     bf16: bool = Field(True, description="bfloat16 arithmetic where the device has it")
     compute: Compute = Compute(batch=1)
