@@ -128,10 +128,9 @@ class Reading:
             if not self.codec:
                 self.tags = {key.lower(): value.strip()
                              for key, value in (stream.metadata | container.metadata).items()}
-                self.promised_s = _promised_s(container, stream, file.size)
                 self._begin(stream.codec_context.name, stream.codec_context.sample_rate, stream.channels)
             try:
-                yield from _converted(self._frames(container, stream))
+                yield from _converted(self._frames(container, stream, file.size))
             except av.FFmpegError as error:
                 raise Problem("decode", f"its audio cannot be converted to samples ({error.strerror})") from error
 
@@ -149,7 +148,7 @@ class Reading:
         self.codec, self.sample_rate_hz, self.channels = codec, sample_rate_hz, channels
         self.digest = hashlib.blake2b(f"{codec} {sample_rate_hz} {channels} ".encode(), digest_size=16)
 
-    def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
+    def _frames(self, container: Any, stream: Any, size: int) -> Iterator[Any]:
         """Yield decoded frames, passing over packets that cannot be decoded; end where the file breaks off."""
         decoder, packets = stream.codec_context, container.demux(stream)
         while True:
@@ -158,6 +157,8 @@ class Reading:
             except (StopIteration, av.FFmpegError):
                 return
             if packet.size:
+                if not self.n_packets:
+                    self.promised_s = _promised_s(container, stream, size - (packet.pos or 0))
                 self.digest.update(memoryview(packet))
                 self.n_packets += 1
             try:
@@ -221,8 +222,8 @@ def _audio_stream(container: Any) -> Any:
     return found
 
 
-def _promised_s(container: Any, stream: Any, size: int) -> float | None:
-    """Return the length that a header states; FFmpeg's guess from size and bit rate is none."""
+def _promised_s(container: Any, stream: Any, n_bytes: int) -> float | None:
+    """Return the length that a header states; FFmpeg's guess from bit rate and bytes of audio is none."""
     if stream.duration is not None:
         promised_s = float(stream.duration * stream.time_base)
     elif container.duration is not None:
@@ -230,7 +231,7 @@ def _promised_s(container: Any, stream: Any, size: int) -> float | None:
     else:
         return None
     rate_bps = stream.codec_context.bit_rate
-    guessed = rate_bps and abs(promised_s - 8 * size / rate_bps) < 0.02 * promised_s
+    guessed = rate_bps and abs(promised_s - 8 * n_bytes / rate_bps) < 0.02 * promised_s
     return None if guessed else promised_s
 
 

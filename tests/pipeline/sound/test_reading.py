@@ -108,7 +108,7 @@ def test_libsndfile_reads_what_ffmpeg_does_not(tmp_path, encoded):
 
 
 def test_big_endian_and_eight_bits_are_read(tmp_path):
-    found, pieces = read(tmp_path / "a.wav", wav(n_bytes=16000, riff=b"RIFX"))
+    _, pieces = read(tmp_path / "a.wav", wav(n_bytes=16000, riff=b"RIFX"))
     assert seconds(pieces) == 1
     assert np.abs(pieces[0].samples).max() == pytest.approx(8000 / 32768, abs=1e-3)
     soundfile.write(tmp_path / "s8.aiff", 0.5 * np.sin(np.arange(8000) / 3), 8000, subtype="PCM_S8")
@@ -148,8 +148,9 @@ def test_a_file_that_would_never_end_does(tmp_path, monkeypatch):
         read(tmp_path / "a.wav", wav(n_bytes=16000))
 
 
-SDP = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 97\na=rtpmap:97 opus/48000/2\n"
-MPD = (b'<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT1S">'
+SDP = (b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 97\n"
+       b"a=rtpmap:97 opus/48000/2\n")
+MPD = (b'<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" mediaPresentationDuration="PT1S">'
        b'<Period><AdaptationSet mimeType="audio/mp4"><Representation id="1" bandwidth="100"><BaseURL>song.wav</BaseURL>'
        b'</Representation></AdaptationSet></Period></MPD>')
 
