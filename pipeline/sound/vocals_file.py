@@ -70,8 +70,11 @@ class VocalsFile:
         """Append (n,) samples.
 
         Raises:
+            Problem: `separator`, where they are no numbers.
             WorkspaceError: the disk is full or fails; libsndfile does not tell which.
         """
+        if not np.isfinite(mono).all():
+            raise Problem("separator", "the separator gave values that are no numbers (NaN or infinite)")
         with self._disk():
             if self.writer is None:
                 self.writer = FlacWriter(self.path, self.sample_rate_hz, 1)
