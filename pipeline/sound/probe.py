@@ -47,7 +47,7 @@ def _notes(reading: Reading) -> list[str]:
     notes = []
     if reading.promised_s and reading.read_s < 0.95 * reading.promised_s - 0.2:
         notes.append(f"{reading.read_s:.1f} s of audio where its header says {reading.promised_s:.1f} s")
-    if reading.n_broken > max(1, MAX_BROKEN_FRACTION * reading.n_packets):
+    if reading.n_broken > MAX_BROKEN_FRACTION * reading.n_packets:
         notes.append(f"{reading.n_broken} of {reading.n_packets} packets cannot be decoded")
     if reading.n_bad:
         notes.append(f"{reading.n_bad} samples are NaN, infinite or beyond any level: set to 0")

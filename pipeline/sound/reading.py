@@ -106,12 +106,12 @@ class Reading:
 
     def _decoded(self, file: Stretch) -> Iterator[Piece]:
         problem: Problem | None = None
-        for link in file.links() if file.head(4) != b"RIFX" else ():  # which FFmpeg reads in the wrong byte order
+        for stretch in self._stretches(file):
             try:
-                yield from self._by_ffmpeg(link)
+                yield from self._by_ffmpeg(stretch)
             except Problem as error:
                 problem = problem or error
-                self.n_broken += 1
+                self.n_broken += bool(self.n_samples)  # a link of a chain that cannot be read
         if self.n_samples:
             return
         try:
@@ -119,6 +119,15 @@ class Reading:
         except soundfile.LibsndfileError:
             if problem:
                 raise problem from None
+
+    def _stretches(self, file: Stretch) -> Iterator[Stretch]:
+        """Yield what FFmpeg is to open, one after the other."""
+        if file.head(4) == b"RIFX":  # which it reads in the wrong byte order
+            return
+        yield from file.links()
+        behind = file.behind_id3()
+        if behind and not self.n_samples:
+            yield behind
 
     def _by_ffmpeg(self, file: Stretch) -> Iterator[Piece]:
         with _opened(file) as container:

@@ -80,6 +80,14 @@ class Stretch:
         self.at = at
         return data
 
+    def behind_id3(self) -> "Stretch | None":
+        """Return what follows an ID3v2 tag; None where there is none. FFmpeg skips it only where it expects one."""
+        head = self.head(10)
+        if len(head) < 10 or head[:3] != b"ID3":
+            return None
+        size = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+        return Stretch(self.file, self.start + min(size, self.size), self.start + self.size, self.name)
+
     def links(self) -> Iterator["Stretch"]:
         """Yield the links of a chained Ogg file, in order; the whole of any other.
 

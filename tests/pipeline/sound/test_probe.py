@@ -53,7 +53,7 @@ def test_a_header_that_promises_more_is_noted(tmp_path):
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 44100 * 4), 44100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     found = probe(path)
-    assert found.note == f"{found.duration_s:.1f} s of audio where its header says 4.0 s"
+    assert f"{found.duration_s:.1f} s of audio where its header says 4.0 s" in found.note
     assert found.duration_s == pytest.approx(2.0, abs=0.2)
 
 

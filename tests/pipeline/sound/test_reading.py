@@ -102,9 +102,12 @@ def test_libsndfile_reads_what_ffmpeg_does_not(tmp_path, encoded):
     mp3 = encoded("libmp3lame", "mp3", sample_format="s16p", write_xing="0", b="128k")
     found, pieces = read(tmp_path / "free.mp3", free_format(mp3, 384))
     assert (found.codec, seconds(pieces)) == ("mpeg_layer_iii", pytest.approx(1, abs=0.06))
-    found, pieces = read(tmp_path / "behind.wav", ID3 + wav(n_bytes=16000))
-    assert (found.codec, seconds(pieces)) == ("pcm_16", pytest.approx(1, abs=0.15))
     assert len(found.digest.hexdigest()) == 32
+
+
+def test_any_container_may_stand_behind_an_id3_tag(tmp_path):
+    found, pieces = read(tmp_path / "behind.wav", ID3 + wav(n_bytes=16000))
+    assert (found.codec, seconds(pieces)) == ("pcm_s16le", 1)
 
 
 def test_big_endian_and_eight_bits_are_read(tmp_path):
