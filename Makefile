@@ -10,7 +10,7 @@ AUDIO     ?=
 RAY_ADDRESS ?= http://127.0.0.1:8265
 
 STAGES  := scan separate shard train embed cluster tag evaluate report export
-BENCHES := bench-separate bench-embed bench-train bench-evaluate
+BENCHES := bench-separate bench-inputs bench-embed bench-train bench-evaluate
 VENV    := .venv
 RUN     := $(VENV)/bin/python -m
 OPTIONS := $(if $(CATALOGUE),catalogue="$(abspath $(CATALOGUE))") $(if $(KNOWN),known="$(abspath $(KNOWN))") \

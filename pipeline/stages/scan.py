@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from pipeline.frozen import Compute, Frozen
-from pipeline.sound import audio
+from pipeline.sound import formats
+from pipeline.sound.decoder import Decoder
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.ledger import Ledger
@@ -41,7 +42,7 @@ LISTING = pa.schema([("key", pa.string()), ("uri", pa.string()), ("size_bytes", 
 class ScanConfig(Frozen):
     """Which files count as audio, and how the reading is spread."""
 
-    suffixes: tuple[str, ...] = Field(tuple(sorted(audio.AUDIO_SUFFIXES)), description="file name endings to take up")
+    suffixes: tuple[str, ...] = Field(tuple(sorted(formats.AUDIO_SUFFIXES)), description="file name endings to take up")
     compute: Compute = Compute(batch=64)
 
 
@@ -121,13 +122,14 @@ class ScanWorker:
 
     def __init__(self, config: "Config"):
         self.workspace = Workspace(config.workspace)
+        self.decoder = Decoder()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Scan a batch of `list_catalogue` rows and return its outcomes (see `Ledger.commit`)."""
         ledger = Ledger(self.workspace, "scan", "files")
         for row in ledger.survivors(batch.to_pylist(), "key"):
             with ledger.item(row["key"], uri=row["uri"]):
-                found = audio.probe(row["uri"])
+                found = self.decoder.probe(row["uri"])
                 tags = {tag: row[tag] or found.tags.get(tag) or None for tag in TAG_COLUMNS}
                 ledger.add(uri=row["uri"], track_id=found.track_id, size_bytes=row["size_bytes"],
                            modified_at=row["modified_at"], duration_s=found.duration_s,

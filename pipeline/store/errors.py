@@ -40,9 +40,11 @@ def explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return "out_of_memory", f"there was not enough memory to process it ({error or 'MemoryError'})"
     if isinstance(error, FileNotFoundError):
-        return "missing", f"the file is no longer there: {error.filename or error}"
+        return "missing", f"there is no such file: {error.filename or error}"
     if isinstance(error, PermissionError):
         return "permission", f"the file may not be read: {error.filename or error}"
+    if isinstance(error, OSError):
+        return "unreadable", f"the file cannot be read: {error.strerror or error}"
     return "unexpected", f"{type(error).__name__}: {error}"
 
 
