@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-import yaml
 
 from pipeline.config import Config
 from pipeline.people.names import match_known, normalise
 from pipeline.scoring.scores import Normaliser, unit
 from pipeline.stages import embed, scan, separate, shard
 from pipeline.stages.tag import TagConfig
-from pipeline.store import tables
+from pipeline.store import provenance, tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace, is_remote
 
@@ -54,7 +53,7 @@ def normaliser(workspace: Workspace) -> Normaliser:
         n += len(track_ids)
     if total is None:
         raise ConfigError(f"{workspace.uri('voices')} holds no voices: run the stages up to embed first")
-    tags = saved(workspace, "tags").get("tag", {})
+    tags = provenance.saved(workspace, "tags").get("tag", {})
     small = n < TagConfig.model_validate(tags).min_voices
     return Normaliser((np.zeros_like(total) if small else total / n).astype(np.float32))
 
@@ -145,19 +144,13 @@ def about(workspace: Workspace, found: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(rank=np.arange(1, len(rows) + 1), score=rows["score"].astype(float).round(4))[COLUMNS]
 
 
-def saved(workspace: Workspace, table: str) -> dict[str, Any]:
-    """Return the config that was saved beside a table, {} where there is none."""
-    name = f"{table}/_config.yaml"
-    return (yaml.safe_load(workspace.read_bytes(name)) or {}) if workspace.exists(name) else {}
-
-
 def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
     """Return the track_id and the voice (d,) of an audio file, made as the workspace's own were made.
 
     Raises:
         ConfigError: there is no such file, nobody sings in it, or the workspace's encoder is not there any more.
     """
-    made_by = saved(workspace, "embeddings")
+    made_by = provenance.saved(workspace, "embeddings")
     if not made_by:
         raise ConfigError(f"{workspace.uri('embeddings')} does not say how it was made: "
                           "only the catalogue's own tracks can be asked for")

@@ -2,7 +2,7 @@
 
 Append tables grow by part files, each complete and named by what it holds, so writing one again replaces it
 and never doubles a row. Whole tables are a single file that is replaced in one step. Any Parquet reader can
-open them; the config that made a table lies beside its parts as `_config.yaml`, which readers ignore.
+open them, and nothing else lies in a table's folder (`pipeline.store.provenance` keeps the configs that made them).
 """
 
 import io
