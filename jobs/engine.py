@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import platform
+import shlex
 import socket
 import sys
 import time
@@ -143,13 +144,15 @@ def command(name: str, about: str | None, work: Callable[[Config], int], argv: S
     parser = argparse.ArgumentParser(prog=f"python -m jobs.{name}", description=(about or "").split("\n")[0])
     add_config_arguments(parser)
     arguments = parser.parse_args(argv)
-    return guarded(lambda: work(load(arguments.config, arguments.overrides)))
+    return guarded(lambda: work(load(arguments.config, [*arguments.overrides, *arguments.set])))
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every entry point takes: a config file and settings that win over the file's."""
     parser.add_argument("config", help="a config file, such as configs/local.yaml")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that win over the file's")
+    parser.add_argument("--set", type=shlex.split, default=[], metavar="SETTINGS",
+                        help="further settings in one text, quoted as for a shell (make's SET)")
 
 
 def guarded(work: Callable[[], int]) -> int:

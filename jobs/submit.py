@@ -31,9 +31,10 @@ LEFT_BEHIND = [".git", ".venv", "workspace", "tests", "**/__pycache__", ".mypy_c
 
 def entry_point(stage: str, config_path: str, config: Config, overrides: Sequence[str]) -> str:
     """Return the command that the job runs, local paths absolute."""
+    given = {"workspace": config.workspace, "catalogue": config.catalogue, "known": config.known,
+             "evaluate.audio": config.evaluate.audio}
     paths = {key: str(Path(value).expanduser().absolute())
-             for key in ("workspace", "catalogue", "known")
-             if (value := getattr(config, key)) and not is_remote(value)}
+             for key, value in given.items() if value and not is_remote(value)}
     kept = [item for item in overrides if item.partition("=")[0] not in paths]
     settings = [f"{key}={value}" for key, value in paths.items()]
     return shlex.join(["python", "-m", f"jobs.{stage}", config_path, *kept, *settings])
@@ -90,7 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("stage", choices=["run", *STAGES])
     engine.add_config_arguments(parser)
     arguments = parser.parse_args(argv)
-    return engine.guarded(lambda: submit(arguments.address, arguments.stage, arguments.config, arguments.overrides))
+    settings = [*arguments.overrides, *arguments.set]
+    return engine.guarded(lambda: submit(arguments.address, arguments.stage, arguments.config, settings))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,15 @@ def test_the_job_is_the_same_entry_point_with_absolute_paths(tmp_path):
     overrides = ["seed=3", "workspace=elsewhere"]
     found = submit.entry_point("embed", "configs/c.yaml", load(tmp_path / "c.yaml", overrides), overrides)
     assert found == f"python -m jobs.embed configs/c.yaml seed=3 workspace={Path('elsewhere').absolute()}"
+
+
+def test_a_path_with_any_sign_arrives_as_it_was(tmp_path):
+    (tmp_path / "c.yaml").write_text("seed: 1")
+    odd = f"{tmp_path}/it's #1 & co: [x]"
+    config = load(tmp_path / "c.yaml", [f"{key}={odd}" for key in ("workspace", "known", "evaluate.audio")])
+    words = shlex.split(submit.entry_point("evaluate", str(tmp_path / "c.yaml"), config, []))
+    assert words[:3] == ["python", "-m", "jobs.evaluate"]
+    assert load(words[3], words[4:]) == config
 
 
 def test_an_address_where_nobody_listens_is_told(capsys):
