@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.config import Config
@@ -30,10 +32,12 @@ COLUMNS = ["rank", "score", "vocalist", "artist", "title", "uri", "track_id"]
 
 
 def blocks(workspace: Workspace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the voices as `(track_ids (b,), vectors (b, d) float32)`, a block at a time."""
+    """Yield the present tracks' voices as `(track_ids (b,), vectors (b, d) float32)`, a block at a time."""
+    present = pa.array(tables.keys(workspace, "tracks", "track_id"), pa.string())
     for name in tables.parts(workspace, "voices"):
         with workspace.fs.open_input_file(workspace.path(name)) as source:
             for batch in pq.ParquetFile(source).iter_batches(BLOCK, columns=["track_id", "embedding"]):
+                batch = batch.filter(pc.is_in(batch["track_id"], present))
                 if len(batch):
                     flat = batch["embedding"].flatten().to_numpy(zero_copy_only=False)
                     yield batch["track_id"].to_numpy(zero_copy_only=False), flat.reshape(len(batch), -1)
@@ -161,9 +165,9 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         config = Config.model_validate({"workspace": folder, "catalogue": uri, **sections})
         inner = Workspace(folder)
-        listing = scan.list_catalogue(uri, config.scan.suffixes)
+        listing, _ = scan.list_catalogue(uri, config.scan.suffixes)
         scan.ScanWorker(config)(scan.pending(inner, listing))
-        scan.derive_tracks(inner, listing)
+        scan.derive_tracks(inner)
         for worker, pending in ((separate.SeparateWorker, separate.pending), (shard.ShardWorker, shard.pending),
                                 (embed.EmbedWorker, embed.pending)):
             todo, _ = pending(inner)

@@ -6,7 +6,7 @@ open them, and nothing else lies in a table's folder (`pipeline.store.provenance
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,21 @@ def replace(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | p
     workspace.write_bytes(f"{table}/{WHOLE}", _parquet(to_arrow(table, rows)))
 
 
+def keep(workspace: Workspace, table: str, wanted: Callable[[pa.Table], np.ndarray]) -> int:
+    """Keep, part by part, the rows of an append table for which `wanted` gives True; return how many were dropped."""
+    dropped = 0
+    for name in parts(workspace, table):
+        with workspace.fs.open_input_file(workspace.path(name)) as source:
+            rows = pq.read_table(source)
+        kept = rows.filter(pa.array(wanted(rows), pa.bool_()))
+        dropped += len(rows) - len(kept)
+        if not len(kept):
+            workspace.delete(name)
+        elif len(kept) < len(rows):
+            workspace.write_bytes(name, _parquet(kept))
+    return dropped
+
+
 def part_name(table: str, part: str) -> str:
     """Return the name in the workspace of one part of a table."""
     return f"{table}/part-{part}.parquet"
@@ -142,8 +157,14 @@ def read_embeddings(workspace: Workspace | str, table: str = "embeddings") -> tu
 
 
 def read_voices(workspace: Workspace | str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the tracks' pooled vectors: `(frame, vectors)` as `read_embeddings` does."""
-    return read_embeddings(workspace, "voices")
+    """Return the pooled vectors of the catalogue's present tracks: `(frame, vectors)` as `read_embeddings` does."""
+    if isinstance(workspace, str):
+        workspace = Workspace(workspace)
+    frame, vectors = read_embeddings(workspace, "voices")
+    if not parts(workspace, "tracks"):
+        return frame, vectors
+    present = frame["track_id"].isin(keys(workspace, "tracks", "track_id")).to_numpy()
+    return frame[present].reset_index(drop=True), vectors[present]
 
 
 def keys(workspace: Workspace, table: str, column: str) -> set[str]:
