@@ -8,8 +8,6 @@ import argparse
 import collections
 import importlib.metadata
 import json
-import logging
-import os
 import platform
 import shlex
 import socket
@@ -21,10 +19,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import ray
 import ray.data
 
-from encoder import allocator
+from jobs import INTERRUPTED, INTERRUPTED_STATUS
+from jobs.connect import start_ray
 from pipeline.config import Config, load
 from pipeline.frozen import Compute
 from pipeline.store import provenance, tables
@@ -156,9 +154,12 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Do the work; an error that concerns the whole run is printed in words, and is exit status 2."""
+    """Do the work; an error that concerns the whole run is printed in words, and is exit status 2; Ctrl-C is 130."""
     try:
         return work()
+    except KeyboardInterrupt:
+        print(INTERRUPTED, file=sys.stderr, flush=True)
+        return INTERRUPTED_STATUS
     except RunError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
@@ -187,34 +188,6 @@ def need(workspace: Workspace, table: str, stage: str) -> None:
     """
     if not tables.parts(workspace, table) and stage not in tables.keys(workspace, "runs", "stage"):
         raise ConfigError(f"{workspace.uri(table)} is not there yet: run the {stage} stage first")
-
-
-def start_ray(compute: Compute | None = None) -> None:
-    """Connect to the Ray cluster of RAY_ADDRESS, or start one on this machine, if that is not done yet.
-
-    Raises:
-        ConfigError: this machine alone can never hold the pool that `compute` asks for.
-    """
-    if not ray.is_initialized():
-        remote = os.environ.get("RAY_ADDRESS")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what concerns people is raised or counted
-        os.environ.setdefault("RAY_worker_niceness", "0")  # a thread that gives way holds up its worker's others
-        if not remote:
-            os.environ.update(allocator.ENVIRONMENT)  # inherited: workers that Ray has started ahead can be used
-        ray.init(address=remote or "local", log_to_driver=False, logging_level=logging.ERROR,
-                 include_dashboard=None if remote else False,
-                 runtime_env={"env_vars": allocator.ENVIRONMENT} if remote else None)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        for name in ("ray.data", "ray.train"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-    if compute is None or os.environ.get("RAY_ADDRESS"):
-        return
-    for resource, each in (("CPU", compute.cpus), ("GPU", compute.gpus)):
-        have, want = ray.cluster_resources().get(resource, 0), each * compute.workers_min
-        if want > have:
-            raise ConfigError(f"compute: {compute.workers_min} workers of {each:g} {resource} each are asked for, "
-                              f"and this machine has {have:g} {resource}. Lower workers_min or {resource.lower()}s.")
 
 
 def _in_blocks(rows: pa.Table, batch: int) -> list[pa.Table]:
