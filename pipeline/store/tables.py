@@ -52,8 +52,8 @@ SCHEMAS = {
                           high=FLOAT, n=pa.int64()),
     "failures": _schema(stage=TEXT, key=TEXT, track_id=TEXT, uri=TEXT, error=TEXT, message=TEXT, failed_at=TIME),
     "runs": _schema(run_id=TEXT, stage=TEXT, started_at=TIME, seconds=FLOAT, status=TEXT, fingerprint=TEXT,
-                    done=pa.int64(), skipped=pa.int64(), failed=pa.int64(), config=TEXT, versions=TEXT, host=TEXT,
-                    message=TEXT),
+                    done=pa.int64(), unit=TEXT, skipped=pa.int64(), failed=pa.int64(), config=TEXT, versions=TEXT,
+                    host=TEXT, message=TEXT),
 }
 WHOLE = "part-0.parquet"
 
@@ -120,10 +120,16 @@ def parts(workspace: Workspace, table: str) -> list[str]:
 
 
 def iter_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Yield a table part by part, so that a big one needs the memory of one part."""
+    """Yield a table part by part, so that a big one needs the memory of one part; what a part lacks is null."""
+    wanted = SCHEMAS[table] if columns is None else pa.schema([SCHEMAS[table].field(name) for name in columns])
     for name in parts(workspace, table):
         with workspace.fs.open_input_file(workspace.path(name)) as source:
-            yield pq.read_table(source, columns=list(columns) if columns else None)
+            file = pq.ParquetFile(source)
+            found = file.read(columns=[name for name in wanted.names if name in file.schema_arrow.names])
+        for field in wanted:
+            if field.name not in found.column_names:  # the part is older than the column
+                found = found.append_column(field, pa.nulls(len(found), field.type))
+        yield found.select(wanted.names)
 
 
 def read_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pa.Table:

@@ -88,6 +88,15 @@ def test_rows_may_differ_in_what_they_know(workspace: Workspace):
     assert frame["track_id"].isna().tolist() == [True, False]
 
 
+def test_a_part_older_than_a_column_has_nulls_there(workspace: Workspace):
+    old = tables.to_arrow("runs", [{"stage": "scan", "done": 3}]).drop_columns(["unit"])
+    workspace.write_bytes("runs/part-old.parquet", tables._parquet(old))
+    assert tables.read(workspace, "runs", ["done", "unit"]).isna().to_numpy().tolist() == [[False, True]]
+    tables.write(workspace, "runs", [{"stage": "scan", "unit": "files"}], "new")
+    assert set(tables.read(workspace, "runs")["unit"].dropna()) == {"files"}
+    assert tables.read(workspace, "runs").columns.tolist() == tables.SCHEMAS["runs"].names
+
+
 def test_failed_keys_are_those_of_the_stage(workspace: Workspace):
     tables.write(workspace, "failures", [{"stage": "scan", "key": "k1"}, {"stage": "shard", "key": "k2"}], "p")
     assert tables.failed_keys(workspace, "scan") == {"k1"}
