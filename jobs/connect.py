@@ -70,7 +70,7 @@ def _start_here() -> None:
         ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     except Exception as error:  # Ray has no class of its own for what can go wrong
         ray.shutdown()
-        raise RunError(f"Ray did not start on this machine: {_first_line(error)}. Where it was only slow, the same "
+        raise RunError(f"Ray did not start on this machine: {first_line(error)}. Where it was only slow, the same "
                        "command will do; where it has no place for its files, RAY_TMPDIR names another.") from error
 
 
@@ -80,7 +80,7 @@ def _connect(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR,
                  runtime_env={"env_vars": allocator.ENVIRONMENT})
     except Exception as error:
-        raise ConfigError(f"RAY_ADDRESS={address}: {_first_line(error)}. Give the address of a head that runs "
+        raise ConfigError(f"RAY_ADDRESS={address}: {first_line(error)}. Give the address of a head that runs "
                           "(host:6379), or unset RAY_ADDRESS to work on this machine alone.") from error
 
 
@@ -104,6 +104,7 @@ def _check(address: str) -> None:
                 raise ValueError("what answers there is not Ray")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an error of Ray's says, without the advice and the traces that follow."""
     text = getattr(error, "strerror", None) or str(error)
     return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -18,7 +18,8 @@ from pathlib import Path
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from jobs import engine
+from jobs import INTERRUPTED_STATUS, engine
+from jobs.connect import first_line
 from pipeline.config import STAGES, Config, load
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import is_remote
@@ -50,16 +51,22 @@ def submit(address: str, stage: str, config_path: str, overrides: Sequence[str])
     relative = Path(config_path).resolve()
     if not relative.is_relative_to(CODE):
         raise ConfigError(f"{config_path} must lie inside {CODE}, so that it travels with the job")
+    if not address.startswith(("http://", "https://")):
+        raise ConfigError(f"{address} is no address of a dashboard, to which jobs are submitted: http://host:8265")
     try:
         client = JobSubmissionClient(address)
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
         job = _submit_when_ready(client, entry_point(stage, str(relative.relative_to(CODE)), config, overrides), stage)
-    except (ConnectionError, RuntimeError, AuthenticationError) as error:
-        raise ConfigError(f"no job can be submitted to {address}: {error}. For a Ray head on this machine: "
+    except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
+        raise ConfigError(f"no job can be submitted to {address}: {first_line(error)}. For a Ray head on this machine: "
                           "make ray-up") from error
     print(f"submitted {job} to {address}", flush=True)
-    asyncio.run(_follow(client, job))
+    try:
+        asyncio.run(_follow(client, job))
+    except KeyboardInterrupt:
+        print(f"{job} goes on; this ends it: ray job stop --address {address} {job}", file=sys.stderr, flush=True)
+        return INTERRUPTED_STATUS
     status = client.get_job_status(job)
     print(f"{job}: {status.value}", flush=True)
     return 0 if status == JobStatus.SUCCEEDED else 1

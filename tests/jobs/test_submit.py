@@ -37,6 +37,13 @@ def test_an_address_where_nobody_listens_is_told(capsys):
     assert "make ray-up" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:6379", "auto", "nonsense", "ray://127.0.0.1:10001", ""])
+def test_an_address_of_another_kind_is_told(capsys, address):
+    assert submit.main(["--address", address, "scan", str(ROOT / "configs" / "local.yaml")]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {address} is no address of a dashboard, to which jobs are submitted: http://host:8265\n")
+
+
 def test_a_config_outside_the_project_is_told(tmp_path, capsys):
     (tmp_path / "c.yaml").write_text("workspace: x\n")
     assert submit.main(["scan", str(tmp_path / "c.yaml")]) == 2
