@@ -6,6 +6,7 @@ a pool of workers. Exit status: 0 done, 1 more failed than `max_failed_fraction`
 
 import argparse
 import collections
+import contextlib
 import importlib.metadata
 import json
 import platform
@@ -14,7 +15,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +26,7 @@ from jobs import INTERRUPTED, INTERRUPTED_STATUS
 from jobs.connect import start_ray
 from pipeline.config import Config, load
 from pipeline.frozen import Compute
-from pipeline.store import provenance, tables
+from pipeline.store import lock, provenance, tables
 from pipeline.store.errors import ConfigError, RunError
 from pipeline.store.ledger import OUTCOMES, forget_crashes
 from pipeline.store.workspace import Workspace
@@ -172,12 +173,24 @@ def execute(stage: str, body: Body, config: Config) -> int:
         RunError: the run as a whole could not go on.
     """
     run = Run(stage, config)
-    run.workspace.preflight(config.min_free_gb)
-    forget_crashes(run.workspace, stage)
-    if config.retry_failed:
-        provenance.forget_failures(run.workspace, stage)
-    body(config, run)
-    return run.finish("ok")
+    with alone(run.workspace, config, stage):
+        forget_crashes(run.workspace, stage)
+        if config.retry_failed:
+            provenance.forget_failures(run.workspace, stage)
+        body(config, run)
+        return run.finish("ok")
+
+
+@contextlib.contextmanager
+def alone(workspace: Workspace, config: Config, doing: str) -> Iterator[None]:
+    """Check that the workspace can be written, and be the only one who works there.
+
+    Raises:
+        WorkspaceError: it cannot, or someone works there; the message says who.
+    """
+    workspace.preflight(config.min_free_gb)
+    with lock.hold(workspace, doing, lambda text: print(text, flush=True)):
+        yield
 
 
 def need(workspace: Workspace, table: str, stage: str) -> None:

@@ -7,6 +7,7 @@ import sys
 
 from jobs import cluster, embed, engine, evaluate, export, report, scan, separate, shard, tag, train
 from pipeline.config import Config
+from pipeline.store.workspace import Workspace
 
 BODIES: dict[str, engine.Body] = {
     "scan": scan.run, "separate": separate.run, "shard": shard.run, "train": train.run, "embed": embed.run,
@@ -21,7 +22,8 @@ def run_stages(config: Config) -> int:
     Raises:
         RunError: a stage could not go on; those after it are not begun.
     """
-    return max(engine.execute(stage, BODIES[stage], config) for stage in config.stages)
+    with engine.alone(Workspace(config.workspace), config, "run"):
+        return max(engine.execute(stage, BODIES[stage], config) for stage in config.stages)
 
 
 if __name__ == "__main__":

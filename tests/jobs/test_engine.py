@@ -100,6 +100,27 @@ def test_an_unwritable_workspace_stops_before_work(make_config, tmp_path, capsys
     assert "cannot be written" in capsys.readouterr().err
 
 
+def test_a_second_run_on_a_workspace_is_refused_before_it_touches_anything(make_config, workspace, capsys):
+    code = f"""if True:
+        import time
+        from pipeline.store import lock
+        from pipeline.store.workspace import Workspace
+        with lock.hold(Workspace({workspace.root!r}), "separate", print):
+            print("held", flush=True)
+            time.sleep(60)"""
+    workspace.write_bytes("_in_work/separate/mark", b"1")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout and first.stdout.readline() == "held\n"
+        config = make_config()
+        assert engine.guarded(lambda: engine.execute("separate", lambda *_: pytest.fail("work began"), config)) == 2
+        assert f"(process {first.pid}, separate, since " in capsys.readouterr().err
+        assert workspace.exists("_in_work/separate/mark")
+        first.kill()
+        first.wait()
+    assert engine.execute("separate", lambda *_: None, make_config()) == 0
+    assert "taking over from" in capsys.readouterr().out
+
+
 def test_ctrl_c_is_exit_status_130_and_one_line_that_says_how_to_go_on(capsys):
     def work() -> int:
         raise KeyboardInterrupt
