@@ -32,8 +32,9 @@ def decode(pieces: Sequence[bytes]) -> list[str]:
     """Return the text of some pieces that one program wrote: each UTF-8 or UTF-16 if it can be, or else all in the
     one code page that reads best."""
     unicode = [_unicode(piece) for piece in pieces]
-    page = _code_page(b"\n".join(piece for piece, text in zip(pieces, unicode, strict=True) if text is None))
-    return [text if text is not None else piece.decode(page, errors="replace")
+    page = _code_page([piece for piece, text in zip(pieces, unicode, strict=True) if text is None])
+    decoder = codecs.getincrementaldecoder(page)
+    return [text if text is not None else decoder("replace").decode(piece)
             for piece, text in zip(pieces, unicode, strict=True)]
 
 
@@ -45,11 +46,16 @@ def mend(text: str) -> str:
         return text
 
 
+def visible(text: str) -> str:
+    """Return text as a terminal may show it: without escapes, control characters and marks that turn its direction."""
+    text = UNSEEN.sub("", ESCAPES.sub("", text))
+    text = "".join(" " if unicodedata.category(sign) in ("Cc", "Zl", "Zp") else sign for sign in text)
+    return text.encode(errors="replace").decode()
+
+
 def clean(text: str, max_chars: int = MAX_CHARS) -> str:
-    """Return text in one line, without control characters and terminal escapes, of at most `max_chars`."""
-    text = UNSEEN.sub("", ESCAPES.sub("", text[: 4 * max_chars]))
-    text = "".join(" " if unicodedata.category(sign) in ("Cc", "Zl", "Zp", "Zs") else sign for sign in text)
-    text = " ".join(text.encode(errors="replace").decode().split())
+    """Return text in one line, as `visible` leaves it and with single spaces, of at most `max_chars`."""
+    text = " ".join(visible(text[: 4 * max_chars]).split())
     return text if len(text) <= max_chars else text[: max_chars - 1] + "…"
 
 
@@ -76,25 +82,27 @@ def _utf16(data: bytes) -> str | None:
     return None
 
 
-def _code_page(data: bytes) -> str:
-    """Return the code page in which bytes read best."""
-    if data.isascii():
+def _code_page(pieces: Sequence[bytes]) -> str:
+    """Return the code page in which all pieces read best."""
+    if not pieces:
         return "utf-8"
-    found = chardet.detect_all(data, include_encodings=(*ALPHABETS, *CHARACTERS), prefer_superset=True,
+    found = chardet.detect_all(b"\n".join(pieces), include_encodings=(*ALPHABETS, *CHARACTERS), prefer_superset=True,
                                ignore_threshold=True)
     likely = {item["encoding"].lower(): item["confidence"] for item in found if item["encoding"]}
     pages = [*sorted(ALPHABETS, key=lambda page: -likely.get(page, 0)), CENTRAL_EUROPEAN,
              *sorted(CHARACTERS, key=lambda page: -likely.get(page, 0))]
-    texts = {page: text for page in pages if (text := _strict(data, page)) is not None}
+    texts = {page: text for page in pages if (text := _strict(pieces, page)) is not None}
     japanese = texts.get("cp932", "")
     if len(KANA.findall(japanese)) > len(japanese) / 5:
         return "cp932"
     return next((page for page, text in texts.items() if page in CHARACTERS or _reads_like_names(text)), "latin-1")
 
 
-def _strict(data: bytes, page: str) -> str | None:
+def _strict(pieces: Sequence[bytes], page: str) -> str | None:
+    """Return pieces as text, None where one cannot be; a last character may be cut in half (ID3v1 ends at 30 bytes)."""
+    decoder = codecs.getincrementaldecoder(page)
     try:
-        return data.decode(page)
+        return "\n".join(decoder("strict").decode(piece) for piece in pieces)
     except UnicodeError:
         return None
 
