@@ -15,6 +15,7 @@ from pipeline.store.errors import ConfigError
 from pipeline.store.text import clean
 
 TRACK_COLUMNS = ("track", "track_id", "path", "uri", "file")
+TRACK_ID = "[0-9a-f]{32}"
 SHOWN = 10  # of what is said about single rows
 
 
@@ -99,6 +100,12 @@ def match_known(known: KnownNames, path: str, files: pd.DataFrame) -> Known:
         ("have several names", contrary)) if rows]
     sure = {track_id: next(iter(given)) for track_id, given in names.items() if len(given) == 1}
     return Known(sure, known.remarks + tuple(remarks))
+
+
+def unmatched(known: KnownNames, path: str, uris: list[str]) -> tuple[str, ...]:
+    """Return what can be said of known names before the files are read: track ids are not known yet."""
+    by_path = known.rows[~known.rows["track"].str.fullmatch(TRACK_ID)]
+    return match_known(KnownNames(by_path, known.remarks), path, pd.DataFrame({"track_id": uris, "uri": uris})).remarks
 
 
 def _one_form(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.people.known import KnownNames, known_uris, match_known, read_known
+from pipeline.people.known import KnownNames, known_uris, match_known, read_known, unmatched
 from pipeline.store.errors import ConfigError
 
 FILES = pd.DataFrame({"track_id": ["t1", "t2", "t3"], "uri": ["/music/ann/one.mp3", "/music/ann/two.mp3",
@@ -91,3 +91,9 @@ def test_known_uris_are_paths_beside_the_list(tmp_path: Path):
     (tmp_path / "known.csv").write_text("track,vocalist\nmusic/a.mp3,Ann\n")
     assert str(tmp_path / "music/a.mp3") in known_uris(str(tmp_path / "known.csv"))
     assert known_uris(None) == set()
+
+
+def test_before_a_scan_paths_are_looked_for_and_ids_are_not():
+    rows = pd.DataFrame({"track": ["0" * 32, "ann/one.mp3", "gone.xyz"], "vocalist": ["Ann", "Ann", "Bob"]})
+    assert unmatched(KnownNames(rows, ("a remark",)), "/music/known.csv", FILES["uri"].tolist()) == (
+        "a remark", "1 known tracks match no track of the catalogue: gone.xyz")
