@@ -29,10 +29,12 @@ from pipeline.frozen import Compute
 from pipeline.store import lock, provenance, tables
 from pipeline.store.errors import ConfigError, RunError
 from pipeline.store.ledger import OUTCOMES, forget_crashes
+from pipeline.store.text import visible
 from pipeline.store.workspace import Workspace
 
 MAX_BLOCKS = 4000  # enough for an even load and steady progress; more would burden the scheduler
 PROGRESS_S = 2.0
+MAX_SAID = 5000  # characters of a line: names of files and people stand in it, and may be of any length
 FATAL = "fatal"
 RECORDED = ("torch", "ray", "pyarrow", "demucs", "umap-learn", "hdbscan", "vocatlas")
 
@@ -50,7 +52,7 @@ class Run:
 
     def say(self, text: str) -> None:
         """Print a line of progress at once."""
-        print(f"{self.stage:>9}  {text}", flush=True)
+        print(f"{self.stage:>9}  {visible(text[:MAX_SAID])}", flush=True)
 
     def map(self, worker: Callable[..., Any], rows: pa.Table, compute: Compute, *, skipped: int = 0,
             arguments: tuple = ()) -> None:
@@ -162,7 +164,7 @@ def guarded(work: Callable[[], int]) -> int:
         print(INTERRUPTED, file=sys.stderr, flush=True)
         return INTERRUPTED_STATUS
     except RunError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print("error: " + "\n".join(map(visible, str(error).splitlines())), file=sys.stderr, flush=True)
         return 2
 
 

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.config import Config
-from pipeline.people.names import match_known, normalise
+from pipeline.people.names import key, letters
+from pipeline.people.tracks import find_tracks
 from pipeline.scoring.scores import Normaliser, unit
 from pipeline.stages import embed, scan, separate, shard
 from pipeline.stages.tag import TagConfig
@@ -110,13 +111,13 @@ def find_track(track: str, files: pd.DataFrame) -> str:
     Raises:
         ConfigError: no track or several have it.
     """
-    asked = pd.DataFrame({"track": [track], "vocalist": ["asked"]})
-    matched = match_known(asked, "relative-to-the-present-folder", files)
-    if matched.ambiguous:
+    found = find_tracks([track], files)[0]
+    if len(found.track_ids) > 1:
         raise ConfigError(f"{track} fits several tracks of the catalogue: give more of the path, or the track_id")
-    if matched.missing:
-        raise ConfigError(f"{track} is neither a track of the catalogue nor a file")
-    return next(iter(matched.vocalists))
+    if not found.track_ids:
+        raise ConfigError(f"{track} is neither a track of the catalogue nor a file"
+                          + (f"; there is {found.nearest}" if found.nearest else ""))
+    return next(iter(found.track_ids))
 
 
 def by_vocalist(workspace: Workspace, name: str, k: int) -> pd.DataFrame:
@@ -127,11 +128,11 @@ def by_vocalist(workspace: Workspace, name: str, k: int) -> pd.DataFrame:
     """
     centre = normaliser(workspace)
     tags = tables.read(workspace, "tags", ["track_id", "vocalist"])
-    own = set(tags.loc[tags["vocalist"].map(lambda v: isinstance(v, str) and normalise(v) == normalise(name)),
+    own = set(tags.loc[tags["vocalist"].map(lambda v: isinstance(v, str) and key(v) == key(name)),
                        "track_id"])
     if not own:
         there = tags["vocalist"].dropna().unique().tolist()
-        near = ([v for v in there if normalise(name) in normalise(v)]
+        near = ([v for v in there if letters(name) in letters(v)]
                 or difflib.get_close_matches(name, there, cutoff=0.5))[:3]
         raise ConfigError(f"no track is tagged {name}" + (f"; there is {', '.join(near)}" if near else ""))
     question = unit(centre(voices_of(workspace, own)).mean(0))
