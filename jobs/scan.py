@@ -4,6 +4,7 @@ import sys
 
 from jobs import engine
 from pipeline.config import Config
+from pipeline.people.known import read_known, unmatched
 from pipeline.stages import scan
 from pipeline.store.errors import ConfigError
 
@@ -13,6 +14,9 @@ def run(config: Config, run: engine.Run) -> None:
     if config.catalogue is None:
         raise ConfigError("catalogue: name a folder, glob or manifest: catalogue=/path/to/music")
     listing, passed = scan.list_catalogue(config.catalogue, config.scan.suffixes)
+    if config.known is not None:
+        for remark in unmatched(read_known(config.known), config.known, listing["uri"].to_pylist()):
+            run.say(remark)
     todo = scan.pending(run.workspace, listing)
     run.map(scan.ScanWorker, todo, config.scan.compute, skipped=len(listing) - len(todo))
     gone = scan.forget_absent(run.workspace, listing)

@@ -1,8 +1,7 @@
 """Scan: find the audio files of a catalogue and read what each is.
 
-A catalogue is a folder (searched through), a glob, one file, or a CSV/Parquet manifest with a column `uri`
-(or `path`, `file`) and, if it likes, `artist`, `title`, `album`, which then win over the file's own tags. Paths
-in a manifest are relative to it. Each may be local or on an object store.
+A catalogue is a folder (searched through), a glob, one file, or a manifest (see `manifest`), whose artist, title and
+album then win over the file's own. Each may be local or on an object store.
 
 `files/` holds a row per file, `tracks/` a row per distinct recording: a file that was moved, renamed or tagged
 again keeps its `track_id`, and a duplicate is seen as one track with `n_files` above 1. Both hold what is there now:
@@ -20,13 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from pipeline.frozen import Compute, Frozen
 from pipeline.sound import audio
+from pipeline.stages.manifest import TAG_COLUMNS, Listed, read_manifest
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError, Problem
 from pipeline.store.ledger import Ledger
@@ -36,9 +34,7 @@ from pipeline.store.workspace import Workspace, is_remote, open_filesystem
 if TYPE_CHECKING:
     from pipeline.config import Config
 
-MANIFEST_SUFFIXES = {".csv", ".parquet"}
-URI_COLUMNS = ("uri", "path", "file")
-TAG_COLUMNS = ("artist", "title", "album")
+MANIFEST_SUFFIXES = {".csv", ".tsv", ".parquet"}
 LISTING = pa.schema([("key", pa.string()), ("uri", pa.string()), ("size_bytes", pa.int64()),
                      ("modified_at", tables.TIME), ("error", pa.string()), ("message", pa.string()),
                      *((tag, pa.string()) for tag in TAG_COLUMNS)])
@@ -68,16 +64,16 @@ def list_catalogue(catalogue: str, suffixes: tuple[str, ...]) -> tuple[pa.Table,
     info = fs.get_file_info(path)
     passed: collections.Counter[str] = collections.Counter()
     if info.type == pafs.FileType.File and PurePosixPath(path).suffix.lower() in MANIFEST_SUFFIXES:
-        rows = list(_manifest(catalogue, fs, path))
+        rows = [_row(file.uri, file) | file.tags for file in read_manifest(catalogue)]
     elif info.type == pafs.FileType.File:
-        rows = [_row(catalogue, Entry(info.path, info.size, info.mtime_ns))]
+        rows = [_row(_uri(catalogue, info.path), Entry(info.path, info.size, info.mtime_ns))]
     elif info.type == pafs.FileType.Directory:
-        rows = [_row(catalogue, found) for found in _audio(walk(fs, path, passed), suffixes, passed)]
+        rows = [_row(_uri(catalogue, found.path), found) for found in _audio(walk(fs, path, passed), suffixes, passed)]
     elif any(sign in path for sign in "*?["):
         fixed = path[: min(path.find(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
         fitting = (found for found in walk(fs, fixed, passed)
                    if found.error in UNREAD or fnmatch.fnmatch(found.path, path))
-        rows = [_row(catalogue, found) for found in _audio(fitting, suffixes, passed)]
+        rows = [_row(_uri(catalogue, found.path), found) for found in _audio(fitting, suffixes, passed)]
     else:
         raise ConfigError(f"catalogue: there is no file or folder {catalogue}")
     if not rows:
@@ -104,34 +100,17 @@ def _audio(found: Iterable[Entry], suffixes: tuple[str, ...], passed: collection
             passed[suffix if ENDING.fullmatch(suffix) else "no ending"] += 1
 
 
-def _row(catalogue: str, entry: Entry) -> dict:
-    """Return a row of the listing; `catalogue` is any URI of the filesystem in which the entry lies."""
-    scheme = catalogue.partition("://")[0] + "://" if is_remote(catalogue) else ""
-    uri = f"{scheme}{entry.path}"
-    facts = [entry.size_bytes, entry.mtime_ns, entry.error]
-    modified = None if entry.mtime_ns is None else EPOCH + timedelta(microseconds=entry.mtime_ns // 1000)
+def _row(uri: str, found: Entry | Listed) -> dict:
+    """Return a row of the listing."""
+    facts = [found.size_bytes, found.mtime_ns, found.error]
+    modified = None if found.mtime_ns is None else EPOCH + timedelta(microseconds=found.mtime_ns // 1000)
     return {"key": "|".join([uri, *(str(fact) for fact in facts if fact is not None)]), "uri": uri,
-            "size_bytes": entry.size_bytes, "modified_at": modified, "error": entry.error, "message": entry.message}
+            "size_bytes": found.size_bytes, "modified_at": modified, "error": found.error, "message": found.message}
 
 
-def _manifest(catalogue: str, fs: pafs.FileSystem, path: str) -> Iterator[dict]:
-    with fs.open_input_file(path) as source:
-        read = pq.read_table if path.lower().endswith(".parquet") else pyarrow.csv.read_csv
-        frame = read(source).to_pandas()
-    column = next((name for name in URI_COLUMNS if name in frame.columns), None)
-    if column is None:
-        raise ConfigError(f"catalogue: the manifest {catalogue} needs a column uri, path or file; "
-                          f"it has {', '.join(map(str, frame.columns))}")
-    folder = catalogue.rpartition("/")[0]
-    for row in frame.to_dict("records"):
-        uri = str(row[column])
-        if not is_remote(uri) and not uri.startswith("/"):
-            uri = f"{folder}/{uri}" if folder else uri
-        item_fs, item_path = open_filesystem(uri)
-        tags = {tag: str(row[tag]) for tag in TAG_COLUMNS if tag in row and not pd.isna(row[tag])}
-        info = item_fs.get_file_info(item_path)
-        there = info.type == pafs.FileType.File
-        yield _row(uri, Entry(item_path, info.size, info.mtime_ns) if there else Entry(item_path)) | tags
+def _uri(catalogue: str, path: str) -> str:
+    """Return the URI of a path in the filesystem of the catalogue."""
+    return (catalogue.partition("://")[0] + "://" if is_remote(catalogue) else "") + path
 
 
 def pending(workspace: Workspace, listing: pa.Table) -> pa.Table:
