@@ -102,7 +102,7 @@ def _audio(found: Iterable[Entry], suffixes: tuple[str, ...], passed: collection
 
 def _row(uri: str, found: Entry | Listed) -> dict:
     """Return a row of the listing."""
-    facts = [found.size_bytes, found.mtime_ns, found.error]
+    facts = [found.size_bytes, found.mtime_ns, found.error, found.message]
     modified = None if found.mtime_ns is None else EPOCH + timedelta(microseconds=found.mtime_ns // 1000)
     return {"key": "|".join([uri, *(str(fact) for fact in facts if fact is not None)]), "uri": uri,
             "size_bytes": found.size_bytes, "modified_at": modified, "error": found.error, "message": found.message}
