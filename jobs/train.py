@@ -20,6 +20,7 @@ from encoder.training.config import TrainConfig
 from encoder.training.loop import fit
 from encoder.training.trainer import TrainingStopped
 from jobs import engine
+from jobs.connect import start_ray
 from pipeline.config import Config
 from pipeline.frozen import fingerprint
 from pipeline.stages.embed import find_encoder
@@ -41,7 +42,7 @@ def run(config: Config, run: engine.Run) -> None:
         run.skipped, run.note = 1, f"encoder {earlier} was trained before, with this config on these clips"
         return
     run.say(f"{train.steps} steps of {train.batch * train.accumulate} of {len(clips)} clips on {train.workers} workers")
-    engine.start_ray()
+    start_ray()
     result = fit_on_ray(train, name, run, known_singers(run.workspace, train))
     with result.as_directory() as folder:
         encoder_id = publish(run.workspace, train, name, folder, len(clips), clips["track_id"].nunique())

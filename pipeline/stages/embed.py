@@ -166,18 +166,18 @@ class EmbedWorker:
         for row in batch.to_pylist():
             ledger = Ledger(self.workspace, "embed", "embeddings")
             for shard in [item["shard"] for item in ledger.survivors([row], "shard")]:
-                with ledger.item(shard, uri=self.workspace.uri(f"clips/{shard}")):
-                    self._embed(shard, ledger)
+                with ledger.item(shard, uri=self.workspace.uri(f"clips/{shard}")) as outcome:
+                    outcome["n"] = self._embed(shard, ledger)
             outcomes.append(ledger.commit())
         return pa.concat_tables(outcomes)
 
-    def _embed(self, shard: str, ledger: Ledger) -> None:
-        """Write a shard's vectors; those of the tracks come last and mark the shard as done."""
+    def _embed(self, shard: str, ledger: Ledger) -> int:
+        """Write a shard's vectors and return how many; those of the tracks come last and mark the shard as done."""
         rows: list[pa.Table] = []
         with (self.workspace.fs.open_input_file(self.workspace.path(f"clips/{shard}")) as source,
               contextlib.closing(ahead(decoded(pq.ParquetFile(source)), 1)) as groups):
             for clips, sounds in groups:
-                usable = [self._check(ledger, key, sound) for key, sound in
+                usable = [self._check(ledger, shard, key, sound) for key, sound in
                           zip(clips["clip_id"].to_pylist(), sounds, strict=True)]
                 kept = clips.drop_columns(["audio"]).filter(pa.array(usable))
                 if len(kept):
@@ -189,11 +189,13 @@ class EmbedWorker:
         part = shard.removeprefix("part-").removesuffix(".parquet")
         tables.write(self.workspace, "embeddings", embeddings, part)
         tables.write(self.workspace, "voices", pool(embeddings), part)
+        return len(embeddings)
 
-    def _check(self, ledger: Ledger, clip_id: str, sound: audio.Audio) -> bool:
+    def _check(self, ledger: Ledger, shard: str, clip_id: str, sound: audio.Audio) -> bool:
         if np.any(sound.samples):
             return True
-        ledger.fail(clip_id, Problem("silent", "the clip is digital silence"), track_id=clip_id.rpartition("-")[0])
+        ledger.fail(clip_id, Problem("silent", "the clip is digital silence"), track_id=clip_id.rpartition("-")[0],
+                    within=shard)
         return False
 
 
