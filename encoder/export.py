@@ -1,7 +1,7 @@
-"""Encoders for elsewhere: a `torch.export` program, TorchScript, and ONNX, each checked to give the same vectors.
+"""Encoders for use elsewhere: as a `torch.export` program, TorchScript or ONNX, checked to give the same vectors.
 
-An exported encoder takes `wave` (batch, samples) float32 at the encoder's own sample rate, of any batch and length
-from `min_s` on, without padding, and gives unit vectors (batch, dim). It does not check its input.
+An exported encoder takes `wave` (batch, samples) float32 at the encoder's own sample rate, any number of clips of one
+length from `min_s` up and without padding, and gives unit vectors (batch, dim). It does not check its input.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class WaveToVector(nn.Module):
         self.encoder, self.sample_rate_hz = encoder.eval(), encoder.sample_rate_hz
 
     def forward(self, wave: Tensor) -> Tensor:
-        """wave: (batch, samples) float32 -> (batch, dim) unit vectors."""
+        """Embed `wave` (batch, samples) float32 as unit vectors (batch, dim)."""
         lengths = torch.ones(wave.shape[0], dtype=torch.int64, device=wave.device) * wave.shape[1]
         features, n_frames = self.encoder.features(wave, self.sample_rate_hz, lengths)
         frames, n_frames = self.encoder.frames(features, n_frames)
@@ -37,9 +37,19 @@ class WaveToVector(nn.Module):
 
 
 def export(encoder: Encoder, path: str | Path, kind: str) -> float:
-    """Write the encoder as one of FORMATS and give the largest difference to its vectors.
+    """Write an encoder for use elsewhere.
 
-    Raises ValueError for an unknown kind, RuntimeError where the vectors differ by more than TOLERANCE.
+    Args:
+        encoder: to be exported.
+        path: of the file.
+        kind: one of FORMATS.
+
+    Returns:
+        The largest difference between its vectors and the encoder's.
+
+    Raises:
+        ValueError: `kind` is unknown.
+        RuntimeError: the vectors differ by more than TOLERANCE.
     """
     if kind not in FORMATS:
         raise ValueError(f"cannot export as {kind!r}; there are {', '.join(FORMATS)}")
@@ -60,20 +70,24 @@ def export(encoder: Encoder, path: str | Path, kind: str) -> float:
 
 
 def check(model: WaveToVector, path: str | Path, kind: str, generator: torch.Generator) -> float:
-    """Compare on other batch sizes and lengths than it was exported with. -> the largest difference."""
+    """Return the largest difference on batch sizes and lengths other than those it was exported with.
+
+    Raises:
+        RuntimeError: it is above TOLERANCE.
+    """
     worst = 0.0
     for batch, seconds in ((1, 1.0), (3, 3.7)):
         wave = 0.1 * torch.randn(batch, round(seconds * model.sample_rate_hz), generator=generator)
         with torch.no_grad():
-            difference = model(wave) - run(path, kind, wave)
+            difference = model(wave) - embed_with(path, kind, wave)
         worst = max(worst, float(difference.abs().max()))
     if not worst <= TOLERANCE:
         raise RuntimeError(f"the {kind} encoder's vectors differ by {worst:.1e}, more than {TOLERANCE:g}")
     return worst
 
 
-def run(path: str | Path, kind: str, wave: Tensor) -> Tensor:
-    """Embed with an exported encoder. wave: (batch, samples) -> (batch, dim)."""
+def embed_with(path: str | Path, kind: str, wave: Tensor) -> Tensor:
+    """Embed `wave` (batch, samples) with an exported encoder; returns (batch, dim)."""
     if kind == "torchscript":
         out: Tensor = torch.jit.load(str(path))(wave)
         return out
@@ -87,9 +101,11 @@ def run(path: str | Path, kind: str, wave: Tensor) -> Tensor:
 
 
 def main() -> int:
-    """python -m encoder.export ENCODER OUT {pt2,torchscript,onnx}"""
-    parser = argparse.ArgumentParser(prog="python -m encoder.export", description="Write an encoder for elsewhere.")
-    parser.add_argument("encoder", help="default, a folder, or hf://owner/repository")
+    """Run the command `python -m encoder.export ENCODER OUT {pt2,torchscript,onnx}` and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m encoder.export", description="Export an encoder for use elsewhere."
+    )
+    parser.add_argument("encoder", help="default, campplus, a folder, or hf://owner/repository")
     parser.add_argument("out", type=Path)
     parser.add_argument("kind", choices=FORMATS)
     arguments = parser.parse_args()

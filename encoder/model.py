@@ -1,9 +1,9 @@
-"""The encoder: a waveform goes in, a unit vector that says who sings comes out.
+"""The encoder: from a waveform to a unit vector that identifies the singer.
 
     wave -> resample -> log-mel -> stem -> transformer -> attentive statistics -> linear -> unit vector
 
-A clip gives the same vector alone and inside any padded batch (to 1e-5), and the whole way is differentiable,
-so that the encoder can serve as an identity loss for singing synthesis.
+A clip gives the same vector alone and in any padded batch (to 1e-5). Every step is differentiable, so that the encoder
+can serve as an identity loss for singing synthesis.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8000, 192000
 
 
 class Encoder(nn.Module):
-    """Singer-identity encoder built from its configuration alone.
+    """Singer-identity encoder, built from its configuration alone.
 
-    Input: `wave` (batch, samples) float32 in about [-1, 1], its `sample_rate_hz`, and for clips of unequal
-    length `lengths` (batch,) in samples; what lies beyond a clip's length is ignored.
-    Output: (batch, dim) float32, unit norm.
+    Loudness does not matter: each clip is normalised by itself. Silence gives a finite unit vector without meaning,
+    so leave silent clips out.
 
-    A wrong shape or dtype, NaN or infinite samples, a clip shorter than `config.min_s`, or a sample rate out of
-    8–192 kHz raise ValueError. Silence gives a finite unit vector that says nothing; leave silent clips out.
-    Loudness does not matter: each clip is normalised by itself.
+    Attributes:
+        config: what the model was built from.
+        encoder_id: identifies configuration and weights; two vectors with the same id come from the same network.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -47,7 +46,7 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(
             Block(config.width, config.heads, config.mlp_ratio, config.dropout) for _ in range(config.layers)
         )
-        # CAM++ frames come out normalised, and stay what they are when the blocks add nothing yet.
+        # CAM++ frames come out normalised, and must stay as they are while the blocks add nothing yet.
         self.norm = nn.LayerNorm(config.width) if config.stem == "conv" else nn.Identity()
         self.pool = AttentiveStatistics(config.width)
         self.head = nn.Linear(2 * config.width, config.dim)
@@ -55,12 +54,12 @@ class Encoder(nn.Module):
 
     @property
     def dim(self) -> int:
-        """Length of an embedding."""
+        """Dimensions of an embedding."""
         return self.config.dim
 
     @property
     def sample_rate_hz(self) -> int:
-        """The rate at which the model listens; anything else is resampled to it."""
+        """The sample rate of the front end; audio at any other rate is resampled to it."""
         return self.config.front_end.sample_rate_hz
 
     @property
@@ -69,21 +68,51 @@ class Encoder(nn.Module):
         return int(self.stem.stride)
 
     def forward(self, wave: Tensor, sample_rate_hz: int, lengths: Tensor | None = None) -> Tensor:
-        """wave: (batch, samples) float32, lengths: (batch,) samples or None -> (batch, dim) unit vectors."""
+        """Embed a batch of clips.
+
+        Args:
+            wave: (batch, samples) float32, about [-1, 1].
+            sample_rate_hz: of `wave`, 8 to 192 kHz.
+            lengths: (batch,) samples of each clip, if they differ; what lies beyond is ignored.
+
+        Returns:
+            (batch, dim) float32, unit norm.
+
+        Raises:
+            ValueError: wrong shape or dtype, NaN or infinite samples, a clip shorter than `config.min_s`, or a sample
+                rate out of range.
+        """
         lengths = validate(wave, sample_rate_hz, lengths, self.config.min_s)
         features, n_frames = self.features(wave, sample_rate_hz, lengths)
         frames, n_frames = self.frames(features, n_frames)
         return self.embed(frames, n_frames, features)
 
     def features(self, wave: Tensor, sample_rate_hz: int, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The model's view of the audio. -> log-mel (batch, frames, mels), n_frames (batch,)."""
+        """Compute the log-mel frames.
+
+        Args:
+            wave: (batch, samples) float32.
+            sample_rate_hz: of `wave`.
+            lengths: (batch,) samples.
+
+        Returns:
+            Log-mel (batch, frames, mels), zero where padded, and the number of frames of each clip (batch,).
+        """
         wave = wave * valid_mask(lengths, wave.shape[1])
         wave, lengths = resample(wave, lengths, sample_rate_hz, self.sample_rate_hz)
         features, n_frames = self.front_end(wave, lengths)
         return features, n_frames
 
     def frames(self, features: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Contextual frames. features: (batch, frames, mels) -> (batch, frames / stride, width), n_frames."""
+        """Compute contextual frames by stem and transformer.
+
+        Args:
+            features: (batch, frames, mels).
+            n_frames: (batch,).
+
+        Returns:
+            Frames (batch, ceil(frames / stride), width), and their number for each clip (batch,).
+        """
         x, n_frames = self.stem(features, n_frames)
         valid = valid_mask(n_frames, x.shape[1])
         angles = rotary_angles(x.shape[1], self.config.width // self.config.heads // 2, like=x)
@@ -93,38 +122,57 @@ class Encoder(nn.Module):
         return self.norm(x), n_frames
 
     def embed(self, frames: Tensor, n_frames: Tensor, features: Tensor) -> Tensor:
-        """Pool contextual frames, made from these features, into unit vectors. -> (batch, dim)."""
+        """Pool contextual frames, and bring the head's output to unit norm.
+
+        Args:
+            frames: (batch, frames, width), as `frames` gives them.
+            n_frames: (batch,), likewise.
+            features: (batch, mel frames, mels), the log-mel that they were computed from.
+
+        Returns:
+            (batch, dim) float32, unit norm.
+        """
         return F.normalize(self.project(frames, n_frames, features).float(), dim=-1)
 
     def project(self, frames: Tensor, n_frames: Tensor, features: Tensor) -> Tensor:
-        """The head's output for pooled frames, before it is brought to unit length. -> (batch, dim)."""
+        """Pool contextual frames and give the head's output before it is brought to unit norm; arguments as `embed`.
+
+        Returns:
+            (batch, dim).
+        """
         pooled: Tensor = self.pool(frames, valid_mask(n_frames, frames.shape[1]), self.prior(features))
         projected: Tensor = self.head(pooled)
         return projected
 
     def prior(self, features: Tensor) -> Tensor:
-        """Log-weights of contextual frames in the pooling, before attention. -> (batch, frames / stride)
+        """Compute the log-weights of contextual frames in the pooling, before attention.
 
-        A frame weighs with its level to the power `config.loudness`: where the voice is loud, a separator has taken
-        the least of it. The level is the geometric mean over the mel bands of the telephone, as they stand in the
-        features; their normalisation shifts a clip's levels by a constant, which cancels.
+        A frame's weight is its level to the power `config.loudness`: a separator removes least of a voice where it is
+        loud. The level is the geometric mean over the mel bands of telephone speech, read from the features; their
+        normalisation shifts a clip's levels by a constant, which cancels out.
+
+        Args:
+            features: (batch, frames, mels).
+
+        Returns:
+            (batch, ceil(frames / stride)).
         """
         levels = features[:, :: self.stride, self.front_end.voice_bands].mean(-1)
         return self.config.loudness * levels
 
 
 def on_cpu_and_all(valid: Tensor) -> bool:
-    """Whether there is no padding, where that is cheap to know: attention without a mask is faster."""
+    """Return whether there is no padding, where that is cheap to find out: attention without a mask is faster."""
     if being_exported():
         return False
     return valid.device.type == "cpu" and bool(valid.all())
 
 
 def initialise(encoder: Encoder) -> None:
-    """All initialisation there is: normal(0, 0.02) for linear maps, fan-in for convolutions, zero biases.
+    """Initialise all weights: normal(0, 0.02) for linear maps, fan-in for convolutions, zero biases.
 
-    The layers that write into the residual stream are scaled down by depth (GPT-2); behind a CAM++ stem they
-    start at zero, as does the attention of the pooling, so that training sets out from CAM++ itself.
+    The layers that write into the residual stream are scaled down by depth (GPT-2). Behind a CAM++ stem they start at
+    zero, as does the attention of the pooling, so that training starts from CAM++ itself.
     """
     for module in encoder.modules():
         if isinstance(module, nn.Linear):
@@ -143,7 +191,20 @@ def initialise(encoder: Encoder) -> None:
 
 
 def validate(wave: Tensor, sample_rate_hz: int, lengths: Tensor | None, min_s: float) -> Tensor:
-    """Refuse what cannot be embedded, saying why; give the clips' lengths (batch,) in samples."""
+    """Check that a batch can be embedded.
+
+    Args:
+        wave: (batch, samples).
+        sample_rate_hz: of `wave`.
+        lengths: (batch,) samples, or None where all clips fill the batch.
+        min_s: shortest clip, seconds.
+
+    Returns:
+        The clips' lengths (batch,), samples.
+
+    Raises:
+        ValueError: it cannot; the message says why.
+    """
     if wave.ndim != 2 or wave.shape[0] == 0:
         raise ValueError(f"wave must be (batch, samples) with one clip or more, got shape {tuple(wave.shape)}")
     if not wave.is_floating_point():

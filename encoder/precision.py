@@ -1,4 +1,4 @@
-"""Which arithmetic a device is quick at."""
+"""Which arithmetic a device is fast at."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies in bfloat16; elsewhere it is emulated, and far slower than float32."""
+    """Return whether the hardware multiplies bfloat16; where it is emulated it is far slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16", False))

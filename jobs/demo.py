@@ -12,7 +12,8 @@ from jobs import engine, render
 from jobs.run import run_stages
 from pipeline.config import Config
 from pipeline.demo import truth
-from pipeline.stages import embed, tag
+from pipeline.people.known import known_uris
+from pipeline.stages import embed
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
@@ -52,7 +53,7 @@ def summarise(config: Config, expected: pd.DataFrame) -> None:
     for row in found[found["found"].isin(["unreadable", "silent", "instrumental"])].itertuples():
         print(f"      {row.file}: {row.found}" + (f", {row.message}" if row.message else ""))
     print("\nAgainst the truth")
-    for line in truth.compare(workspace, expected, tag.known_uris(config.known)).lines():
+    for line in truth.compare(workspace, expected, known_uris(config.known)).lines():
         print(f"  {line}")
     print("\nWhat the encoders reach here (equal-error rate between tracks; the singers are synthetic)")
     trained = ["trained"] if "train" in config.stages else []

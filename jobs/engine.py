@@ -9,32 +9,34 @@ import collections
 import contextlib
 import importlib.metadata
 import json
-import logging
 import os
 import platform
+import shlex
 import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import ray
 import ray.data
 
-from encoder import allocator
+from jobs import INTERRUPTED, INTERRUPTED_STATUS
+from jobs.connect import start_ray
 from pipeline.config import Config, load
 from pipeline.frozen import Compute
-from pipeline.store import provenance, reach, tables
+from pipeline.store import lock, provenance, reach, tables
 from pipeline.store.errors import UNAVAILABLE, ConfigError, RunError, as_run_error, is_passing
 from pipeline.store.gather import gather
 from pipeline.store.ledger import OUTCOMES, forget_crashes
+from pipeline.store.text import visible
 from pipeline.store.workspace import Workspace
 
 MAX_BLOCKS = 4000  # enough for an even load and steady progress; more would burden the scheduler
 PROGRESS_S = 2.0
+MAX_SAID = 5000  # characters of a line: names of files and people stand in it, and may be of any length
 FATAL = "fatal"
 STARTED, STOPPED = "started", "stopped"  # of runs that have not come to an end
 RECORDED = ("torch", "ray", "pyarrow", "demucs", "umap-learn", "hdbscan", "vocatlas")
@@ -54,7 +56,7 @@ class Run:
 
     def say(self, text: str) -> None:
         """Print a line of progress at once."""
-        print(f"{self.stage:>9}  {text}", flush=True)
+        print(f"{self.stage:>9}  {visible(text[:MAX_SAID])}", flush=True)
 
     def map(self, worker: Callable[..., Any], rows: pa.Table, compute: Compute, *, skipped: int = 0,
             arguments: tuple = ()) -> None:
@@ -70,7 +72,7 @@ class Run:
         self.say(f"{total} to do" + (f", {skipped} done before" if skipped else ""))
         if not total:
             return
-        start_ray(compute, self.config.store.environment())
+        start_ray(compute)
         outcomes = ray.data.from_arrow(_in_blocks(rows, compute.batch)).map_batches(
             Guarded, fn_constructor_args=(worker, self.config, *arguments),
             batch_size=compute.batch, batch_format="pyarrow",
@@ -159,21 +161,27 @@ def command(name: str, about: str | None, work: Callable[[Config], int], argv: S
     parser = argparse.ArgumentParser(prog=f"python -m jobs.{name}", description=(about or "").split("\n")[0])
     add_config_arguments(parser)
     arguments = parser.parse_args(argv)
-    return guarded(lambda: work(load(arguments.config, arguments.overrides)))
+    return guarded(lambda: work(load(arguments.config, [*arguments.overrides, *arguments.set])))
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every entry point takes: a config file and settings that win over the file's."""
     parser.add_argument("config", help="a config file, such as configs/local.yaml")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that win over the file's")
+    parser.add_argument("--set", type=shlex.split, default=[], metavar="SETTINGS",
+                        help="further settings in one text, quoted as for a shell (make's SET)")
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Do the work; an error that concerns the whole run is printed in words, and is exit status 2."""
+    """Do the work; an error that concerns the whole run is printed in words, and is exit status 2; Ctrl-C is 130."""
     try:
         return work()
+    except KeyboardInterrupt:
+        print(INTERRUPTED, file=sys.stderr, flush=True)
+        return INTERRUPTED_STATUS
     except (RunError, OSError) as error:
-        print(f"error: {_run_error(error)}", file=sys.stderr, flush=True)
+        told = str(_run_error(error))
+        print("error: " + "\n".join(map(visible, told.splitlines())), file=sys.stderr, flush=True)
         return 2
 
 
@@ -186,20 +194,32 @@ def execute(stage: str, body: Body, config: Config) -> int:
     os.environ.update(config.store.environment())
     reach.check(config.workspace)
     run = Run(stage, config)
-    run.workspace.preflight(config.min_free_gb)
-    run.record(STARTED)
-    try:
-        gather(run.workspace)
-        forget_crashes(run.workspace, stage)
-        provenance.forget_failures(run.workspace, stage, None if config.retry_failed else UNAVAILABLE)
-        body(config, run)
-        gather(run.workspace)
-    except BaseException as error:
-        if not is_passing(error) and not is_passing(error.__cause__ or error):  # else minutes would pass again
-            with contextlib.suppress(OSError, RunError):
-                run.record(STOPPED, str(error) or type(error).__name__)
-        raise
-    return run.finish("ok")
+    with alone(run.workspace, config, stage):
+        run.record(STARTED)
+        try:
+            gather(run.workspace)
+            forget_crashes(run.workspace, stage)
+            provenance.forget_failures(run.workspace, stage, None if config.retry_failed else UNAVAILABLE)
+            body(config, run)
+            gather(run.workspace)
+        except BaseException as error:
+            if not is_passing(error) and not is_passing(error.__cause__ or error):  # else minutes would pass again
+                with contextlib.suppress(OSError, RunError):
+                    run.record(STOPPED, str(error) or type(error).__name__)
+            raise
+        return run.finish("ok")
+
+
+@contextlib.contextmanager
+def alone(workspace: Workspace, config: Config, doing: str) -> Iterator[None]:
+    """Check that the workspace can be written, and be the only one who works there.
+
+    Raises:
+        WorkspaceError: it cannot, or someone works there; the message says who.
+    """
+    workspace.preflight(config.min_free_gb)
+    with lock.hold(workspace, doing, lambda text: print(text, flush=True)):
+        yield
 
 
 def need(workspace: Workspace, table: str, stage: str) -> None:
@@ -215,37 +235,6 @@ def need(workspace: Workspace, table: str, stage: str) -> None:
 def _has_ended(workspace: Workspace, stage: str) -> bool:
     runs = tables.read(workspace, "runs", ["stage", "status"])
     return stage in set(runs.loc[~runs["status"].isin([STARTED, STOPPED]), "stage"])
-
-
-def start_ray(compute: Compute | None = None, environment: dict[str, str] | None = None) -> None:
-    """Connect to the Ray cluster of RAY_ADDRESS, or start one on this machine, if that is not done yet.
-
-    Args:
-        environment: variables for the workers, beside those of this process (on a cluster: of the nodes).
-
-    Raises:
-        ConfigError: this machine alone can never hold the pool that `compute` asks for.
-    """
-    if not ray.is_initialized():
-        remote = os.environ.get("RAY_ADDRESS")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what concerns people is raised or counted
-        os.environ.setdefault("RAY_worker_niceness", "0")  # a thread that gives way holds up its worker's others
-        if not remote:
-            os.environ.update(allocator.ENVIRONMENT)  # inherited: workers that Ray has started ahead can be used
-        ray.init(address=remote or "local", log_to_driver=False, logging_level=logging.ERROR,
-                 include_dashboard=None if remote else False,
-                 runtime_env={"env_vars": allocator.ENVIRONMENT | (environment or {})} if remote else None)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        for name in ("ray.data", "ray.train"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-    if compute is None or os.environ.get("RAY_ADDRESS"):
-        return
-    for resource, each in (("CPU", compute.cpus), ("GPU", compute.gpus)):
-        have, want = ray.cluster_resources().get(resource, 0), each * compute.workers_min
-        if want > have:
-            raise ConfigError(f"compute: {compute.workers_min} workers of {each:g} {resource} each are asked for, "
-                              f"and this machine has {have:g} {resource}. Lower workers_min or {resource.lower()}s.")
 
 
 def _in_blocks(rows: pa.Table, batch: int) -> list[pa.Table]:

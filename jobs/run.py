@@ -6,7 +6,11 @@
 import sys
 
 from jobs import cluster, embed, engine, evaluate, export, report, scan, separate, shard, tag, train
+from pipeline import separators
 from pipeline.config import Config
+from pipeline.people.known import read_known
+from pipeline.stages.embed import load_encoder
+from pipeline.store.workspace import Workspace
 
 BODIES: dict[str, engine.Body] = {
     "scan": scan.run, "separate": separate.run, "shard": shard.run, "train": train.run, "embed": embed.run,
@@ -21,7 +25,23 @@ def run_stages(config: Config) -> int:
     Raises:
         RunError: a stage could not go on; those after it are not begun.
     """
-    return max(engine.execute(stage, BODIES[stage], config) for stage in config.stages)
+    check(config)
+    with engine.alone(Workspace(config.workspace), config, "run"):
+        return max(engine.execute(stage, BODIES[stage], config) for stage in config.stages)
+
+
+def check(config: Config) -> None:
+    """Look for all that the stages will need, before hours of work are done.
+
+    Raises:
+        ConfigError: the known names, the separator's weights or the encoder are not there, or cannot be read.
+    """
+    if config.known is not None and "tag" in config.stages:
+        read_known(config.known)
+    if "separate" in config.stages:
+        separators.check(config.separate.separator)
+    if "embed" in config.stages and not (config.embed.encoder == "trained" and "train" in config.stages):
+        load_encoder(Workspace(config.workspace), config.embed.encoder)
 
 
 if __name__ == "__main__":

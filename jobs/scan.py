@@ -4,6 +4,7 @@ import sys
 
 from jobs import engine
 from pipeline.config import Config
+from pipeline.people.known import read_known, unmatched
 from pipeline.stages import scan
 from pipeline.store.errors import ConfigError
 
@@ -12,11 +13,18 @@ def run(config: Config, run: engine.Run) -> None:
     """Find the audio files of a catalogue and read what each is."""
     if config.catalogue is None:
         raise ConfigError("catalogue: name a folder, glob or manifest: catalogue=/path/to/music")
-    listing = scan.list_catalogue(config.catalogue, config.scan.suffixes)
+    listing, passed = scan.list_catalogue(config.catalogue, config.scan.suffixes)
+    if config.known is not None:
+        for remark in unmatched(read_known(config.known), config.known, listing["uri"].to_pylist()):
+            run.say(remark)
     todo = scan.pending(run.workspace, listing)
     run.map(scan.ScanWorker, todo, config.scan.compute, skipped=len(listing) - len(todo))
-    tracks = scan.derive_tracks(run.workspace, listing)
-    run.note = f"{len(tracks)} tracks, {int((tracks['n_files'] - 1).clip(lower=0).sum())} duplicate files"
+    gone = scan.forget_absent(run.workspace, listing)
+    tracks = scan.derive_tracks(run.workspace)
+    duplicates = int((tracks["n_files"] - 1).sum())
+    told = [f"{len(tracks)} tracks", f"{duplicates} duplicate files",
+            f"{gone} earlier files gone or replaced" if gone else "", scan.describe(passed)]
+    run.note = ", ".join(text for text in told if text)
 
 
 if __name__ == "__main__":

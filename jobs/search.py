@@ -13,6 +13,7 @@ import pandas as pd
 
 from jobs import engine
 from pipeline.stages import search
+from pipeline.store.text import cell, visible
 from pipeline.store.workspace import Workspace
 
 WIDTHS = {"vocalist": 24, "artist": 24, "title": 30, "uri": 60}
@@ -42,12 +43,12 @@ def _search(arguments: argparse.Namespace) -> int:
 
 
 def render(found: pd.DataFrame, form: str | None) -> str:
-    """Return the answer as CSV, JSON, or a table for people, long texts cut short."""
+    """Return the answer as CSV that a spreadsheet may open, JSON, or a table for people, long texts cut short."""
     if form == "csv":
-        return found.to_csv(index=False).rstrip("\n")
+        return found.map(cell).to_csv(index=False).rstrip("\n")
     if form == "json":
         return json.dumps(found.to_dict("records"), ensure_ascii=False, indent=1)
-    shown = found.drop(columns="track_id").astype(str)
+    shown = found.drop(columns="track_id").astype(str).map(visible)
     shown["score"] = [f"{score:.3f}" for score in found["score"]]
     shown["uri"] = [_cut_left(uri, WIDTHS["uri"]) for uri in shown["uri"]]
     for column in ("vocalist", "artist", "title"):

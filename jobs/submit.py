@@ -18,10 +18,11 @@ from pathlib import Path
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from jobs import engine
+from jobs import INTERRUPTED_STATUS, engine
+from jobs.connect import first_line
 from pipeline.config import STAGES, Config, load
 from pipeline.store.errors import ConfigError
-from pipeline.store.workspace import is_remote
+from pipeline.store.locations import is_remote
 
 CODE = Path(__file__).resolve().parents[1]
 READY_S = 60.0
@@ -31,9 +32,10 @@ LEFT_BEHIND = [".git", ".venv", "workspace", "tests", "**/__pycache__", ".mypy_c
 
 def entry_point(stage: str, config_path: str, config: Config, overrides: Sequence[str]) -> str:
     """Return the command that the job runs, local paths absolute."""
+    given = {"workspace": config.workspace, "catalogue": config.catalogue, "known": config.known,
+             "evaluate.audio": config.evaluate.audio}
     paths = {key: str(Path(value).expanduser().absolute())
-             for key in ("workspace", "catalogue", "known")
-             if (value := getattr(config, key)) and not is_remote(value)}
+             for key, value in given.items() if value and not is_remote(value)}
     kept = [item for item in overrides if item.partition("=")[0] not in paths]
     settings = [f"{key}={value}" for key, value in paths.items()]
     return shlex.join(["python", "-m", f"jobs.{stage}", config_path, *kept, *settings])
@@ -49,16 +51,22 @@ def submit(address: str, stage: str, config_path: str, overrides: Sequence[str])
     relative = Path(config_path).resolve()
     if not relative.is_relative_to(CODE):
         raise ConfigError(f"{config_path} must lie inside {CODE}, so that it travels with the job")
+    if not address.startswith(("http://", "https://")):
+        raise ConfigError(f"{address} is no address of a dashboard, to which jobs are submitted: http://host:8265")
     try:
         client = JobSubmissionClient(address)
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
         job = _submit_when_ready(client, entry_point(stage, str(relative.relative_to(CODE)), config, overrides), stage)
-    except (ConnectionError, RuntimeError, AuthenticationError) as error:
-        raise ConfigError(f"no job can be submitted to {address}: {error}. For a Ray head on this machine: "
+    except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
+        raise ConfigError(f"no job can be submitted to {address}: {first_line(error)}. For a Ray head on this machine: "
                           "make ray-up") from error
     print(f"submitted {job} to {address}", flush=True)
-    asyncio.run(_follow(client, job))
+    try:
+        asyncio.run(_follow(client, job))
+    except KeyboardInterrupt:
+        print(f"{job} goes on; this ends it: ray job stop --address {address} {job}", file=sys.stderr, flush=True)
+        return INTERRUPTED_STATUS
     status = client.get_job_status(job)
     print(f"{job}: {status.value}", flush=True)
     return 0 if status == JobStatus.SUCCEEDED else 1
@@ -90,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("stage", choices=["run", *STAGES])
     engine.add_config_arguments(parser)
     arguments = parser.parse_args(argv)
-    return engine.guarded(lambda: submit(arguments.address, arguments.stage, arguments.config, arguments.overrides))
+    settings = [*arguments.overrides, *arguments.set]
+    return engine.guarded(lambda: submit(arguments.address, arguments.stage, arguments.config, settings))
 
 
 if __name__ == "__main__":

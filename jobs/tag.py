@@ -7,13 +7,11 @@ import pandas as pd
 
 from jobs import engine
 from pipeline.config import Config
-from pipeline.people import names
+from pipeline.people.known import match_known, read_known
 from pipeline.stages import tag
 from pipeline.stages.cluster import NOISE
 from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace
-
-SHOWN = 10  # names of unusable known tracks that are printed
 
 
 def run(config: Config, run: engine.Run) -> None:
@@ -49,12 +47,9 @@ def known_names(path: str | None, workspace: Workspace, say: Callable[[str], Non
     if path is None:
         say("no known names (known=known.csv): clusters alone name the tracks")
         return {}
-    found = names.match_known(names.read_known(path), path, tables.read(workspace, "files", ["uri", "track_id"]))
-    for what, tracks in (("match no track of the catalogue", found.missing),
-                         ("fit several tracks or have several names", found.ambiguous)):
-        if tracks:
-            say(f"{len(tracks)} known tracks {what}: {', '.join(tracks[:SHOWN])}"
-                + (", …" if len(tracks) > SHOWN else ""))
+    found = match_known(read_known(path), path, tables.read(workspace, "files", ["uri", "track_id"]))
+    for remark in found.remarks:
+        say(remark)
     return found.vocalists
 
 

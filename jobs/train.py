@@ -15,12 +15,12 @@ from ray.train.torch import TorchTrainer
 from ray.train.v2.api.callback import UserCallback
 from ray.util.queue import Queue
 
-from encoder import checkpoint
-from encoder.config import TrainConfig
-from encoder.training.card import model_card
-from encoder.training.log import write_history
-from encoder.training.loop import TrainingStopped, finished, fit
+from encoder.training import card
+from encoder.training.config import TrainConfig
+from encoder.training.loop import fit
+from encoder.training.trainer import TrainingStopped
 from jobs import engine
+from jobs.connect import start_ray
 from pipeline.config import Config
 from pipeline.frozen import fingerprint
 from pipeline.stages.embed import find_encoder
@@ -42,7 +42,7 @@ def run(config: Config, run: engine.Run) -> None:
         run.skipped, run.note = 1, f"encoder {earlier} was trained before, with this config on these clips"
         return
     run.say(f"{train.steps} steps of {train.batch * train.accumulate} of {len(clips)} clips on {train.workers} workers")
-    engine.start_ray(environment=config.store.environment())
+    start_ray()
     result = fit_on_ray(train, name, run, known_singers(run.workspace, train))
     with result.as_directory() as folder:
         encoder_id = publish(run.workspace, train, name, folder, len(clips), clips["track_id"].nunique())
@@ -156,16 +156,9 @@ def find(workspace: Workspace, name: str) -> str | None:
 
 def publish(workspace: Workspace, train: TrainConfig, name: str, folder: str, n_clips: int, n_tracks: int) -> str:
     """Put the finished encoder, its log and its card under `encoders/<encoder_id>/` and return that id."""
-    model, history = finished(folder)
-    n_parameters = sum(p.numel() for p in model.parameters())
-    measured = {"training_run": name, "train": train.model_dump(mode="json"), "n_clips": n_clips,
-                "n_tracks": n_tracks, "n_parameters": n_parameters, **history[-1]}
     with tempfile.TemporaryDirectory() as temporary:
         local = Path(temporary) / "encoder"
-        encoder_id = checkpoint.save(model, local, measured, card="")
-        card = model_card(encoder_id, model.config, train, n_parameters, n_clips, n_tracks, history[-1])
-        (local / "README.md").write_text(card)
-        write_history(history, local)
+        encoder_id = card.publish(Path(folder), local, train, n_clips, n_tracks, training_run=name)
         # metrics.json last: with it the encoder counts as finished.
         files = sorted((p for p in local.rglob("*") if p.is_file()), key=lambda p: p.name == "metrics.json")
         for path in files:

@@ -1,6 +1,7 @@
 """The config of one catalogue run: a section per stage, each defined beside the code that it configures."""
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -8,7 +9,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field, ValidationError
 
-from encoder.config import TrainConfig
+from encoder.training.config import TrainConfig
 from pipeline.demo.plan import RenderConfig
 from pipeline.evaluate import EvaluateConfig
 from pipeline.frozen import Frozen, fingerprint
@@ -64,17 +65,22 @@ class Config(Frozen):
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a config file and set `section.key=value` overrides, whose values are read as YAML.
+    """Read a config file and set `section.key=value` overrides.
+
+    The value of a setting that is text, such as a path, is taken as it stands; any other is read as YAML.
 
     Raises:
         ConfigError: the file, a key or a value is wrong; the message names it.
     """
     try:
-        data = yaml.safe_load(Path(path).read_text()) or {}
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise ConfigError(f"cannot read the config {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} is no config: it holds a {type(data).__name__}, not sections and keys")
+    data = {key: value for key, value in data.items() if value is not None}  # a section with nothing in it
     for override in overrides:
         _override(data, override)
     try:
@@ -87,12 +93,40 @@ def _override(data: dict[str, Any], override: str) -> None:
     name, equals, value = override.partition("=")
     if not equals:
         raise ConfigError(f"{override!r} is no setting; write it as section.key=value")
+    try:
+        override.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(value).decode(errors="backslashreplace")
+        raise ConfigError(f"{name} = {shown}: this name is not UTF-8; rename it first") from None
     *sections, key = name.split(".")
     for section in sections:
         data = data.setdefault(section, {})
         if not isinstance(data, dict):
             raise ConfigError(f"{name}: {section} is a value, not a section")
-    data[key] = yaml.safe_load(value) if value else None
+    data[key] = _value(name, value)
+
+
+def _value(name: str, text: str) -> Any:
+    """Return the value of a setting given as text; an empty one or `null` is none at all."""
+    if text in ("", "null"):
+        return None
+    *sections, key = name.split(".")
+    field = getattr(_model(sections), "model_fields", {}).get(key)
+    if field is not None and field.annotation in (str, str | None):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} = {text}: not valid YAML: {error}") from error
+
+
+def _model(sections: Sequence[str]) -> Any:
+    """Return the class of a section of a section …, None where there is none."""
+    model: Any = Config
+    for section in sections:
+        field = getattr(model, "model_fields", {}).get(section)
+        model = field.annotation if field else None
+    return model
 
 
 def _explain(item: Any) -> str:
@@ -100,9 +134,5 @@ def _explain(item: Any) -> str:
     place = [str(part) for part in item["loc"]]
     if item["type"] != "extra_forbidden":
         return f"{'.'.join(place)} = {item['input']!r}: {item['msg']}"
-    model: Any = Config
-    for part in place[:-1]:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        model = field.annotation if field else None
-    near = difflib.get_close_matches(place[-1], list(getattr(model, "model_fields", ())), 1)
+    near = difflib.get_close_matches(place[-1], list(getattr(_model(place[:-1]), "model_fields", ())), 1)
     return f"unknown key {'.'.join(place)}" + (f" (did you mean {near[0]}?)" if near else "")

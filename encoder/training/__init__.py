@@ -1,1 +1,1 @@
-"""Training without labels: the loop, its data and views, what it learns by, and what it leaves."""
+"""Training of encoders: data and views, augmentations, objectives, the loop and its log."""

@@ -1,8 +1,14 @@
-"""The model card of an encoder that training has made."""
+"""A finished encoder as it is published: the encoder, what was measured, its log and its model card."""
 
 from __future__ import annotations
 
-from encoder.config import TERMS, EncoderConfig, TrainConfig
+from pathlib import Path
+
+from encoder import checkpoint
+from encoder.config import EncoderConfig
+from encoder.training.config import TERMS, TrainConfig
+from encoder.training.log import write_history
+from encoder.training.loop import finished
 
 CARD = """# {encoder_id}
 
@@ -14,15 +20,42 @@ model = encoder.load("path/of/this/folder")
 vectors = model(wave, sample_rate_hz)      # wave: (batch, samples) float32 -> (batch, {dim})
 ```
 
-- **Model**: `{size}`, {parameters:.1f} M parameters; hears {rate} Hz ({low:g}–{high:g} Hz) whatever the input's rate.
-- **Training data**: {n_clips} clips of {n_tracks} tracks, isolated vocals of the catalogue it was trained in. The terms
-  of those recordings apply; none of them is in this folder.
-- **Recipe**: {steps} steps of {batch} clips from `{init}`; terms {terms}; positives: {positives}; seed {seed}.
+- **Model**: `{size}`, {parameters:.1f} M parameters; works at {rate} Hz ({low:g}–{high:g} Hz) whatever the input's
+  rate.
+- **Training data**: {n_clips} clips of {n_tracks} tracks, isolated vocals of the catalogue that it was trained on. The
+  terms of those recordings apply, and those of the encoder it started from; no recording is in this folder.
+- **Training**: {steps} steps of {batch} clips from `{init}`; terms {terms}; positives: {positives}; seed {seed}.
   `metrics.json` holds the whole configuration, `log.csv` the course of the training.
 - **Supervision**: {supervision}
 - **Held-out equal-error rate**: {eer} (crops of {crop_s:g} s, singers not trained on; see `log.csv`).
-- **Limits**: it knows voices like those it heard. A near vector is a hint at an identity, not a proof of one.
+- **Limits**: it knows voices like those it was trained on. A similar vector suggests the same singer and proves
+  nothing.
 """
+
+
+def publish(training: Path, folder: Path, train: TrainConfig, n_clips: int, n_tracks: int, **measured: object) -> str:
+    """Write the encoder of a finished training.
+
+    Args:
+        training: checkpoint folder of the training.
+        folder: gets the encoder's four files, log.csv and TensorBoard events.
+        train: how it was trained.
+        n_clips: that it was trained on.
+        n_tracks: that these clips are of.
+        measured: what else metrics.json is to hold.
+
+    Returns:
+        The `encoder_id`.
+    """
+    model, history = finished(training)
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    counts = {"n_clips": n_clips, "n_tracks": n_tracks, "n_parameters": n_parameters}
+    metrics = {**measured, "train": train.model_dump(mode="json"), **counts, **history[-1]}
+    encoder_id = checkpoint.save(model, folder, metrics, card="")
+    card = model_card(encoder_id, model.config, train, n_parameters, n_clips, n_tracks, history[-1])
+    (folder / "README.md").write_text(card)
+    write_history(history, folder)
+    return encoder_id
 
 
 def model_card(
@@ -34,8 +67,21 @@ def model_card(
     n_tracks: int,
     last: dict[str, float],
 ) -> str:
-    """README.md in Markdown. last: the log's last row."""
-    weights = train.terms.model_dump(include=set(TERMS))
+    """Write the card.
+
+    Args:
+        encoder_id: of the encoder.
+        model: its configuration.
+        train: how it was trained.
+        n_parameters: of the encoder.
+        n_clips: that it was trained on.
+        n_tracks: that these clips are of.
+        last: last row of the log.
+
+    Returns:
+        README.md, in Markdown.
+    """
+    weights = train.objectives.model_dump(include=set(TERMS))
     named = train.views.same_singer != "track"
     return CARD.format(
         encoder_id=encoder_id,

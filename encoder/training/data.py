@@ -1,13 +1,13 @@
 """Clips for training, streamed from Parquet shards.
 
-A shard has a row a clip: `clip_id`, `track_id`, `start_s`, `end_s`, `sample_rate_hz`, `audio` (FLAC, mono).
-`pair_audio`, in all rows or none: the same stretch of singing remixed with someone else's accompaniment and
-separated again.
+A shard has one row per clip: `clip_id`, `track_id`, `start_s`, `end_s`, `sample_rate_hz`, `audio` (FLAC, mono), and, in
+all rows or none, `pair_audio`: another recording of the same stretch of singing, such as the voice remixed with another
+accompaniment and separated again.
 
-The order of an epoch is a permutation of all clips drawn from (seed, epoch): row groups are shuffled, and the
-clips of every few neighbouring row groups among each other, so that only those few are in memory. Epochs follow
-each other without a break and batches are cut from that endless order, so each clip comes exactly once an epoch,
-and a position is one number. Every rank takes its own equal slice of every batch.
+An epoch is a permutation of all clips, drawn from seed and epoch: row groups are shuffled, and the clips of every few
+neighbouring row groups are mixed, so that only those few are in memory. Epochs follow each other without a break, and
+batches are consecutive stretches of that endless order: each clip comes exactly once an epoch, and one number says
+where a training stands. Every rank takes its own equal part of every batch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Row:
-    """Where a clip stands (which shard, which of its row groups, which row of that), and what is known of it."""
+    """Where a clip is stored (shard, row group, row of that group), and what is known about it."""
 
     shard: str
     group: int
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass
 class ClipShards:
-    """Random access to the clips of some shards by their number, a few row groups at a time in memory."""
+    """Random access to the clips of some shards by number, with a few row groups at a time in memory."""
 
     filesystem: fs.FileSystem
     rows: list[Row]
@@ -53,9 +53,14 @@ class ClipShards:
 
     @classmethod
     def open(cls, clips: str | Path | Sequence[str | Path]) -> ClipShards:
-        """clips: a folder of shards or the shards themselves, local or `s3://`, `gs://`.
+        """Read the index of all clips.
 
-        Raises FileNotFoundError where there is none, ValueError where a column is missing.
+        Args:
+            clips: a folder of shards or the shards themselves, local or `s3://`, `gs://`.
+
+        Raises:
+            FileNotFoundError: there is no shard.
+            ValueError: a file has not the columns of a shard.
         """
         filesystem, shards = find_shards(clips)
         rows: list[Row] = []
@@ -77,14 +82,21 @@ class ClipShards:
         return len(self.rows)
 
     def subset(self, keep: Sequence[bool] | NDArray[np.bool_]) -> ClipShards:
-        """The clips marked in `keep`, in the same order."""
+        """Return the clips marked in `keep` (clips,) bool, in the same order."""
         rows = [row for row, kept in zip(self.rows, keep, strict=True) if kept]
         return ClipShards(self.filesystem, rows, self.has_pairs)
 
     def crop(self, number: int, start_share: float, crop_s: float, column: str = "audio") -> tuple[Floats, int]:
-        """A stretch of `crop_s` (less if the clip is shorter) of a clip, and its rate in Hz.
+        """Decode a stretch of a clip.
 
-        start_share: where it begins, from 0 (the clip's beginning) to 1 (as late as a whole crop fits).
+        Args:
+            number: of the clip.
+            start_share: where the stretch begins, from 0 (the beginning of the clip) to 1 (as late as it fits).
+            crop_s: its length in seconds; all of a clip that is shorter.
+            column: `audio` or `pair_audio`.
+
+        Returns:
+            Samples (n,) float32, and their sample rate in Hz.
         """
         record = self._record(self.rows[number], [column, "sample_rate_hz"])
         with soundfile.SoundFile(io.BytesIO(record[column])) as file:
@@ -106,7 +118,7 @@ class ClipShards:
 
 
 def pairs_in(parquet: pq.ParquetFile) -> bool:
-    """Whether every clip of a shard has a `pair_audio`."""
+    """Return whether every clip of a shard has a `pair_audio`."""
     if "pair_audio" not in parquet.schema_arrow.names:
         return False
     column = parquet.schema_arrow.names.index("pair_audio")
@@ -115,7 +127,17 @@ def pairs_in(parquet: pq.ParquetFile) -> bool:
 
 
 def find_shards(clips: str | Path | Sequence[str | Path]) -> tuple[fs.FileSystem, list[str]]:
-    """The shards' filesystem and paths, sorted by name; files that begin with `_` or `.` are not shards."""
+    """Find the shards of a location; files whose names begin with `_` or `.` are not shards.
+
+    Args:
+        clips: a folder, or the shards themselves.
+
+    Returns:
+        Their filesystem, and their paths on it in the order of their names.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
     if isinstance(clips, str | Path):
         filesystem, path = open_location(clips)
         infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
@@ -130,6 +152,7 @@ def find_shards(clips: str | Path | Sequence[str | Path]) -> tuple[fs.FileSystem
 
 
 def open_location(location: str | Path) -> tuple[fs.FileSystem, str]:
+    """Return the filesystem of a path or URI, and the path on it."""
     if "://" in str(location):
         filesystem, path = fs.FileSystem.from_uri(str(location))
         return filesystem, str(path)
@@ -137,7 +160,7 @@ def open_location(location: str | Path) -> tuple[fs.FileSystem, str]:
 
 
 def epoch_order(rows: Sequence[Row], seed: int, epoch: int) -> NDArray[np.int64]:
-    """A permutation of the clips' numbers, drawn from (seed, epoch)."""
+    """Return a permutation (clips,) of the clips' numbers, drawn from seed and epoch."""
     rng = np.random.default_rng([seed, epoch])
     groups: dict[tuple[str, int], list[int]] = {}
     for number, row in enumerate(rows):
@@ -151,7 +174,11 @@ def epoch_order(rows: Sequence[Row], seed: int, epoch: int) -> NDArray[np.int64]
 
 
 class ClipOrder:
-    """The endless order of clips: which numbers stand at which position, for one rank of several."""
+    """The endless order of clips, and which part of a batch is this rank's.
+
+    Raises:
+        ValueError: there are no clips.
+    """
 
     def __init__(self, rows: Sequence[Row], seed: int, rank: int = 0, world_size: int = 1) -> None:
         if not rows:
@@ -160,9 +187,13 @@ class ClipOrder:
         self._epochs: dict[int, NDArray[np.int64]] = {}
 
     def batch(self, position: int, size: int) -> list[tuple[int, int]]:
-        """This rank's slice of the batch of `size` clips that begins at `position`: (clip number, position)."""
+        """Return this rank's part of the batch of `size` clips that begins at `position`: (clip number, position) each.
+
+        Raises:
+            ValueError: the ranks would not get equal parts.
+        """
         if size % self.world_size:
-            raise ValueError(f"a batch of {size} clips cannot be cut in {self.world_size} equal parts")
+            raise ValueError(f"a batch of {size} clips cannot be divided among {self.world_size} workers equally")
         part = size // self.world_size
         first = position + self.rank * part
         return [(int(self._order(p // len(self.rows))[p % len(self.rows)]), p) for p in range(first, first + part)]

@@ -1,4 +1,4 @@
-"""The log of a training run: `log.csv`, TensorBoard events, and where a step's time went."""
+"""The log of a training: `log.csv`, TensorBoard events, and where the time of a step went."""
 
 from __future__ import annotations
 
@@ -10,43 +10,45 @@ import torch
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from encoder.config import TERMS, TrainConfig
+from encoder.training.config import TERMS, TrainConfig
 
-PHASES = ("waiting", "forward", "backward")  # of a step; meanwhile the next one's views are made
-MAKING = ("data", "augment")
-MEASURED = ("held_out_eer", "spread", "effective_rank")
+PHASES = ("loading", "augment", "forward", "backward")
+MEASURED = ("held_out_eer", "embedding_std", "effective_rank")
 
 
 class Clock:
-    """Seconds of a step, split into PHASES: the time from one `start` to the next; `backward` ends the step."""
+    """Seconds of a step by phase: the time from one `start` to the next; what lies between steps counts nowhere."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds = dict.fromkeys(PHASES, 0.0)
-        self.phase, self.since = "waiting", time.perf_counter()
+        self.phase: str | None = None
+        self.since = 0.0
 
-    def start(self, phase: str) -> None:
+    def start(self, phase: str | None) -> None:
+        """End the phase that runs and begin another one, or none."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         now = time.perf_counter()
-        self.seconds[self.phase] += now - self.since
+        if self.phase is not None:
+            self.seconds[self.phase] += now - self.since
         self.phase, self.since = phase, now
 
     def finish(self, n_clips: int) -> dict[str, float]:
-        """Close the step. -> `<phase>_s` and `clips_per_s`."""
-        self.start("waiting")
+        """End a step of so many clips and return `<phase>_s` and `clips_per_s`."""
+        self.start(None)
         seconds = {f"{phase}_s": self.seconds[phase] for phase in PHASES}
         self.seconds = dict.fromkeys(PHASES, 0.0)
         return seconds | {"clips_per_s": n_clips / sum(seconds.values())}
 
 
 class TrainLog:
-    """Rows of metrics, written out as they come; `history` holds them for the checkpoint."""
+    """Rows of metrics, written as they come; `history` holds them for the checkpoint."""
 
     def __init__(self, folder: Path, config: TrainConfig) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        terms = [term for term in TERMS if getattr(config.terms, term)]
-        timing = [*(f"{phase}_s" for phase in (*MAKING, *PHASES)), "clips_per_s"]
+        terms = [term for term in TERMS if getattr(config.objectives, term)]
+        timing = [*(f"{phase}_s" for phase in PHASES), "clips_per_s"]
         self.columns = ["step", "epoch", "loss", *terms, "learning_rate", "gradient_norm", *timing, *MEASURED]
         self.path = folder / "log.csv"
         self.history: list[dict[str, float]] = []
@@ -60,18 +62,23 @@ class TrainLog:
         write_rows(self.path, self.columns, self.history)
 
     def write(self, row: dict[str, float]) -> None:
-        """Append a row; a column without a value stays empty."""
+        """Append a row; a column without a value stays empty.
+
+        Raises:
+            ValueError: the row has a column that the log has not.
+        """
         self.history.append(row)
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.columns).writerow(row)
         add_scalars(self.board, row)
 
     def close(self) -> None:
+        """Write what TensorBoard's writer still holds."""
         self.board.close()
 
 
 def write_history(history: list[dict[str, float]], folder: Path) -> None:
-    """The log of a finished run: `log.csv` and TensorBoard events."""
+    """Write the log of a finished training to a folder: `log.csv` and TensorBoard events."""
     columns = dict.fromkeys(name for row in history for name in row)
     write_rows(folder / "log.csv", list(columns), history)
     with SummaryWriter(str(folder / "tensorboard")) as board:
@@ -80,6 +87,7 @@ def write_history(history: list[dict[str, float]], folder: Path) -> None:
 
 
 def write_rows(path: Path, columns: list[str], rows: list[dict[str, float]]) -> None:
+    """Write a CSV file anew."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
@@ -87,6 +95,7 @@ def write_rows(path: Path, columns: list[str], rows: list[dict[str, float]]) -> 
 
 
 def add_scalars(board: SummaryWriter, row: dict[str, float]) -> None:
+    """Add a row to TensorBoard's curves."""
     for name, value in row.items():
         if name != "step":
             board.add_scalar(name, value, int(row["step"]))

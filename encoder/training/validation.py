@@ -1,8 +1,8 @@
-"""What is watched during training, on singers held out: equal-error rate and the spread of the embeddings.
+"""What is measured during training on held-out singers: equal-error rate, and whether the embeddings collapse.
 
-The spread is the mean deviation of a dimension times the square root of their number: 1 where unit vectors fill
-the sphere, 0 where all are one. The effective rank is the exponential of the entropy of the singular values' shares
-(Roy and Vetterli 2007): in how many directions the embeddings lie.
+`embedding_std` is the mean standard deviation of a dimension times the square root of the number of dimensions: 1 where
+unit vectors fill the sphere, 0 where all are the same. The effective rank is the exponential of the entropy of the
+singular values' shares (Roy and Vetterli 2007, "The effective rank"): the number of directions in which embeddings lie.
 """
 
 from __future__ import annotations
@@ -24,9 +24,16 @@ MOST_CLIPS = 256
 
 
 def held_out(singers: Sequence[str], share: float) -> NDArray[np.bool_]:
-    """Which clips belong to held-out singers: chosen by a hash of the name, two singers or more, or none.
+    """Choose the clips of the singers to hold out: two singers or more, by a hash of their names, or none.
 
-    singers: of each clip. None are held out where that would leave fewer singers to train on than to test on.
+    None are held out where fewer singers would be left to train on than to measure on.
+
+    Args:
+        singers: of each clip.
+        share: of the singers that is held out.
+
+    Returns:
+        (clips,) bool.
     """
     ranked = sorted(set(singers), key=lambda name: hashlib.blake2b(name.encode()).digest())
     count = max(2, round(share * len(ranked))) if share else 0
@@ -37,7 +44,15 @@ def held_out(singers: Sequence[str], share: float) -> NDArray[np.bool_]:
 
 
 def equal_error_rate(targets: NDArray[np.floating], others: NDArray[np.floating]) -> float:
-    """Where as large a share of targets is refused as of others accepted; NaN without either."""
+    """Compute the error rate at the threshold where as large a share of targets is rejected as of others accepted.
+
+    Args:
+        targets: (n,) scores of trials of one singer.
+        others: (m,) scores of trials of two.
+
+    Returns:
+        A rate in [0, 1]; NaN if there are no trials of one kind.
+    """
     if not len(targets) or not len(others):
         return float("nan")
     thresholds = np.unique(np.concatenate([targets, others]))
@@ -48,7 +63,18 @@ def equal_error_rate(targets: NDArray[np.floating], others: NDArray[np.floating]
 
 
 def trials_error_rate(embeddings: Tensor, singers: Sequence[str], tracks: Sequence[str]) -> float:
-    """EER over all pairs; targets are of different tracks where a singer has several, else of different crops."""
+    """Compute the equal-error rate over all pairs of crops.
+
+    Targets are pairs across the tracks of a singer, or, where no singer has several tracks, across crops.
+
+    Args:
+        embeddings: (n, dim) unit vectors.
+        singers: of each crop.
+        tracks: of each crop.
+
+    Returns:
+        A rate in [0, 1]; NaN if there are no trials of one kind.
+    """
     scores = (embeddings @ embeddings.T).numpy()
     who, where = np.asarray(singers), np.asarray(tracks)
     upper = np.triu(np.ones(scores.shape, dtype=bool), 1)
@@ -58,13 +84,13 @@ def trials_error_rate(embeddings: Tensor, singers: Sequence[str], tracks: Sequen
     return equal_error_rate(scores[targets], scores[~(who[:, None] == who[None]) & upper])
 
 
-def spread(embeddings: Tensor) -> float:
-    """embeddings: (n, dim) unit vectors, n > 1."""
+def embedding_std(embeddings: Tensor) -> float:
+    """Return how far unit vectors `embeddings` (n, dim), n > 1, fill the sphere: 0 to about 1."""
     return float(embeddings.std(0).mean() * embeddings.shape[1] ** 0.5)
 
 
 def effective_rank(embeddings: Tensor) -> float:
-    """embeddings: (n, dim); counted about their mean, so that a collapse is 0 or 1."""
+    """Return in how many directions `embeddings` (n, dim) lie about their mean; after a collapse 0 or 1."""
     values = torch.linalg.svdvals(embeddings - embeddings.mean(0))
     share = values / values.sum().clamp(min=1e-12)
     return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))
@@ -72,7 +98,17 @@ def effective_rank(embeddings: Tensor) -> float:
 
 @torch.no_grad()
 def validate(encoder: Encoder, shards: ClipShards, singers: Sequence[str], crop_s: float) -> dict[str, float]:
-    """Embed two crops of each held-out clip (at most MOST_CLIPS clips, evenly picked) and measure."""
+    """Embed two crops of each held-out clip and measure.
+
+    Args:
+        encoder: what is measured.
+        shards: the clips; of more than MOST_CLIPS some are picked evenly.
+        singers: of each clip.
+        crop_s: seconds of a crop.
+
+    Returns:
+        `held_out_eer`, `embedding_std` and `effective_rank`.
+    """
     device = next(encoder.parameters()).device
     numbers = np.unique(np.linspace(0, len(shards) - 1, min(MOST_CLIPS, len(shards))).round().astype(int))
     was_training = encoder.training
@@ -89,12 +125,12 @@ def validate(encoder: Encoder, shards: ClipShards, singers: Sequence[str], crop_
                 waves.append(wave_at_rate[0])
         batch, lengths = pad(waves)
         embeddings.append(encoder(batch.to(device), encoder.sample_rate_hz, lengths.to(device)).cpu())
-    encoder.training.loop(was_training)
+    encoder.train(was_training)
     vectors = torch.cat(embeddings)
     who = [singers[number] for number in numbers for _ in range(2)]
     tracks = [shards.rows[number].track_id for number in numbers for _ in range(2)]
     return {
         "held_out_eer": trials_error_rate(vectors, who, tracks),
-        "spread": spread(vectors),
+        "embedding_std": embedding_std(vectors),
         "effective_rank": effective_rank(vectors),
     }

@@ -2,12 +2,13 @@
 
 - `clip`: two crops of one clip.
 - `track`: of two clips of one track, where it has two near each other in the shards.
-- `pair`: one crop as it is, the other from `pair_audio` (the same voice remixed with someone else's accompaniment
-  and separated again), so that residue and separation artefacts cannot carry identity. Needs that column.
-- `singer`: of two tracks under one name (artist or album). Uses names, so it is not fully self-supervised.
+- `pair`: one crop of `audio`, the other of the same clip's `pair_audio`: the same voice remixed with another
+  accompaniment and separated again, so that neither residue nor artefacts of separation can stand for the singer.
+- `singer`: of two tracks under one name (artist or album). It uses names, so it is not fully self-supervised.
 
-Whatever the choice, recordings known to share a singer get the same number in `Batch.singers`, and are never each
-other's negatives; by default that is known of clips of one track.
+With each choice, crops that are known to be of one singer have the same number in `Batch.identities` and are never each
+other's negatives. What is known by default is that a track has one singer. A clip played at another speed sounds like
+another singer, and counts as one (`views.speeds`).
 """
 
 from __future__ import annotations
@@ -19,98 +20,146 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from encoder.config import NO_AUGMENT, Chance, ViewsConfig
 from encoder.frontend import resample
 from encoder.training.augment.codec import FORMATS, round_trip
+from encoder.training.augment.warp import play_at
+from encoder.training.config import NO_AUGMENT, Chance, ViewsConfig
 from encoder.training.data import ClipOrder, ClipShards, Floats
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Two views of each clip at the encoder's rate, zero-padded, and whom they are of.
+    """Two views of each of n clips at the encoder's sample rate, and whose they are.
 
-    waves: (2 * n, samples) float32, all first views then all second; lengths: (2 * n,) samples;
-    singers: (n,) int64, equal where known to be the same; clip_ids: n strings.
+    Attributes:
+        waves: (2n, samples) float32, zero-padded; all first views, then all second.
+        lengths: (2n,) samples.
+        identities: (n,) int64, equal where the singer is known to be the same.
+        clip_ids: n of them.
     """
 
     waves: Tensor
     lengths: Tensor
-    singers: Tensor
+    identities: Tensor
     clip_ids: list[str]
 
 
-class ViewLoader:
-    """Batches of views for one rank, each fixed by its position and the seed alone."""
+class ViewDataset(Dataset[Batch]):
+    """Batches of views for one rank; item n, the n-th batch of the endless order, depends on n and the seed alone."""
 
     def __init__(
         self,
         shards: ClipShards,
         config: ViewsConfig,
         sample_rate_hz: int,
+        batch: int,
         seed: int,
         names: Mapping[str, str] | None = None,
         rank: int = 0,
         world_size: int = 1,
         codec: Chance = NO_AUGMENT.codec,
     ) -> None:
-        """names: track_id -> artist or album, of the tracks where one is known; codec: see `augment.codec`."""
-        if config.positives == "pair" and not shards.has_pairs:
-            raise ValueError("views.positives is `pair`, but the clips have no pair_audio: shard with shard.pairs=true")
+        """Prepare the views.
+
+        Args:
+            shards: the clips.
+            config: which views.
+            sample_rate_hz: at which they are wanted.
+            batch: clips in a batch of all ranks together.
+            seed: of all that is random.
+            names: artist or album by track_id, of the tracks where it is known.
+            rank: of this process.
+            world_size: number of processes.
+            codec: see `encoder.training.augment.codec`.
+
+        Raises:
+            ValueError: the clips or names do not have what the config needs.
+        """
+        if (config.positives == "pair" or config.pair_share) and not shards.has_pairs:
+            wanted = "views.positives is `pair`" if config.positives == "pair" else "views.pair_share is set"
+            raise ValueError(f"{wanted}, but the clips have no pair_audio: shard with shard.pairs=true")
         if config.positives == "singer" and not names:
             raise ValueError("views.positives is `singer`, but no artist or album names were given")
         self.shards, self.config, self.rate, self.seed, self.codec = shards, config, sample_rate_hz, seed, codec
+        self.size = batch
         self.order = ClipOrder(shards.rows, seed, rank, world_size)
         who = [(names or {}).get(row.track_id, row.track_id) for row in shards.rows]
         numbers = {name: number for number, name in enumerate(sorted(set(who)))}
         self.singers = [numbers[name] for name in who]
+        self.n_identities = len(numbers) * len(config.speeds)
         self.partners = partners(shards, self.singers, config.positives)
 
-    def batch(self, position: int, size: int) -> Batch:
-        """This rank's part of the batch of `size` clips at `position` in the endless order."""
-        firsts, seconds, numbers = [], [], []
-        for number, place in self.order.batch(position, size):
+    def __getitem__(self, number: int) -> Batch:
+        firsts, seconds, identities, clip_ids = [], [], [], []
+        for clip, place in self.order.batch(number * self.size, self.size):
             rng = np.random.default_rng([self.seed, place])
-            first, second = self._two_views(number, rng)
+            speed = int(rng.integers(len(self.config.speeds))) if len(self.config.speeds) > 1 else 0
+            first, second = self._two_views(clip, speed, rng)
             firsts.append(first)
             seconds.append(second)
-            numbers.append(number)
+            identities.append(self.singers[clip] * len(self.config.speeds) + speed)
+            clip_ids.append(self.shards.rows[clip].clip_id)
         waves, lengths = pad(firsts + seconds)
-        singers = torch.tensor([self.singers[number] for number in numbers])
-        return Batch(waves, lengths, singers, [self.shards.rows[number].clip_id for number in numbers])
+        return Batch(waves, lengths, torch.tensor(identities), clip_ids)
 
-    def _two_views(self, number: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Two crops that are taught to be near each other, in random order."""
+    def loader(self, first: int, last: int, workers: int) -> DataLoader[Batch]:
+        """Return a loader of the batches from `first` up to, but not including, `last`.
+
+        Args:
+            first: number of the first batch.
+            last: number of the batch after the last one.
+            workers: processes that load ahead; 0: this one loads when it is asked to.
+        """
+        # spawn: a forked process would inherit the threads and connections of Arrow's filesystems, and CUDA.
+        context = "spawn" if workers else None
+        return DataLoader(
+            self, batch_size=None, sampler=range(first, last), num_workers=workers, multiprocessing_context=context
+        )
+
+    def _two_views(self, clip: int, speed: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Make two crops that are taught to be near each other, in random order."""
         starts = rng.random(2)
         if not self.config.overlap:
             # One near each end of the clip: a crop apart, or as far as a clip shorter than two crops allows.
-            slack_s = max(self.shards.rows[number].duration_s - self.config.crop_s, 1e-6)
+            slack_s = max(self.shards.rows[clip].duration_s - self.config.crop_s, 1e-6)
             room = max(0.0, 1 - self.config.crop_s / slack_s) / 2
             starts = np.array([room * starts[0], 1 - room * starts[1]])
-        candidates = self.partners[number]
-        other = int(rng.choice(candidates)) if candidates else number
-        column = "pair_audio" if self.config.positives == "pair" else "audio"
+        candidates = self.partners[clip]
+        other = int(rng.choice(candidates)) if candidates else clip
+        share = 1.0 if self.config.positives == "pair" else self.config.pair_share
+        column = "pair_audio" if share and rng.random() < share else "audio"
         views = [
-            self._crop(number, float(starts[0]), "audio", rng),
-            self._crop(other, float(starts[1]), column, rng),
+            self._crop(clip, float(starts[0]), "audio", speed, rng),
+            self._crop(other, float(starts[1]), column, speed, rng),
         ]
         if rng.random() < 0.5:
             views.reverse()
         return views[0], views[1]
 
-    def _crop(self, number: int, start: float, column: str, rng: np.random.Generator) -> Tensor:
-        wave, rate = self.shards.crop(number, start, self.config.crop_s, column)
+    def _crop(self, clip: int, start: float, column: str, speed: int, rng: np.random.Generator) -> Tensor:
+        """Make one view (samples,), at random after the round trip through a codec."""
+        factor = self.config.speeds[speed]
+        wave, rate = self.shards.crop(clip, start, self.config.crop_s * factor, column)
         chosen, quality, codec = rng.random(), rng.uniform(self.codec.low, self.codec.high), rng.choice(list(FORMATS))
         if chosen < self.codec.probability:
             wave = round_trip(wave, rate, str(codec), float(quality))
-        resampled, _ = resample(torch.from_numpy(wave)[None], torch.tensor([len(wave)]), rate, self.rate)
+        return at_speed(wave, rate, self.rate, factor)
+
+
+def at_speed(wave: Floats, from_hz: int, to_hz: int, speed: float) -> Tensor:
+    """Resample `wave` (samples,) and play it `speed` times as fast; returns (fewer or more samples,)."""
+    resampled, _ = resample(torch.from_numpy(wave)[None], torch.tensor([len(wave)]), from_hz, to_hz)
+    if speed == 1.0:
         return resampled[0]
+    return play_at(resampled, torch.tensor([speed]))[0, : int(resampled.shape[1] / speed)]
 
 
 def partners(shards: ClipShards, singers: Sequence[int], positives: str) -> list[list[int]]:
-    """For each clip the clips that its second view may come from; none: from itself.
+    """Find, for each clip, the clips that its second view may come from; none: from the clip itself.
 
-    Of a track only clips of the same row group count, which are in memory when the first is.
+    Of a track only clips of the same row group count, which are in memory when the first one is.
     """
     if positives in ("clip", "pair"):
         return [[] for _ in singers]
@@ -131,7 +180,11 @@ def partners(shards: ClipShards, singers: Sequence[int], positives: str) -> list
 
 
 def pad(waves: Sequence[Tensor] | Sequence[Floats]) -> tuple[Tensor, Tensor]:
-    """Waves of unequal length as one tensor, silent after each. -> (n, samples), lengths (n,)."""
+    """Stack waves of unequal length.
+
+    Returns:
+        (n, samples), silent after each wave, and their lengths (n,) in samples.
+    """
     tensors = [torch.as_tensor(wave) for wave in waves]
     lengths = torch.tensor([len(wave) for wave in tensors])
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True), lengths

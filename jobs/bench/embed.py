@@ -33,9 +33,10 @@ from jobs.bench import senko_features
 from jobs.bench.separate import clock
 from pipeline.evaluate import adapters
 from pipeline.scoring.scores import unit
-from pipeline.sound import audio
+from pipeline.sound import audio, formats
 from pipeline.sound.audio import Audio
 from pipeline.sound.overlap import ahead
+from pipeline.sound.probe import probe
 from pipeline.stages.embed import EmbedConfig, Embedder
 
 RATE_HZ, BLOCK_S = adapters.SPEECH_HZ, 10.0
@@ -46,7 +47,7 @@ Way = Callable[[Sequence[Path]], tuple[np.ndarray, float]]  # files -> a unit ve
 
 def files_in(folder: Path, most: int) -> list[Path]:
     """Return up to `most` audio files of a folder, evenly spread over it."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in audio.AUDIO_SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in formats.AUDIO_SUFFIXES)
     return [found[i] for i in sorted({round(x) for x in np.linspace(0, len(found) - 1, min(most, len(found)))})]
 
 
@@ -222,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not paths:
         parser.error(f"{arguments.audio} holds no audio files")
     torch.set_num_threads(arguments.threads)
-    total_s = sum(audio.probe(path).duration_s for path in paths)
+    total_s = sum(probe(path).duration_s for path in paths)
     found = measure(paths, arguments.against, arguments.repeats, arguments.threads)
     report(found, total_s, len(paths), arguments.threads)
     seconds = split(paths)

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from encoder.config import RECIPES, TrainConfig
+from encoder.training.config import TrainConfig
 from encoder.training.data import ClipShards
-from encoder.training.loop import Trainer, TrainingStopped
+from encoder.training.recipes import RECIPES
+from encoder.training.trainer import Trainer, TrainingStopped
 from encoder.training.validation import validate
 from jobs import engine
 from jobs.tag import known_names
@@ -49,6 +50,7 @@ def trained(train: TrainConfig, clips: ClipShards) -> tuple[Trainer, float]:
     started = time.perf_counter()
     for step, batches in trainer.batches():
         trainer.step(step, batches)
+    trainer.finish()
     return trainer, train.steps * train.batch * train.accumulate / (time.perf_counter() - started)
 
 
@@ -59,17 +61,17 @@ def work(config: Config) -> int:
     clips, measured, whose = split(config, workspace)
     torch.set_num_threads(config.train.cpus)
     print(f"{len(clips)} clips to learn from, {len(measured)} of {len(set(whose))} other singers to measure\n\n"
-          "| recipe | EER | spread | effective rank | clips/s |\n|---|---|---|---|---|", flush=True)
+          "| recipe | EER | std of the embeddings | effective rank | clips/s |\n|---|---|---|---|---|", flush=True)
     for recipe in RECIPES:
-        train = config.train.model_copy(update={"recipe": recipe, "held_out": 0.0})
         try:
+            train = config.train.with_recipe(recipe).model_copy(update={"held_out": 0.0})
             trainer, rate = trained(train, clips)
-        except TrainingStopped as stopped:
+        except (TrainingStopped, ValueError) as stopped:
             print(f"| {recipe} | {stopped} | | | |", flush=True)
             continue
         found = validate(trainer.averaged.encoder, measured, whose, train.views.crop_s)
-        print(f"| {recipe} | {found['held_out_eer']:.1%} | {found['spread']:.2f} | {found['effective_rank']:.1f} "
-              f"| {rate:.1f} |", flush=True)
+        print(f"| {recipe} | {found['held_out_eer']:.1%} | {found['embedding_std']:.2f} "
+              f"| {found['effective_rank']:.1f} | {rate:.1f} |", flush=True)
     return 0
 
 

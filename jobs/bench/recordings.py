@@ -21,13 +21,13 @@ import numpy as np
 import soundfile
 import soxr
 
-from encoder.training.recipes.singers import RATE_HZ
 from pipeline import separators
 from pipeline.evaluate.datasets import READERS
 from pipeline.separators import Separator, vocals_of
 from pipeline.sound import audio
 from pipeline.sound.remix import REMIX_DB, with_accompaniment
 
+RATE_HZ = 16000
 WITH_BAND = ("karaoke", "previews")  # sets whose files hold their accompaniment too
 EXCERPT_S = 60.0  # longest remix
 

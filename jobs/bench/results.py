@@ -22,9 +22,9 @@ from jobs.run import run_stages
 from pipeline.config import Config, load
 from pipeline.demo import truth
 from pipeline.evaluate import plan
+from pipeline.people.known import known_uris
 from pipeline.sound import audio
 from pipeline.sound.audio import Audio
-from pipeline.stages import tag
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
@@ -100,7 +100,7 @@ def markdown(config: Config, expected: pd.DataFrame) -> str:
     """Return the outcome of a finished run as a Markdown table."""
     workspace = Workspace(config.workspace)
     runs = tables.read(workspace, "runs").sort_values("started_at").drop_duplicates("stage", keep="last")
-    known, karaoke = tag.known_uris(config.known), expected[expected["set"] == "karaoke"]
+    known, karaoke = known_uris(config.known), expected[expected["set"] == "karaoke"]
     unseen = plan.held_out_singers()
     compared = {f"all {karaoke['singer'].nunique()} karaoke singers": truth.compare(workspace, karaoke, known)}
     if unseen:

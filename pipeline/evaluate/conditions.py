@@ -114,10 +114,9 @@ class Views:
             self._layers: list[Wave] = []
             self._made["clean"] = self._whole.mean(0)
             return
-        wanted, there = max(*voice, *accompaniment) + 1, audio.probe(uri).channels
-        if wanted != there:
-            raise Problem("channels", f"it has {there} channels where {wanted} are expected")
-        channels = audio.read(uri, sample_rate_hz, wanted).samples
+        wanted, channels = max(*voice, *accompaniment) + 1, audio.read(uri, sample_rate_hz, None).samples
+        if wanted != len(channels):
+            raise Problem("channels", f"it has {len(channels)} channels where {wanted} are expected")
         self._layers = [channels[list(voice)], channels[list(accompaniment)]]
         self._whole = None
         self._made["clean"] = self._layers[0].mean(0)

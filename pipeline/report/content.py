@@ -127,14 +127,15 @@ def failures(workspace: Workspace, max_rows: int) -> dict[str, Any]:
 
 def runs(workspace: Workspace) -> dict[str, Any]:
     """Return each stage's work over all its runs: seconds, counts of items, and how the last run ended."""
-    frame = tables.read(workspace, "runs", ["stage", "started_at", "seconds", "status", "done", "failed", "message"])
+    columns = ["stage", "started_at", "seconds", "status", "done", "unit", "failed", "message"]
+    frame = tables.read(workspace, "runs", columns).fillna({"unit": "", "message": ""})
     frame = frame[frame["status"] != "started"]  # this one, and those whose process was killed
     rows = []
     for stage, group in frame.sort_values("started_at").groupby("stage"):
         last = group.iloc[-1]
         rows.append({"stage": stage, "runs": len(group), "seconds": float(group["seconds"].sum()),
-                     "done": int(group["done"].sum()), "failed": int(group["failed"].sum()),
-                     "status": last["status"], "message": last["message"] or ""})
+                     "done": int(group["done"].sum()), "unit": last["unit"], "failed": int(group["failed"].sum()),
+                     "status": last["status"], "message": last["message"]})
     rows.sort(key=lambda row: _stage_order(row["stage"]))
     longest = max((row["seconds"] for row in rows), default=0.0) or 1.0
     return {"rows": [row | {"share": row["seconds"] / longest} for row in rows],

@@ -33,7 +33,7 @@ class Activity:
 
 
 class _Frames:
-    """The mean power of each frame of a signal that comes in blocks."""
+    """The mean power of each frame of a signal that comes in blocks, without its mean: a constant is no sound."""
 
     def __init__(self, frame: int):
         self.frame = frame
@@ -45,12 +45,12 @@ class _Frames:
         self.n += len(block)
         joined = np.concatenate([self.rest, block])
         whole = len(joined) // self.frame * self.frame
-        self.done.append(np.square(joined[:whole].reshape(-1, self.frame), dtype=np.float64).mean(axis=1))
+        self.done.append(joined[:whole].reshape(-1, self.frame).var(axis=1, dtype=np.float64))
         self.rest = joined[whole:]
 
     def powers(self) -> np.ndarray:
         """Return (frames,) float64; a last part frame counts as one."""
-        last = [[np.square(self.rest, dtype=np.float64).mean()]] if len(self.rest) else []
+        last = [[self.rest.var(dtype=np.float64)]] if len(self.rest) else []
         return np.concatenate([*self.done, *last, np.zeros(0)])
 
 

@@ -1,28 +1,36 @@
-"""Decoding in a process of its own: what kills a decoder there is one track's failure, not the worker's end.
+"""Decoding in a process of its own: what kills a decoder there is one file's failure, not the worker's end.
 
-The worker writes a line of JSON for each file to the process's standard input and reads blocks from its standard
-output: a count of samples (int64), then the float32 samples channel by channel; -1 ends a file, and -2 is followed by
-the length of a JSON description of its error and that.
+The process may use `MEMORY_BYTES`, and is ended when nothing comes from it for `STALL_S`. The worker writes a line of
+JSON for each file to its standard input and reads from its standard output: a count of samples (int64), then the
+float32 samples channel by channel, no samples meaning no more than that it is at work; -1, or -2 for an error, ends a
+file and is followed by the length of an answer in JSON and that.
 """
 
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from pipeline.sound import audio
+from pipeline.sound.probe import Probe, probe
 from pipeline.store.errors import Problem, explain
 
-END, ERROR = -1, -2
-STALL_S = 300.0  # a decoder that gives nothing for this long hangs
+DONE, ERROR = -1, -2
+STALL_S = 30.0  # a decoder that gives nothing for this long hangs
+BEAT_S = 1.0  # how often one that probes says that it is at work
+MEMORY_BYTES = 2 * 2**30  # no honest file needs a quarter of it
 
 
 class Decoder:
@@ -31,30 +39,43 @@ class Decoder:
     def __init__(self) -> None:
         self.process: Any = None  # a Popen, whose pipes are there
 
-    def blocks(self, uri: str, sample_rate_hz: int, channels: int) -> Iterator[np.ndarray]:
+    def blocks(self, uri: str | Path, sample_rate_hz: int, channels: int) -> Iterator[np.ndarray]:
         """Yield a file's blocks as `audio.blocks` does, and raise what it raises.
 
         Raises:
             Problem: as `audio.blocks`; `crashed` where the file killed the decoder, or made it hang.
         """
+        yield from self._answers({"uri": str(uri), "sample_rate_hz": sample_rate_hz, "channels": channels}, channels)
+
+    def probe(self, uri: str | Path) -> Probe:
+        """Return what a file is, as `probe.probe` does, and raise what it raises.
+
+        Raises:
+            Problem: as `probe.probe`; `crashed` where the file killed the decoder, or made it hang.
+        """
+        answers = self._answers({"uri": str(uri)}, 0)
+        while True:
+            try:
+                next(answers)
+            except StopIteration as end:
+                return Probe(**end.value)
+
+    def _answers(self, request: dict[str, Any], channels: int) -> Generator[np.ndarray, None, dict[str, Any]]:
+        """Send a request, yield the blocks that come, and return what is said at the end."""
         finished = False
         process = self._started()
         try:
-            request = {"uri": uri, "sample_rate_hz": sample_rate_hz, "channels": channels}
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
-            while True:
-                (n,) = struct.unpack("<q", self._read(process, 8))
-                if n == END:
-                    finished = True
-                    return
-                if n == ERROR:
-                    (size,) = struct.unpack("<q", self._read(process, 8))
-                    told = json.loads(self._read(process, size))
-                    finished = True
-                    raise Problem(told["kind"], told["message"])
-                data = self._read(process, n * channels * 4)
-                yield np.frombuffer(data, np.float32).reshape(channels, n)
+            while (n := self._number(process)) >= 0:
+                if n:
+                    data = self._read(process, n * channels * 4)
+                    yield np.frombuffer(data, np.float32).reshape(channels, n)
+            told = json.loads(self._read(process, self._number(process)))
+            finished = True
+            if n == ERROR:
+                raise Problem(told["kind"], told["message"])
+            return told
         except BrokenPipeError:
             raise _died(process) from None
         finally:
@@ -80,6 +101,9 @@ class Decoder:
                                             env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"})
         return self.process
 
+    def _number(self, process: Any) -> int:
+        return struct.unpack("<q", self._read(process, 8))[0]
+
     def _read(self, process: Any, size: int) -> bytearray:
         data = bytearray(size)
         view = memoryview(data)
@@ -102,22 +126,43 @@ def _died(process: subprocess.Popen) -> Problem:
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until there are no more."""
     for line in requests:
-        request = json.loads(line)
         try:
-            for block in audio.blocks(**request):
-                answers.write(struct.pack("<q", block.shape[1]))
-                answers.write(np.ascontiguousarray(block, np.float32).data)
-            answers.write(struct.pack("<q", END))
+            last, told = DONE, _answer(json.loads(line), answers)
         except BrokenPipeError:
             return
         except Exception as error:
             kind, message = explain(error)
-            told = json.dumps({"kind": kind, "message": message}).encode()
-            answers.write(struct.pack("<qq", ERROR, len(told)) + told)
+            last, told = ERROR, {"kind": kind, "message": message}
+        text = json.dumps(told).encode()
+        answers.write(struct.pack("<qq", last, len(text)) + text)
         answers.flush()
 
 
+def _answer(request: dict[str, Any], answers: BinaryIO) -> dict[str, Any]:
+    """Write a file's blocks, where they are asked for, and return what is said at the end."""
+    if "channels" not in request:
+        return asdict(probe(request["uri"], _Pulse(answers)))
+    for block in audio.blocks(**request):
+        answers.write(struct.pack("<q", block.shape[1]))
+        answers.write(np.ascontiguousarray(block, np.float32).data)
+    return {}
+
+
+class _Pulse:
+    """Says from time to time that there is work going on."""
+
+    def __init__(self, answers: BinaryIO):
+        self.answers, self.last = answers, time.monotonic()
+
+    def __call__(self) -> None:
+        if time.monotonic() - self.last > BEAT_S:
+            self.answers.write(struct.pack("<q", 0))
+            self.answers.flush()
+            self.last = time.monotonic()
+
+
 if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.RLIM_INFINITY))
     with os.fdopen(os.dup(1), "wb") as answers_:
         os.dup2(2, 1)  # whatever a library prints must not get among the answers
         with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):

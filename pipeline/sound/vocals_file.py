@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
@@ -64,7 +65,8 @@ class VocalsFile:
             Problem: `too_short` or `silent`.
         """
         if self.meter.duration_s < max(min_s, 1 / self.sample_rate_hz):
-            raise Problem("too_short", f"{self.meter.duration_s:.2f} s of audio; separate.min_s asks for {min_s:g} s")
+            length_s = math.floor(1000 * self.meter.duration_s) / 1000  # never rounded up to what is asked for
+            raise Problem("too_short", f"{length_s:g} s of audio; separate.min_s asks for {min_s:g} s")
         loudest_db = self.meter.loudest_db()
         if loudest_db < SILENT_DB:
             raise Problem("silent", "there is nothing to hear in it" + (
@@ -74,8 +76,11 @@ class VocalsFile:
         """Append (n,) samples.
 
         Raises:
+            Problem: `separator`, where they are no numbers.
             WorkspaceError: the disk is full or fails; libsndfile does not tell which.
         """
+        if not np.isfinite(mono).all():
+            raise Problem("separator", "the separator gave values that are no numbers (NaN or infinite)")
         with self._disk():
             if self.writer is None:
                 self.writer = FlacWriter(self.path, self.sample_rate_hz, 1)

@@ -41,8 +41,9 @@ CACHED_S = 20.0  # of audio for each CPU thread: larger batches leave its cache,
 class EmbedConfig(Frozen):
     """Which encoder embeds, and how."""
 
-    encoder: str = Field("default", description="default, trained (the newest under encoders/), the id of one there, "
-                                                "a folder, a TorchScript file, or hf://owner/name")
+    encoder: str = Field("default", description="default (for research only), campplus (Apache-2.0), trained (the "
+                                                "newest under encoders/), the id of one there, a folder, a TorchScript "
+                                                "file, or hf://owner/name")
     batch_s: float = Field(160.0, gt=0, description="seconds of audio in one forward pass")
     bf16: bool = Field(True, description="bfloat16 arithmetic where the device has it")
     compute: Compute = Compute(batch=1)
@@ -167,20 +168,20 @@ class EmbedWorker:
         for row, copies in spooled(batch.to_pylist(), lambda row: [self._uri(row["shard"])]):
             ledger = Ledger(self.workspace, "embed", "embeddings")
             for shard in [item["shard"] for item in ledger.survivors([row], "shard")]:
-                with ledger.item(shard, uri=self._uri(shard)):
-                    self._embed(shard, copies[self._uri(shard)], ledger)
+                with ledger.item(shard, uri=self._uri(shard)) as outcome:
+                    outcome["n"] = self._embed(shard, copies[self._uri(shard)], ledger)
             outcomes.append(ledger.commit())
         return pa.concat_tables(outcomes)
 
     def _uri(self, shard: str) -> str:
         return self.workspace.uri(f"clips/{shard}")
 
-    def _embed(self, shard: str, path: str, ledger: Ledger) -> None:
-        """Write a shard's vectors; those of the tracks come last and mark the shard as done."""
+    def _embed(self, shard: str, path: str, ledger: Ledger) -> int:
+        """Write a shard's vectors and return how many; those of the tracks come last and mark the shard as done."""
         rows: list[pa.Table] = []
         with pq.ParquetFile(path) as file, contextlib.closing(ahead(decoded(file), 1)) as groups:
             for clips, sounds in groups:
-                usable = [self._check(ledger, key, sound) for key, sound in
+                usable = [self._check(ledger, shard, key, sound) for key, sound in
                           zip(clips["clip_id"].to_pylist(), sounds, strict=True)]
                 kept = clips.drop_columns(["audio"]).filter(pa.array(usable))
                 if len(kept):
@@ -192,11 +193,13 @@ class EmbedWorker:
         part = shard.removeprefix("part-").removesuffix(".parquet")
         tables.append(self.workspace, "embeddings", embeddings, part)
         tables.append(self.workspace, "voices", pool(embeddings), part)
+        return len(embeddings)
 
-    def _check(self, ledger: Ledger, clip_id: str, sound: audio.Audio) -> bool:
+    def _check(self, ledger: Ledger, shard: str, clip_id: str, sound: audio.Audio) -> bool:
         if np.any(sound.samples):
             return True
-        ledger.fail(clip_id, Problem("silent", "the clip is digital silence"), track_id=clip_id.rpartition("-")[0])
+        ledger.fail(clip_id, Problem("silent", "the clip is digital silence"), track_id=clip_id.rpartition("-")[0],
+                    within=shard)
         return False
 
 

@@ -1,109 +1,115 @@
 """Scan: find the audio files of a catalogue and read what each is.
 
-A catalogue is a folder (searched through), a glob, one file, or a CSV/Parquet manifest with a column `uri`
-(or `path`, `file`) and, if it likes, `artist`, `title`, `album`, which then win over the file's own tags. Paths
-in a manifest are relative to it. Each may be local or on an object store.
+A catalogue is a folder (searched through), a glob, one file, or a manifest (see `manifest`), whose artist, title and
+album then win over the file's own. Each may be local or on an object store.
 
 `files/` holds a row per file, `tracks/` a row per distinct recording: a file that was moved, renamed or tagged
-again keeps its `track_id`, and a duplicate is seen as one track with `n_files` above 1.
+again keeps its `track_id`, and a duplicate is seen as one track with `n_files` above 1. Both hold what is there now:
+a file that has gone or was replaced is forgotten, what was made of its recording stays for when that comes back.
 """
 
+import collections
 import fnmatch
-from collections.abc import Iterator
-from datetime import UTC
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from pipeline.frozen import Compute, Frozen
-from pipeline.sound import audio
+from pipeline.sound import formats
+from pipeline.sound.decoder import Decoder
+from pipeline.stages.manifest import TAG_COLUMNS, Listed, read_manifest
 from pipeline.store import tables
-from pipeline.store.errors import ConfigError
+from pipeline.store.errors import ConfigError, Problem
 from pipeline.store.ledger import Ledger
-from pipeline.store.locations import is_remote, open_filesystem, uri_of
+from pipeline.store.locations import open_filesystem, uri_of
 from pipeline.store.spool import spooled
+from pipeline.store.walk import UNREAD, Entry, walk
 from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.config import Config
 
-MANIFEST_SUFFIXES = {".csv", ".parquet"}
-URI_COLUMNS = ("uri", "path", "file")
-TAG_COLUMNS = ("artist", "title", "album")
+MANIFEST_SUFFIXES = {".csv", ".tsv", ".parquet"}
 LISTING = pa.schema([("key", pa.string()), ("uri", pa.string()), ("size_bytes", pa.int64()),
-                     ("modified_at", tables.TIME), *((tag, pa.string()) for tag in TAG_COLUMNS)])
+                     ("modified_at", tables.TIME), ("error", pa.string()), ("message", pa.string()),
+                     *((tag, pa.string()) for tag in TAG_COLUMNS)])
+EPOCH = datetime.fromtimestamp(0, UTC)
+ENDING = re.compile(r"\.[a-z0-9]{1,8}")
+SHOWN_ENDINGS = 12
 
 
 class ScanConfig(Frozen):
     """Which files count as audio, and how the reading is spread."""
 
-    suffixes: tuple[str, ...] = Field(tuple(sorted(audio.AUDIO_SUFFIXES)), description="file name endings to take up")
+    suffixes: tuple[str, ...] = Field(tuple(sorted(formats.AUDIO_SUFFIXES)), description="file name endings to take up")
     compute: Compute = Compute(batch=64)
 
 
-def list_catalogue(catalogue: str, suffixes: tuple[str, ...]) -> pa.Table:
-    """Return the catalogue's files: `key` (uri, size and time), `uri`, `size_bytes`, `modified_at` and manifest tags.
+def list_catalogue(catalogue: str, suffixes: tuple[str, ...]) -> tuple[pa.Table, collections.Counter[str]]:
+    """Find the files of a catalogue.
+
+    Returns:
+        A row per file: `key` (uri, size and time), `uri`, `size_bytes`, `modified_at`, manifest tags, and `error` and
+        `message` where it is known already that it cannot be read; and what was passed over, counted by ending.
 
     Raises:
         ConfigError: nothing is there, or a manifest has no column of URIs.
     """
     fs, path = open_filesystem(catalogue)
     info = fs.get_file_info(path)
-    suffix = PurePosixPath(path).suffix.lower()
-    if info.type == pafs.FileType.File and suffix in MANIFEST_SUFFIXES:
-        rows = list(_manifest(catalogue, fs, path))
+    passed: collections.Counter[str] = collections.Counter()
+    if info.type == pafs.FileType.File and PurePosixPath(path).suffix.lower() in MANIFEST_SUFFIXES:
+        rows = [_row(file.uri, file) | file.tags for file in read_manifest(catalogue)]
     elif info.type == pafs.FileType.File:
-        rows = [_listed(fs, catalogue, info)]
+        rows = [_row(uri_of(catalogue, info.path), Entry(info.path, info.size, info.mtime_ns))]
     elif info.type == pafs.FileType.Directory:
-        rows = [_listed(fs, catalogue, found) for found in _walk(fs, path)
-                if PurePosixPath(found.path).suffix.lower() in suffixes]
+        walked = walk(fs, path, passed)
+        rows = [_row(uri_of(catalogue, found.path), found) for found in _audio(walked, suffixes, passed)]
     elif any(sign in path for sign in "*?["):
         fixed = path[: min(path.find(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
-        rows = [_listed(fs, catalogue, found) for found in _walk(fs, fixed)
-                if fnmatch.fnmatch(found.path, path) and PurePosixPath(found.path).suffix.lower() in suffixes]
+        fitting = (found for found in walk(fs, fixed, passed)
+                   if found.error in UNREAD or fnmatch.fnmatch(found.path, path))
+        rows = [_row(uri_of(catalogue, found.path), found) for found in _audio(fitting, suffixes, passed)]
     else:
         raise ConfigError(f"catalogue: there is no file or folder {catalogue}")
     if not rows:
-        raise ConfigError(f"catalogue: no audio files in {catalogue} (looked for {', '.join(suffixes)})")
-    return pa.Table.from_pylist(sorted(rows, key=lambda row: row["uri"]), schema=LISTING)
+        raise ConfigError(f"catalogue: no audio files in {catalogue} (looked for {', '.join(suffixes)}"
+                          + (f"; {told})" if (told := describe(passed)) else ")"))
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: row["uri"]), schema=LISTING), passed
 
 
-def _walk(fs: pafs.FileSystem, folder: str) -> list[pafs.FileInfo]:
-    selector = pafs.FileSelector(folder, recursive=True, allow_not_found=True)
-    return [info for info in fs.get_file_info(selector) if info.type == pafs.FileType.File
-            and not info.base_name.startswith(".")]
+def describe(passed: collections.Counter[str]) -> str:
+    """Return in words what was passed over, the most frequent endings first; "" for nothing."""
+    most = passed.most_common(SHOWN_ENDINGS)
+    rest = passed.total() - sum(n for _, n in most)
+    return (f"passed over {passed.total()}: " + ", ".join(f"{ending} {n}" for ending, n in most)
+            + (f", other endings {rest}" if rest else "")) if passed else ""
 
 
-def _listed(fs: pafs.FileSystem, catalogue: str, info: pafs.FileInfo) -> dict:
-    uri = uri_of(catalogue, info.path)
-    if info.type != pafs.FileType.File:
-        return {"key": uri, "uri": uri}
-    modified = info.mtime.astimezone(UTC) if info.mtime else None
-    return {"key": f"{uri}|{info.size}|{info.mtime_ns}", "uri": uri, "size_bytes": info.size, "modified_at": modified}
+def _audio(found: Iterable[Entry], suffixes: tuple[str, ...], passed: collections.Counter[str]) -> Iterator[Entry]:
+    """Yield what has one of the endings, or cannot be told to be a file without audio; count the rest by ending."""
+    for entry in found:
+        suffix = PurePosixPath(entry.path).suffix.lower()
+        if suffix in suffixes or entry.size_bytes is None:
+            yield entry
+        else:
+            passed[suffix if ENDING.fullmatch(suffix) else "no ending"] += 1
 
 
-def _manifest(catalogue: str, fs: pafs.FileSystem, path: str) -> Iterator[dict]:
-    with fs.open_input_file(path) as source:
-        read = pq.read_table if path.lower().endswith(".parquet") else pyarrow.csv.read_csv
-        frame = read(source).to_pandas()
-    column = next((name for name in URI_COLUMNS if name in frame.columns), None)
-    if column is None:
-        raise ConfigError(f"catalogue: the manifest {catalogue} needs a column uri, path or file; "
-                          f"it has {', '.join(map(str, frame.columns))}")
-    folder = catalogue.rpartition("/")[0]
-    for row in frame.to_dict("records"):
-        uri = str(row[column])
-        if not is_remote(uri) and not uri.startswith("/"):
-            uri = f"{folder}/{uri}" if folder else uri
-        item_fs, item_path = open_filesystem(uri)
-        tags = {tag: str(row[tag]) for tag in TAG_COLUMNS if tag in row and not pd.isna(row[tag])}
-        yield _listed(item_fs, uri, item_fs.get_file_info(item_path)) | tags
+def _row(uri: str, found: Entry | Listed) -> dict:
+    """Return a row of the listing."""
+    facts = [found.size_bytes, found.mtime_ns, found.error, found.message]
+    modified = None if found.mtime_ns is None else EPOCH + timedelta(microseconds=found.mtime_ns // 1000)
+    return {"key": "|".join([uri, *(str(fact) for fact in facts if fact is not None)]), "uri": uri,
+            "size_bytes": found.size_bytes, "modified_at": modified, "error": found.error, "message": found.message}
 
 
 def pending(workspace: Workspace, listing: pa.Table) -> pa.Table:
@@ -122,13 +128,16 @@ class ScanWorker:
 
     def __init__(self, config: "Config"):
         self.workspace = Workspace(config.workspace)
+        self.decoder = Decoder()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Scan a batch of `list_catalogue` rows and return its outcomes (see `Ledger.commit`)."""
         ledger = Ledger(self.workspace, "scan", "files")
         for row, copies in spooled(ledger.survivors(batch.to_pylist(), "key"), lambda row: [row["uri"]]):
             with ledger.item(row["key"], uri=row["uri"]):
-                found = audio.probe(copies[row["uri"]])
+                if row["error"]:
+                    raise Problem(row["error"], row["message"])
+                found = self.decoder.probe(copies[row["uri"]])
                 tags = {tag: row[tag] or found.tags.get(tag) or None for tag in TAG_COLUMNS}
                 ledger.add(uri=row["uri"], track_id=found.track_id, size_bytes=row["size_bytes"],
                            modified_at=row["modified_at"], duration_s=found.duration_s,
@@ -137,16 +146,31 @@ class ScanWorker:
         return ledger.commit()
 
 
-def derive_tracks(workspace: Workspace, listing: pa.Table) -> pd.DataFrame:
-    """Make `tracks/` from `files/`: each recording once, at a file of the present listing where there is one."""
-    files = tables.read(workspace, "files")
-    files = files.sort_values(["uri", "modified_at"]).drop_duplicates("uri", keep="last")
-    gone = ~files["uri"].isin(set(listing["uri"].to_pylist()))
-    ordered = files.assign(gone=gone).sort_values(["gone", "uri"])
-    tracks = ordered.drop_duplicates("track_id").drop(columns=["gone", "size_bytes", "modified_at"])
-    # A file that has gone counts only where no present file holds the recording.
-    counts = ordered[~ordered["gone"]].groupby("track_id").size()
-    tracks = tracks.assign(n_files=tracks["track_id"].map(counts).fillna(0).astype("int32"))
-    tracks = tracks.sort_values("uri").reset_index(drop=True)
+def forget_absent(workspace: Workspace, listing: pa.Table) -> int:
+    """Drop from `files/` and `failures/` what is not in the listing as it is now; return how many files that were."""
+    there = listing.select(["uri", "size_bytes", "modified_at"]).to_pandas().drop_duplicates()
+
+    def is_there(part: pa.Table) -> np.ndarray:
+        found = part.select(there.columns.tolist()).to_pandas().merge(there, how="left", indicator=True)
+        return (found["_merge"] == "both").to_numpy()
+
+    gone = tables.keep(workspace, "files", is_there)
+    keys, track_ids = set(listing["key"].to_pylist()), tables.keys(workspace, "files", "track_id")
+
+    def still_counts(part: pa.Table) -> np.ndarray:
+        rows = zip(*(part[name].to_pylist() for name in ("stage", "key", "track_id")), strict=True)
+        return np.array([key in keys if stage == "scan" else track_id is None or track_id in track_ids
+                         for stage, key, track_id in rows], bool)
+
+    tables.keep(workspace, "failures", still_counts)
+    return gone
+
+
+def derive_tracks(workspace: Workspace) -> pd.DataFrame:
+    """Make `tracks/` from `files/`: a row per recording, at the first of its files by name."""
+    files = tables.read(workspace, "files").drop_duplicates("uri").sort_values("uri")
+    tracks = files.drop_duplicates("track_id").drop(columns=["size_bytes", "modified_at"])
+    counts = files.groupby("track_id").size()
+    tracks = tracks.assign(n_files=tracks["track_id"].map(counts).astype("int32")).reset_index(drop=True)
     tables.replace(workspace, "tracks", tracks)
     return tracks

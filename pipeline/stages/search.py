@@ -14,27 +14,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 
 from pipeline.config import Config
-from pipeline.people.names import match_known, normalise
+from pipeline.people.names import key, letters
+from pipeline.people.tracks import find_tracks
 from pipeline.scoring.scores import Normaliser, unit
 from pipeline.stages import embed, scan, separate, shard
 from pipeline.stages.tag import TagConfig
-from pipeline.store import tables
+from pipeline.store import provenance, tables
 from pipeline.store.errors import ConfigError
-from pipeline.store.workspace import Workspace, is_remote
+from pipeline.store.locations import is_remote
+from pipeline.store.workspace import Workspace
 
 BLOCK = 65_536
 COLUMNS = ["rank", "score", "vocalist", "artist", "title", "uri", "track_id"]
 
 
 def blocks(workspace: Workspace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the voices as `(track_ids (b,), vectors (b, d) float32)`, a block at a time."""
+    """Yield the present tracks' voices as `(track_ids (b,), vectors (b, d) float32)`, a block at a time."""
+    present = pa.array(tables.keys(workspace, "tracks", "track_id"), pa.string())
     for name in tables.parts(workspace, "voices"):
         with workspace.fs.open_input_file(workspace.path(name)) as source:
             for batch in pq.ParquetFile(source).iter_batches(BLOCK, columns=["track_id", "embedding"]):
+                batch = batch.filter(pc.is_in(batch["track_id"], present))
                 if len(batch):
                     flat = batch["embedding"].flatten().to_numpy(zero_copy_only=False)
                     yield batch["track_id"].to_numpy(zero_copy_only=False), flat.reshape(len(batch), -1)
@@ -54,7 +59,7 @@ def normaliser(workspace: Workspace) -> Normaliser:
         n += len(track_ids)
     if total is None:
         raise ConfigError(f"{workspace.uri('voices')} holds no voices: run the stages up to embed first")
-    tags = saved(workspace, "tags").get("tag", {})
+    tags = provenance.saved(workspace, "tags").get("tag", {})
     small = n < TagConfig.model_validate(tags).min_voices
     return Normaliser((np.zeros_like(total) if small else total / n).astype(np.float32))
 
@@ -107,13 +112,13 @@ def find_track(track: str, files: pd.DataFrame) -> str:
     Raises:
         ConfigError: no track or several have it.
     """
-    asked = pd.DataFrame({"track": [track], "vocalist": ["asked"]})
-    matched = match_known(asked, "relative-to-the-present-folder", files)
-    if matched.ambiguous:
+    found = find_tracks([track], files)[0]
+    if len(found.track_ids) > 1:
         raise ConfigError(f"{track} fits several tracks of the catalogue: give more of the path, or the track_id")
-    if matched.missing:
-        raise ConfigError(f"{track} is neither a track of the catalogue nor a file")
-    return next(iter(matched.vocalists))
+    if not found.track_ids:
+        raise ConfigError(f"{track} is neither a track of the catalogue nor a file"
+                          + (f"; there is {found.nearest}" if found.nearest else ""))
+    return next(iter(found.track_ids))
 
 
 def by_vocalist(workspace: Workspace, name: str, k: int) -> pd.DataFrame:
@@ -124,11 +129,11 @@ def by_vocalist(workspace: Workspace, name: str, k: int) -> pd.DataFrame:
     """
     centre = normaliser(workspace)
     tags = tables.read(workspace, "tags", ["track_id", "vocalist"])
-    own = set(tags.loc[tags["vocalist"].map(lambda v: isinstance(v, str) and normalise(v) == normalise(name)),
+    own = set(tags.loc[tags["vocalist"].map(lambda v: isinstance(v, str) and key(v) == key(name)),
                        "track_id"])
     if not own:
         there = tags["vocalist"].dropna().unique().tolist()
-        near = ([v for v in there if normalise(name) in normalise(v)]
+        near = ([v for v in there if letters(name) in letters(v)]
                 or difflib.get_close_matches(name, there, cutoff=0.5))[:3]
         raise ConfigError(f"no track is tagged {name}" + (f"; there is {', '.join(near)}" if near else ""))
     question = unit(centre(voices_of(workspace, own)).mean(0))
@@ -145,19 +150,13 @@ def about(workspace: Workspace, found: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(rank=np.arange(1, len(rows) + 1), score=rows["score"].astype(float).round(4))[COLUMNS]
 
 
-def saved(workspace: Workspace, table: str) -> dict[str, Any]:
-    """Return the config that was saved beside a table, {} where there is none."""
-    name = f"{table}/_config.yaml"
-    return (yaml.safe_load(workspace.read_bytes(name)) or {}) if workspace.exists(name) else {}
-
-
 def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
     """Return the track_id and the voice (d,) of an audio file, made as the workspace's own were made.
 
     Raises:
         ConfigError: there is no such file, nobody sings in it, or the workspace's encoder is not there any more.
     """
-    made_by = saved(workspace, "embeddings")
+    made_by = provenance.saved(workspace, "embeddings")
     if not made_by:
         raise ConfigError(f"{workspace.uri('embeddings')} does not say how it was made: "
                           "only the catalogue's own tracks can be asked for")
@@ -168,9 +167,9 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         config = Config.model_validate({"workspace": folder, "catalogue": uri, **sections})
         inner = Workspace(folder)
-        listing = scan.list_catalogue(uri, config.scan.suffixes)
+        listing, _ = scan.list_catalogue(uri, config.scan.suffixes)
         scan.ScanWorker(config)(scan.pending(inner, listing))
-        scan.derive_tracks(inner, listing)
+        scan.derive_tracks(inner)
         for worker, pending in ((separate.SeparateWorker, separate.pending), (shard.ShardWorker, shard.pending),
                                 (embed.EmbedWorker, embed.pending)):
             todo, _ = pending(inner)

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,12 +199,14 @@ class _Group:
             file.writes.append(self.behind.do(file.write, mono))
         else:
             file.closing = True
-            file.writes.append(self.behind.do(self._publish, key, file))
+            file.writes.append(self.behind.do(self._publish, key, file, list(file.writes)))
             for ended in [key for key, (file, _) in self.open.items() if file.closing and file.writes[-1].done()]:
                 self._settle(ended)
 
-    def _publish(self, key: str, file: VocalsFile) -> None:
+    def _publish(self, key: str, file: VocalsFile, writes: list[Future]) -> None:
         """Finish a track's file and put it, or the row of an instrumental, in its place; runs behind."""
+        for write in writes:
+            write.result()  # what was not written whole is a failure, and no row
         workspace, separator = self.worker.workspace, self.worker.separator
         row = file.row(key, separator.name)
         if row["has_vocals"]:

@@ -22,7 +22,7 @@ from pydantic import Field
 from scipy.special import logsumexp
 
 from pipeline.frozen import Frozen
-from pipeline.people.names import candidates, disagreements, read_known
+from pipeline.people.disagreements import disagreements
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import AsNorm, Calibration, Normaliser, unit
 from pipeline.stages.cluster import NOISE, Groups
@@ -97,14 +97,14 @@ def tag_voices(track_ids: np.ndarray, vectors: np.ndarray, cluster_ids: np.ndarr
 
 def with_files(tags: pd.DataFrame, tracks: pd.DataFrame, known: dict[str, str]) -> pd.DataFrame:
     """Return `tag_voices`' rows as the table `tags` has them: with the file's `uri`, `title` and artist tag
-    (`file_artist`), and whether that `disagrees` with the vocalist found (see `names.disagreements`)."""
+    (`file_artist`), and whether that `disagrees` with the vocalist found (see `people.disagreements`)."""
     about = tracks[["track_id", "uri", "title", "artist"]].rename(columns={"artist": "file_artist"})
     rows = tags.merge(about, on="track_id", how="left")
     given: dict[str, list[str]] = {name: [] for name in known.values()}
     for track_id, artist in zip(rows["track_id"], rows["file_artist"], strict=True):
         if track_id in known:
             given[known[track_id]].append(artist)
-    rows["disagrees"] = disagreements(rows["vocalist"], rows["file_artist"], given)
+    rows["disagrees"] = disagreements(rows["vocalist"], rows["file_artist"], rows["title"], given)
     return rows.sort_values("track_id").reset_index(drop=True)
 
 
@@ -146,13 +146,6 @@ def name_clusters(track_ids: np.ndarray, cluster_ids: np.ndarray, vocalist: np.n
              if 2 * row.n > sizes.at[row.cluster, "size"]}
     unnamed = sizes.drop(index=list(names)).sort_values(["size", "first"], ascending=[False, True])
     return names | {int(cluster): f"voice-{i:04d}" for i, cluster in enumerate(unnamed.index, 1)}
-
-
-def known_uris(known_path: str | None) -> set[str]:
-    """Return the URIs that the tracks of a CSV of known names may have."""
-    if known_path is None:
-        return set()
-    return {uri for track in read_known(known_path)["track"] for uri in candidates(track, known_path)}
 
 
 def _cohort(voices: np.ndarray, config: TagConfig, rng: np.random.Generator) -> AsNorm | None:

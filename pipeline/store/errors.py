@@ -52,11 +52,13 @@ def explain(error: BaseException) -> tuple[str, str]:
     if is_passing(error):
         return UNAVAILABLE, f"the store did not answer for minutes, the next run tries it again ({error})"
     if isinstance(error, FileNotFoundError) or is_like(error, GONE):
-        return "missing", f"the file is no longer there: {getattr(error, 'filename', None) or error}"
+        return "missing", f"there is no such file: {getattr(error, 'filename', None) or error}"
     if is_like(error, DENIED):
         return "permission", f"the store does not let it be read: {error}"
     if isinstance(error, PermissionError):
         return "permission", f"the file may not be read: {error.filename or error}"
+    if isinstance(error, OSError):
+        return "unreadable", f"the file cannot be read: {error.strerror or error}"
     return "unexpected", f"{type(error).__name__}: {error}"
 
 

@@ -22,7 +22,8 @@ from pipeline.store.errors import Problem, explain, raise_if_fatal
 from pipeline.store.workspace import Workspace
 
 MAX_CRASHES = 3
-OUTCOMES = pa.schema([("key", pa.string()), ("status", pa.string()), ("error", pa.string()), ("seconds", pa.float64())])
+OUTCOMES = pa.schema([("key", pa.string()), ("status", pa.string()), ("error", pa.string()), ("seconds", pa.float64()),
+                      ("n", pa.int64()), ("within", pa.string())])
 
 
 def forget_crashes(workspace: Workspace, stage: str) -> None:
@@ -63,23 +64,27 @@ class Ledger:
         return alive
 
     @contextlib.contextmanager
-    def item(self, key: str, *, track_id: str | None = None, uri: str | None = None) -> Iterator[None]:
+    def item(self, key: str, *, track_id: str | None = None, uri: str | None = None) -> Iterator[dict[str, Any]]:
         """Work on one item in the block; an error undoes the rows added there and becomes the item's failure.
+
+        Yields:
+            The outcome that the item has if all goes well; set its `n` where it stands for more than one thing.
 
         Raises:
             RunError: the error concerns the whole run (disk full, workspace unwritable).
         """
         started, n_rows = time.monotonic(), len(self.rows)
+        outcome = {"key": key, "status": "done", "n": 1}
         try:
             if self.careful:
                 self.workspace.write_bytes(self._mark(key), b"%d" % (self.crashes(key) + 1))
-            yield
+            yield outcome
         except Exception as error:
             del self.rows[n_rows:]
             raise_if_fatal(error)
             self.fail(key, error, track_id=track_id, uri=uri, seconds=time.monotonic() - started)
         else:
-            self.outcomes.append({"key": key, "status": "done", "seconds": time.monotonic() - started})
+            self.outcomes.append(outcome | {"seconds": time.monotonic() - started})
         if self.careful:
             self.workspace.write_bytes(self._mark(key), b"0")
 
@@ -98,12 +103,13 @@ class Ledger:
         self.rows.append(row)
 
     def fail(self, key: str, error: Exception, *, track_id: str | None = None, uri: str | None = None,
-             seconds: float = 0.0) -> None:
-        """Add an item's failure: its class and a message in words."""
+             seconds: float = 0.0, within: str | None = None) -> None:
+        """Add an item's failure, or that of a thing `within` an item: its class and a message in words."""
         kind, message = explain(error)
         self.failures.append({"stage": self.stage, "key": key, "track_id": track_id, "uri": uri, "error": kind,
                               "message": message, "failed_at": datetime.now(UTC)})
-        self.outcomes.append({"key": key, "status": "failed", "error": kind, "seconds": seconds})
+        self.outcomes.append({"key": key, "status": "failed", "error": kind, "seconds": seconds, "n": 1,
+                              "within": within})
 
     def _mark(self, key: str) -> str:
         return f"_in_work/{self.stage}/{batch_name([key])}"
@@ -123,7 +129,8 @@ class Ledger:
         """Write the failures and the rows, each whole, and return the outcomes.
 
         Returns:
-            A row per item: `key`, `status` (`done` or `failed`), `error`, `seconds`.
+            A row per item: `key`, `status` (`done` or `failed`), `error`, `seconds`, `n` (of the things that the stage
+            counts), and `within` of which item a thing failed, null for an item itself.
         """
         if self.failures:
             failed = batch_name([failure["key"] for failure in self.failures])

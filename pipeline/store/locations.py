@@ -79,6 +79,12 @@ def uri_of(root: str, path: str) -> str:
     return f"{scheme}://{authority}/{path.partition('/')[2]}"
 
 
+def places() -> dict[str, str]:
+    """Return the variables of this process that say where the S3 service is, for workers on other machines."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def settings() -> tuple[tuple[str, str], ...]:
     """Return the variables that decide how a store is opened, so that a changed one opens it anew."""
     return tuple((name, value) for name, value in sorted(os.environ.items())

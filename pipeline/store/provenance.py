@@ -17,7 +17,7 @@ ORDER = tuple(MADE_BY)
 
 
 def claim(workspace: Workspace, config: Config, stage: str, **decided: Any) -> None:
-    """Check that what the stage has made is this config's own, or new, and save the config beside it.
+    """Check that what the stage has made is this config's own, or new, and save the config that makes it.
 
     With `config.replace`, what another config made is removed, with all that was derived from it.
 
@@ -28,17 +28,36 @@ def claim(workspace: Workspace, config: Config, stage: str, **decided: Any) -> N
         WorkspaceError: another config made it; the message says which settings differ.
     """
     sections = ORDER[: ORDER.index(stage) + 1]
-    mine = yaml.safe_load(config.to_yaml(*sections)) | decided
-    saved = f"{MADE_BY[stage][0]}/_config.yaml"
-    if workspace.exists(saved):
-        different = _differences(yaml.safe_load(workspace.read_bytes(saved)), mine)
+    mine, defaults = (yaml.safe_load(each.to_yaml(*sections)) for each in (config, Config()))
+    table = MADE_BY[stage][0]
+    theirs = saved(workspace, table)
+    if theirs:
+        different = _differences(theirs, mine | decided, defaults)
         if different and not config.replace:
             raise WorkspaceError(
-                f"{workspace.uri(MADE_BY[stage][0])} was made by another config ({'; '.join(different)}). Use another "
+                f"{workspace.uri(table)} was made by another config ({'; '.join(different)}). Use another "
                 "workspace, or say replace=true to discard what was made and all that was derived from it.")
         if different:
             discard(workspace, stage)
-    workspace.write_bytes(saved, yaml.safe_dump(mine, sort_keys=False).encode())
+    workspace.write_bytes(_config_name(table), yaml.safe_dump(mine | decided, sort_keys=False).encode())
+    workspace.delete(_config_within(table))
+
+
+def saved(workspace: Workspace, table: str) -> dict[str, Any]:
+    """Return the config that made a table, and what else decided it; {} where nothing is known."""
+    for name in (_config_name(table), _config_within(table)):
+        if workspace.exists(name):
+            return yaml.safe_load(workspace.read_bytes(name)) or {}
+    return {}
+
+
+def _config_name(table: str) -> str:
+    return f"configs/{table}.yaml"
+
+
+def _config_within(table: str) -> str:
+    """Return where version 0.1 kept it; readers that open every file of a folder fail on it there."""
+    return f"{table}/_config.yaml"
 
 
 def discard(workspace: Workspace, stage: str) -> None:
@@ -46,6 +65,7 @@ def discard(workspace: Workspace, stage: str) -> None:
     for later in ORDER[ORDER.index(stage):]:
         for table in MADE_BY[later]:
             tables.remove(workspace, table)
+            workspace.delete(_config_name(table))
         forget_failures(workspace, later)
 
 
@@ -60,15 +80,18 @@ def forget_failures(workspace: Workspace, stage: str, kind: str | None = None) -
             workspace.write_bytes(name, tables.parquet(kept))
 
 
-def _differences(theirs: dict, mine: dict, prefix: str = "") -> list[str]:
-    """Return `key: theirs there, mine here` for each setting that differs, those under `compute` left out."""
+def _differences(theirs: dict, mine: dict, defaults: dict, prefix: str = "") -> list[str]:
+    """Return `key: theirs there, mine here` for each setting that differs, those under `compute` left out.
+
+    A setting that did not exist when `theirs` was saved had its default; one that no longer exists does not count.
+    """
     found = []
-    for key in sorted(theirs.keys() | mine.keys()):
-        if key == "compute":
-            continue
-        old, new = theirs.get(key), mine.get(key)
+    for key in sorted(mine.keys() - {"compute"}):
+        new = mine[key]
+        default = defaults.get(key, new)
+        old = theirs.get(key, default)
         if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{prefix}{key}.")
+            found += _differences(old, new, default if isinstance(default, dict) else {}, f"{prefix}{key}.")
         elif old != new:
             found.append(f"{prefix}{key}: {old} there, {new} here")
     return found

@@ -4,11 +4,11 @@ Append tables grow by part files, each complete and named by what it holds, so w
 and never doubles a row. What the workers of a stage write, thousands of small parts, waits in `_in_work/parts/` and is
 gathered into a few large ones when the stage ends (see `pipeline.store.gather`); everything here reads both.
 Whole tables are a single file that is replaced in one step. Any Parquet reader can
-open them; the config that made a table lies beside its parts as `_config.yaml`, which readers ignore.
+open them, and nothing else lies in a table's folder (`pipeline.store.provenance` keeps the configs that made them).
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,8 @@ SCHEMAS = {
                           high=FLOAT, n=pa.int64()),
     "failures": _schema(stage=TEXT, key=TEXT, track_id=TEXT, uri=TEXT, error=TEXT, message=TEXT, failed_at=TIME),
     "runs": _schema(run_id=TEXT, stage=TEXT, started_at=TIME, seconds=FLOAT, status=TEXT, fingerprint=TEXT,
-                    done=pa.int64(), skipped=pa.int64(), failed=pa.int64(), config=TEXT, versions=TEXT, host=TEXT,
-                    message=TEXT),
+                    done=pa.int64(), unit=TEXT, skipped=pa.int64(), failed=pa.int64(), config=TEXT, versions=TEXT,
+                    host=TEXT, message=TEXT),
 }
 WHOLE = "part-0.parquet"
 GATHERED = ("files", "vocals", "shards", "embeddings", "voices", "failures")  # tables whose parts are small
@@ -105,6 +105,20 @@ def replace(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | p
     workspace.write_bytes(f"{table}/{WHOLE}", parquet(to_arrow(table, rows)))
 
 
+def keep(workspace: Workspace, table: str, wanted: Callable[[pa.Table], np.ndarray]) -> int:
+    """Keep, part by part, the rows of an append table for which `wanted` gives True; return how many were dropped."""
+    dropped = 0
+    for name in parts(workspace, table):
+        rows = read_part(workspace, name)
+        kept = rows.filter(pa.array(wanted(rows), pa.bool_()))
+        dropped += len(rows) - len(kept)
+        if not len(kept):
+            workspace.delete(name)
+        elif len(kept) < len(rows):
+            workspace.write_bytes(name, parquet(kept))
+    return dropped
+
+
 def part_name(table: str, part: str) -> str:
     """Return the name in the workspace of one part of a table."""
     return f"{table}/part-{part}.parquet"
@@ -138,15 +152,22 @@ def remove(workspace: Workspace, table: str) -> None:
 
 
 def iter_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Yield a table part by part, so that a big one needs the memory of one part."""
+    """Yield a table part by part, so that a big one needs the memory of one part; what a part lacks is null."""
+    wanted = SCHEMAS[table] if columns is None else pa.schema([SCHEMAS[table].field(name) for name in columns])
     for name in parts(workspace, table):
-        yield read_part(workspace, name, columns)
+        found = read_part(workspace, name, wanted.names)
+        for field in wanted:
+            if field.name not in found.column_names:  # the part is older than the column
+                found = found.append_column(field, pa.nulls(len(found), field.type))
+        yield found.select(wanted.names)
 
 
 def read_part(workspace: Workspace, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return one part file, or the named columns of it."""
+    """Return one part file, or those of the named columns that it has."""
     with workspace.fs.open_input_file(workspace.path(name)) as source:
-        return pq.read_table(source, columns=list(columns) if columns else None)
+        file = pq.ParquetFile(source)
+        return file.read(columns=[name for name in columns or file.schema_arrow.names
+                                  if name in file.schema_arrow.names])
 
 
 def read_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -180,8 +201,14 @@ def read_embeddings(workspace: Workspace | str, table: str = "embeddings") -> tu
 
 
 def read_voices(workspace: Workspace | str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the tracks' pooled vectors: `(frame, vectors)` as `read_embeddings` does."""
-    return read_embeddings(workspace, "voices")
+    """Return the pooled vectors of the catalogue's present tracks: `(frame, vectors)` as `read_embeddings` does."""
+    if isinstance(workspace, str):
+        workspace = Workspace(workspace)
+    frame, vectors = read_embeddings(workspace, "voices")
+    if not parts(workspace, "tracks"):
+        return frame, vectors
+    present = frame["track_id"].isin(keys(workspace, "tracks", "track_id")).to_numpy()
+    return frame[present].reset_index(drop=True), vectors[present]
 
 
 def keys(workspace: Workspace, table: str, column: str) -> set[str]:

@@ -18,6 +18,8 @@ import pyarrow.fs as pafs
 from pipeline.store.errors import WorkspaceError, raise_if_fatal
 from pipeline.store.locations import is_remote, open_filesystem
 
+IN_WORK = "_in_work"  # what is being made: unfinished files, marks of items in work
+
 
 class Workspace:
     """Atomic, resumable storage under one root; cheap to make, so each process makes its own."""
@@ -130,10 +132,14 @@ class Workspace:
         """Give a path to write to, and make it appear as `name` when the block ends well."""
         final = self.path(name)
         parent, _, base = final.rpartition("/")
-        target = final if self.remote else f"{parent}/.tmp-{uuid.uuid4().hex}-{base[-80:]}"
+        # A table's folder holds whole parts and nothing else, at any moment: some readers open whatever is in it.
+        # Other files may lie on a disk of their own (a linked `vocals_audio/`), within which they must be renamed.
+        folder = self.path(IN_WORK) if name.endswith(".parquet") else parent
+        target = final if self.remote else f"{folder}/.tmp-{uuid.uuid4().hex}-{base[-80:]}"
         try:
             if not self.remote:
                 os.makedirs(parent, exist_ok=True)
+                os.makedirs(folder, exist_ok=True)
             yield target
             if not self.remote:
                 os.replace(target, final)

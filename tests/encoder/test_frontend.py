@@ -67,3 +67,22 @@ def test_resampling_keeps_a_tone_and_its_length() -> None:
     assert int(lengths) == 44100
     expected = torch.sin(2 * torch.pi * 440 * torch.arange(44100) / 44100)
     assert torch.allclose(wave[0, 1000:-1000], expected[1000:-1000], atol=2e-3)
+
+
+def test_a_filter_made_for_inference_serves_training_too() -> None:
+    wave, lengths = torch.randn(1, 11025), torch.tensor([11025])
+    with torch.inference_mode():
+        expected, _ = resample(wave, lengths, 11025, 8000)
+    sound = wave.clone().requires_grad_()
+    found, _ = resample(sound, lengths, 11025, 8000)
+    found.sum().backward()
+    assert torch.equal(found, expected)
+    assert sound.grad is not None
+
+
+def test_half_precision_does_not_reach_the_resampler() -> None:
+    wave, lengths = torch.randn(1, 8000), torch.tensor([8000])
+    expected, _ = resample(wave, lengths, 16000, 8000)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = resample(wave, lengths, 16000, 8000)
+    assert torch.equal(found, expected)

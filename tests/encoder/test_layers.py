@@ -86,3 +86,13 @@ def test_a_frame_counts_as_often_as_its_prior_says() -> None:
     valid, even = torch.ones(1, 4, dtype=torch.bool), torch.zeros(1, 4)
     prior = torch.tensor([[2.0, 1.0, 1.0]]).log()
     assert torch.allclose(pool(x, valid[:, :3], prior), pool(twice, valid, even), atol=1e-5)
+
+
+def test_dropout_acts_in_training_alone() -> None:
+    torch.manual_seed(0)
+    block, plain = Block(width=16, heads=2, mlp_ratio=2.0, dropout=0.5), Block(16, 2, 2.0, dropout=0.0)
+    plain.load_state_dict(block.state_dict())
+    x, angles = torch.randn(1, 9, 16), rotary_angles(9, 4, like=torch.empty(0))
+    expected = plain(x, None, angles)
+    assert not torch.allclose(block.train()(x, None, angles), expected)
+    assert torch.equal(block.eval()(x, None, angles), expected)

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ from pipeline.store.errors import ConfigError, Problem
 from pipeline.store.ledger import Ledger
 from pipeline.store.workspace import Workspace
 
+ROOT = Path(__file__).parents[2]
 ROWS = pa.table({"track_id": [f"t{i:02d}" for i in range(20)]})
 
 
@@ -95,6 +98,47 @@ def test_an_unwritable_workspace_stops_before_work(make_config, tmp_path, capsys
     config = make_config(workspace=str(tmp_path / "file" / "inside"))
     assert engine.guarded(lambda: engine.execute("scan", lambda *_: pytest.fail("work began"), config)) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_second_run_on_a_workspace_is_refused_before_it_touches_anything(make_config, workspace, capsys):
+    code = f"""if True:
+        import time
+        from pipeline.store import lock
+        from pipeline.store.workspace import Workspace
+        with lock.hold(Workspace({workspace.root!r}), "separate", print):
+            print("held", flush=True)
+            time.sleep(60)"""
+    workspace.write_bytes("_in_work/separate/mark", b"1")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout and first.stdout.readline() == "held\n"
+        config = make_config()
+        assert engine.guarded(lambda: engine.execute("separate", lambda *_: pytest.fail("work began"), config)) == 2
+        assert f"(process {first.pid}, separate, since " in capsys.readouterr().err
+        assert workspace.exists("_in_work/separate/mark")
+        first.kill()
+        first.wait()
+    assert engine.execute("separate", lambda *_: None, make_config()) == 0
+    assert "taking over from" in capsys.readouterr().out
+
+
+def test_ctrl_c_is_exit_status_130_and_one_line_that_says_how_to_go_on(capsys):
+    def work() -> int:
+        raise KeyboardInterrupt
+
+    assert engine.guarded(work) == 130
+    line = "interrupted: the same command goes on where this one stopped\n"
+    assert capsys.readouterr().err == line
+    loading = subprocess.run([sys.executable, "-c", "import jobs; raise KeyboardInterrupt"], cwd=ROOT,
+                             capture_output=True, text=True)
+    assert (loading.returncode, loading.stderr) == (130, line)
+
+
+def test_settings_come_one_by_one_or_in_one_text(tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text(f"workspace: {tmp_path / 'w'}\nmin_free_gb: 0\n")
+    seen = []
+    words = [str(tmp_path / "c.yaml"), "seed=7", "--set", "max_failed_fraction=0.2 known='my names.csv'"]
+    assert engine.main("report", lambda config, run: seen.append(config), words) == 0
+    assert (seen[0].seed, seen[0].max_failed_fraction, seen[0].known) == (7, 0.2, "my names.csv")
 
 
 def test_arguments_are_a_config_and_settings(tmp_path, capsys):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import ray
 
 from encoder import Encoder, checkpoint
@@ -13,6 +14,7 @@ from encoder.config import preset
 from jobs import run
 from pipeline.config import STAGES
 from pipeline.store import tables
+from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,17 @@ def test_the_tables_join_in_plain_pandas(chain_workspace):
     tracks = pd.read_parquet(chain_workspace.path("tracks"))
     joined = tags.merge(tracks, on="track_id", validate="one_to_one")
     assert len(joined) == len(tags) > 0
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"known": "nowhere.csv"}, "cannot read the known names nowhere.csv"),
+    ({"separate": {"separator": "spleeter"}, "embed": {"encoder": "nowhere"}}, "embed.encoder=nowhere"),
+    ({"separate": {"separator": "./nowhere"}}, "separate.separator")])
+def test_what_a_run_needs_at_its_end_is_looked_for_before_it_begins(make_config, settings, words):
+    config = make_config(catalogue="nowhere-either", **settings)
+    with pytest.raises(ConfigError, match=words):
+        run.run_stages(config)
+    assert not Path(config.workspace).exists()
 
 
 def run_and_kill(config_path: Path, stage: str) -> None:

@@ -1,4 +1,5 @@
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,9 +23,25 @@ def test_the_job_is_the_same_entry_point_with_absolute_paths(tmp_path):
     assert found == f"python -m jobs.embed configs/c.yaml seed=3 workspace={Path('elsewhere').absolute()}"
 
 
+def test_a_path_with_any_sign_arrives_as_it_was(tmp_path):
+    (tmp_path / "c.yaml").write_text("seed: 1")
+    odd = f"{tmp_path}/it's #1 & co: [x]"
+    config = load(tmp_path / "c.yaml", [f"{key}={odd}" for key in ("workspace", "known", "evaluate.audio")])
+    words = shlex.split(submit.entry_point("evaluate", str(tmp_path / "c.yaml"), config, []))
+    assert words[:3] == ["python", "-m", "jobs.evaluate"]
+    assert load(words[3], words[4:]) == config
+
+
 def test_an_address_where_nobody_listens_is_told(capsys):
     assert submit.main(["--address", "http://127.0.0.1:1", "scan", str(ROOT / "configs" / "local.yaml")]) == 2
     assert "make ray-up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:6379", "auto", "nonsense", "ray://127.0.0.1:10001", ""])
+def test_an_address_of_another_kind_is_told(capsys, address):
+    assert submit.main(["--address", address, "scan", str(ROOT / "configs" / "local.yaml")]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {address} is no address of a dashboard, to which jobs are submitted: http://host:8265\n")
 
 
 def test_a_config_outside_the_project_is_told(tmp_path, capsys):

@@ -46,11 +46,17 @@ def snd(subtype: str, container: str | None = None, rate: int = RATE) -> Callabl
 
 
 def ff(codec: str, sample_format: str = "fltp", rate: int = RATE, layout: str = "stereo",
-       container: str | None = None, **options: str) -> Callable[[Path, np.ndarray], None]:
+       container: str | None = None, picture: str | None = None, **options: str) -> Callable[[Path, np.ndarray], None]:
     def write(path: Path, wave: np.ndarray) -> None:
         with av.open(str(path), "w", format=container) as out:
             stream = out.add_stream(codec, rate=rate, layout=layout, options=options)
-            stream.bit_rate = 128_000
+            stream.bit_rate = 12_200 if "amr" in codec else 128_000
+            if picture:
+                film = out.add_stream(picture, rate=10)
+                film.width = film.height = 64
+                for _ in range(14):
+                    out.mux(film.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
+                out.mux(film.encode(None))
             source = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave, np.float32), format="fltp", layout="stereo")
             source.sample_rate = RATE
             resampler = av.AudioResampler(format=sample_format, layout=layout, rate=rate,
@@ -95,7 +101,20 @@ def some_bad(wave: np.ndarray) -> np.ndarray:
 
 
 def surround(channels: int) -> Callable[[Path, np.ndarray], None]:
-    return lambda path, wave: snd("PCM_16")(path, np.vstack([wave] * 4)[:channels])
+    return lambda path, wave: snd("PCM_16")(path, np.vstack([wave] * 12)[:channels])
+
+
+def sides(wave: np.ndarray, left: float, right: float) -> np.ndarray:
+    return np.outer([left, right], wave.mean(axis=0)).astype(np.float32)
+
+
+def one_huge(wave: np.ndarray) -> np.ndarray:
+    wave[1, 1000] = 3.3e38
+    return wave
+
+
+def film(codec: str, sample_format: str = "fltp", container: str | None = None, picture: str = "mpeg4") -> Callable:
+    return ff(codec, sample_format, container=container, picture=picture)
 
 
 GOOD: dict[str, Callable[[Path, np.ndarray], None]] = {
@@ -121,6 +140,13 @@ GOOD: dict[str, Callable[[Path, np.ndarray], None]] = {
     "truncated.mp3": changed(ff("libmp3lame"), lambda data: data[: len(data) * 2 // 3]),
     "truncated.flac": changed(snd("PCM_16"), lambda data: data[: len(data) * 2 // 3]),
     "truncated.wav": changed(snd("PCM_16"), lambda data: data[: len(data) * 2 // 3]),
+    "film.mkv": film("aac"), "film.mov": film("alac", "s16p"), "film.avi": film("libmp3lame", container="avi"),
+    "film.ts": film("aac", container="mpegts"), "film.mp4": film("aac"), "film.flv": film("libmp3lame", picture="flv"),
+    "clip.3gp": film("aac", container="3gp"), "ring.m4r": ff("aac", container="ipod"), "16.w64": snd("PCM_16", "W64"),
+    "16.voc": snd("PCM_16", "VOC"), "phone.amr": ff("libopencore_amrnb", "s16", rate=8000, layout="mono"),
+    "layer2.mp2": ff("mp2", "s16"), "24ch.wav": surround(24), "left.wav": floats(lambda wave: sides(wave, 1, 0)),
+    "right.wav": floats(lambda wave: sides(wave, 0, 1)), "inverted.wav": floats(lambda wave: sides(wave, 1, -1)),
+    "nearly-inverted.wav": floats(lambda wave: sides(wave, 1, -0.95)), "one-huge.wav": floats(one_huge),
     "torn.mp3": changed(ff("libmp3lame"), lambda data: data[: len(data) // 3] + b"\0" * 3000 + data[len(data) // 3 :]),
 }
 BAD: dict[str, tuple[Callable[[Path, np.ndarray], None], str]] = {
@@ -136,6 +162,10 @@ BAD: dict[str, tuple[Callable[[Path, np.ndarray], None], str]] = {
     "no-index.m4a": (changed(ff("aac"), lambda data: data[: len(data) // 2]), "decode"),
     "all-nan.wav": (floats(lambda wave: wave * np.nan), "decode"),
     "silent.wav": (floats(lambda wave: wave * 0), "silent"),
+    "constant.wav": (floats(lambda wave: wave * 0 + np.float32(0.4)), "silent"),
+    "scaled.wav": (floats(lambda wave: wave * np.float32(1e30)), "decode"),
+    "one-hertz.wav": (changed(snd("PCM_16"), lambda data: data[:24] + struct.pack("<I", 1) + data[28:]), "decode"),
+    "page.mp3": (lambda path, wave: path.write_text("<!doctype html><title>404"), "decode"),
     "picture.mp4": (lambda path, wave: _film_without_sound(path), "decode"),
 }
 SHORTER = {"truncated.mp3": 0.66, "truncated.flac": 0.66, "truncated.wav": 0.66}
@@ -181,6 +211,12 @@ def test_music_ends_as_vocals(results, name):
     vocals = read(row["vocals_uri"], RATE, 1)
     assert vocals.duration_s == pytest.approx(row["duration_s"], abs=1e-4)
     assert 1e-3 < vocals.samples.std() < 0.9
+
+
+@pytest.mark.parametrize("name", ["left.wav", "right.wav", "inverted.wav", "nearly-inverted.wav"])
+def test_how_the_sides_of_a_voice_are_laid_does_not_hide_it(results, name):
+    assert results[name]["vocal_ratio"] == pytest.approx(results["mono.wav"]["vocal_ratio"], abs=0.1)
+    assert results[name]["vocals_db"] == pytest.approx(results["mono.wav"]["vocals_db"], abs=1)
 
 
 @pytest.mark.parametrize("name", BAD)

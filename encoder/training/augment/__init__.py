@@ -1,1 +1,1 @@
-"""Augmentations: batched torch functions of a wave and drawn values, and the chain that draws and applies them."""
+"""Augmentations: batched torch functions of waves and sampled values, and the chain that samples and applies them."""

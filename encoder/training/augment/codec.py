@@ -1,4 +1,4 @@
-"""Codecs: what an mp3 or ogg file makes of a clip. On the CPU, one clip at a time, while batches are loaded."""
+"""Codecs: what an mp3 or ogg file does to a clip; on the CPU, one clip at a time, while batches are loaded."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ FORMATS = {"mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS")}
 
 
 def round_trip(wave: NDArray[np.float32], rate: int, codec: str, quality: float) -> NDArray[np.float32]:
-    """Encode and decode. quality: 0 (worst) to 1; as long as before and in place to the sample or a few.
+    """Encode and decode a clip.
 
-    wave: (samples,) float32 at a rate that MP3 and Vorbis know (8 to 48 kHz)
+    Args:
+        wave: (samples,) float32.
+        rate: its sample rate in Hz, one that MP3 and Vorbis have (8 to 48 kHz).
+        codec: one of FORMATS.
+        quality: 0 (worst) to 1.
+
+    Returns:
+        (samples,) float32, as long as before and aligned to within a few samples.
     """
     container, subtype = FORMATS[codec]
     buffer = io.BytesIO()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from encoder.config import AugmentConfig
-from encoder.training.augment.draw import draw
+from encoder.training.augment.sample import sample
+from encoder.training.config import AugmentConfig
 
 
 def span_mask(starts: Tensor, widths: Tensor, size: int) -> Tensor:
-    """One span per row. starts, widths: (batch,) in positions -> (batch, size) bool."""
+    """Return a mask (batch, size) bool with one span per row; starts, widths: (batch,) in positions."""
     place = torch.arange(size, device=starts.device)
     return (place >= starts[:, None]) & (place < (starts + widths)[:, None])
 
@@ -18,16 +18,24 @@ def span_mask(starts: Tensor, widths: Tensor, size: int) -> Tensor:
 def mask_features(
     features: Tensor, n_frames: Tensor, config: AugmentConfig, generator: torch.Generator, hop_s: float
 ) -> Tensor:
-    """Set a span of frames and one of bands to zero, the clip's mean.
+    """Set a span of frames and a span of bands to zero, which is the clip's mean.
 
-    features: (batch, frames, mels); hop_s: seconds from frame to frame -> like features
+    Args:
+        features: (batch, frames, mels).
+        n_frames: (batch,), real frames of each clip.
+        config: how often, and how wide.
+        generator: of the random numbers.
+        hop_s: seconds from frame to frame.
+
+    Returns:
+        (batch, frames, mels).
     """
     batch, frames, mels = features.shape
     place = torch.rand(2, batch, generator=generator, device=features.device)
-    chosen, seconds = draw(config.time_mask_s, batch, generator)
+    chosen, seconds = sample(config.time_mask_s, batch, generator)
     width = (seconds / hop_s).round() * chosen
     time = span_mask((place[0] * (n_frames - width)).floor(), width, frames)
-    chosen, share = draw(config.frequency_mask, batch, generator)
+    chosen, share = sample(config.frequency_mask, batch, generator)
     width = (share * mels).round() * chosen
     band = span_mask((place[1] * (mels - width)).floor(), width, mels)
     return features.masked_fill(time[:, :, None] | band[:, None, :], 0.0)

@@ -1,10 +1,10 @@
-"""Pitch, formants and duration: shifts that move one of the three and leave the others.
+"""Pitch, formants and duration, each changed without the other two. Waves are (batch, samples).
 
 Duration: overlap-add of similar waveforms (Verhelst and Roelands 1993, "An overlap-add technique based on waveform
-similarity (WSOLA)"), which for one voice keeps the waveform's shape. Formants: the spectral envelope, a line through
-the harmonics of each short frame, is moved in the short-time spectrum. Between harmonics nothing tells the envelope:
-for pitches above 250 Hz it is 1.5 to 3.5 dB from the formants of a steady voice, and so is a cubic through them.
-Pitch: a stretch, played faster by the same factor, after the envelope was moved the other way.
+similarity (WSOLA)"), which keeps the shape of the waveform of a single voice. Formants: the spectral envelope, a line
+through the harmonics of each short frame, is moved along the frequency axis. Nothing is known of the envelope between
+harmonics: for pitches above 250 Hz the line is 1.5 to 3.5 dB off the formants of a steady voice, and so is a cubic.
+Pitch: a stretch that is played faster by the same factor, after the envelope was moved the other way.
 """
 
 from __future__ import annotations
@@ -15,22 +15,29 @@ from torch import Tensor
 
 from encoder.frontend import squared
 from encoder.training.augment.filters import fast_size
-from encoder.training.augment.level import factor
+from encoder.training.augment.level import db_to_gain
 
-WINDOW_S = 0.046  # of the short-time spectrum: fine enough to tell a deep voice's harmonics
+WINDOW_S = 0.046  # of the short-time spectrum, fine enough to resolve the harmonics of a deep voice
 TOP_HZ = 11000
 PITCH_HZ = (80, 700)
-FIRST_PEAK = 0.9  # of the highest: the first peak as high as that is at the period, the highest maybe at a multiple
+FIRST_PEAK = 0.9  # of the highest: the first such peak is the period, the highest may be a multiple of it
 HOP_S = 0.015  # of the overlap-add; a segment is two, and holds two periods of 70 Hz
-SEARCH_S = 0.007  # how far to either side a similar waveform is looked for: a period of 70 Hz in all
+SEARCH_S = 0.007  # how far a similar waveform is searched to either side: in all a period of 70 Hz
 DECIMATION = 8
 
 
 def warp(waves: Tensor, rate: int, pitch: Tensor, formants: Tensor, duration: Tensor) -> Tensor:
-    """Shift pitch and formants and stretch time, each by its own factor per clip.
+    """Shift pitch and formants and stretch time, by a factor of each clip's own.
 
-    waves: (batch, samples); pitch, formants, duration: (batch,) factors, 1 for no change
-    -> (batch, ceil(samples * longest duration)); clips that got shorter end in silence.
+    Args:
+        waves: (batch, samples).
+        rate: sample rate in Hz.
+        pitch: (batch,) factors; 1 changes nothing.
+        formants: (batch,), likewise.
+        duration: (batch,), likewise.
+
+    Returns:
+        (batch, ceil(samples * longest duration)); clips that became shorter end in silence.
     """
     samples = longest(waves, duration)
     ratio = formants / pitch
@@ -46,18 +53,12 @@ def warp(waves: Tensor, rate: int, pitch: Tensor, formants: Tensor, duration: Te
 
 
 def longest(waves: Tensor, duration: Tensor) -> int:
-    """Samples of the longest clip when each lasts `duration` (batch,) times as long."""
+    """Return the samples of the longest clip when each lasts `duration` (batch,) times as long."""
     return int(torch.ceil(waves.shape[1] * duration.max()))
 
 
-def pitch_shift(waves: Tensor, rate: int, semitones: Tensor) -> Tensor:
-    """Move the pitch, keep formants and duration. waves: (batch, samples), semitones: (batch,)."""
-    one = torch.ones_like(semitones)
-    return warp(waves, rate, torch.pow(2.0, semitones / 12), one, one)
-
-
 def formant_shift(waves: Tensor, rate: int, ratio: Tensor) -> Tensor:
-    """Move the formants as a shorter (ratio > 1) or longer vocal tract does; keep pitch and duration."""
+    """Move the formants by `ratio` (batch,): above 1 as a shorter vocal tract does; pitch and duration stay."""
     size = 1 << round(WINDOW_S * rate).bit_length() - 1
     window = torch.hann_window(size, device=waves.device)
     spectrum = torch.stft(waves, size, size // 2, window=window, return_complex=True)
@@ -65,7 +66,16 @@ def formant_shift(waves: Tensor, rate: int, ratio: Tensor) -> Tensor:
 
 
 def overlap_add(spectrum: Tensor, window: Tensor, samples: int) -> Tensor:
-    """The inverse of a centred short-time transform whose frames overlap by half. -> (batch, samples)"""
+    """Invert a centred short-time transform whose frames overlap by half.
+
+    Args:
+        spectrum: (batch, bins, frames) complex.
+        window: (n,), of the transform.
+        samples: of the waves.
+
+    Returns:
+        (batch, samples).
+    """
     half = len(window) // 2
     frames = torch.fft.irfft(spectrum.transpose(1, 2), n=2 * half) * window
     overlapped = F.pad(frames[..., :half], (0, 0, 0, 1)) + F.pad(frames[..., half:], (0, 0, 1, 0))
@@ -74,10 +84,12 @@ def overlap_add(spectrum: Tensor, window: Tensor, samples: int) -> Tensor:
 
 
 def time_stretch(waves: Tensor, rate: int, duration: Tensor) -> Tensor:
-    """Make each clip last `duration` (batch,) times as long; keep pitch and formants.
+    """Make each clip last `duration` (batch,) times as long; pitch and formants stay.
 
-    Laid out from the middle to both ends at once, in half as many turns.
-    waves: (batch, samples) -> (batch, samples * longest duration), silent after a clip's end
+    The segments are placed from the middle to both ends at once, which takes half as many rounds.
+
+    Returns:
+        (batch, ceil(samples * longest duration)), silent after a clip's end.
     """
     middle = waves.shape[1] // 2
     halves = F.pad(waves[:, :middle].flip(1), (0, waves.shape[1] - 2 * middle)), waves[:, middle:]
@@ -90,9 +102,15 @@ def time_stretch(waves: Tensor, rate: int, duration: Tensor) -> Tensor:
 
 
 def lay_out(waves: Tensor, rate: int, duration: Tensor) -> Tensor:
-    """Overlap segments, each from near where its time asks for one and most like what would follow the one before.
+    """Overlap segments: each is taken near its due time, where it is most similar to what followed the one before it.
 
-    waves: (batch, samples), duration: (batch,) -> (batch, samples * longest duration or a little more)
+    Args:
+        waves: (batch, samples).
+        rate: sample rate in Hz.
+        duration: (batch,) factors.
+
+    Returns:
+        (batch, samples * longest duration, or a little more).
     """
     hop, reach = DECIMATION * round(HOP_S * rate / DECIMATION), round(SEARCH_S * rate / DECIMATION)
     count = -(-longest(waves, duration) // hop) + 1
@@ -101,7 +119,7 @@ def lay_out(waves: Tensor, rate: int, duration: Tensor) -> Tensor:
     wanted = margin - hop + (torch.arange(count, device=waves.device) * hop / duration[:, None]).long()
     first = wanted.clamp(max=padded.shape[1] - margin - DECIMATION) // DECIMATION - reach
     clip = torch.arange(len(waves), device=waves.device)[:, None]
-    # The search is in a coarse copy: stretches of two hops, those near each wanted place, and one over their levels.
+    # The search runs on a coarse copy: all stretches of two hops, those near each due time, and one over their levels.
     coarse, size = F.avg_pool1d(padded, DECIMATION), 2 * hop // DECIMATION
     heard = coarse.unfold(1, size, 1)
     near = coarse.unfold(1, size + 2 * reach, 1)[clip, first].unfold(2, size, 1)
@@ -112,8 +130,8 @@ def lay_out(waves: Tensor, rate: int, duration: Tensor) -> Tensor:
         if i:
             natural = (at + hop).clamp(max=padded.shape[1] - 2 * hop - DECIMATION)
             follows = heard[clip, natural // DECIMATION]
-            likeness = torch.bmm(near[:, i], follows.transpose(1, 2))[..., 0] * scale[:, i]
-            best = summit(likeness, likeness.argmax(1, keepdim=True).clamp(1, 2 * reach - 1))
+            similarity = torch.bmm(near[:, i], follows.transpose(1, 2))[..., 0] * scale[:, i]
+            best = parabolic_peak(similarity, similarity.argmax(1, keepdim=True).clamp(1, 2 * reach - 1))
             at = natural % DECIMATION + ((first[:, i, None] + best) * DECIMATION).round().long()
         places.append(at)
     segments = padded.unfold(1, 2 * hop, 1)[clip, torch.cat(places, 1)]
@@ -122,9 +140,14 @@ def lay_out(waves: Tensor, rate: int, duration: Tensor) -> Tensor:
 
 
 def envelope_db(spectrum: Tensor, rate: int) -> Tensor:
-    """Log envelope of each frame, dB: straight from harmonic to harmonic, level below the first.
+    """Compute the log envelope of each frame: straight from harmonic to harmonic, and flat below the first.
 
-    spectrum: (batch, bins, frames) complex -> (batch, frames, points), the bins up to TOP_HZ
+    Args:
+        spectrum: (batch, bins, frames) complex.
+        rate: sample rate in Hz.
+
+    Returns:
+        (batch, frames, points) in dB, for the bins up to TOP_HZ.
     """
     spacing_hz = rate / (2 * (spectrum.shape[1] - 1))
     points = min(spectrum.shape[1], round(TOP_HZ / spacing_hz))
@@ -142,10 +165,16 @@ def envelope_db(spectrum: Tensor, rate: int) -> Tensor:
 
 
 def pitch_hz(power: Tensor, rate: int) -> Tensor:
-    """The pitch of each frame, from the correlation of its magnitudes over frequency; any number where there is none.
+    """Estimate the pitch of each frame from the autocorrelation that belongs to its magnitudes.
 
-    Magnitudes, as in the power spectrum a formant on the second harmonic hides the first.
-    power: (batch, frames, bins) -> (batch, frames)
+    Magnitudes rather than powers, because in the power spectrum a formant on the second harmonic hides the first.
+
+    Args:
+        power: (batch, frames, bins).
+        rate: sample rate in Hz.
+
+    Returns:
+        (batch, frames) in Hz; any number where there is no pitch.
     """
     size = 2 * (power.shape[2] - 1)
     shortest, longest = int(rate / PITCH_HZ[1]), min(int(rate / PITCH_HZ[0]), size // 2 - 1)
@@ -156,13 +185,18 @@ def pitch_hz(power: Tensor, rate: int) -> Tensor:
     middle = around[..., 1:-1]
     high = middle >= FIRST_PEAK * middle.amax(-1, keepdim=True)
     peaks = high & (middle >= around[..., :-2]) & (middle >= around[..., 2:])
-    return rate / (shortest + summit(around, peaks.int().argmax(-1, keepdim=True) + 1)[..., 0] - 1)
+    return rate / (shortest + parabolic_peak(around, peaks.int().argmax(-1, keepdim=True) + 1)[..., 0] - 1)
 
 
-def summit(values: Tensor, at: Tensor) -> Tensor:
-    """Where near a place of the last dimension the parabola through it and its neighbours is highest.
+def parabolic_peak(values: Tensor, at: Tensor) -> Tensor:
+    """Find where the parabola through a value and its two neighbours is highest.
 
-    values: (..., n), at: (..., k) -> like `at`
+    Args:
+        values: (..., n).
+        at: (..., k) int64, places in the last dimension.
+
+    Returns:
+        (..., k), within half a place of `at`.
     """
     before, peak, after = (values.gather(-1, at + side) for side in (-1, 0, 1))
     bend = (before - 2 * peak + after).clamp(max=-1e-9)
@@ -170,22 +204,25 @@ def summit(values: Tensor, at: Tensor) -> Tensor:
 
 
 def move_envelope(spectrum: Tensor, rate: int, ratio: Tensor) -> Tensor:
-    """Put at each frequency f the envelope that was at f / ratio. ratio: (batch,) -> like spectrum."""
+    """Give each frequency f of a spectrum (batch, bins, frames) the envelope that was at f / ratio (batch,)."""
     line = envelope_db(spectrum, rate)
     points = line.shape[2]
     source = (torch.arange(points, device=ratio.device) / ratio[:, None]).clamp(0, points - 1 - 1e-3)
     below = source.long()[:, None].expand_as(line)
     moved = torch.lerp(line.gather(2, below), line.gather(2, below + 1), source.frac()[:, None])
-    gain = factor((moved - line).clamp(-40, 40))
-    # Beyond the top as at the top.
+    gain = db_to_gain((moved - line).clamp(-40, 40))
+    # Above the top it stays as it is there.
     return spectrum * F.pad(gain, (0, spectrum.shape[1] - points), mode="replicate").transpose(1, 2)
 
 
 def play_at(waves: Tensor, speed: Tensor) -> Tensor:
-    """Play each clip `speed` (batch,) times as fast: its spectrum cut off or extended. -> (batch, fewer or more).
+    """Play each clip `speed` (batch,) times as fast, by cutting off or extending its spectrum.
 
-    The number of samples out is the nearest that a transform is quick at; that changes the speed by some 0.1 % at
+    The result has the nearest number of samples at which a transform is fast; that changes the speed by about 0.1 % at
     most, a fiftieth of a semitone.
+
+    Returns:
+        (batch, fewer or more samples).
     """
     size = fast_size(waves.shape[1] + 64)
     spectra = torch.fft.rfft(waves, n=size)
@@ -200,7 +237,7 @@ def play_at(waves: Tensor, speed: Tensor) -> Tensor:
 
 
 def nearest_smooth(number: int) -> int:
-    """The nearest even number without a prime factor above 13: transforms of such sizes are quick."""
+    """Return the nearest even number without a prime factor above 13, a size at which transforms are fast."""
     for distance in range(number):
         for candidate in (number - distance, number + distance):
             rest = candidate

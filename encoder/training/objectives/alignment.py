@@ -1,5 +1,7 @@
-"""Alignment and uniformity: Wang and Isola 2020, "Understanding Contrastive Representation Learning through
-Alignment and Uniformity on the Hypersphere", section 4.
+"""Alignment and uniformity on the sphere.
+
+Wang and Isola 2020, "Understanding Contrastive Representation Learning through Alignment and Uniformity on the
+Hypersphere", section 4.
 """
 
 from __future__ import annotations
@@ -9,11 +11,22 @@ from torch import Tensor
 
 
 def alignment(first: Tensor, second: Tensor, power: float = 2.0) -> Tensor:
-    """Mean distance of positives to the power. first, second: (n, dim) unit vectors -> scalar."""
+    """Compute the mean distance of positives, to the power.
+
+    Args:
+        first: (n, dim) unit vectors.
+        second: (n, dim) unit vectors, row i of both from one recording.
+        power: alpha in the paper.
+    """
     return (first - second).norm(dim=1).pow(power).mean()
 
 
 def uniformity(x: Tensor, temperature: float = 2.0) -> Tensor:
-    """Log of the mean Gaussian potential over all pairs. x: (n, dim) unit vectors, n > 1 -> scalar."""
+    """Compute the log of the mean Gaussian potential over all pairs.
+
+    Args:
+        x: (n, dim) unit vectors, n > 1.
+        temperature: t in the paper.
+    """
     pairs = torch.pdist(x).square()
     return pairs.mul(-temperature).exp().mean().log()

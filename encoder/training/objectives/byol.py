@@ -7,14 +7,21 @@ from torch import Tensor
 
 
 def byol(prediction_1: Tensor, prediction_2: Tensor, target_1: Tensor, target_2: Tensor) -> Tensor:
-    """Each view's prediction against the other view's target from the EMA encoder.
+    """Compare each view's prediction with the averaged encoder's vector of the other view.
 
-    All (n, dim); targets carry no gradient. -> scalar in [0, 8]
+    Args:
+        prediction_1: (n, dim), of the first views.
+        prediction_2: (n, dim), of the second views.
+        target_1: (n, dim), by the averaged encoder; no gradient flows there.
+        target_2: likewise, of the second views.
+
+    Returns:
+        A scalar in [0, 8].
     """
     return distance(prediction_1, target_2) + distance(prediction_2, target_1)
 
 
 def distance(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared distance of the normalised vectors: 2 - 2 cos."""
+    """Compute the mean squared distance, 2 - 2 cos, of the normalised rows of two (n, dim)."""
     cosine = (F.normalize(prediction, dim=1) * F.normalize(target.detach(), dim=1)).sum(1)
     return (2 - 2 * cosine).mean()

@@ -1,6 +1,10 @@
-"""Self-distillation without labels: Caron et al. 2021, "Emerging Properties in Self-Supervised Vision
-Transformers" (DINO), eqs. 1 to 4: the student's distribution over prototypes follows the EMA teacher's, which is
-centred (no prototype may win everything) and sharpened (not all may be equal).
+"""Self-distillation without labels.
+
+Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers" (DINO), eqs. 1 to 4.
+
+The student's distribution over K outputs follows that of the averaged encoder, the teacher, which is centred, so that
+no output wins everywhere, and sharpened, so that not all are equal. The K outputs come from a linear layer whose rows
+have unit norm, applied to the normalised projection (section 3.1; appendix C).
 """
 
 from __future__ import annotations
@@ -17,7 +21,17 @@ def dino(
     student_temperature: float = 0.1,
     teacher_temperature: float = 0.04,
 ) -> Tensor:
-    """Cross-entropy of each student view under the other view's teacher. All (n, prototypes) logits -> scalar."""
+    """Compute the cross-entropy of each student view under the teacher's distribution for the other view.
+
+    Args:
+        student_1: (n, K) logits of the first views.
+        student_2: (n, K), of the second views.
+        teacher_1: (n, K), by the teacher; no gradient flows there.
+        teacher_2: likewise, of the second views.
+        centre: (K,), running mean of the teacher's logits.
+        student_temperature: of the student's softmax.
+        teacher_temperature: of the teacher's; lower is sharper.
+    """
 
     def cross(student: Tensor, teacher: Tensor) -> Tensor:
         target = ((teacher.detach() - centre) / teacher_temperature).softmax(1)
@@ -27,5 +41,5 @@ def dino(
 
 
 def update_centre(centre: Tensor, teacher: Tensor, momentum: float = 0.9) -> Tensor:
-    """Running mean of the teacher's logits (eq. 4). centre: (prototypes,), teacher: (n, prototypes)."""
+    """Return the running mean (K,) of the teacher's logits (n, K) after a step (eq. 4)."""
     return momentum * centre + (1 - momentum) * teacher.detach().mean(0)

@@ -1,9 +1,10 @@
-"""Masked prediction with a random-projection quantiser: Chiu et al. 2022, "Self-Supervised Learning with
-Random-Projection Quantizer for Speech Recognition" (BEST-RQ).
+"""Masked prediction with a random-projection quantiser.
 
-Spans of mel frames are replaced by noise; from its contextual frames the encoder names, for each masked one, the
-code that the unmasked mel frames fall on. Projection and codebook are random and never trained, so there is no
-clustering step. Codes and contextual frames run `stride` mel frames apart.
+Chiu et al. 2022, "Self-Supervised Learning with Random-Projection Quantizer for Speech Recognition" (BEST-RQ).
+
+Spans of mel frames are replaced by noise. From its contextual frames the encoder predicts, for each masked one, the
+code that the mel frames underneath fall on. Projection and codebook are random and never trained, so there is no
+clustering step. There is one code, and one contextual frame, for every `stride` mel frames.
 """
 
 from __future__ import annotations
@@ -14,10 +15,16 @@ from torch import Tensor
 
 
 def quantise(features: Tensor, stride: int, projection: Tensor, codebook: Tensor) -> Tensor:
-    """The nearest code of each stack of `stride` mel frames, both at unit norm (section 3.1).
+    """Find the nearest code of each stack of `stride` mel frames, both at unit norm (section 3.1).
 
-    features: (batch, frames, mels); projection: (stride * mels, code_dim); codebook: (codes, code_dim) at unit
-    norm -> (batch, ceil(frames / stride)) int64
+    Args:
+        features: (batch, frames, mels).
+        stride: mel frames to a code.
+        projection: (stride * mels, code_dim).
+        codebook: (codes, code_dim), unit norm.
+
+    Returns:
+        (batch, ceil(frames / stride)) int64.
     """
     batch, frames, mels = features.shape
     stacked = F.pad(features, (0, 0, 0, -frames % stride)).reshape(batch, -1, stride * mels)
@@ -26,9 +33,17 @@ def quantise(features: Tensor, stride: int, projection: Tensor, codebook: Tensor
 
 
 def mask_spans(n_frames: Tensor, frames: int, start: float, span: int, generator: torch.Generator) -> Tensor:
-    """Spans of `span` frames, each valid frame beginning one with probability `start`.
+    """Choose spans of frames to mask.
 
-    n_frames: (batch,) -> (batch, frames) bool, False beyond each clip's end.
+    Args:
+        n_frames: (batch,), real frames of each clip.
+        frames: of the batch.
+        start: probability that a span begins at a frame.
+        span: its length in frames.
+        generator: of the random numbers.
+
+    Returns:
+        (batch, frames) bool, False beyond each clip's end.
     """
     device = n_frames.device
     begins = torch.rand(len(n_frames), frames, generator=generator, device=device) < start
@@ -36,16 +51,22 @@ def mask_spans(n_frames: Tensor, frames: int, start: float, span: int, generator
     return covered & (torch.arange(frames, device=device) < n_frames[:, None])
 
 
-def apply_mask(features: Tensor, mask: Tensor, generator: torch.Generator, deviation: float = 0.1) -> Tensor:
-    """Replace masked frames by noise. features: (batch, frames, mels), mask: (batch, frames) -> like features."""
+def apply_mask(features: Tensor, mask: Tensor, generator: torch.Generator, std: float = 0.1) -> Tensor:
+    """Return `features` (batch, frames, mels) with the frames of `mask` (batch, frames) replaced by noise."""
     noise = torch.randn(features.shape, generator=generator, device=features.device, dtype=features.dtype)
-    return torch.where(mask[..., None], deviation * noise, features)
+    return torch.where(mask[..., None], std * noise, features)
 
 
 def masked_prediction(logits: Tensor, codes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy summed over masked frames, and their number (so that ranks can weigh their sums).
+    """Compute the cross-entropy of the masked frames.
 
-    logits: (batch, frames, codes), codes: (batch, frames) int64, mask: (batch, frames) bool -> two scalars
+    Args:
+        logits: (batch, frames, codes).
+        codes: (batch, frames) int64.
+        mask: (batch, frames) bool.
+
+    Returns:
+        Its sum, and the number of masked frames, so that the mean over several workers can be taken.
     """
     count = mask.sum()
     loss = F.cross_entropy(logits[mask].float(), codes[mask], reduction="sum")

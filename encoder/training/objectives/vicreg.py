@@ -7,17 +7,23 @@ from torch import Tensor
 
 
 def invariance(first: Tensor, second: Tensor) -> Tensor:
-    """Mean squared distance of positives (eq. 5). first, second: (n, dim), not normalised -> scalar."""
+    """Compute the mean squared distance of positives (eq. 5): rows of two (n, dim), not normalised."""
     return (first - second).square().sum(1).mean()
 
 
 def variance(x: Tensor, target: float = 1.0, epsilon: float = 1e-4) -> Tensor:
-    """How far each dimension's deviation over the batch falls short of the target (eq. 1). x: (n, dim)."""
+    """Compute how far the standard deviation of each dimension falls short of a target (eq. 1).
+
+    Args:
+        x: (n, dim), not normalised.
+        target: gamma in the paper.
+        epsilon: keeps the gradient finite where nothing varies.
+    """
     return torch.relu(target - (x.var(0) + epsilon).sqrt()).mean()
 
 
 def covariance(x: Tensor) -> Tensor:
-    """Sum of squared covariances between dimensions, over the dimensions (eq. 3). x: (n, dim)."""
+    """Compute the sum of squared covariances between the dimensions of `x` (n, dim), over their number (eq. 3)."""
     n, dim = x.shape
     centred = x - x.mean(0)
     matrix = centred.T @ centred / (n - 1)

@@ -1,10 +1,17 @@
-"""The model card says what a model is, what it heard and what it reaches."""
+"""A published encoder says what it is, what it was trained on and what it reaches."""
 
-from encoder.config import TrainConfig, preset
-from encoder.training.card import model_card
+import csv
+import json
+from pathlib import Path
+
+import encoder
+from encoder.config import preset
+from encoder.training.card import model_card, publish
+from encoder.training.config import TrainConfig
+from encoder.training.loop import fit
 
 
-def test_it_says_data_recipe_seed_numbers_and_supervision() -> None:
+def test_the_card_says_data_terms_seed_numbers_and_supervision() -> None:
     train = TrainConfig.model_validate(
         {"recipe": "byol", "seed": 7, "views": {"positives": "singer", "same_singer": "artist"}, "init": None}
     )
@@ -12,3 +19,17 @@ def test_it_says_data_recipe_seed_numbers_and_supervision() -> None:
     for said in ("# tiny-1234", "0.1 M", "900 clips of 30 tracks", "byol 1", "seed 7", "12.3%", "artist names"):
         assert said in card
     assert "not measured" in model_card("x", preset("tiny"), TrainConfig(), 1, 1, 1, {"loss": 1.0})
+
+
+def test_a_finished_training_becomes_an_encoder_with_its_log(clips: Path, tmp_path: Path) -> None:
+    train = TrainConfig.model_validate(
+        {"size": "tiny", "init": None, "steps": 2, "batch": 4, "log_every": 1, "views": {"crop_s": 0.5}}
+    )
+    fit(train, clips, tmp_path)
+    encoder_id = publish(tmp_path / "checkpoint", tmp_path / "encoder", train, 32, 8, training_run="abc")
+    assert encoder.load(tmp_path / "encoder").encoder_id == encoder_id
+    assert encoder_id in (tmp_path / "encoder" / "README.md").read_text()
+    metrics = json.loads((tmp_path / "encoder" / "metrics.json").read_text())
+    assert (metrics["training_run"], metrics["n_tracks"], metrics["train"]["steps"]) == ("abc", 8, 2)
+    with (tmp_path / "encoder" / "log.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["1", "2"]

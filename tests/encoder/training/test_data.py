@@ -71,5 +71,5 @@ def test_what_is_no_shard_is_an_error_in_words(tmp_path: Path, clips: Path) -> N
     pq.write_table(pa.table({"clip_id": ["a"], "track_id": ["b"]}), tmp_path / "other.parquet")
     with pytest.raises(ValueError, match="no column audio, end_s, sample_rate_hz, start_s"):
         ClipShards.open(tmp_path)
-    with pytest.raises(ValueError, match="cannot be cut in 2"):
+    with pytest.raises(ValueError, match="cannot be divided among 2 workers"):
         ClipOrder(ClipShards.open(clips).rows, 0, world_size=2).batch(0, 5)

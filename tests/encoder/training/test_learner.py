@@ -1,15 +1,20 @@
-"""The heads, the masks and the sum of the terms."""
+"""The heads and the masks."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from encoder import Encoder
-from encoder.config import NO_AUGMENT, RECIPES, ObjectivesConfig, preset
-from encoder.training.learner import Learner, Memory, Outputs, loss_terms
+from encoder.config import preset
+from encoder.training.config import NO_AUGMENT, ObjectivesConfig, TrainConfig
+from encoder.training.learner import Learner
 from encoder.training.objectives import masked
 
 RATE = 44100
+
+
+def terms_of(recipe: str) -> ObjectivesConfig:
+    return TrainConfig(recipe=recipe).objectives
 
 
 def make(terms: ObjectivesConfig) -> Learner:
@@ -23,9 +28,9 @@ def waves() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_heads_without_a_term_do_not_exist() -> None:
-    plain = make(RECIPES["contrastive"])
+    plain = make(terms_of("contrastive"))
     assert {name.split(".")[0] for name, _ in plain.named_parameters()} == {"encoder"}
-    heads = {name.split(".")[0] for name, _ in make(RECIPES["byol"]).named_parameters()}
+    heads = {name.split(".")[0] for name, _ in make(terms_of("byol")).named_parameters()}
     assert heads == {"encoder", "projector", "predictor"}
 
 
@@ -51,7 +56,7 @@ def test_masked_frames_are_wholly_hidden_and_their_codes_are_of_the_clean_sound(
 
 
 def test_without_a_generator_nothing_is_masked() -> None:
-    learner = make(RECIPES["contrastive_masked"]).eval()
+    learner = make(terms_of("contrastive_masked")).eval()
     wave, lengths = waves()
     with torch.no_grad():
         out = learner(wave, lengths, None)
@@ -60,36 +65,22 @@ def test_without_a_generator_nothing_is_masked() -> None:
     assert torch.allclose(F.normalize(out.projection, dim=1), expected, atol=1e-5)
 
 
-def test_the_queue_keeps_the_newest_and_serves_as_negatives() -> None:
-    terms = RECIPES["queue"].model_copy(update={"queue": 3})
-    memory = Memory(terms, 2)
-    assert memory.past() is None
-    memory.remember(torch.tensor([[1.0, 0], [2, 0]]), torch.tensor([1, 2]))
-    memory.remember(torch.tensor([[3.0, 0], [4, 0]]), torch.tensor([3, 4]))
-    past = memory.past()
-    assert past is not None
-    assert past[0][:, 0].tolist() == [3, 4, 1]
-    assert past[1].tolist() == [3, 4, 1]
+def test_masked_prediction_alone_leaves_pooling_and_head_out() -> None:
+    trained = {name for name, p in make(terms_of("masked")).named_parameters() if p.requires_grad}
+    assert {name.split(".")[1] for name in trained if name.startswith("encoder.")} == {"stem", "blocks", "norm"}
+    assert "codes.weight" in trained
 
 
-def test_the_queue_holds_what_the_averaged_encoder_says() -> None:
-    terms = RECIPES["queue"].model_copy(update={"queue": 4})
-    memory = Memory(terms, 2)
-    ours, averaged = Outputs(torch.tensor([[1.0, 0], [0, 1], [1, 0], [0, 1]])), Outputs(torch.eye(4)[:, :2] + 3.0)
-    loss_terms(ours, averaged, torch.tensor([5, 6]), terms, memory)
-    past = memory.past()
-    assert past is not None
-    assert torch.allclose(past[0], F.normalize(averaged.projection[:2], dim=1))
-    assert past[1].tolist() == [5, 6]
-
-
-def test_dinos_centre_moves_with_the_teacher() -> None:
-    learner, terms = make(RECIPES["dino"]), RECIPES["dino"]
-    memory = Memory(terms, terms.projection)
+def test_rows_of_dinos_last_layer_keep_unit_norm() -> None:
+    learner = make(terms_of("dino"))
+    assert learner.last_layer is not None
+    optimiser = torch.optim.SGD([p for p in learner.parameters() if p.requires_grad], lr=1.0)
     wave, lengths = waves()
-    with torch.no_grad():
-        out = learner(wave, lengths, None)
-        values = loss_terms(out, out, torch.tensor([0, 1]), terms, memory)
-    assert set(values) == {"dino"}
-    assert out.prototypes is not None
-    assert torch.allclose(memory.centre, 0.1 * out.prototypes.mean(0), atol=1e-6)
+    out = learner(wave, lengths, None)
+    assert out.logits is not None
+    assert float(out.logits.detach().abs().max()) <= 1 + 1e-5
+    before = learner.last_layer.weight.detach().clone()
+    out.logits.square().sum().backward()
+    optimiser.step()
+    assert not torch.allclose(learner.last_layer.weight, before, atol=1e-4)
+    assert torch.allclose(learner.last_layer.weight.norm(dim=1), torch.ones(512), atol=1e-5)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from encoder.config import TrainConfig
-from encoder.training.log import Clock, TrainLog, write_history
+from encoder.training.config import TrainConfig
+from encoder.training.log import PHASES, Clock, TrainLog, write_history
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -45,11 +45,15 @@ def test_a_history_becomes_a_table_and_tensorboard_curves(tmp_path: Path) -> Non
 
 
 def test_the_clock_splits_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([0.0, 1.0, 3.0, 6.0, 10.0])
+    now = iter([1.0, 3.0, 6.0, 7.0, 10.0, 99.0, 100.0, 101.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(now))
     clock = Clock(torch.device("cpu"))
-    for phase in ("waiting", "forward", "backward"):
+    for phase in ("loading", "augment", "forward", "backward"):
         clock.start(phase)
-    row = clock.finish(20)
-    assert (row["waiting_s"], row["forward_s"], row["backward_s"]) == (3, 3, 4)
+    row = clock.finish(18)
+    assert [row[f"{phase}_s"] for phase in PHASES] == [2, 3, 1, 3]
     assert row["clips_per_s"] == 2
+    # What happens between two steps, such as validation, is of neither.
+    clock.start("loading")
+    clock.start("forward")
+    assert clock.finish(1)["loading_s"] == 1

@@ -4,9 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from encoder.config import TrainConfig
 from encoder.precision import multiplies_bfloat16
-from encoder.training.optimise import learning_rate, make_optimiser, seeded, update_average, uses_bfloat16
+from encoder.training.config import TrainConfig
+from encoder.training.optimise import (
+    freeze,
+    learning_rate,
+    make_optimiser,
+    rate_factor,
+    seeded,
+    update_average,
+    uses_bfloat16,
+)
 
 CPU = torch.device("cpu")
 
@@ -45,3 +53,16 @@ def test_precision_can_be_said() -> None:
     assert uses_bfloat16(TrainConfig(precision="bfloat16"), CPU)
     assert not uses_bfloat16(TrainConfig(precision="float32"), CPU)
     assert uses_bfloat16(TrainConfig(), CPU) == multiplies_bfloat16(CPU)
+
+
+def test_the_longest_beginning_of_a_name_decides_its_rate() -> None:
+    factors = {"stem": 0.5, "stem.conv": 0.0}
+    names = ("encoder.stem.conv.weight", "encoder.stem.norm.weight", "codes.weight")
+    assert [rate_factor(name, factors) for name in names] == [0.0, 0.5, 1.0]
+
+
+def test_what_is_frozen_is_not_in_the_optimiser() -> None:
+    layers = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    freeze(layers, {"0": 0.0})
+    groups = make_optimiser(layers, TrainConfig(rate_factors={"0": 0.0, "1.weight": 3.0})).param_groups
+    assert sorted((group["factor"], len(group["params"])) for group in groups) == [(1.0, 1), (3.0, 1)]

@@ -9,7 +9,14 @@ import torch
 from encoder import Encoder
 from encoder.config import preset
 from encoder.training.data import ClipShards
-from encoder.training.validation import effective_rank, equal_error_rate, held_out, spread, trials_error_rate, validate
+from encoder.training.validation import (
+    effective_rank,
+    embedding_std,
+    equal_error_rate,
+    held_out,
+    trials_error_rate,
+    validate,
+)
 
 
 def test_equal_error_rate_golden() -> None:
@@ -27,12 +34,12 @@ def test_trials_are_across_tracks_where_a_singer_has_several() -> None:
     assert trials_error_rate(vectors[[0, 1, 3, 4]], ["a", "a", "b", "b"], ["1", "1", "2", "2"]) == 0
 
 
-def test_spread_and_rank_tell_a_sphere_from_a_point() -> None:
+def test_standard_deviation_and_rank_tell_a_sphere_from_a_point() -> None:
     sphere = torch.nn.functional.normalize(torch.randn(2000, 16, generator=torch.Generator().manual_seed(0)), dim=1)
-    assert spread(sphere) == pytest.approx(1, abs=0.02)
+    assert embedding_std(sphere) == pytest.approx(1, abs=0.02)
     assert effective_rank(sphere) == pytest.approx(16, abs=0.2)
     point = sphere[:1].repeat(100, 1)
-    assert spread(point) == pytest.approx(0, abs=1e-6)
+    assert embedding_std(point) == pytest.approx(0, abs=1e-6)
     line = torch.outer(torch.linspace(-1, 1, 50), sphere[0])
     assert effective_rank(line) == pytest.approx(1, abs=1e-3)
 
@@ -57,5 +64,5 @@ def test_validation_measures_an_encoder(clips: Path) -> None:
     measured = validate(encoder, shards, [row.track_id for row in shards.rows], crop_s=0.5)
     assert encoder.training
     assert 0 <= measured["held_out_eer"] <= 1
-    assert measured["spread"] > 0
+    assert measured["embedding_std"] > 0
     assert 1 <= measured["effective_rank"] <= 16

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from encoder.config import ViewsConfig, chance
+from encoder.training.config import ViewsConfig, chance
 from encoder.training.data import ClipShards
-from encoder.training.views import ViewLoader
+from encoder.training.views import ViewDataset, at_speed
 
 RATE = 16000
 
@@ -19,10 +19,10 @@ def config(**settings: object) -> ViewsConfig:
 
 def test_two_crops_of_one_clip_do_not_overlap(clips: Path) -> None:
     shards = ClipShards.open(clips)
-    loader = ViewLoader(shards, config(), RATE, seed=0)
-    batch = loader.batch(0, 16)
+    dataset = ViewDataset(shards, config(), RATE, 16, seed=0)
+    batch = dataset[0]
     assert batch.waves.shape == (32, RATE // 2)
-    for i, (number, _) in enumerate(loader.order.batch(0, 16)):
+    for i, (number, _) in enumerate(dataset.order.batch(0, 16)):
         whole = torch.from_numpy(shards.crop(number, 0, 100)[0])
         places = []
         for view in (batch.waves[i], batch.waves[16 + i]):
@@ -35,46 +35,56 @@ def test_two_crops_of_one_clip_do_not_overlap(clips: Path) -> None:
 
 def test_batches_hang_on_position_and_seed_alone(clips: Path) -> None:
     shards = ClipShards.open(clips)
-    first = ViewLoader(shards, config(), RATE, seed=5)
-    first.batch(0, 8)
-    again = ViewLoader(ClipShards.open(clips), config(), RATE, seed=5).batch(8, 8)
-    assert torch.equal(first.batch(8, 8).waves, again.waves)
+    first = ViewDataset(shards, config(), RATE, 8, seed=5)
+    assert first[0].clip_ids != first[1].clip_ids
+    again = ViewDataset(ClipShards.open(clips), config(), RATE, 8, seed=5)[1]
+    assert torch.equal(first[1].waves, again.waves)
+
+
+def test_processes_that_load_ahead_change_nothing(clips: Path) -> None:
+    dataset = ViewDataset(ClipShards.open(clips), config(), RATE, 8, seed=5)
+    alone, ahead = list(dataset.loader(1, 4, workers=0)), list(dataset.loader(1, 4, workers=2))
+    assert (
+        [batch.clip_ids for batch in ahead]
+        == [batch.clip_ids for batch in alone]
+        == [dataset[n].clip_ids for n in (1, 2, 3)]
+    )
+    assert all(torch.equal(one.waves, other.waves) for one, other in zip(alone, ahead, strict=True))
 
 
 def test_ranks_share_one_batch(clips: Path) -> None:
     shards = ClipShards.open(clips)
-    whole = ViewLoader(shards, config(), RATE, seed=0).batch(0, 8)
-    halves = [ViewLoader(shards, config(), RATE, 0, None, rank, 2).batch(0, 8) for rank in range(2)]
+    whole = ViewDataset(shards, config(), RATE, 8, seed=0)[0]
+    halves = [ViewDataset(shards, config(), RATE, 8, 0, None, rank, 2)[0] for rank in range(2)]
     assert halves[0].clip_ids + halves[1].clip_ids == whole.clip_ids
     assert torch.equal(torch.cat([half.waves[:4] for half in halves]), whole.waves[:8])
-    assert torch.equal(torch.cat([half.singers for half in halves]), whole.singers)
+    assert torch.equal(torch.cat([half.identities for half in halves]), whole.identities)
 
 
 def test_clips_of_a_track_or_under_a_name_count_as_one_singer(clips: Path) -> None:
     shards = ClipShards.open(clips)
-    by_track = ViewLoader(shards, config(), RATE, 0)
+    by_track = ViewDataset(shards, config(), RATE, 4, 0)
     assert len(set(by_track.singers)) == 8
     names = {f"track{i}": f"artist{i // 2}" for i in range(8)}
-    by_name = ViewLoader(shards, config(), RATE, 0, names)
+    by_name = ViewDataset(shards, config(), RATE, 4, 0, names)
     assert len(set(by_name.singers)) == 4
 
 
 def test_track_and_singer_positives_come_from_other_clips(clips: Path) -> None:
     shards = ClipShards.open(clips)
     rows = shards.rows
-    for number, others in enumerate(ViewLoader(shards, config(positives="track"), RATE, 0).partners):
+    for number, others in enumerate(ViewDataset(shards, config(positives="track"), RATE, 4, 0).partners):
         assert all(rows[o].track_id == rows[number].track_id and o != number for o in others)
     names = {f"track{i}": f"artist{i // 2}" for i in range(8)}
     views = config(positives="singer", same_singer="artist")
-    for number, others in enumerate(ViewLoader(shards, views, RATE, 0, names).partners):
+    for number, others in enumerate(ViewDataset(shards, views, RATE, 4, 0, names).partners):
         assert len(others) == 4
         assert all(rows[o].track_id != rows[number].track_id for o in others)
 
 
 def test_pairs_are_read_from_their_column(make_clips: Callable[..., Path]) -> None:
     shards = ClipShards.open(make_clips(tracks=2, clips=2, pairs=True))
-    loader = ViewLoader(shards, config(positives="pair", crop_s=1.5, overlap=True), RATE, 0)
-    batch = loader.batch(0, 4)
+    batch = ViewDataset(shards, config(positives="pair", crop_s=1.5, overlap=True), RATE, 4, 0)[0]
     # The fixture's pair is the clip with its sign turned.
     assert torch.equal(batch.waves[:4], -batch.waves[4:])
 
@@ -82,17 +92,48 @@ def test_pairs_are_read_from_their_column(make_clips: Callable[..., Path]) -> No
 def test_views_that_cannot_be_made_are_refused(clips: Path) -> None:
     shards = ClipShards.open(clips)
     with pytest.raises(ValueError, match="pair_audio"):
-        ViewLoader(shards, config(positives="pair"), RATE, 0)
+        ViewDataset(shards, config(positives="pair"), RATE, 4, 0)
     with pytest.raises(ValueError, match="names"):
-        ViewLoader(shards, config(positives="singer", same_singer="artist"), RATE, 0)
+        ViewDataset(shards, config(positives="singer", same_singer="artist"), RATE, 4, 0)
+    with pytest.raises(ValueError, match=r"pair_share .* shard\.pairs=true"):
+        ViewDataset(shards, config(pair_share=0.1), RATE, 4, 0)
     with pytest.raises(ValueError, match="same_singer"):
         config(positives="singer")
+    with pytest.raises(ValueError, match="speeds"):
+        config(speeds=[1.0, 9.0])
 
 
 def test_codec_changes_a_crop_but_not_much(clips: Path) -> None:
     shards = ClipShards.open(clips)
-    plain = ViewLoader(shards, config(), RATE, 0).batch(0, 4).waves
-    coded = ViewLoader(shards, config(), RATE, 0, codec=chance(1.0, 0.5, 0.9)).batch(0, 4).waves
+    plain = ViewDataset(shards, config(), RATE, 4, 0)[0].waves
+    coded = ViewDataset(shards, config(), RATE, 4, 0, codec=chance(1.0, 0.5, 0.9))[0].waves
     assert coded.shape == plain.shape
     difference = (coded - plain).square().mean() / plain.square().mean()
     assert 1e-7 < difference < 0.1
+
+
+def test_a_share_of_second_views_is_of_the_pair(make_clips: Callable[..., Path]) -> None:
+    shards = ClipShards.open(make_clips(tracks=4, clips=8, pairs=True))
+    waves = ViewDataset(shards, config(pair_share=0.5, crop_s=1.5, overlap=True), RATE, 32, 0)[0].waves
+    negated = (waves[:32] == -waves[32:]).all(1)
+    assert 8 <= int(negated.sum()) <= 24
+    assert torch.equal(waves[:32][~negated], waves[32:][~negated])
+
+
+def test_a_clip_at_another_speed_is_another_singer(clips: Path) -> None:
+    shards = ClipShards.open(clips)
+    dataset = ViewDataset(shards, config(speeds=[1.0, 1.25]), RATE, 32, 0)
+    batch = dataset[0]
+    assert dataset.n_identities == 16
+    assert batch.lengths.tolist() == pytest.approx([RATE // 2] * 64, abs=2)
+    for identity, (clip, _) in zip(batch.identities.tolist(), dataset.order.batch(0, 32), strict=True):
+        assert identity // 2 == dataset.singers[clip]
+    assert 8 <= int((batch.identities % 2).sum()) <= 24
+
+
+def test_speed_changes_pitch_and_length() -> None:
+    tone = torch.sin(2 * torch.pi * 400 * torch.arange(RATE) / RATE).numpy()
+    faster = at_speed(tone, RATE, RATE, 1.25)
+    spectrum = torch.fft.rfft(faster * torch.hann_window(len(faster))).abs()
+    assert len(faster) == pytest.approx(RATE / 1.25, rel=0.002)
+    assert float(spectrum.argmax()) * RATE / len(faster) == pytest.approx(500, abs=2)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from encoder.training.recipes.singers import read_singers
+from encoder.training.data import ClipShards
+from encoder.training.recipes.clips import write_clips
 from jobs.bench import recordings
 from pipeline import separators
 
@@ -55,10 +56,12 @@ def test_files_are_what_the_recipe_reads(audio, tmp_path):
         "karaoke/amy/01.flac", "karaoke/amy/01~1.flac", "karaoke/leon/01.flac", "karaoke/leon/01~1.flac",
         "previews/Band/Band - Song.flac", "previews/Band/Band - Song~1.flac", "speech/84/84~1.flac",
         "voicebanks/yuki/c4~1.flac"]
-    amy = read_singers(out)[0]
-    assert (amy.group, amy.name) == ("karaoke", "amy")
-    assert {song: len(mixes) for song, mixes in amy.songs.items()} == {"01": 2}
-    clean, separated = amy.songs["01"][0]
+    names = write_clips(out, tmp_path / "clips")
+    assert names["karaoke/amy/01"] == "karaoke/amy"
+    clips = ClipShards.open(tmp_path / "clips")
+    assert [row.clip_id for row in clips.rows if row.track_id == "karaoke/amy/01"] == [
+        "karaoke/amy/01-0", "karaoke/amy/01~1-0"]
+    separated, clean = (clips.crop(0, 0.0, 3.0, column)[0] for column in ("audio", "pair_audio"))
     np.testing.assert_allclose(clean, voice(300), atol=1e-4)
     assert np.corrcoef(clean, separated)[0, 1] > 0.5
 

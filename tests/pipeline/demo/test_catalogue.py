@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.demo.catalogue import SILENT_S, TRUNCATED_PART, make, render_catalogue
 from pipeline.demo.plan import RenderConfig, Truth, plan
-from pipeline.sound.audio import probe, read
+from pipeline.sound.audio import read
+from pipeline.sound.probe import probe
 from pipeline.store.errors import Problem
 
 CONFIG = RenderConfig(singers=3, songs=2, song_s=8.0)

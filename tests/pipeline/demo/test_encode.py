@@ -4,7 +4,8 @@ import pytest
 import soundfile
 
 from pipeline.demo.encode import SUFFIXES, copy_untagged, write
-from pipeline.sound.audio import Audio, probe, read
+from pipeline.sound.audio import Audio, read
+from pipeline.sound.probe import probe
 
 TAGS = {"artist": "Дарья Белова", "title": "Été sans fin", "album": "さくら"}
 

@@ -98,7 +98,7 @@ def test_trials_that_name_a_missing_file_are_counted(make_config, workspace, fol
     results = run(make_config(**settings(folder, trials=str(tmp_path / "list.txt"))), workspace)
     told = {row["key"]: row["message"] for row in results.failures}
     assert told["s/trials"].startswith("1 of 4 trials name a file that is missing")
-    assert "no longer there" in told["s/gone/0.wav"]
+    assert "no such file" in told["s/gone/0.wav"]
     assert {row["n"] for row in results.rows if row["metric"] == "eer" and row["task"] == "similarity"} == {3}
 
 

@@ -44,6 +44,15 @@ def test_what_is_far_below_the_mix_is_not_singing():
     assert measured(mix, mix * 10 ** (-14.5 / 20)).voiced_s == 0
 
 
+def test_a_constant_is_no_sound():
+    constant = np.full(3 * RATE, 0.4, np.float32)
+    assert measured(constant, constant).voiced_s == 0
+    assert measured(tone(3) + constant, tone(3) + constant).voiced_s == pytest.approx(3)
+    meter = Meter(RATE)
+    meter.add_mix(constant)
+    assert meter.loudest_db() < -100
+
+
 def test_what_nobody_hears_is_not_singing():
     faint = tone(3, 10 ** (-60 / 20))
     assert not measured(faint, faint).has_vocals

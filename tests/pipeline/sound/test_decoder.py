@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from pipeline.sound import audio, decoder
+from pipeline.sound.probe import probe
 from pipeline.store.errors import Problem
 
 
@@ -33,12 +34,19 @@ def test_blocks_are_those_of_the_audio_module(one, song):
     assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
+def test_what_a_file_is_is_what_the_probe_module_says(one, song):
+    assert one.probe(song) == probe(song)
+
+
 def test_problems_keep_their_class(one, song, tmp_path):
     (tmp_path / "empty.mp3").touch()
     (tmp_path / "text.mp3").write_text("not music")
     for name, kind in (("empty.mp3", "empty"), ("text.mp3", "decode"), ("gone.mp3", "missing")):
         with pytest.raises(Problem) as raised:
             list(one.blocks(str(tmp_path / name), 8000, 1))
+        assert raised.value.kind == kind
+        with pytest.raises(Problem) as raised:
+            one.probe(tmp_path / name)
         assert raised.value.kind == kind
     assert one.process.poll() is None
     assert list(one.blocks(str(song), 8000, 1))
@@ -72,3 +80,21 @@ def test_a_file_that_is_left_early_does_not_disturb_the_next(one, song):
     next(blocks)
     blocks.close()
     assert sum(block.shape[1] for block in one.blocks(str(song), 8000, 1)) == 30 * 8000
+
+
+def test_a_probe_that_hangs_is_ended(one, song, monkeypatch):
+    one.probe(song)
+    stopped = one.process
+    os.kill(stopped.pid, signal.SIGSTOP)
+    monkeypatch.setattr(decoder, "STALL_S", 0.3)
+    with pytest.raises(Problem, match="hung"):
+        one.probe(song)
+    assert stopped.poll() is not None
+    monkeypatch.undo()
+    assert one.probe(song).duration_s == 30
+
+
+def test_the_decoder_may_use_so_much_memory_and_no_more(one, song):
+    one.probe(song)
+    limits = Path(f"/proc/{one.process.pid}/limits").read_text()
+    assert f"address space {decoder.MEMORY_BYTES}" in " ".join(limits.split())

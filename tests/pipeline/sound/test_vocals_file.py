@@ -65,6 +65,19 @@ def test_mixes_that_are_not_worth_it(tmp_path, wave, kind):
     assert raised.value.kind == kind
 
 
+def test_a_length_is_never_rounded_up_to_what_is_asked_for(tmp_path):
+    file = VocalsFile(tmp_path / "a.flac", RATE)
+    file.meter.add_mix(loud(RATE - 1))
+    with pytest.raises(Problem, match=r"^0\.999 s of audio; separate\.min_s asks for 1 s"):
+        file.check_mix(1.0)
+
+
+def test_vocals_that_are_no_numbers_are_refused(tmp_path):
+    file = VocalsFile(tmp_path / "a.flac", RATE)
+    with pytest.raises(Problem, match="no numbers"):
+        file.write(np.array([0.1, np.nan], np.float32))
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
     file = VocalsFile(tmp_path / "a.flac", RATE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -77,7 +77,9 @@ def test_shards_become_embeddings_and_voices(make_config, workspace, tiny):
     todo, done = embed.pending(workspace)
     assert (todo["shard"].to_pylist(), done) == (["part-one.parquet", "part-two.parquet"], 0)
     outcomes = embed.EmbedWorker(config)(todo)
-    assert sorted(outcomes["status"].to_pylist()) == ["done", "done", "failed"]
+    assert sorted((row["status"], row["key"], row["n"], row["within"]) for row in outcomes.to_pylist()) == [
+        ("done", "part-one.parquet", 3, None), ("done", "part-two.parquet", 1, None),
+        ("failed", "c-1", 1, "part-two.parquet")]  # clips are counted, shards are what is to do
     frame, vectors = tables.read_embeddings(workspace)
     assert sorted(frame["clip_id"]) == ["a-0", "a-1", "b-0", "c-0"]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)

@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,12 +27,13 @@ def music(tmp_path):
 
 
 def run_scan(config):
-    listing = scan.list_catalogue(config.catalogue, config.scan.suffixes)
+    listing, _ = scan.list_catalogue(config.catalogue, config.scan.suffixes)
     workspace = scan.Workspace(config.workspace)
     todo = scan.pending(workspace, listing)
     if len(todo):
         scan.ScanWorker(config)(todo)
-    scan.derive_tracks(workspace, listing)
+    scan.forget_absent(workspace, listing)
+    scan.derive_tracks(workspace)
     return len(todo), tables.read(workspace, "tracks")
 
 
@@ -84,6 +86,65 @@ def test_a_changed_file_is_read_again(make_config, music):
     assert len(tracks) == 4
 
 
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_replaced_file_is_what_is_there_now_whatever_its_time(make_config, workspace, music, seconds):
+    config = make_config(catalogue=str(music))
+    _, before = run_scan(config)
+    song = music / "album 0" / "song 0.flac"
+    time_s = song.stat().st_mtime + seconds
+    make_song(song, 777)
+    os.utime(song, (time_s, time_s))  # as `cp -p` and rsync leave it
+    n, after = run_scan(config)
+    assert n == 1
+    old, new = (tracks.set_index("uri")["track_id"] for tracks in (before, after))
+    assert old.index.equals(new.index)
+    assert (old != new)[lambda changed: changed].index.tolist() == [str(song)]
+    assert tables.read(workspace, "files")["uri"].is_unique
+
+
+def test_what_has_gone_no_longer_counts_and_may_come_back(make_config, workspace, music):
+    config = make_config(catalogue=str(music))
+    _, before = run_scan(config)
+    tables.write(workspace, "failures", [{"stage": "separate", "key": track_id, "track_id": track_id}
+                                         for track_id in before["track_id"]], "separate-x")
+    tables.write(workspace, "voices", [{"track_id": track_id, "embedding": [1.0, 0.0]}
+                                       for track_id in before["track_id"]], "x")
+    for name in ("broken.mp3", "album 0/song 0.flac"):
+        (music / name).rename(music.parent / "away")
+    _, after = run_scan(config)
+    assert set(before["track_id"]) - set(after["track_id"]) == {before["track_id"][0]}
+    assert set(tables.read(workspace, "failures")["track_id"]) == set(after["track_id"])
+    assert set(tables.read_voices(workspace)[0]["track_id"]) == set(after["track_id"])
+    (music.parent / "away").rename(music / "back.flac")
+    _, again = run_scan(config)
+    assert set(again["track_id"]) == set(before["track_id"])
+    assert len(tables.read_voices(workspace)[0]) == 3
+
+
+def test_what_is_no_readable_file_is_a_failure_and_the_rest_is_counted(make_config, workspace, music):
+    (music / "dangling.mp3").symlink_to("gone.mp3")
+    (music / "album 0" / "up").symlink_to(music)
+    Path(os.fsdecode(os.fsencode(music) + b"/caf\xe9.mp3")).write_bytes(b"")
+    for name in ("cover.jpg", "back.JPG", "README", "01. Intro", ".hidden.mp3", "@eaDir/song 0.flac"):
+        (music / name).parent.mkdir(exist_ok=True)
+        (music / name).write_bytes(b"x")
+    config = make_config(catalogue=str(music))
+    n, tracks = run_scan(config)
+    assert (n, len(tracks)) == (6, 3)
+    failures = tables.read(workspace, "failures").set_index("uri")
+    assert failures["error"].to_dict() == {
+        str(music / "broken.mp3"): "decode", str(music / "dangling.mp3"): "missing", f"{music}/caf\\xe9.mp3": "name"}
+    assert run_scan(config)[0] == 0
+    _, passed = scan.list_catalogue(config.catalogue, config.scan.suffixes)
+    assert passed == {".jpg": 2, "no ending": 2, ".txt": 1, "hidden or of the system": 2}
+    assert scan.describe(passed).startswith("passed over 7: ")
+
+
+def test_a_glob_takes_what_fits_and_passes_nothing_over(music):
+    listing, passed = scan.list_catalogue(str(music / "*" / "*.flac"), (".flac",))
+    assert (len(listing), passed) == (3, {})
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_manifest_gives_paths_and_tags(make_config, music, suffix):
     frame = pd.DataFrame({"path": ["album 0/song 0.flac", "gone.flac"], "artist": ["Ella", None]})
@@ -100,14 +161,17 @@ def test_a_manifest_gives_paths_and_tags(make_config, music, suffix):
 def test_a_glob_and_a_single_file(make_config, music):
     _, tracks = run_scan(make_config(catalogue=str(music / "album 0" / "*.flac")))
     assert len(tracks) == 2
-    listing = scan.list_catalogue(str(music / "album 1" / "song 1.flac"), (".flac",))
+    listing, _ = scan.list_catalogue(str(music / "album 1" / "song 1.flac"), (".flac",))
     assert len(listing) == 1
 
 
 @pytest.mark.parametrize(("catalogue", "words"), [
-    ("nowhere", "no file or folder"), ("empty", "no audio files"), ("bad.csv", "needs a column uri, path or file")])
+    ("nowhere", "no file or folder"), ("empty", "no audio files"), ("pictures", r"passed over 1: \.jpg 1"),
+    ("bad.csv", "needs a column uri, path or file")])
 def test_a_wrong_catalogue_is_told_before_work(tmp_path, catalogue, words):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.jpg").write_bytes(b"")
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ConfigError, match=words):
         scan.list_catalogue(str(tmp_path / catalogue), (".flac",))

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import soundfile
+import torch
 
 from pipeline.config import Config
 from pipeline.demo import encode
@@ -126,6 +127,18 @@ def test_a_track_that_was_there_when_workers_died_goes_alone_and_is_given_up(wor
     assert outcomes.set_index("key")["status"].to_dict() == {ann: "done", bob: "failed", cyd: "done"}
     assert list(outcomes["key"]) == [bob, cyd, ann]
     assert tables.read(workspace, "failures")["error"].to_list() == ["crashed"]
+
+
+def test_a_track_whose_vocals_are_no_numbers_ends_in_one_table(workspace, make_config, music):
+    broken = SeparateWorker(make_config(separate={"separator": "spleeter"}))
+    with torch.no_grad():
+        next(broken.separator.vocals.parameters()).fill_(float("nan"))
+    broken(batch(music / "ann.flac", music / "band.flac"))
+    broken.decoder.close()
+    assert tables.read(workspace, "vocals").empty
+    failures = tables.read(workspace, "failures")
+    assert failures["error"].to_list() == ["separator", "separator"]
+    assert ages(workspace) == {}
 
 
 def test_a_full_disk_ends_the_run_and_shows_no_half_file(worker, workspace, music):

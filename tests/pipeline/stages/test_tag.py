@@ -1,13 +1,11 @@
 """Tagging on simulated voices, with a few known names."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.scoring.scores import AsNorm
-from pipeline.stages.tag import Scorer, TagConfig, calibrate, known_uris, name_clusters, tag_voices, with_files
+from pipeline.stages.tag import Scorer, TagConfig, calibrate, name_clusters, tag_voices, with_files
 
 CONFIG = TagConfig()
 
@@ -141,9 +139,3 @@ def test_with_files_lists_disagreements():
     rows = with_files(tags, tracks, {"a": "Ann"})
     assert rows["track_id"].tolist() == ["a", "b"]
     assert rows["disagrees"].tolist() == [False, True]
-
-
-def test_known_uris_are_paths_beside_the_csv(tmp_path: Path):
-    (tmp_path / "known.csv").write_text("track,vocalist\nmusic/a.mp3,Ann\n")
-    assert str(tmp_path / "music/a.mp3") in known_uris(str(tmp_path / "known.csv"))
-    assert known_uris(None) == set()

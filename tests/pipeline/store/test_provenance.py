@@ -1,4 +1,5 @@
 import pytest
+import yaml
 
 from pipeline.store import provenance, tables
 from pipeline.store.errors import WorkspaceError
@@ -39,6 +40,29 @@ def test_replace_discards_what_was_made_and_what_hangs_on_it(make_config, worksp
     assert tables.failed_keys(workspace, "separate") == {"separate"}
     assert tables.failed_keys(workspace, "shard") == set()
     provenance.claim(workspace, make_config(shard={"max_s": 12}), "shard")
+
+
+def test_a_setting_that_did_not_exist_then_had_its_default(make_config, workspace):
+    provenance.claim(workspace, make_config(), "shard")
+    made_by = provenance.saved(workspace, "clips")
+    del made_by["shard"]["mix_share"], made_by["separate"]["precision"]
+    made_by["shard"]["given_up"] = 3
+    workspace.write_bytes("configs/clips.yaml", yaml.safe_dump(made_by).encode())
+    with pytest.raises(WorkspaceError, match=r"other config \(shard.mix_share: 0.2 there, 0.5 here\)"):
+        provenance.claim(workspace, make_config(shard={"mix_share": 0.5}), "shard")
+    provenance.claim(workspace, make_config(), "shard", calibration="new")
+    assert provenance.saved(workspace, "clips")["shard"]["mix_share"] == 0.2
+
+
+def test_a_config_inside_the_table_is_read_and_moved_out(make_config, workspace):
+    fill(workspace)
+    saved = make_config(shard={"max_s": 12}).to_yaml("separate", "shard")
+    workspace.write_bytes("clips/_config.yaml", saved.encode())
+    with pytest.raises(WorkspaceError, match="shard.max_s: 12.0 there, 10.0 here"):
+        provenance.claim(workspace, make_config(), "shard")
+    provenance.claim(workspace, make_config(shard={"max_s": 12}), "shard")
+    assert workspace.list("clips") == tables.parts(workspace, "clips") != []
+    assert provenance.saved(workspace, "clips")["shard"]["max_s"] == 12
 
 
 def test_failures_can_be_forgotten_stage_by_stage(workspace):

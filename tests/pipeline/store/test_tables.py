@@ -1,5 +1,9 @@
+from pathlib import Path
+
+import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow.dataset as ds
 import pytest
 
@@ -7,13 +11,32 @@ from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 
-def test_pandas_reads_a_table_with_nothing_of_ours(workspace: Workspace):
-    tables.write(workspace, "vocals", [{"track_id": "a", "vocal_ratio": 0.5}], "one")
-    tables.write(workspace, "vocals", [{"track_id": "b", "has_vocals": False}], "two")
-    workspace.write_bytes("vocals/_config.yaml", b"separator: spleeter")
-    frame = pd.read_parquet(workspace.path("vocals"))
-    assert sorted(frame["track_id"]) == ["a", "b"]
-    assert list(frame.columns) == tables.SCHEMAS["vocals"].names
+@pytest.fixture
+def three_voices(workspace: Workspace) -> Workspace:
+    """Return a workspace with two parts of `voices/`, while a third is being written."""
+    for part, (track_id, vector) in enumerate([("a", [1, 0, 0, 0]), ("b", [0.6, 0.8, 0, 0]), ("c", [0, 0, 1, 0])]):
+        tables.write(workspace, "voices", [{"track_id": track_id, "embedding": vector}], str(part))
+    return workspace
+
+
+def test_pandas_polars_and_duckdb_read_a_folder_while_it_is_written_to(three_voices: Workspace):
+    folder = three_voices.path("voices")
+    with three_voices._publish("voices/part-3.parquet") as unfinished:
+        Path(unfinished).write_bytes(b"PAR1")
+        for frame in (pd.read_parquet(folder), pl.read_parquet(folder).to_pandas(),
+                      duckdb.sql(f"FROM '{folder}/*.parquet'").df()):
+            assert sorted(frame["track_id"]) == ["a", "b", "c"]
+            assert list(frame.columns) == tables.SCHEMAS["voices"].names
+        Path(unfinished).write_bytes(Path(folder, "part-0.parquet").read_bytes())
+    assert len(tables.read(three_voices, "voices")) == 4
+
+
+def test_duckdb_compares_embeddings(three_voices: Workspace):
+    found = duckdb.sql(f"""
+        SELECT b.track_id, array_cosine_similarity(a.embedding::FLOAT[4], b.embedding::FLOAT[4]) AS similarity
+        FROM '{three_voices.path("voices")}/*.parquet' a, '{three_voices.path("voices")}/*.parquet' b
+        WHERE a.track_id = 'a' ORDER BY similarity DESC""").fetchall()
+    assert found == [("a", 1.0), ("b", pytest.approx(0.6)), ("c", 0.0)]
 
 
 def test_a_part_written_again_replaces_itself(workspace: Workspace):
@@ -63,6 +86,15 @@ def test_rows_may_differ_in_what_they_know(workspace: Workspace):
     frame = tables.read(workspace, "failures")
     assert frame["track_id"].tolist()[1] == "t"
     assert frame["track_id"].isna().tolist() == [True, False]
+
+
+def test_a_part_older_than_a_column_has_nulls_there(workspace: Workspace):
+    old = tables.to_arrow("runs", [{"stage": "scan", "done": 3}]).drop_columns(["unit"])
+    workspace.write_bytes("runs/part-old.parquet", tables.parquet(old))
+    assert tables.read(workspace, "runs", ["done", "unit"]).isna().to_numpy().tolist() == [[False, True]]
+    tables.write(workspace, "runs", [{"stage": "scan", "unit": "files"}], "new")
+    assert set(tables.read(workspace, "runs")["unit"].dropna()) == {"files"}
+    assert tables.read(workspace, "runs").columns.tolist() == tables.SCHEMAS["runs"].names
 
 
 def test_failed_keys_are_those_of_the_stage(workspace: Workspace):

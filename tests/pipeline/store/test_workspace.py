@@ -10,7 +10,7 @@ from pipeline.store.workspace import Workspace
 def test_what_is_written_can_be_read_and_listed(workspace: Workspace):
     workspace.write_bytes("tags/b.parquet", b"two")
     workspace.write_bytes("tags/a.parquet", b"one")
-    workspace.write_bytes("tags/_config.yaml", b"")
+    workspace.write_bytes("tags/notes.txt", b"")
     assert workspace.read_bytes("tags/a.parquet") == b"one"
     assert workspace.list("tags", ".parquet") == ["tags/a.parquet", "tags/b.parquet"]
     assert workspace.list("nothing") == []

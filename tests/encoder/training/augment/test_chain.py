@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from encoder.config import NO_AUGMENT, AugmentConfig
 from encoder.training.augment.chain import augment
+from encoder.training.config import NO_AUGMENT, AugmentConfig
 
 RATE = 44100
 ELSEWHERE = ("time_mask_s", "frequency_mask", "codec")  # on features, and while loading
@@ -20,10 +20,10 @@ def batch(measure: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def test_the_chain_is_its_seeds_and_leaves_its_input_alone(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    waves, lengths, singers = batch
+    waves, lengths, identities = batch
     before = waves.clone()
     config = AugmentConfig()
-    outs = [augment(waves, lengths, singers, RATE, config, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    outs = [augment(waves, lengths, identities, RATE, config, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
     assert torch.equal(outs[0][0], outs[1][0])
     assert not torch.equal(outs[0][0], outs[2][0])
     assert torch.equal(waves, before)
@@ -36,17 +36,19 @@ def test_the_chain_is_its_seeds_and_leaves_its_input_alone(batch: tuple[Tensor, 
     "name", [n for n in AugmentConfig.model_fields if n not in ("time_mask_s", "frequency_mask", "codec")]
 )
 def test_each_augmentation_alone_changes_what_it_should(name: str, batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    waves, lengths, singers = batch
+    waves, lengths, identities = batch
     usual = getattr(AugmentConfig(), name)
     config = NO_AUGMENT.model_copy(update={name: usual.model_copy(update={"probability": 1.0})})
     waves = waves * (torch.arange(waves.shape[1]) < lengths[:, None])
-    out, new_lengths, new_singers = augment(waves, lengths, singers, RATE, config, torch.Generator().manual_seed(3))
+    out, new_lengths, new_identities = augment(
+        waves, lengths, identities, RATE, config, torch.Generator().manual_seed(3)
+    )
     assert not torch.allclose(out, waves, atol=1e-3)
     assert torch.equal(new_lengths, lengths) == (name != "stretch")
     if name == "pseudo_singer":
-        assert (new_singers < 0).all()
-        assert len(set(new_singers.tolist())) == 2
+        assert (new_identities < 0).all()
+        assert len(set(new_identities.tolist())) == 2
     else:
-        assert torch.equal(new_singers, singers)
-    nothing, _, _ = augment(waves, lengths, singers, RATE, NO_AUGMENT, torch.Generator().manual_seed(3))
+        assert torch.equal(new_identities, identities)
+    nothing, _, _ = augment(waves, lengths, identities, RATE, NO_AUGMENT, torch.Generator().manual_seed(3))
     assert torch.equal(nothing, waves)

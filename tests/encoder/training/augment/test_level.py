@@ -13,7 +13,7 @@ RATE = 44100
 def test_levels(measure: Any) -> None:
     wave = measure.voice(200.0, 1.0)
     lengths = torch.tensor([RATE])
-    louder = wave * level.factor(torch.tensor([6.0206]))[:, None]
+    louder = wave * level.db_to_gain(torch.tensor([6.0206]))[:, None]
     assert torch.allclose(louder, 2 * wave, atol=1e-4)
     other = torch.randn(1, RATE, generator=torch.Generator().manual_seed(0))
     mixed = level.add_at(wave, other, lengths, torch.tensor([12.0]))

@@ -2,8 +2,8 @@
 
 import torch
 
-from encoder.config import NO_AUGMENT, chance
 from encoder.training.augment.masks import mask_features
+from encoder.training.config import NO_AUGMENT, chance
 
 
 def test_masks_hide_one_span_of_time_and_one_band_within_their_ranges() -> None:

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from encoder.config import chance
-from encoder.training.augment.draw import draw
+from encoder.training.augment.sample import sample
+from encoder.training.config import chance
 
 
-def test_draws_follow_probability_and_range() -> None:
-    chosen, values = draw(chance(0.3, 2.0, 5.0), 20000, torch.Generator().manual_seed(0))
+def test_samples_follow_probability_and_range() -> None:
+    chosen, values = sample(chance(0.3, 2.0, 5.0), 20000, torch.Generator().manual_seed(0))
     assert float(chosen.float().mean()) == pytest.approx(0.3, abs=0.02)
     assert float(values.min()) >= 2
     assert float(values.max()) <= 5

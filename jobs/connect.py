@@ -1,0 +1,111 @@
+"""Ray for a command: the cluster that RAY_ADDRESS names, or one on this machine that ends with the command."""
+
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import ray
+import ray.data
+from ray._private.services import canonicalize_bootstrap_address
+
+from encoder import allocator
+from pipeline.frozen import Compute
+from pipeline.store import locations
+from pipeline.store.errors import ConfigError, RunError
+
+ANSWER_S = 10.0
+LONGEST_TMPDIR = 35  # bytes: the names of Ray's sockets in it may have 103 on macOS, 107 on Linux, and add 68
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)  # gRPC: HTTP/2's preface, empty settings
+SETTINGS_AT, SETTINGS = 3, 4  # of a frame of settings, with which HTTP/2 answers
+
+
+def start_ray(compute: Compute | None = None) -> None:
+    """Connect to the Ray cluster of RAY_ADDRESS, or start one on this machine, if that is not done yet.
+
+    Raises:
+        ConfigError: nobody answers at RAY_ADDRESS, or this machine alone can never hold the pool of `compute`.
+        RunError: Ray does not start on this machine.
+    """
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what concerns people is raised or counted
+        os.environ.setdefault("RAY_worker_niceness", "0")  # a thread that gives way holds up its worker's others
+        with _quiet():
+            _start_here() if address == "local" else _connect(address)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        for name in ("ray.data", "ray.train"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+    if compute is None or address != "local":
+        return
+    for resource, each in (("CPU", compute.cpus), ("GPU", compute.gpus)):
+        have, want = ray.cluster_resources().get(resource, 0), each * compute.workers_min
+        if want > have:
+            raise ConfigError(f"compute: {compute.workers_min} workers of {each:g} {resource} each are asked for, "
+                              f"and this machine has {have:g} {resource}. Lower workers_min or {resource.lower()}s.")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Ray's core writes to the terminal out of it: its log's level, and each vain attempt."""
+    sys.stderr.flush()
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
+
+
+def _start_here() -> None:
+    os.environ.update(allocator.ENVIRONMENT)  # inherited: workers that Ray has started ahead can be used
+    if "RAY_TMPDIR" not in os.environ and len(os.fsencode(os.environ.get("TMPDIR", ""))) > LONGEST_TMPDIR:
+        os.environ["RAY_TMPDIR"] = "/tmp"
+    try:
+        ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    except Exception as error:  # Ray has no class of its own for what can go wrong
+        ray.shutdown()
+        raise RunError(f"Ray did not start on this machine: {first_line(error)}. Where it was only slow, the same "
+                       "command will do; where it has no place for its files, RAY_TMPDIR names another.") from error
+
+
+def _connect(address: str) -> None:
+    try:
+        _check(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR,
+                 runtime_env={"env_vars": allocator.ENVIRONMENT | locations.places()})
+    except Exception as error:
+        raise ConfigError(f"RAY_ADDRESS={address}: {first_line(error)}. Give the address of a head that runs "
+                          "(host:6379), or unset RAY_ADDRESS to work on this machine alone.") from error
+
+
+def _check(address: str) -> None:
+    """See that a Ray answers; `ray.init` would try for minutes.
+
+    Raises:
+        OSError: nobody answers. ValueError: somebody else does.
+    """
+    if address.startswith(("http://", "https://")):
+        raise ValueError("this is where jobs are submitted to (make submit-…), not where a command connects to")
+    known = address if "://" in address else canonicalize_bootstrap_address(address)
+    if known is None:
+        raise ValueError("no Ray runs on this machine")
+    place = urlsplit(known if "://" in known else f"//{known}")
+    with socket.create_connection((place.hostname, place.port), ANSWER_S) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") == "0":
+            connection.sendall(HELLO)
+            answer = connection.recv(SETTINGS_AT + 1)
+            if answer[SETTINGS_AT:] != bytes([SETTINGS]):
+                raise ValueError("what answers there is not Ray")
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error of Ray's says, without the advice and the traces that follow."""
+    text = getattr(error, "strerror", None) or str(error)
+    return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -1,0 +1,124 @@
+"""Known names: a list that says for a few tracks who sings.
+
+A CSV (of any dialect, or Parquet) with a column `vocalist` and one that says the track: `track`, `track_id`, `path`,
+`uri` or `file` (see `tracks` for what may stand there). Names that differ only in writing are one person's.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pipeline.people.names import display, is_nobody, is_voice, key, written
+from pipeline.people.tracks import candidates, find_tracks
+from pipeline.store import sheet
+from pipeline.store.errors import ConfigError
+from pipeline.store.text import clean
+
+TRACK_COLUMNS = ("track", "track_id", "path", "uri", "file")
+TRACK_ID = "[0-9a-f]{32}"
+SHOWN = 10  # of what is said about single rows
+
+
+@dataclass(frozen=True)
+class KnownNames:
+    """The rows of a list that can be used (`track` as written, `vocalist`), and sentences about the others."""
+
+    rows: pd.DataFrame
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The vocalist of each known track that the catalogue holds, and sentences about what cannot be used."""
+
+    vocalists: dict[str, str]  # track_id -> name
+    remarks: tuple[str, ...]
+
+
+def read_known(path: str) -> KnownNames:
+    """Read a list of known names.
+
+    Raises:
+        ConfigError: it cannot be read, lacks a column, or gives a name that is Vocatlas's own.
+    """
+    table = sheet.read(path, "known names")
+    column = table.column(TRACK_COLUMNS)
+    if column is None or "vocalist" not in table.columns:
+        raise ConfigError(f"the known names {path} need the columns track and vocalist; "
+                          f"there are {clean(', '.join(table.columns), 200)}")
+    rows, faults, own, unnamed = [], [], [], 0
+    for record in table.records:
+        if isinstance(record, sheet.Fault):
+            faults.append(f"line {record.line} ({clean(record.row, 60)}): {record.message}")
+            continue
+        track, vocalist = record.cells[column].strip(), clean(record.cells["vocalist"])
+        if not track or not vocalist:
+            unnamed += bool(track or vocalist)
+        elif is_voice(vocalist):
+            own.append(f"line {record.line} ({vocalist})")
+        elif is_nobody(vocalist):
+            faults.append(f"line {record.line}: {vocalist} is nobody's name")
+        else:
+            rows.append((track, vocalist))
+    if own:
+        raise ConfigError(f"the known names {path} give names that Vocatlas itself gives: {_some(own)}. "
+                          "Write the vocalist's real name there, or leave the row out.")
+    frame, remarks = _one_form(pd.DataFrame(rows, columns=["track", "vocalist"]))
+    if unnamed:
+        remarks.append(f"{unnamed} rows of the known names give no track or no vocalist")
+    if faults:
+        remarks.append(f"{len(faults)} rows of the known names cannot be used: {_some(faults)}")
+    return KnownNames(frame, tuple(remarks))
+
+
+def known_uris(path: str | None) -> set[str]:
+    """Return the URIs that the tracks of a list of known names may have."""
+    if path is None:
+        return set()
+    return {uri for track in read_known(path).rows["track"] for uri in candidates(track, path)}
+
+
+def match_known(known: KnownNames, path: str, files: pd.DataFrame) -> Known:
+    """Find the tracks of the known names of the list at `path`.
+
+    Args:
+        files: `track_id` and `uri` of every file of the catalogue, duplicates too.
+    """
+    names: dict[str, set[str]] = {}
+    missing, ambiguous = [], []
+    found = find_tracks(list(known.rows["track"]), files, path)
+    for track, vocalist, fit in zip(known.rows["track"], known.rows["vocalist"], found, strict=True):
+        if not fit.track_ids:
+            missing.append(clean(track) + (f" (the nearest is {clean(fit.nearest)})" if fit.nearest else ""))
+        elif len(fit.track_ids) > 1:
+            ambiguous.append(clean(track))
+        else:
+            names.setdefault(next(iter(fit.track_ids)), set()).add(vocalist)
+    contrary = [f"{' and '.join(sorted(given))} for {track_id}" for track_id, given in names.items() if len(given) > 1]
+    remarks = [f"{len(rows)} known tracks {what}: {_some(rows)}" for what, rows in (
+        ("match no track of the catalogue", missing), ("fit several tracks", ambiguous),
+        ("have several names", contrary)) if rows]
+    sure = {track_id: next(iter(given)) for track_id, given in names.items() if len(given) == 1}
+    return Known(sure, known.remarks + tuple(remarks))
+
+
+def unmatched(known: KnownNames, path: str, uris: list[str]) -> tuple[str, ...]:
+    """Return what can be said of known names before the files are read: track ids are not known yet."""
+    by_path = known.rows[~known.rows["track"].str.fullmatch(TRACK_ID)]
+    return match_known(KnownNames(by_path, known.remarks), path, pd.DataFrame({"track_id": uris, "uri": uris})).remarks
+
+
+def _one_form(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows with each person's name in one form, and a sentence for each who was written in several."""
+    forms = written(rows["vocalist"])
+    remarks = []
+    for person, names in rows["vocalist"].map(display).groupby(rows["vocalist"].map(key), sort=False):
+        others = [name for name in dict.fromkeys(names) if name != forms[str(person)]]
+        if others:
+            remarks.append(f"{forms[str(person)]} is also written {', '.join(others)} in the known names: "
+                           "taken for one person")
+    return rows.assign(vocalist=rows["vocalist"].map(key).map(forms)), remarks
+
+
+def _some(rows: list[str]) -> str:
+    return "; ".join(rows[:SHOWN]) + ("; …" if len(rows) > SHOWN else "")

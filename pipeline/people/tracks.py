@@ -1,0 +1,116 @@
+"""Which track of the catalogue somebody means by an id or a path that they wrote down.
+
+A path may be absolute, relative to the list that it stands in or to the present folder, or the end of a path. Where no
+file has it to the letter, Unicode form, case and the kind of slashes do not count, nor where the catalogue is mounted:
+then a file fits whose whole path below the catalogue's folder ends the written one.
+"""
+
+import difflib
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.store.errors import Problem
+from pipeline.store.locations import is_remote
+from pipeline.store.uris import resolve
+
+COMPARED = 50_000  # file names among which the nearest is looked for,
+NEAREST = 10       # for so many of the paths that fit nothing
+
+
+@dataclass(frozen=True)
+class Found:
+    """The tracks that fit what was written (one, if all is well), and else the nearest file, if any is near."""
+
+    track_ids: frozenset[str]
+    nearest: str | None = None
+
+
+@dataclass(frozen=True)
+class _File:
+    track_id: str
+    uri: str
+    folded: str
+    below: str  # folded, below the folder that all files of the catalogue share
+
+
+def candidates(track: str, list_path: str | None) -> list[str]:
+    """Return the URIs that a track, as the list at `list_path` writes it, may stand for."""
+    folders = [os.getcwd()]
+    if list_path is not None:
+        beside = list_path.rpartition("/")[0] if is_remote(list_path) else str(Path(list_path).absolute().parent)
+        folders.insert(0, beside)
+    try:
+        return list(dict.fromkeys(resolve(track, folder) for folder in folders))
+    except Problem:
+        return []
+
+
+def find_tracks(written: Sequence[str], files: pd.DataFrame, list_path: str | None = None) -> list[Found]:
+    """Find the track of each id or path.
+
+    Args:
+        files: `track_id` and `uri` of every file of the catalogue, duplicates too.
+        list_path: the list in which the paths stand.
+    """
+    ids = set(files["track_id"])
+    meant = [candidates(track, list_path) or [track] for track in written]
+    by_name = _by_name(files, {_name(uris[0]) for uris in meant})
+    fitting = [{track} & ids or _fitting(track, set(uris), by_name.get(_name(uris[0]), []))
+               for track, uris in zip(written, meant, strict=True)]
+    lost = [track for track, track_ids in zip(written, fitting, strict=True) if not track_ids][:NEAREST]
+    nearest = _nearest(lost, files["uri"].head(COMPARED)) if lost else {}
+    return [Found(frozenset(track_ids), nearest.get(track)) for track, track_ids in zip(written, fitting, strict=True)]
+
+
+def _nearest(written: Sequence[str], uris: Iterable[str]) -> dict[str, str]:
+    """Return for each path the URI whose file name is most like its own, where one is at all like it."""
+    names = {_name(uri): uri for uri in uris}
+    near = {track: difflib.get_close_matches(_name(track), names, 1) for track in written}
+    return {track: names[found[0]] for track, found in near.items() if found}
+
+
+def _by_name(files: pd.DataFrame, wanted: set[str]) -> dict[str, list[_File]]:
+    """Return the files that bear a wanted name, by it."""
+    roots = {scheme: _shared_folder(uris.min(), uris.max()) for scheme, uris in
+             files["uri"].groupby(files["uri"].str.extract(r"^(\w+)://", expand=False).fillna(""))}
+    by_name: dict[str, list[_File]] = {}
+    for track_id, uri in zip(files["track_id"], files["uri"], strict=True):
+        name = _name(uri)
+        if name in wanted:
+            root = roots[uri.partition("://")[0] if "://" in uri else ""]
+            by_name.setdefault(name, []).append(_File(track_id, uri, _fold(uri), _fold(uri[len(root):].lstrip("/"))))
+    return by_name
+
+
+def _shared_folder(first: str, last: str) -> str:
+    """Return the folder of all paths between two, in the order of the alphabet."""
+    shared = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return first[:shared].rpartition("/")[0]
+
+
+def _fitting(track: str, exact: set[str], files: list[_File]) -> set[str]:
+    """Return the tracks of the files that a written path fits, by the strictest rule that any fits."""
+    end = "/" + track.removeprefix("./").lstrip("/")
+    folded, folded_end = set(map(_fold, exact)), "/" + _fold(end).lstrip("/")
+    rules: list[Callable[[_File], bool]] = [
+        lambda file: file.uri in exact,
+        lambda file: ("/" + file.uri).endswith(end),
+        lambda file: file.folded in folded,
+        lambda file: ("/" + file.folded).endswith(folded_end),
+        lambda file: folded_end.endswith("/" + file.below)]
+    return next((tracks for rule in rules if (tracks := {file.track_id for file in files if rule(file)})), set())
+
+
+def _name(path: str) -> str:
+    return _fold(path).rpartition("/")[2]
+
+
+def _fold(path: str) -> str:
+    """Return a path without what file systems and programs write differently: `A\\b.mp3` is `a/B.mp3`."""
+    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold().replace("\\", "/"))
+    return "/".join(part for part in plain.split("/") if part != ".")

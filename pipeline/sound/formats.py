@@ -1,0 +1,51 @@
+"""What counts as audio: file name endings, the containers that may be opened, the codecs that may be decoded.
+
+FFmpeg would open more than recordings: texts that name other files or network addresses (SDP, playlists, `ffconcat`),
+pictures, subtitles. None of them is among `CONTAINERS`, so none is opened, whatever a file is called; and of a film no
+more than its sound is decoded.
+"""
+
+import re
+
+AUDIO_SUFFIXES = frozenset(
+    ".3g2 .3gp .8svx .aac .ac3 .aif .aifc .aiff .alac .amr .ape .asf .au .avi .awb .caf .dff .dsf .dts .eac3 .f4a .f4v "
+    ".flac .flv .iff .m2ts .m4a .m4b .m4r .m4v .mka .mkv .mov .mp1 .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mts .mxf .oga .ogg "
+    ".oggflac .ogm .ogv .oma .opus .ra .rf64 .rm .rmvb .shn .snd .sph .spx .tak .ts .tta .vob .voc .w64 .wav .wave "
+    ".webm .wma .wmv .wtv .wv".split())
+
+CONTAINERS = frozenset(
+    "aac ac3 aiff amr amrnb amrwb ape asf asf_o au avi avr bonk caf dsf dss dts dtshd eac3 flac flv gsm iff ircam iss "
+    "loas matroska mlp mov mp3 mpc mpc8 mpeg mpegts mxf nistsphere nsv nut ogg oma osq paf pvf qcp qoa rka rm rso shn "
+    "sox spdif tak truehd tta voc vqf w64 wav wsd wtv wv xwma".split())
+
+HEAD_BYTES = 4096  # of a file, to tell what it is
+_NO_SOUND = (
+    (rb"version https://git-lfs|.{0,99}/annex/objects/",
+     "a pointer of Git LFS or git-annex, whose content was not fetched (`git lfs pull` fetches it)"),
+    (rb"\s*(<!--.*?-->\s*)?<(!doctype )?html", "a web page (HTML): what a server answered in place of the recording"),
+    (rb"\s*#EXTM3U|\s*\[playlist\]|.{0,200}<(playlist|smil|asx|MPD)\b|.{0,999}\bFILE .{1,300} (WAVE|MP3|AIFF|BINARY)\b",
+     "a playlist or cue sheet, which names recordings and holds none"),
+    (rb"ffconcat version", "a list of other files (ffconcat)"),
+    (rb"v=0\r?\n", "the description of a network stream (SDP)"),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8|BM.{4}\0\0\0\0|RIFF.{4}WEBP|II\*\0|MM\0\*", "a picture"),
+    (rb"%PDF", "a PDF document"),
+    (rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd", "an archive; unpack it first"),
+    (rb"MThd|RIFF.{4}RMID", "MIDI: notes, and no recording"),
+    (rb"\x00\x05\x16[\x00\x07]", "a side file of macOS (AppleDouble)"),
+    (rb".{4}ftypaaxc?", "an Audible book under copy protection"),
+)
+
+
+def what_it_is(head: bytes) -> str | None:
+    """Tell from its first `HEAD_BYTES` what a file is that holds no recording; None: that cannot be told."""
+    plain = head.removeprefix(b"\xef\xbb\xbf")
+    for pattern, words in _NO_SOUND:
+        if re.match(pattern, plain, re.IGNORECASE | re.DOTALL):
+            return words
+    if not head.strip(b"\0"):
+        return "nothing but zero bytes: its content was never written"
+    try:
+        text = plain[:1000].decode(errors="strict") if len(plain) < 1000 else plain[:1000].decode(errors="ignore")
+    except UnicodeDecodeError:
+        return None
+    return "a text" if text.isprintable() or all(sign.isprintable() or sign.isspace() for sign in text) else None

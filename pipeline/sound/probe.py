@@ -1,0 +1,54 @@
+"""Probing: what a file is, found by decoding all of it, so that its length is what there is to hear."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.sound.reading import Reading
+
+MAX_BROKEN_FRACTION = 0.01  # of packets that cannot be decoded, before it is worth a note
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a file is.
+
+    `track_id` is a 128-bit BLAKE2b over codec, rate, channels and the compressed audio itself, so a file keeps it
+    when it is moved, renamed or tagged again. `tags`: the file's own, keys in lower case. `note`: what is odd about it.
+    """
+
+    track_id: str
+    duration_s: float
+    sample_rate_hz: int
+    channels: int
+    codec: str
+    tags: dict[str, str]
+    note: str | None
+
+
+def probe(uri: str | Path, at_work: Callable[[], None] = lambda: None) -> Probe:
+    """Read and decode a file and tell what it is.
+
+    Args:
+        at_work: called over and over while it decodes.
+
+    Raises:
+        Problem: `empty`, `decode` or `too_short`, in words.
+        FileNotFoundError, PermissionError: as they say.
+    """
+    reading = Reading(uri)
+    for _ in reading.pieces():
+        at_work()
+    return Probe(reading.digest.hexdigest(), reading.read_s, reading.sample_rate_hz, reading.channels, reading.codec,
+                 reading.tags, "; ".join(_notes(reading)) or None)
+
+
+def _notes(reading: Reading) -> list[str]:
+    notes = []
+    if reading.promised_s and reading.read_s < 0.95 * reading.promised_s - 0.2:
+        notes.append(f"{reading.read_s:.1f} s of audio where its header says {reading.promised_s:.1f} s")
+    if reading.n_broken > MAX_BROKEN_FRACTION * reading.n_packets:
+        notes.append(f"{reading.n_broken} of {reading.n_packets} packets cannot be decoded")
+    if reading.n_bad:
+        notes.append(f"{reading.n_bad} samples are NaN, infinite or beyond any level: set to 0")
+    return notes

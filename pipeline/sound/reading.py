@@ -1,0 +1,261 @@
+"""Reading a file: from its bytes to pieces of samples, with the rate and the channels that they have there.
+
+FFmpeg (PyAV) decodes; what it cannot open, libsndfile is asked for. Both are handed bytes, never a path or an
+address: no other file is read, nothing is fetched. FFmpeg opens only what is a container of audio (see `formats`)
+and decodes only audio. Of a file's name no more than the ending is told, which helps with a file that lost its head.
+"""
+
+import collections
+import contextlib
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import soundfile
+from av.codec.codec import UnknownCodecError
+
+from pipeline.sound import formats
+from pipeline.sound.stretch import Stretch, open_bytes
+from pipeline.store.errors import Problem
+
+MIN_RATE_HZ, MAX_RATE_HZ = 2000, 6_000_000  # DSD512 is decoded at 2.8 MHz
+MAX_CHANNELS = 64
+MAX_S = 24 * 3600.0
+LOUDEST = 1e6  # full scale is 1; what is louder is damage
+MAX_BAD_FRACTION = 0.01  # of samples that are damage, before the file counts as damaged
+FRAME = 8192  # samples that go on together
+
+
+def _audio_decoders() -> Iterator[str]:
+    for name in av.codec.codecs_available:
+        with contextlib.suppress(UnknownCodecError):  # it only encodes
+            if av.Codec(name, "r").type == "audio":
+                yield name
+
+
+_ONLY_AUDIO = {"format_whitelist": ",".join(sorted(formats.CONTAINERS)), "protocol_whitelist": "none",
+               "codec_whitelist": ",".join(sorted(_audio_decoders()))}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some samples of a file: (channels, n) float32, their rate, and FFmpeg's names of the channels."""
+
+    samples: np.ndarray
+    sample_rate_hz: int
+    layout: tuple[str, ...]
+
+
+class Reading:
+    """One pass over a file; what is found on the way stands in the attributes.
+
+    Attributes:
+        codec, sample_rate_hz, channels: of the audio's beginning.
+        tags: the file's own, as FFmpeg reads them.
+        promised_s: the length that its header states; None where it states none.
+        digest: of codec, rate, channels and the compressed audio.
+        n_bad: samples so far that were no number or beyond any level, and became 0.
+        n_packets, n_broken: packets so far; those of them that cannot be decoded.
+    """
+
+    def __init__(self, uri: str | Path):
+        self.uri = uri
+        self.codec, self.sample_rate_hz, self.channels = "", 0, 0
+        self.tags: dict[str, str] = {}
+        self.promised_s: float | None = None
+        self.digest = hashlib.blake2b(digest_size=16)
+        self._at_rate: collections.Counter[int] = collections.Counter()  # samples so far
+        self.n_bad = self.n_packets = self.n_broken = 0
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples were read so far."""
+        return self._at_rate.total()
+
+    @property
+    def read_s(self) -> float:
+        """How many seconds of audio were read so far."""
+        return sum(n / rate_hz for rate_hz, n in self._at_rate.items())
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the file's audio; damaged packets are passed over, damaged samples are 0.
+
+        Raises:
+            Problem: `empty`, `decode`, or `too_short` where not one sample can be had.
+            FileNotFoundError, PermissionError: as they say.
+        """
+        file = open_bytes(self.uri)
+        try:
+            for piece in self._decoded(file):
+                self._at_rate[piece.sample_rate_hz] += piece.samples.shape[1]
+                if self.read_s > MAX_S:
+                    raise Problem("decode", f"more than {MAX_S / 3600:g} hours of audio come out of it")
+                yield self._mended(piece)
+        finally:
+            file.close()
+        if not self.n_samples:
+            raise Problem("decode", f"none of its {self.n_broken} packets can be decoded") if self.n_broken else \
+                Problem("too_short", "the file has a header but no audio")
+        if self.n_bad > MAX_BAD_FRACTION * self.n_samples:
+            raise Problem("decode", f"{self.n_bad} of {self.n_samples} samples are NaN, infinite or beyond any level")
+
+    def _decoded(self, file: Stretch) -> Iterator[Piece]:
+        problem: Problem | None = None
+        for stretch in self._stretches(file):
+            try:
+                yield from self._by_ffmpeg(stretch)
+            except Problem as error:
+                problem = problem or error
+                self.n_broken += bool(self.n_samples)  # a link of a chain that cannot be read
+        if self.n_samples:
+            return
+        try:
+            yield from self._by_libsndfile(file)
+        except soundfile.LibsndfileError:
+            if problem:
+                raise problem from None
+
+    def _stretches(self, file: Stretch) -> Iterator[Stretch]:
+        """Yield what FFmpeg is to open, one after the other."""
+        if file.head(4) == b"RIFX":  # which it reads in the wrong byte order
+            return
+        yield from file.links()
+        behind = file.behind_id3()
+        if behind and not self.n_samples:
+            yield behind
+
+    def _by_ffmpeg(self, file: Stretch) -> Iterator[Piece]:
+        with _opened(file) as container:
+            stream = _audio_stream(container)
+            if not stream.codec_context.sample_rate or not stream.channels:
+                raise _not_audio(file)
+            if not self.codec:
+                self.tags = {key.lower(): value.strip()
+                             for key, value in (stream.metadata | container.metadata).items()}
+                self._begin(stream.codec_context.name, stream.codec_context.sample_rate, stream.channels)
+            try:
+                yield from _converted(self._frames(container, stream, file.size))
+            except av.FFmpegError as error:
+                raise Problem("decode", f"its audio cannot be converted to samples ({error.strerror})") from error
+
+    def _by_libsndfile(self, file: Stretch) -> Iterator[Piece]:
+        file.seek(0)
+        with soundfile.SoundFile(file) as sound:
+            self.promised_s = sound.frames / sound.samplerate
+            self._begin(sound.subtype.lower(), sound.samplerate, sound.channels)
+            while len(block := sound.read(FRAME, dtype="float32", always_2d=True)):
+                self.digest.update(block)
+                yield Piece(block.T, sound.samplerate, ("NONE",) * sound.channels)
+
+    def _begin(self, codec: str, sample_rate_hz: int, channels: int) -> None:
+        check_music(sample_rate_hz, channels)
+        self.codec, self.sample_rate_hz, self.channels = codec, sample_rate_hz, channels
+        self.digest = hashlib.blake2b(f"{codec} {sample_rate_hz} {channels} ".encode(), digest_size=16)
+
+    def _frames(self, container: Any, stream: Any, size: int) -> Iterator[Any]:
+        """Yield decoded frames, passing over packets that cannot be decoded; end where the file breaks off."""
+        decoder, packets = stream.codec_context, container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.FFmpegError):
+                return
+            if packet.size:
+                if not self.n_packets:
+                    self.promised_s = _promised_s(container, stream, size - (packet.pos or 0))
+                self.digest.update(memoryview(packet))
+                self.n_packets += 1
+            try:
+                yield from decoder.decode(packet)
+            except av.FFmpegError:
+                if decoder.name == "flac":  # it holds on to the depth of the first frame; a new one does not
+                    decoder = av.CodecContext.create("flac", "r")
+                    with contextlib.suppress(av.FFmpegError):
+                        yield from decoder.decode(packet)
+                        continue
+                self.n_broken += 1
+
+    def _mended(self, piece: Piece) -> Piece:
+        flat = piece.samples.T.reshape(-1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.dot(flat, flat) <= LOUDEST**2:  # not so where one of them is NaN
+                return piece
+        sound = np.abs(piece.samples) <= LOUDEST
+        self.n_bad += int((~sound).any(axis=0).sum())
+        return replace(piece, samples=np.where(sound, piece.samples, np.float32(0)))
+
+
+def check_music(sample_rate_hz: int, channels: int) -> None:
+    """Check that a rate and a number of channels can be those of music.
+
+    Raises:
+        Problem: they cannot.
+    """
+    if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
+        raise Problem("decode", f"a sample rate of {sample_rate_hz} Hz is not music")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise Problem("decode", f"{channels} channels are not music (1 to {MAX_CHANNELS} are read)")
+
+
+def _opened(file: Stretch) -> Any:
+    try:
+        return av.open(file, metadata_errors="replace", container_options=_ONLY_AUDIO, io_open=_no_other_file)
+    except av.FFmpegError:
+        raise _not_audio(file) from None
+
+
+def _not_audio(file: Stretch) -> Problem:
+    what = formats.what_it_is(file.head(formats.HEAD_BYTES))
+    return Problem("decode", f"not audio: it is {what}" if what else
+                   "not audio, damaged beyond reading, or in a format that is not read")
+
+
+def _no_other_file(url: str, flags: int, options: dict[str, str]) -> Any:
+    raise PermissionError(url)
+
+
+def _audio_stream(container: Any) -> Any:
+    """Return the audio stream that FFmpeg thinks best, or the first that can be decoded."""
+    streams = list(container.streams.audio)
+    if not streams:
+        raise Problem("decode", "the file has no audio stream")
+    found = next((stream for stream in [container.streams.best("audio"), *streams]
+                  if stream is not None and stream.codec_context is not None), None)
+    if found is None:
+        raise Problem("decode", "there is no decoder for its audio: copy-protected, or of a rare kind")
+    return found
+
+
+def _promised_s(container: Any, stream: Any, n_bytes: int) -> float | None:
+    """Return the length that a header states; FFmpeg's guess from bit rate and bytes of audio is none."""
+    if stream.duration is not None:
+        promised_s = float(stream.duration * stream.time_base)
+    elif container.duration is not None:
+        promised_s = container.duration / av.time_base
+    else:
+        return None
+    rate_bps = stream.codec_context.bit_rate
+    guessed = rate_bps and abs(promised_s - 8 * n_bytes / rate_bps) < 0.02 * promised_s
+    return None if guessed else promised_s
+
+
+def _converted(frames: Iterable[Any]) -> Iterator[Piece]:
+    """Turn frames of any sample format into pieces; rate, channels and format may change on the way."""
+    for (rate_hz, channels, *_), run in itertools.groupby(frames, _setup):
+        check_music(rate_hz, channels)
+        first = next(run)
+        layout = tuple(channel.name for channel in first.layout.channels)
+        # Packed: PyAV reads past the planes of a frame that has eight of them.
+        converter = av.AudioResampler(format="flt", frame_size=FRAME)
+        for frame in itertools.chain([first], run, [None]):
+            for packed in converter.resample(frame):
+                yield Piece(packed.to_ndarray().reshape(-1, channels).T, rate_hz, layout)
+
+
+def _setup(frame: Any) -> tuple[int, int, str, str]:
+    return frame.sample_rate, frame.layout.nb_channels, frame.layout.name, frame.format.name

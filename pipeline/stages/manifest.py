@@ -1,0 +1,123 @@
+"""Manifests: lists of the files of a catalogue, with artist, title and album where they say them.
+
+A CSV of any dialect, or Parquet (see `sheet`), with a column `uri`, `path` or `file`. Paths are relative to the
+manifest. A row that cannot be used is a failure of its own and the rest goes on; a file that is listed twice is one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from pipeline.store import sheet
+from pipeline.store.errors import ConfigError, Problem, WorkspaceError
+from pipeline.store.locations import is_remote, open_filesystem
+from pipeline.store.text import clean
+from pipeline.store.uris import resolve
+
+URI_COLUMNS = ("uri", "path", "file")
+TAG_COLUMNS = ("artist", "title", "album")
+ASKED_AT_ONCE = 1000  # files of one store, whose sizes it is asked for together
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file of a manifest: size and time where it is there, or an error to count by and what is wrong, in words.
+
+    `uri` of a row that names no file is the manifest's, with the line.
+    """
+
+    uri: str
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
+    error: str | None = None
+    message: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def read_manifest(uri: str) -> Iterator[Listed]:
+    """Yield the files of the manifest at `uri`, each once.
+
+    Raises:
+        ConfigError: it is no table, or has no column that names files.
+    """
+    table = sheet.read(uri, "manifest")
+    column = table.column(URI_COLUMNS)
+    if column is None:
+        raise ConfigError(f"catalogue: the manifest {uri} needs a column uri, path or file; "
+                          f"it has {clean(', '.join(table.columns), 200)}")
+    folder = uri.rpartition("/")[0] if is_remote(uri) else str(Path(uri).expanduser().absolute().parent)
+    files: dict[str, dict[str, str]] = {}
+    for record in table.records:
+        place = f"{uri}, line {record.line}"
+        if isinstance(record, sheet.Fault):
+            yield Listed(place, error="manifest", message=f"{record.message}: {clean(record.row, 100)}")
+            continue
+        try:
+            file = resolve(record.cells[column], folder)
+        except Problem as problem:
+            yield Listed(place, error=problem.kind, message=f"{problem}: {clean(record.cells[column], 100)!r}")
+            continue
+        tags = {tag: text for tag in TAG_COLUMNS if (text := clean(record.cells.get(tag, "")))}
+        files.setdefault(file, tags)
+    yield from _sized(files)
+
+
+def _sized(files: dict[str, dict[str, str]]) -> Iterator[Listed]:
+    """Yield the files with their sizes and times; each store is asked for many at once, and not again if it fails."""
+    stores: dict[str, list[str]] = {}
+    for file in files:
+        stores.setdefault("/".join(file.split("/")[:3]) if is_remote(file) else "", []).append(file)
+    for store, names in stores.items():
+        broken: OSError | WorkspaceError | None = None
+        for start in range(0, len(names), ASKED_AT_ONCE):
+            batch = names[start : start + ASKED_AT_ONCE]
+            try:
+                found = [] if broken else _infos(batch)
+            except (OSError, WorkspaceError) as error:
+                broken = error
+            if broken:
+                yield from (Listed(file, error="unreachable", message=f"{store} cannot be read: {clean(str(broken))}",
+                                   tags=files[file]) for file in batch)
+            else:
+                yield from (_listed(file, info, files[file]) for file, info in zip(batch, found, strict=True))
+
+
+def _infos(batch: list[str]) -> list[pafs.FileInfo | OSError]:
+    """Return what a store says of its files; what it says of one may be an error.
+
+    Raises:
+        OSError, WorkspaceError: it says nothing of any.
+    """
+    fs, _ = open_filesystem(batch[0])
+    paths = [open_filesystem(file)[1] for file in batch]
+    try:
+        return list(fs.get_file_info(paths))
+    except pa.ArrowInvalid:
+        pass  # one is no key
+    except OSError as error:
+        if is_remote(batch[0]) and "ACCESS_DENIED" not in str(error):
+            raise
+    return [_info(fs, path) for path in paths]
+
+
+def _info(fs: pafs.FileSystem, path: str) -> pafs.FileInfo | OSError:
+    try:
+        return fs.get_file_info(path)
+    except OSError as error:
+        return error
+    except pa.ArrowInvalid as error:
+        return OSError(str(error))
+
+
+def _listed(file: str, info: pafs.FileInfo | OSError, tags: dict[str, str]) -> Listed:
+    if isinstance(info, OSError):
+        return Listed(file, error="permission", message=f"it cannot be read: {clean(str(info))}", tags=tags)
+    if info.type == pafs.FileType.File:
+        return Listed(file, info.size, info.mtime_ns, tags=tags)
+    if info.type == pafs.FileType.NotFound:
+        return Listed(file, error="missing", message=f"there is no file {clean(file)}", tags=tags)
+    what = "a folder" if info.type == pafs.FileType.Directory else "no file but a pipe, a socket or a device"
+    return Listed(file, error="not_a_file", message=f"it is {what}", tags=tags)

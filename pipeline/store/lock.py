@@ -1,0 +1,150 @@
+"""One run at a time in a workspace: a claim that says who works there since when, and shows that they live.
+
+Claims are files under `_lock/`. A run first writes its own and then looks for others, so that of two that come at
+once at most one goes on; that holds on a disk as on an object store, which cannot create a file exclusively. A claim
+of this machine lives as long as its process. Another machine's lives as long as it is written again and again; its
+age is the difference of two times that the store gave, so that clocks need not agree.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psutil
+
+from pipeline.store.errors import WorkspaceError
+from pipeline.store.workspace import Workspace
+
+FOLDER = "_lock"
+BEAT_S = 20.0
+DEAD_S = 180.0
+CLOCK_S = 60.0  # by how much a process may seem to have begun at another time: clocks are set
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim as it is found: its file, what that says, and how long ago it was last written."""
+
+    name: str
+    by: dict[str, Any]
+    age_s: float
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its process would be seen from here."""
+        return all(self.by.get(key) == value for key, value in _place().items())
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this very process made it."""
+        return self.is_here and self.by["pid"] == os.getpid()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether someone is still at work."""
+        if not self.is_here:
+            return self.age_s < DEAD_S
+        try:
+            process = psutil.Process(self.by["pid"])
+            return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.by["began"]) < CLOCK_S
+        except psutil.Error:
+            return False
+
+    def __str__(self) -> str:
+        return (f"{self.by['user']}@{self.by['host']} (process {self.by['pid']}, {self.by['doing']}, "
+                f"since {self.by['since']})")
+
+
+@contextlib.contextmanager
+def hold(workspace: Workspace, doing: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Be the only one who works in the workspace; within a run that is it already, stay so.
+
+    Raises:
+        WorkspaceError: someone else works there, or took over while this process was stopped; the message says who.
+    """
+    if any(claim.is_mine for claim in claims(workspace)):
+        yield
+        return
+    name, ended, lost = f"{FOLDER}/{uuid.uuid4().hex}.json", threading.Event(), threading.Event()
+    by = _place() | {"user": _user(), "pid": os.getpid(), "began": psutil.Process().create_time(), "doing": doing,
+                     "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
+    content = json.dumps(by).encode()
+    workspace.write_bytes(name, content)
+
+    def beat() -> None:
+        while not ended.wait(BEAT_S):
+            with contextlib.suppress(OSError, WorkspaceError):  # the next one may succeed
+                if not workspace.exists(name):
+                    lost.set()
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                    return
+                workspace.write_bytes(name, content)
+
+    beating = threading.Thread(target=beat, daemon=True)
+    try:
+        _be_alone(workspace, name, say)
+        beating.start()
+        yield
+    except KeyboardInterrupt:
+        if lost.is_set():
+            raise WorkspaceError(f"this run was silent for so long that another took over {workspace.root}") from None
+        raise
+    finally:
+        ended.set()
+        if beating.is_alive():
+            beating.join()
+        workspace.delete(name)
+
+
+def claims(workspace: Workspace) -> list[Claim]:
+    """Return the claims there are, the one written last has the age 0."""
+    names = workspace.list(FOLDER, ".json")
+    found = []
+    for name, info in zip(names, workspace.fs.get_file_info([workspace.path(name) for name in names]), strict=True):
+        with contextlib.suppress(OSError):  # given up in this moment
+            found.append((name, json.loads(workspace.read_bytes(name)), info.mtime_ns or 0))
+    last_ns = max((mtime_ns for _, _, mtime_ns in found), default=0)
+    return [Claim(name, by, (last_ns - mtime_ns) / 1e9) for name, by, mtime_ns in found]
+
+
+def _be_alone(workspace: Workspace, mine: str, say: Callable[[str], None]) -> None:
+    """Take over from the dead.
+
+    Raises:
+        WorkspaceError: someone is alive.
+    """
+    for claim in claims(workspace):
+        if claim.name == mine:
+            continue
+        if claim.is_alive:
+            wait = "" if claim.is_here else (f" Its last sign of life is {claim.age_s:.0f} s old; "
+                                             f"with none for {DEAD_S:.0f} s, the next run takes over.")
+            raise WorkspaceError(f"{claim} works in {workspace.root}. Wait for it or end it, "
+                                 f"or name another workspace.{wait}")
+        say(f"taking over from {claim}, which is dead")
+        workspace.delete(claim.name)
+
+
+def _place() -> dict[str, str]:
+    """Return what names the set of processes that this one can see: a machine, and a container on it."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return {"host": socket.gethostname(), "processes": space}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())

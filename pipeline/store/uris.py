@@ -1,0 +1,52 @@
+"""What a path or URI means that somebody wrote in a list."""
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from pipeline.store.errors import Problem
+from pipeline.store.locations import SCHEMES
+
+MAX_PATH_BYTES, MAX_NAME_BYTES = 4095, 255  # Linux's limits
+SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
+
+
+def resolve(written: str, folder: str) -> str:
+    """Return the absolute path or URI of a file.
+
+    Args:
+        written: an absolute or relative path, `~/…`, `file:///…` (percent-encoded, as such URIs are), `s3://…` and the
+            like (a plain key, in which `%` is a character like others).
+        folder: absolute path or URI that relative paths begin at.
+
+    Raises:
+        Problem: `manifest`, where no file can be meant.
+    """
+    path = written.strip()
+    if not path:
+        raise Problem("manifest", "the path is empty")
+    if "\0" in path:
+        raise Problem("manifest", "the path holds a NUL character, which no file name can")
+    scheme = (SCHEME.match(path) or ["", ""])[1].lower()
+    if scheme in SCHEMES:
+        return scheme + path[len(scheme):]
+    if scheme not in ("", "file"):
+        raise Problem("manifest", f"{scheme}:// is not read: copy the file to a folder or an object store "
+                                  f"({', '.join(f'{name}://' for name in SCHEMES)}) and name it there")
+    if path[:6].lower() == "file:/":
+        path = _path_of_file_uri(path)
+    path = str(Path(path).expanduser()) if path.startswith("~/") else path
+    path = str(PurePosixPath(path)) if path.startswith("/") else f"{folder}/{PurePosixPath(path)}"
+    if len(os.fsencode(path)) > MAX_PATH_BYTES or any(len(os.fsencode(part)) > MAX_NAME_BYTES
+                                                      for part in path.split("/")):
+        raise Problem("manifest", f"the path is longer ({len(os.fsencode(path))} bytes) than one can be")
+    return path
+
+
+def _path_of_file_uri(uri: str) -> str:
+    try:
+        path = unquote(uri[5:], errors="strict")
+    except UnicodeDecodeError as error:
+        raise Problem("manifest", "the file name in the URI is not UTF-8") from error
+    return re.sub(r"^//[^/]*", "", path)  # file://host/path

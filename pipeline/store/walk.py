@@ -1,0 +1,110 @@
+"""What lies in a folder and in all folders below it, local or on an object store, whatever its names and links are.
+
+A real folder is read once, however many links lead to it or back up from it, under its own path if it has one here.
+What is hidden (its name begins with one dot) or a system's own is passed over. Nothing that is found here ends the
+walk: what cannot be read, or is no file, is an `Entry` that says why.
+"""
+
+import collections
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.fs as pafs
+
+# Thumbnails, resource forks and bins of Synology, QNAP, macOS and Windows: copies and debris of what people keep.
+SYSTEM_FOLDERS = frozenset("@eadir __macosx #recycle #snapshot @recycle @recently-snapshot $recycle.bin recycler "
+                           "lost+found".split()) | {"system volume information"}
+HIDDEN = "hidden or of the system"
+UNREAD = ("permission", "unreadable")  # errors of folders: nobody knows what is in them
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file, or what stands where one should be: `error` (a class to count by) and `message` say what is wrong."""
+
+    path: str
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
+    error: str | None = None
+    message: str | None = None
+
+
+def walk(fs: pafs.FileSystem, folder: str, passed: collections.Counter[str]) -> Iterator[Entry]:
+    """Yield what is in a folder, in no order; what is hidden is counted in `passed`."""
+    return _walk_local(folder, passed) if fs.type_name == "local" else _walk_remote(fs, folder, passed)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder of this name is not meant to be seen ("...And Justice for All" is)."""
+    return (name.startswith(".") and not name.startswith("..")) or name.lower() in SYSTEM_FOLDERS
+
+
+def _walk_remote(fs: pafs.FileSystem, folder: str, passed: collections.Counter[str]) -> Iterator[Entry]:
+    for info in fs.get_file_info(pafs.FileSelector(folder, recursive=True, allow_not_found=True)):
+        if info.type != pafs.FileType.File:
+            continue
+        if any(map(is_hidden, info.path.removeprefix(folder).split("/"))):
+            passed[HIDDEN] += 1
+        else:
+            yield Entry(info.path, info.size, info.mtime_ns)
+
+
+def _walk_local(root: str, passed: collections.Counter[str]) -> Iterator[Entry]:
+    # A link back up to what holds the root leads into the root again.
+    seen = {_identity(os.stat(parent)) for parent in Path(root).resolve().parents}
+    folders, linked = [root], collections.deque[str]()
+    while folders or linked:
+        folder = folders.pop() if folders else linked.popleft()  # those behind links last: a folder's own path wins
+        try:
+            identity = _identity(os.stat(folder))
+            if identity in seen:
+                continue
+            seen.add(identity)
+            found = list(os.scandir(folder))
+        except OSError as error:
+            yield _unreadable(folder, error)
+            continue
+        for item in found:
+            if is_hidden(item.name):
+                passed[HIDDEN] += 1
+                continue
+            try:
+                status = item.stat()
+            except OSError as error:
+                yield _dangling(item.path) if item.is_symlink() else _unreadable(item.path, error)
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                (linked if item.is_symlink() else folders).append(item.path)
+            else:
+                yield _entry(item.path, status)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _entry(path: str, status: os.stat_result) -> Entry:
+    shown = _shown(path)
+    if not stat.S_ISREG(status.st_mode):
+        return Entry(shown, error="not_a_file", message="it is no file but a pipe, a socket or a device")
+    if shown != path:
+        return Entry(shown, status.st_size, status.st_mtime_ns, "name",
+                     "its name, or that of a folder on the way to it, is not UTF-8: rename it")
+    return Entry(path, status.st_size, status.st_mtime_ns)
+
+
+def _dangling(path: str) -> Entry:
+    return Entry(_shown(path), error="missing", message=f"a link to {_shown(os.readlink(path))}, which is not there")
+
+
+def _unreadable(path: str, error: OSError) -> Entry:
+    kind = "permission" if isinstance(error, PermissionError) else "unreadable"
+    return Entry(_shown(path), error=kind, message=f"it cannot be read: {error.strerror}")
+
+
+def _shown(path: str) -> str:
+    """Return a path as any table can hold it: bytes that are not UTF-8 escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

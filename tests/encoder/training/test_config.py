@@ -1,0 +1,66 @@
+"""Configuration of a training: what recipes stand for, and what cannot work is refused."""
+
+import pytest
+from pydantic import ValidationError
+
+from encoder.config import preset
+from encoder.training.config import NO_AUGMENT, TERMS, AugmentConfig, ObjectivesConfig, TrainConfig, merged
+from encoder.training.recipes import RECIPES
+
+
+def test_what_cannot_work_is_refused() -> None:
+    with pytest.raises(ValidationError, match="above high"):
+        AugmentConfig.model_validate({"gain_db": {"probability": 1, "low": 3, "high": 1}})
+    with pytest.raises(ValidationError, match="weight 0"):
+        ObjectivesConfig(contrastive=0)
+    with pytest.raises(ValidationError, match="no recipe 'simclr'"):
+        TrainConfig(recipe="simclr")
+    with pytest.raises(ValidationError, match="give init"):
+        TrainConfig(init=None, blend=0.5)
+    with pytest.raises(ValidationError, match="give init"):
+        TrainConfig.model_validate({"init": None, "objectives": {"attraction": 1}})
+
+
+def test_a_recipe_is_settings_and_those_that_are_given_win() -> None:
+    byol = TrainConfig.model_validate({"recipe": "byol", "objectives": {"projection": 64}})
+    assert byol.objectives == ObjectivesConfig(contrastive=0, byol=1, projection=64)
+    assert TrainConfig.model_validate(byol.model_dump()) == byol
+    assert TrainConfig(recipe="separated", steps=3).steps == 3
+    assert TrainConfig(recipe="separated").steps == 880
+
+
+def test_given_settings_go_on_top_of_another_recipe() -> None:
+    given = TrainConfig.model_validate({"steps": 5, "objectives": {"temperature": 0.2}})
+    assert given.with_recipe("decoupled") == TrainConfig.model_validate(
+        {"recipe": "decoupled", "steps": 5, "objectives": {"temperature": 0.2, "decoupled": True}}
+    )
+    with pytest.raises(ValueError, match="'byol' already"):
+        TrainConfig(recipe="byol").with_recipe("dino")
+
+
+def test_merging_is_key_by_key() -> None:
+    assert merged({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}, "e": 5}) == {"a": 1, "b": {"c": 4, "d": 3}, "e": 5}
+
+
+def test_every_objective_has_a_recipe_that_uses_it() -> None:
+    used = [TrainConfig(recipe=name).objectives for name in RECIPES]
+    assert {term for term in TERMS for objectives in used if getattr(objectives, term)} == set(TERMS)
+
+
+def test_where_a_training_runs_is_not_part_of_its_content() -> None:
+    assert TrainConfig(workers=4, gpus=1).content() == TrainConfig().content()
+    assert TrainConfig(seed=1).content() != TrainConfig().content()
+
+
+def test_from_nothing_the_encoder_is_part_of_the_content() -> None:
+    assert TrainConfig(init=None).content()["encoder"] == preset("small").model_dump(mode="json")
+    assert "encoder" not in TrainConfig().content()
+
+
+def test_going_on_learns_more_slowly_than_from_nothing() -> None:
+    assert TrainConfig(init="default").peak_rate < TrainConfig(init=None).peak_rate
+    assert TrainConfig(learning_rate=0.25).peak_rate == 0.25
+
+
+def test_no_augment_is_none_at_all() -> None:
+    assert all(getattr(NO_AUGMENT, name).probability == 0 for name in AugmentConfig.model_fields)

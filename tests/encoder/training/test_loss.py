@@ -1,0 +1,67 @@
+"""The sum of the terms, and what is remembered between steps."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from encoder.training.config import ObjectivesConfig, TrainConfig
+from encoder.training.learner import Outputs
+from encoder.training.loss import Memory, loss_terms
+from encoder.training.prototypes import Prototypes
+
+
+def terms_of(recipe: str) -> ObjectivesConfig:
+    return TrainConfig(recipe=recipe).objectives
+
+
+def test_the_queue_keeps_the_newest_and_serves_as_negatives() -> None:
+    terms = terms_of("queue").model_copy(update={"queue": 3})
+    memory = Memory(terms, 2)
+    assert memory.past() is None
+    memory.remember(torch.tensor([[1.0, 0], [2, 0]]), torch.tensor([1, 2]))
+    memory.remember(torch.tensor([[3.0, 0], [4, 0]]), torch.tensor([3, 4]))
+    past = memory.past()
+    assert past is not None
+    assert past[0][:, 0].tolist() == [3, 4, 1]
+    assert past[1].tolist() == [3, 4, 1]
+
+
+def test_the_queue_holds_what_the_averaged_encoder_says() -> None:
+    terms = terms_of("queue").model_copy(update={"queue": 4})
+    memory = Memory(terms, 2)
+    ours, averaged = Outputs(torch.tensor([[1.0, 0], [0, 1], [1, 0], [0, 1]])), Outputs(torch.eye(4)[:, :2] + 3.0)
+    loss_terms(ours, averaged, torch.tensor([5, 6]), terms, memory)
+    past = memory.past()
+    assert past is not None
+    assert torch.allclose(past[0], F.normalize(averaged.projection[:2], dim=1))
+    assert past[1].tolist() == [5, 6]
+
+
+def test_dinos_centre_moves_with_the_teacher() -> None:
+    terms = terms_of("dino")
+    memory = Memory(terms, terms.projection)
+    out = Outputs(torch.randn(4, 8), logits=torch.randn(4, 512))
+    values = loss_terms(out, out, torch.tensor([0, 1]), terms, memory)
+    assert set(values) == {"dino"}
+    assert out.logits is not None
+    assert torch.allclose(memory.centre, 0.1 * out.logits.mean(0), atol=1e-6)
+
+
+def test_masked_prediction_alone_asks_for_no_embedding() -> None:
+    terms = terms_of("masked")
+    out = Outputs(torch.full((4, 8), torch.nan), masked_loss=torch.tensor(6.0), masked_count=torch.tensor(4))
+    values = loss_terms(out, None, torch.tensor([0, 1]), terms, Memory(terms, 8))
+    assert {name: float(value) for name, value in values.items()} == {"masked": 1.5}
+
+
+def test_both_views_are_drawn_to_the_prototype_of_their_identity() -> None:
+    terms = ObjectivesConfig(contrastive=0, prototypical=1, attraction=1)
+    prototypes = Prototypes(torch.eye(3), torch.zeros(3, 3, dtype=torch.bool))
+    out = Outputs(torch.tensor([[0.0, 5, 0], [0, 0, 2], [0, 3, 0], [1, 0, 0]]))
+    values = loss_terms(out, None, torch.tensor([1, 2]), terms, Memory(terms, 3), prototypes)
+    # Three of the four views lie on their own prototype, the fourth on another one.
+    assert float(values["attraction"]) == pytest.approx(0.25)
+    near, far = math.log(1 + 2 * math.exp(-10)), math.log(2 + math.exp(10))
+    assert float(values["prototypical"]) == pytest.approx((3 * near + far) / 4, rel=1e-5)

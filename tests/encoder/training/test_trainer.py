@@ -1,0 +1,109 @@
+"""A step: it stops when it must, leaves alone what is frozen, and is the same on several workers."""
+
+import os
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+import torch.multiprocessing
+
+from encoder import Encoder, checkpoint
+from encoder.config import preset
+from encoder.training import finish
+from encoder.training.config import NO_AUGMENT, TrainConfig
+from encoder.training.data import ClipShards
+from encoder.training.learner import Learner
+from encoder.training.trainer import Trainer, TrainingStopped, check_finite, start_encoder
+
+CPU = torch.device("cpu")
+
+
+def make(**settings: Any) -> TrainConfig:
+    fast = {"size": "tiny", "init": None, "batch": 8, "warmup": 2, "precision": "float32", "steps": 4, "held_out": 0.25}
+    return TrainConfig.model_validate(fast | {"views": {"crop_s": 0.5}, "augment": NO_AUGMENT} | settings)
+
+
+def trainer_of(config: TrainConfig, clips: Path) -> Trainer:
+    return Trainer(config, ClipShards.open(clips), None, 0, 1, CPU)
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_weights(clips: Path) -> None:
+    trainer = trainer_of(make(), clips)
+    batch = trainer.views[0]
+    batch.waves[0, 100] = torch.nan
+    before = [p.clone() for p in trainer.learner.parameters()]
+    with pytest.raises(TrainingStopped, match="step 1: .*loss.* not finite"):
+        trainer.step(1, [batch])
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.learner.parameters(), strict=True))
+    check_finite(1, {"loss": 0.0}, 1.0)
+
+
+def test_rates_are_of_the_beginning_of_a_name(clips: Path) -> None:
+    trainer = trainer_of(make(rate_factors={"stem": 0, "blocks": 3, "blocks.0": 2}, learning_rate=1e-3), clips)
+    before = {name: p.clone() for name, p in trainer.learner.encoder.named_parameters()}
+    trainer.step(1, [trainer.views[0]])
+    changed = {name for name, p in trainer.learner.encoder.named_parameters() if not torch.equal(p, before[name])}
+    assert not [name for name in changed if name.startswith("stem")]
+    assert any(name.startswith("blocks") for name in changed)
+    assert sorted({group["lr"] for group in trainer.optimiser.param_groups}) == pytest.approx([5e-4, 1e-3, 1.5e-3])
+
+
+def test_at_the_end_the_weights_go_part_of_the_way_back_and_the_head_is_whitened(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finish, "CROPS", 48)
+    torch.manual_seed(3)
+    checkpoint.save(Encoder(preset("tiny")), tmp_path / "start", {}, "", half=False)
+    config = make(init=str(tmp_path / "start"), blend=0.25, learning_rate=1e-3, whiten=0.0)
+    trainer = trainer_of(config, clips)
+    trainer.step(1, [trainer.views[0]])
+    start, trained = start_encoder(config).state_dict(), trainer.averaged.encoder.state_dict()
+    expected = {name: torch.lerp(start[name], tensor, 0.25) for name, tensor in trained.items()}
+    trainer.finish()
+    encoder = trainer.averaged.encoder
+    torch.testing.assert_close(encoder.state_dict()["stem.project.weight"], expected["stem.project.weight"])
+    outputs = finish.head_outputs(encoder, trainer.views.loader(0, 3, 0))
+    assert outputs.mean(0).norm() < 1e-3 * outputs.norm(dim=1).mean()
+
+
+def hide_what_is_loud(
+    self: Learner, features: torch.Tensor, n_frames: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Learner._hide by a rule instead of by chance, so that a clip is masked alike on any rank."""
+    stride = self.encoder.stride
+    hidden = features.mean(2)[:, ::stride] > 0
+    mask = hidden.repeat_interleave(stride, dim=1)[:, : features.shape[1]]
+    return features.masked_fill(mask[..., None], 0.0), hidden
+
+
+def second_step(rank: int, world_size: int, clips: str, recipe: str, out: str) -> None:
+    """The gradients of one rank's second step, of two batches, written by rank 0."""
+    if world_size > 1:
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29531"}
+        torch.distributed.init_process_group("gloo", rank=rank, world_size=world_size)
+    config = make(recipe=recipe, clip_norm=1e9, accumulate=2)
+    trainer = Trainer(config, ClipShards.open(clips), None, rank, world_size, CPU)
+    with mock.patch.object(Learner, "_hide", hide_what_is_loud):
+        for step, batches in trainer.batches():
+            row = trainer.step(step, batches)
+            if step == 2:
+                break
+    if rank == 0:
+        named = {name: p.grad for name, p in trainer.learner.named_parameters() if p.grad is not None}
+        torch.save({"gradients": named, "loss": row["loss"]}, out)
+    if world_size > 1:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("recipe", ["contrastive_masked", "masked", "vicreg"])
+def test_two_workers_on_half_batches_are_one_on_the_whole(clips: Path, tmp_path: Path, recipe: str) -> None:
+    second_step(0, 1, str(clips), recipe, str(tmp_path / "1.pt"))
+    torch.multiprocessing.spawn(second_step, (2, str(clips), recipe, str(tmp_path / "2.pt")), nprocs=2)
+    one, two = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in (1, 2))
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-4)
+    assert one["gradients"].keys() == two["gradients"].keys()
+    largest = max(float(g.abs().max()) for g in one["gradients"].values())
+    for name, gradient in one["gradients"].items():
+        assert torch.allclose(gradient, two["gradients"][name], atol=1e-4 * largest, rtol=1e-2), name

@@ -1,0 +1,113 @@
+"""What a file is: identity, length, and what is odd about it."""
+
+import re
+import shutil
+
+import av
+import mutagen
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.sound.probe import probe
+from pipeline.store.errors import Problem
+
+
+def tone(seconds: float, rate: int, channels: int = 1, hz: float = 440.0) -> np.ndarray:
+    wave = 0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
+    return np.tile(wave[:, None], (1, channels)).astype(np.float32)
+
+
+@pytest.fixture
+def song(tmp_path):
+    path = tmp_path / "song.flac"
+    soundfile.write(path, tone(3.0, 44100, 2), 44100)
+    return path
+
+
+def test_identity_hangs_on_the_audio_and_not_on_name_or_tags(song, tmp_path):
+    before = probe(song)
+    moved = tmp_path / "elsewhere" / "Ünïcode name.flac"
+    moved.parent.mkdir()
+    shutil.copy(song, moved)
+    tagged = mutagen.File(moved)
+    tagged["artist"] = "Someone"
+    tagged.save()
+    after = probe(moved)
+    assert after.track_id == before.track_id
+    assert after.tags["artist"] == "Someone"
+    soundfile.write(song, tone(3.0, 44100, 2, hz=441.0), 44100)
+    assert probe(song).track_id != before.track_id
+
+
+def test_it_tells_what_the_file_is(song):
+    found = probe(song)
+    assert (found.sample_rate_hz, found.channels, found.codec) == (44100, 2, "flac")
+    assert found.duration_s == 3.0
+    assert found.note is None
+    assert len(found.track_id) == 32
+
+
+def test_a_header_that_promises_more_is_noted(tmp_path):
+    path = tmp_path / "song.flac"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 44100 * 4), 44100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    found = probe(path)
+    assert f"{found.duration_s:.1f} s of audio where its header says 4.0 s" in found.note
+    assert found.duration_s == pytest.approx(2.0, abs=0.2)
+
+
+def test_where_no_header_tells_a_length_none_is_held_against_the_file(tmp_path, encoded):
+    loud, quiet = (encoded("libmp3lame", "mp3", layout="mono", sample_format="s16p", seconds=2, write_xing="0", b=rate)
+                   for rate in ("128k", "32k"))
+    (tmp_path / "a.mp3").write_bytes(quiet + loud)  # FFmpeg takes the first frames' bit rate for that of the whole
+    found = probe(tmp_path / "a.mp3")
+    assert found.duration_s == pytest.approx(4.0, abs=0.1)
+    assert found.note is None
+
+
+def test_the_length_is_what_can_be_heard_whatever_time_stamps_say(tmp_path, encoded):
+    (tmp_path / "a.flac").write_bytes(encoded("flac", "flac", sample_format="s16", seconds=2))
+    with av.open(str(tmp_path / "a.flac")) as source, av.open(str(tmp_path / "a.mka"), "w") as jumping:
+        stream = jumping.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = stream
+                packet.pts = packet.dts = packet.pts + (10**9 if packet.pts > 48000 else 0)
+                jumping.mux(packet)
+    found = probe(tmp_path / "a.mka")
+    assert found.duration_s == pytest.approx(2.0, abs=0.1)
+    assert found.note == "2.0 s of audio where its header says 20835.3 s"
+
+
+def test_damage_is_noted(tmp_path):
+    wave = tone(1.0, 8000)
+    wave[100:103, 0] = np.nan, np.inf, 3.3e38
+    soundfile.write(tmp_path / "a.wav", wave, 8000, subtype="FLOAT")
+    assert probe(tmp_path / "a.wav").note == "3 samples are NaN, infinite or beyond any level: set to 0"
+
+
+def test_packets_that_cannot_be_decoded_are_noted(tmp_path, encoded):
+    data = bytearray(encoded("libmp3lame", "mp3", sample_format="s16p", seconds=2, b="128k"))
+    for frame in range(len(data) // 3, len(data) * 2 // 3, 384 * 5):
+        data[frame : frame + 384] = bytes(384)
+    (tmp_path / "a.mp3").write_bytes(data)
+    assert re.search(r"\d of \d+ packets cannot be decoded", probe(tmp_path / "a.mp3").note)
+
+
+def test_it_says_that_it_is_at_work(song):
+    calls = []
+    probe(song, lambda: calls.append(1))
+    assert len(calls) > 10
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        probe(tmp_path / "nowhere.mp3")
+
+
+def test_a_file_without_sound_is_a_problem(tmp_path):
+    soundfile.write(tmp_path / "none.wav", np.zeros(0), 8000)
+    with pytest.raises(Problem) as raised:
+        probe(tmp_path / "none.wav")
+    assert raised.value.kind == "too_short"
