@@ -205,10 +205,16 @@ def read_voices(workspace: Workspace | str) -> tuple[pd.DataFrame, np.ndarray]:
     if isinstance(workspace, str):
         workspace = Workspace(workspace)
     frame, vectors = read_embeddings(workspace, "voices")
-    if not parts(workspace, "tracks"):
+    present = present_tracks(workspace)
+    if present is None:
         return frame, vectors
-    present = frame["track_id"].isin(keys(workspace, "tracks", "track_id")).to_numpy()
-    return frame[present].reset_index(drop=True), vectors[present]
+    there = frame["track_id"].isin(present).to_numpy()
+    return frame[there].reset_index(drop=True), vectors[there]
+
+
+def present_tracks(workspace: Workspace) -> set[str] | None:
+    """Return the ids of the tracks that are in the catalogue now; None where none was ever scanned."""
+    return keys(workspace, "tracks", "track_id") if parts(workspace, "tracks") else None
 
 
 def keys(workspace: Workspace, table: str, column: str) -> set[str]:
