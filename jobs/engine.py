@@ -27,7 +27,7 @@ from jobs.connect import start_ray
 from pipeline.config import Config, load
 from pipeline.frozen import Compute
 from pipeline.store import lock, provenance, tables
-from pipeline.store.errors import ConfigError, RunError
+from pipeline.store.errors import ConfigError, DeviceLost, RunError
 from pipeline.store.ledger import OUTCOMES, forget_crashes
 from pipeline.store.text import visible
 from pipeline.store.workspace import Workspace
@@ -128,6 +128,9 @@ class Guarded:
             if self.error:
                 raise self.error
             return self.worker(batch)
+        except DeviceLost as error:
+            print(f"error: {error}; another process goes on", file=sys.stderr, flush=True)
+            os._exit(1)  # what was in work is marked; Ray starts another and sends the batch again
         except RunError as error:
             return pa.Table.from_pylist([{"key": "", "status": FATAL, "error": str(error)}], schema=OUTCOMES)
 

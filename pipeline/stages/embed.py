@@ -6,6 +6,8 @@ A track's voice is the mean of its clips' vectors, weighted by their length and 
 """
 
 import contextlib
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,8 +63,14 @@ def find_encoder(workspace: Workspace, name: str) -> str:
     if not workspace.remote:
         return workspace.path(f"encoders/{name}")
     local = Path(tempfile.gettempdir()) / "vocatlas-encoders" / name
-    local.mkdir(parents=True, exist_ok=True)
-    pafs.copy_files(workspace.path(f"encoders/{name}"), str(local), source_filesystem=workspace.fs)
+    if not local.is_dir():
+        local.parent.mkdir(exist_ok=True)
+        fetched = tempfile.mkdtemp(dir=local.parent)
+        pafs.copy_files(workspace.path(f"encoders/{name}"), fetched, source_filesystem=workspace.fs)
+        try:
+            os.rename(fetched, local)  # whole or not at all: other workers look here too
+        except OSError:
+            shutil.rmtree(fetched)  # one of them was first
     return str(local)
 
 

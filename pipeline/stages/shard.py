@@ -25,7 +25,7 @@ from pipeline.sound import audio, remix
 from pipeline.sound.audio import Audio
 from pipeline.store import tables
 from pipeline.store.errors import Problem
-from pipeline.store.ledger import Ledger
+from pipeline.store.ledger import Ledger, batch_name
 from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -179,8 +179,9 @@ class ShardWorker:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Shard a batch of rows (see `pending`) and return their outcomes."""
-        outcomes = []
-        ledger, n_bytes = self._ledger(), 0
+        outcomes: list[pa.Table] = []
+        name = batch_name(batch["track_id"].to_pylist())
+        ledger, n_bytes = self._ledger(name, 0), 0
         for track in ledger.survivors(batch.to_pylist(), "track_id"):
             with ledger.item(track["track_id"], track_id=track["track_id"], uri=track["vocals_uri"]):
                 rows = list(self._rows(track))
@@ -188,11 +189,21 @@ class ShardWorker:
                 n_bytes += sum(len(row["audio"]) + len(row["pair_audio"] or b"") for row in rows)
             if n_bytes >= self.config.shard_mb * 1e6:
                 outcomes.append(ledger.commit())
-                ledger, n_bytes = self._ledger(), 0
-        return pa.concat_tables([*outcomes, ledger.commit()])
+                ledger, n_bytes = self._ledger(name, len(outcomes)), 0
+        outcomes.append(ledger.commit())
+        self._forget(name, len(outcomes))
+        return pa.concat_tables(outcomes)
 
-    def _ledger(self) -> Ledger:
-        return Ledger(self.workspace, "shard", "clips")
+    def _ledger(self, batch: str, number: int) -> Ledger:
+        """Start a shard, named by its batch and its number in it: a worker that takes over writes it again."""
+        return Ledger(self.workspace, "shard", "clips", f"{batch}-{number}")
+
+    def _forget(self, batch: str, number: int) -> None:
+        """Remove the shards from `number` on, which a worker that died has left and which hold nothing of their own."""
+        while any(self.workspace.exists(tables.part_name(table, f"{stage}{batch}-{number}"))
+                  for table, stage in (("clips", ""), ("failures", "shard-"))):
+            self._ledger(batch, number).commit()
+            number += 1
 
     def _rows(self, track: dict[str, Any]) -> Iterator[dict[str, Any]]:
         rate = self.config.sample_rate_hz

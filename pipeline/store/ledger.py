@@ -37,8 +37,9 @@ def batch_name(keys: Sequence[str]) -> str:
 class Ledger:
     """The rows, failures and outcomes of some items of a stage; `commit` makes them durable."""
 
-    def __init__(self, workspace: Workspace, stage: str, table: str):
-        self.workspace, self.stage, self.table = workspace, stage, table
+    def __init__(self, workspace: Workspace, stage: str, table: str, part: str | None = None):
+        """Start one; `part` names what it writes where that is not all that becomes of a batch."""
+        self.workspace, self.stage, self.table, self.part = workspace, stage, table, part
         self.rows: list[dict[str, Any]] = []
         self.failures: list[dict[str, Any]] = []
         self.outcomes: list[dict[str, Any]] = []
@@ -101,15 +102,16 @@ class Ledger:
         return f"_in_work/{self.stage}/{batch_name([key])}"
 
     def commit(self) -> pa.Table:
-        """Write the failures and the rows, each whole, and return the outcomes.
+        """Write the failures and the rows, each whole, in place of an earlier try's, and return the outcomes.
 
         Returns:
             A row per item: `key`, `status` (`done` or `failed`), `error`, `seconds`, `n` (of the things that the stage
             counts), and `within` of which item a thing failed, null for an item itself.
         """
-        part = batch_name([outcome["key"] for outcome in self.outcomes])
-        if self.failures:
-            tables.write(self.workspace, "failures", self.failures, f"{self.stage}-{part}")
-        if self.rows:
-            tables.write(self.workspace, self.table, self.rows, part)
+        part = self.part or batch_name([outcome["key"] for outcome in self.outcomes])
+        for table, rows, name in (("failures", self.failures, f"{self.stage}-{part}"), (self.table, self.rows, part)):
+            if rows:
+                tables.write(self.workspace, table, rows, name)
+            else:
+                self.workspace.delete(tables.part_name(table, name))
         return pa.Table.from_pylist(self.outcomes, schema=OUTCOMES)

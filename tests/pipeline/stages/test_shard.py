@@ -13,6 +13,7 @@ from pipeline.stages import shard
 from pipeline.stages.shard import ShardConfig, cut_clips, frame_levels_db, voiced_stretches
 from pipeline.store import tables
 from pipeline.store.errors import Problem
+from pipeline.store.ledger import MAX_CRASHES, Ledger, forget_crashes
 
 RATE = 16000
 CONFIG = ShardConfig(sample_rate_hz=RATE)
@@ -118,6 +119,25 @@ def test_the_worker_packs_whole_tracks_into_shards(make_config, workspace, tmp_p
     samples, rate = soundfile.read(io.BytesIO(clips["audio"][0]))
     assert rate == clips["sample_rate_hz"][0] == RATE
     assert len(samples) == round((clips["end_s"][0] - clips["start_s"][0]) * RATE)
+
+
+def test_a_batch_that_another_worker_has_begun_is_not_there_twice(make_config, workspace, tmp_path):
+    rows = [track(tmp_path, f"t{i}", (9 + i, -20)) for i in range(4)]
+    batch = pa.Table.from_pylist(rows)
+    worker = shard.ShardWorker(make_config(shard={"sample_rate_hz": RATE, "shard_mb": 0.2}))
+    worker(batch)
+    assert len(tables.parts(workspace, "clips")) == 4
+    for _ in range(MAX_CRASHES):
+        Ledger(workspace, "shard", "clips").item("t0").__enter__()  # never left: the worker has died with it
+    worker(batch)
+    clips = tables.read(workspace, "clips")
+    assert clips["clip_id"].is_unique
+    assert sorted(set(clips["track_id"])) == ["t1", "t2", "t3"]
+    assert tables.failed_keys(workspace, "shard") == {"t0"}
+    forget_crashes(workspace, "shard")
+    worker(batch)
+    assert sorted(set(tables.read(workspace, "clips")["track_id"])) == ["t0", "t1", "t2", "t3"]
+    assert tables.failed_keys(workspace, "shard") == set()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])

@@ -41,6 +41,24 @@ def test_the_same_items_again_double_nothing(workspace: Workspace):
     assert len(tables.read(workspace, "failures")) == 1
 
 
+def test_what_became_of_a_batch_takes_the_place_of_an_earlier_try(workspace: Workspace):
+    for good, bad in (("a", "b"), ("b", "a")):
+        ledger = Ledger(workspace, "separate", "vocals")
+        with ledger.item(good):
+            ledger.add(track_id=good)
+        with ledger.item(bad):
+            raise Problem("out_of_memory", "for once")
+        ledger.commit()
+    assert tables.read(workspace, "vocals")["track_id"].tolist() == ["b"]
+    assert tables.failed_keys(workspace, "separate") == {"a"}
+    ledger = Ledger(workspace, "separate", "vocals")
+    for key in ("a", "b"):
+        with ledger.item(key):
+            ledger.add(track_id=key)
+    ledger.commit()
+    assert tables.failed_keys(workspace, "separate") == set()
+
+
 def test_a_full_disk_ends_the_run_and_is_no_failure_of_the_item(workspace: Workspace):
     ledger = Ledger(workspace, "separate", "vocals")
     with pytest.raises(WorkspaceError, match="Free some space"), ledger.item("a"):
