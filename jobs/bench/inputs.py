@@ -87,7 +87,7 @@ def _flip_head(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes
 def _number(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     at, size = int(rng.integers(min(HEAD, len(data)))), int(rng.choice([2, 4, 8]))
     number = int(rng.choice(NUMBERS)) % 2 ** (8 * size)
-    data[at : at + size] = number.to_bytes(size, str(rng.choice(["little", "big"])))  # type: ignore[arg-type]
+    data[at : at + size] = number.to_bytes(size, str(rng.choice(["little", "big"])))
     return data
 
 

@@ -63,15 +63,23 @@ def find_encoder(workspace: Workspace, name: str) -> str:
     if not workspace.remote:
         return workspace.path(f"encoders/{name}")
     local = Path(tempfile.gettempdir()) / "vocatlas-encoders" / name
-    if not local.is_dir():
-        local.parent.mkdir(exist_ok=True)
-        fetched = tempfile.mkdtemp(dir=local.parent)
-        pafs.copy_files(workspace.path(f"encoders/{name}"), fetched, source_filesystem=workspace.fs)
-        try:
-            os.rename(fetched, local)  # whole or not at all: other workers look here too
-        except OSError:
-            shutil.rmtree(fetched)  # one of them was first
+    fetch(workspace.fs, workspace.path(f"encoders/{name}"), local)
     return str(local)
+
+
+def fetch(fs: pafs.FileSystem, folder: str, local: Path) -> None:
+    """Copy a folder to a local one that other workers look for too, where it appears whole or not at all."""
+    if local.is_dir():
+        return
+    local.parent.mkdir(parents=True, exist_ok=True)
+    copy = tempfile.mkdtemp(dir=local.parent)
+    pafs.copy_files(folder, copy, source_filesystem=fs)
+    try:
+        os.rename(copy, local)
+    except OSError:
+        shutil.rmtree(copy)
+        if not local.is_dir():  # no other worker was first
+            raise
 
 
 def newest_encoder(workspace: Workspace) -> str:
