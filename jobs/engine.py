@@ -9,6 +9,7 @@ import collections
 import contextlib
 import importlib.metadata
 import json
+import os
 import platform
 import shlex
 import socket

@@ -191,9 +191,9 @@ def generate(folder: Path, files: Sequence[tuple[str, bytes]], n: int, seed: int
 def run(workspace: Workspace, catalogue: Path) -> pd.DataFrame:
     """Scan and separate a folder; return a row per file: `ended` (in which tables), `error`, `message`, `seconds`."""
     config = Config(workspace=workspace.root, separate=SeparateConfig(separator="spleeter", compute=Compute(batch=8)))
-    listing = scan.list_catalogue(str(catalogue), tuple({path.suffix.lower() for path in catalogue.iterdir()}))
+    listing, _ = scan.list_catalogue(str(catalogue), tuple({path.suffix.lower() for path in catalogue.iterdir()}))
     scanned = _through(scan.ScanWorker(config), listing, 64)
-    scan.derive_tracks(workspace, listing)
+    scan.derive_tracks(workspace)
     todo, _ = separate.pending(workspace)
     separated = _through(separate.SeparateWorker(config), todo, 8)
     files = tables.read(workspace, "files", ["uri", "track_id", "duration_s", "note"])
