@@ -59,9 +59,12 @@ class ShardConfig(Frozen):
 
 
 def frame_levels_db(block: np.ndarray, frame: int) -> np.ndarray:
-    """Return the RMS level of each frame of a (1, n) block in dB full scale; a last part frame counts as one."""
+    """Return the RMS level of each frame of a (1, n) block in dB full scale; a last part frame counts as one.
+
+    A frame's mean is left out: a constant is no sound.
+    """
     padded = np.pad(block[0], (0, -block.shape[1] % frame)).reshape(-1, frame)
-    power = np.square(padded, dtype=np.float64).mean(axis=1)
+    power = padded.var(axis=1, dtype=np.float64)
     return 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
 
 

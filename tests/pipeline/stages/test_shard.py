@@ -32,7 +32,7 @@ def sing(path, *runs: tuple[float, float]) -> str:
 
 
 def test_levels_are_rms_in_db():
-    block = np.full((1, 250), 0.1, np.float32)
+    block = np.tile(np.array([0.5, 0.3], np.float32), 125)[None]  # a tenth around a constant, which is no sound
     np.testing.assert_allclose(frame_levels_db(block, 100)[:2], -20, atol=1e-4)
     assert frame_levels_db(np.zeros((1, 100), np.float32), 100)[0] == shard.SILENCE_DB
 
