@@ -61,9 +61,12 @@ class ShardConfig(Frozen):
 
 
 def frame_levels_db(block: np.ndarray, frame: int) -> np.ndarray:
-    """Return the RMS level of each frame of a (1, n) block in dB full scale; a last part frame counts as one."""
+    """Return the RMS level of each frame of a (1, n) block in dB full scale; a last part frame counts as one.
+
+    A frame's mean is left out: a constant is no sound.
+    """
     padded = np.pad(block[0], (0, -block.shape[1] % frame)).reshape(-1, frame)
-    power = np.square(padded, dtype=np.float64).mean(axis=1)
+    power = padded.var(axis=1, dtype=np.float64)
     return 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
 
 
@@ -183,7 +186,7 @@ class ShardWorker:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Shard a batch of rows (see `pending`) and return their outcomes."""
-        outcomes = []
+        outcomes: list[pa.Table] = []
         ledger, n_bytes = Ledger(self.workspace, "shard", "clips"), 0
         for track, copies in spooled(ledger.survivors(batch.to_pylist(), "track_id"), self._files):
             with ledger.item(track["track_id"], track_id=track["track_id"], uri=track["vocals_uri"]):
@@ -193,16 +196,17 @@ class ShardWorker:
             if n_bytes >= self.config.shard_mb * 1e6:
                 outcomes.append(self._commit(ledger))
                 ledger, n_bytes = ledger.following(), 0
-        return pa.concat_tables([*outcomes, self._commit(ledger)])
+        outcomes.append(self._commit(ledger))
+        while (ledger := ledger.following()).is_left_over():  # shards of a worker that died, with nothing of their own
+            self._commit(ledger)
+        return pa.concat_tables(outcomes)
 
     def _commit(self, ledger: Ledger) -> pa.Table:
         """Write a shard and what is in it."""
         outcomes = ledger.commit()
         counts = collections.Counter(row["track_id"] for row in ledger.rows)
-        if counts:
-            shard = f"part-{ledger.part}.parquet"
-            tables.append(self.workspace, "shards", [{"track_id": track_id, "shard": shard, "n_clips": n}
-                                                    for track_id, n in counts.items()], ledger.part)
+        ledger.put("shards", [{"track_id": track_id, "shard": f"part-{ledger.part}.parquet", "n_clips": n}
+                              for track_id, n in counts.items()], ledger.part)
         return outcomes
 
     def _files(self, track: dict[str, Any]) -> list[str]:

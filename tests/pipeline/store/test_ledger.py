@@ -41,6 +41,19 @@ def test_the_same_items_again_double_nothing(workspace: Workspace):
     assert len(tables.read(workspace, "failures")) == 1
 
 
+def test_what_became_of_a_batch_takes_the_place_of_an_earlier_try(workspace: Workspace):
+    for bad in ("b", "a", ""):
+        ledger = Ledger(workspace, "separate", "vocals")
+        for item in ledger.survivors([{"key": "a"}, {"key": "b"}], "key"):
+            with ledger.item(item["key"]):
+                if item["key"] == bad:
+                    raise Problem("out_of_memory", "for once")
+                ledger.add(track_id=item["key"])
+        ledger.commit()
+        assert set(tables.read(workspace, "vocals")["track_id"]) == {"a", "b"} - {bad}
+        assert tables.failed_keys(workspace, "separate") == {bad} - {""}
+
+
 def test_a_full_disk_ends_the_run_and_is_no_failure_of_the_item(workspace: Workspace):
     ledger = Ledger(workspace, "separate", "vocals")
     with pytest.raises(WorkspaceError, match="Free some space"), ledger.item("a"):
@@ -73,11 +86,12 @@ def test_an_item_that_kills_its_worker_is_given_up(workspace: Workspace):
 def test_a_batch_done_again_after_one_of_it_was_given_up_replaces_its_part(workspace: Workspace):
     for killed in (False, True):
         ledger = Ledger(workspace, "shard", "clips")
-        for key in ("a", "b"):
-            with ledger.item(key):
-                ledger.add(clip_id=key, track_id=key)
-        if killed:
-            ledger.fail("c", Problem("crashed", "its worker died"))
+        for item in ledger.survivors([{"key": key} for key in "abc"], "key"):
+            if item["key"] == "c" and killed:
+                ledger.fail("c", Problem("crashed", "its worker died"))
+                continue
+            with ledger.item(item["key"]):
+                ledger.add(clip_id=item["key"], track_id=item["key"])
         ledger.commit()
     assert sorted(tables.read(workspace, "clips")["clip_id"]) == ["a", "b"]
 
