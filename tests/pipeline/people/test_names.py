@@ -43,7 +43,7 @@ NOBODY = ["V.A.", "V/A", "VVAA", "VV.AA.", "AA.VV.", "Various Artists", "various
           "O.S.T.",
           "Titanic (Original Motion Picture Soundtrack)", "[no artist]", "<unknown>", "Unknown Artist",
           "Unbekannter Künstler",
-          "不明なアーティスト", "Traditional", "Trad.", "Anonymous", "N/A", "-", "?", "…"]
+          "不明なアーティスト", "Traditional", "Trad.", "Anonymous", "N/A", "-", "?", "…", "???"]
 SOMEBODY = ["!!!", "Cast", "Varia", "Artist 226", "The Unknowns", "VAST", "Ost Berlin", "Friedhelm Ost", "Trader",
             "U2", "X"]
 
