@@ -18,7 +18,8 @@ def run(config: Config, run: engine.Run) -> None:
         for remark in unmatched(read_known(config.known), config.known, listing["uri"].to_pylist()):
             run.say(remark)
     todo = scan.pending(run.workspace, listing)
-    run.map(scan.ScanWorker, todo, config.scan.compute, skipped=len(listing) - len(todo))
+    run.map(scan.ScanWorker, todo, config.scan.compute, skipped=len(listing) - len(todo),
+            arguments=(config.workspace,))
     gone = scan.forget_absent(run.workspace, listing)
     tracks = scan.derive_tracks(run.workspace)
     duplicates = int((tracks["n_files"] - 1).sum())
@@ -27,5 +28,7 @@ def run(config: Config, run: engine.Run) -> None:
     run.note = ", ".join(text for text in told if text)
 
 
+STAGE = engine.Stage("scan", "Find the audio files of a catalogue and read what each is.", run)
+
 if __name__ == "__main__":
-    sys.exit(engine.main("scan", run))
+    sys.exit(engine.main(STAGE))
