@@ -24,7 +24,7 @@ KEYS = {"files": "uri", "tracks": "track_id", "vocals": "track_id", "clips": "cl
 
 
 def test_every_stage_has_an_entry_point():
-    assert set(run.BODIES) == set(STAGES)
+    assert set(run.STAGES) == set(STAGES)
 
 
 def test_the_chain_writes_every_table_and_records_every_stage(chain, chain_workspace):
@@ -44,7 +44,7 @@ def test_the_tables_join_in_plain_pandas(chain_workspace):
 
 
 @pytest.mark.parametrize(("settings", "words"), [
-    ({"known": "nowhere.csv"}, "cannot read the known names nowhere.csv"),
+    ({"known": "nowhere.csv", "separate": {"separator": "spleeter"}}, "cannot read the known names nowhere.csv"),
     ({"separate": {"separator": "spleeter"}, "embed": {"encoder": "nowhere"}}, "embed.encoder=nowhere"),
     ({"separate": {"separator": "./nowhere"}}, "separate.separator")])
 def test_what_a_run_needs_at_its_end_is_looked_for_before_it_begins(make_config, settings, words):
