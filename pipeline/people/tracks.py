@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.store.errors import Problem
+from pipeline.store.locations import is_remote
 from pipeline.store.uris import resolve
-from pipeline.store.workspace import is_remote
 
 COMPARED = 50_000  # file names among which the nearest is looked for,
 NEAREST = 10       # for so many of the paths that fit nothing
