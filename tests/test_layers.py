@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BENCHMARKS = {Path(f"jobs/bench/{name}.py") for name in ("evaluate", "separate", "train")}  # minutes long: run by hand
+BENCHMARKS = {Path(f"jobs/bench/{name}.py") for name in ("evaluate", "separate", "store", "train")}  # minutes long: run by hand
 
 
 def imported(path: Path) -> set[str]:
