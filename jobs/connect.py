@@ -14,6 +14,7 @@ from ray._private.services import canonicalize_bootstrap_address
 
 from encoder import allocator
 from pipeline.frozen import Compute
+from pipeline.store import locations
 from pipeline.store.errors import ConfigError, RunError
 
 ANSWER_S = 10.0
@@ -78,7 +79,7 @@ def _connect(address: str) -> None:
     try:
         _check(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR,
-                 runtime_env={"env_vars": allocator.ENVIRONMENT})
+                 runtime_env={"env_vars": allocator.ENVIRONMENT | locations.places()})
     except Exception as error:
         raise ConfigError(f"RAY_ADDRESS={address}: {first_line(error)}. Give the address of a head that runs "
                           "(host:6379), or unset RAY_ADDRESS to work on this machine alone.") from error

@@ -9,6 +9,7 @@ import collections
 import contextlib
 import importlib.metadata
 import json
+import os
 import platform
 import shlex
 import socket
@@ -26,8 +27,9 @@ from jobs import INTERRUPTED, INTERRUPTED_STATUS
 from jobs.connect import start_ray
 from pipeline.config import Config, load
 from pipeline.frozen import Compute
-from pipeline.store import lock, provenance, tables
-from pipeline.store.errors import ConfigError, RunError
+from pipeline.store import lock, provenance, reach, tables
+from pipeline.store.errors import UNAVAILABLE, ConfigError, DeviceLost, RunError, as_run_error, is_passing
+from pipeline.store.gather import gather
 from pipeline.store.ledger import OUTCOMES, forget_crashes
 from pipeline.store.text import visible
 from pipeline.store.workspace import Workspace
@@ -36,6 +38,7 @@ MAX_BLOCKS = 4000  # enough for an even load and steady progress; more would bur
 PROGRESS_S = 2.0
 MAX_SAID = 5000  # characters of a line: names of files and people stand in it, and may be of any length
 FATAL = "fatal"
+STARTED, STOPPED = "started", "stopped"  # of runs that have not come to an end
 RECORDED = ("torch", "ray", "pyarrow", "demucs", "umap-learn", "hdbscan", "vocatlas")
 
 
@@ -49,6 +52,7 @@ class Run:
         self.errors: collections.Counter[str] = collections.Counter()
         self.note = ""
         self.started_at, self._clock = datetime.now(UTC), time.monotonic()
+        self._part = f"{self.started_at:%Y%m%dT%H%M%S}-{stage}-{uuid.uuid4().hex[:8]}"
 
     def say(self, text: str) -> None:
         """Print a line of progress at once."""
@@ -91,18 +95,22 @@ class Run:
             else:
                 self.done += 1
 
+    def record(self, status: str, message: str = "") -> None:
+        """Write the run's row of `runs/`; one whose process is killed keeps the status that it began with."""
+        tables.write(self.workspace, "runs", [{
+            "run_id": self._part.rpartition("-")[2], "stage": self.stage, "started_at": self.started_at,
+            "seconds": time.monotonic() - self._clock, "status": status,
+            "fingerprint": self.config.fingerprint(self.stage), "done": self.done, "skipped": self.skipped,
+            "failed": self.failed, "config": self.config.to_yaml(), "versions": json.dumps(_versions()),
+            "host": socket.gethostname(), "message": message}], self._part)
+
     def finish(self, status: str, message: str = "") -> int:
-        """Record the run in `runs/`, print its summary and return its exit status."""
+        """Record the end of the run, print its summary and return its exit status."""
         seconds = time.monotonic() - self._clock
         worked = self.done + self.failed
         if status == "ok" and worked and self.failed / worked > self.config.max_failed_fraction:
             status = "too many failed"
-        tables.write(self.workspace, "runs", [{
-            "run_id": uuid.uuid4().hex[:12], "stage": self.stage, "started_at": self.started_at, "seconds": seconds,
-            "status": status, "fingerprint": self.config.fingerprint(self.stage), "done": self.done,
-            "skipped": self.skipped, "failed": self.failed, "config": self.config.to_yaml(),
-            "versions": json.dumps(_versions()), "host": socket.gethostname(), "message": message or self.note,
-        }], f"{self.started_at:%Y%m%dT%H%M%S}-{self.stage}-{uuid.uuid4().hex[:8]}")
+        self.record(status, message or self.note)
         reasons = f" ({', '.join(f'{kind} {n}' for kind, n in self.errors.most_common())})" if self.errors else ""
         self.say(f"{self.done} done, {self.skipped} skipped, {self.failed} failed{reasons}, {_clock(seconds)}"
                  + (f"; {self.note}" if self.note else ""))
@@ -119,8 +127,8 @@ class Guarded:
         self.error: RunError | None = None
         try:
             self.worker = worker(config, *arguments)
-        except RunError as error:
-            self.error = error
+        except (RunError, OSError) as error:
+            self.error = _run_error(error)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return the worker's outcomes, or one that ends the run."""
@@ -128,8 +136,19 @@ class Guarded:
             if self.error:
                 raise self.error
             return self.worker(batch)
-        except RunError as error:
-            return pa.Table.from_pylist([{"key": "", "status": FATAL, "error": str(error)}], schema=OUTCOMES)
+        except DeviceLost as error:
+            print(f"error: {error}; another process goes on", file=sys.stderr, flush=True)
+            os._exit(1)  # what was in work is marked; Ray starts another and sends the batch again
+        except (RunError, OSError) as error:
+            outcome = {"key": "", "status": FATAL, "error": str(_run_error(error))}
+            return pa.Table.from_pylist([outcome], schema=OUTCOMES)
+
+
+def _run_error(error: Exception) -> RunError:
+    """Return the error in words, or raise it where it is none of a store's."""
+    if (told := as_run_error(error)) is None:
+        raise error
+    return told
 
 
 Body = Callable[[Config, Run], None]
@@ -163,8 +182,9 @@ def guarded(work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr, flush=True)
         return INTERRUPTED_STATUS
-    except RunError as error:
-        print("error: " + "\n".join(map(visible, str(error).splitlines())), file=sys.stderr, flush=True)
+    except (RunError, OSError) as error:
+        told = str(_run_error(error))
+        print("error: " + "\n".join(map(visible, told.splitlines())), file=sys.stderr, flush=True)
         return 2
 
 
@@ -174,12 +194,22 @@ def execute(stage: str, body: Body, config: Config) -> int:
     Raises:
         RunError: the run as a whole could not go on.
     """
+    os.environ.update(config.store.environment())
+    reach.check(config.workspace)
     run = Run(stage, config)
     with alone(run.workspace, config, stage):
-        forget_crashes(run.workspace, stage)
-        if config.retry_failed:
-            provenance.forget_failures(run.workspace, stage)
-        body(config, run)
+        run.record(STARTED)
+        try:
+            gather(run.workspace)
+            forget_crashes(run.workspace, stage)
+            provenance.forget_failures(run.workspace, stage, None if config.retry_failed else UNAVAILABLE)
+            body(config, run)
+            gather(run.workspace)
+        except BaseException as error:
+            if not is_passing(error) and not is_passing(error.__cause__ or error):  # else minutes would pass again
+                with contextlib.suppress(OSError, RunError):
+                    run.record(STOPPED, str(error) or type(error).__name__)
+            raise
         return run.finish("ok")
 
 
@@ -201,8 +231,13 @@ def need(workspace: Workspace, table: str, stage: str) -> None:
     Raises:
         ConfigError: it is not; the message names the stage that makes it.
     """
-    if not tables.parts(workspace, table) and stage not in tables.keys(workspace, "runs", "stage"):
+    if not tables.parts(workspace, table) and not _has_ended(workspace, stage):
         raise ConfigError(f"{workspace.uri(table)} is not there yet: run the {stage} stage first")
+
+
+def _has_ended(workspace: Workspace, stage: str) -> bool:
+    runs = tables.read(workspace, "runs", ["stage", "status"])
+    return stage in set(runs.loc[~runs["status"].isin([STARTED, STOPPED]), "stage"])
 
 
 def _in_blocks(rows: pa.Table, batch: int) -> list[pa.Table]:

@@ -22,7 +22,7 @@ from jobs import INTERRUPTED_STATUS, engine
 from jobs.connect import first_line
 from pipeline.config import STAGES, Config, load
 from pipeline.store.errors import ConfigError
-from pipeline.store.workspace import is_remote
+from pipeline.store.locations import is_remote
 
 CODE = Path(__file__).resolve().parents[1]
 READY_S = 60.0

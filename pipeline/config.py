@@ -22,6 +22,7 @@ from pipeline.stages.separate import SeparateConfig
 from pipeline.stages.shard import ShardConfig
 from pipeline.stages.tag import TagConfig
 from pipeline.store.errors import ConfigError
+from pipeline.store.locations import StoreConfig
 
 Stage = Literal["scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report", "export"]
 STAGES: tuple[str, ...] = get_args(Stage)
@@ -41,6 +42,7 @@ class Config(Frozen):
     max_failed_fraction: float = Field(0.5, ge=0, le=1, description="of a stage's items; with more, its exit is 1")
     min_free_gb: float = Field(1.0, ge=0, description="room that a local workspace must have before work starts")
 
+    store: StoreConfig = StoreConfig()
     render: RenderConfig = RenderConfig()
     scan: ScanConfig = ScanConfig()
     separate: SeparateConfig = SeparateConfig()

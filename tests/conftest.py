@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,31 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """Start one small Ray on this machine for all tests that need it."""
+def loopback_store() -> Iterator[Any]:
+    """Start one S3 server on loopback for all tests that need it."""
+    from jobs.bench.object_store import ObjectStore
+
+    store = ObjectStore()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def object_store(loopback_store: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return the S3 server, in order and with nothing counted; this process's environment names it."""
+    loopback_store.calm()
+    for name, value in loopback_store.environment.items():
+        monkeypatch.setenv(name, value)
+    yield loopback_store
+    loopback_store.calm()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(loopback_store: Any) -> Iterator[None]:
+    """Start one small Ray on this machine for all tests that need it; its workers know the store on loopback."""
     import ray
+
+    os.environ.update(loopback_store.environment)
 
     ray.init(address="local", num_cpus=2, object_store_memory=200_000_000, include_dashboard=False,
              log_to_driver=False, logging_level="ERROR")

@@ -25,7 +25,8 @@ from pipeline.evaluate.datasets import Recording
 from pipeline.store import tables
 from pipeline.store.errors import Problem
 from pipeline.store.ledger import Ledger, batch_name
-from pipeline.store.workspace import Workspace, open_filesystem
+from pipeline.store.locations import open_filesystem
+from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.config import Config

@@ -16,8 +16,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.store.errors import Problem
+from pipeline.store.locations import is_remote
 from pipeline.store.uris import resolve
-from pipeline.store.workspace import is_remote
 
 NEAREST = 10  # so many of the paths that fit nothing are told the nearest file
 BESIDE = 100  # of the names before and after one in the alphabet, read forwards and backwards, the nearest is one

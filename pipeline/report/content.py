@@ -129,6 +129,7 @@ def runs(workspace: Workspace) -> dict[str, Any]:
     """Return each stage's work over all its runs: seconds, counts of items, and how the last run ended."""
     columns = ["stage", "started_at", "seconds", "status", "done", "unit", "failed", "message"]
     frame = tables.read(workspace, "runs", columns).fillna({"unit": "", "message": ""})
+    frame = frame[frame["status"] != "started"]  # this one, and those whose process was killed
     rows = []
     for stage, group in frame.sort_values("started_at").groupby("stage"):
         last = group.iloc[-1]

@@ -7,7 +7,8 @@ import pandas as pd
 import soundfile
 
 from pipeline.sound.audio import to_samples
-from pipeline.store.workspace import Workspace, open_filesystem
+from pipeline.store.spool import local_copy
+from pipeline.store.workspace import Workspace
 
 FADE_S = 0.03
 PEAK = 0.7         # level that excerpts are brought to, ...
@@ -49,8 +50,7 @@ def excerpt(uri: str, start_s: float, seconds: float) -> bytes:
     Raises:
         OSError: the file is not there. soundfile.LibsndfileError: it cannot be decoded.
     """
-    fs, path = open_filesystem(uri)
-    with fs.open_input_file(path) as stream, soundfile.SoundFile(stream) as source:
+    with local_copy(uri) as path, soundfile.SoundFile(path) as source:
         rate = source.samplerate
         start = to_samples(max(0.0, start_s - LEAD_S), rate)
         source.seek(max(0, min(start, source.frames - to_samples(seconds, rate))))

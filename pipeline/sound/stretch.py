@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.store.errors import Problem
-from pipeline.store.workspace import is_remote, open_filesystem
+from pipeline.store.locations import is_remote, open_filesystem
 
 CHUNK = 2**20
 _OGG_PAGE = re.compile(rb"OggS\0([\0-\7])", re.DOTALL)

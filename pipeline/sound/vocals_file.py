@@ -1,6 +1,7 @@
 """The FLAC file of a track's vocals: measured while it is written, and able to tell its row of `vocals/` later."""
 
 import contextlib
+import io
 import json
 import math
 from concurrent.futures import Future
@@ -18,7 +19,8 @@ from pipeline.sound.audio import FlacWriter
 from pipeline.store.errors import Problem, WorkspaceError
 from pipeline.store.workspace import Workspace
 
-FINGERPRINT, ROW = "vocatlas_fingerprint", "vocatlas_row"
+FINGERPRINT, ROW, WHOLE = "vocatlas_fingerprint", "vocatlas_row", "vocatlas_bytes"
+HEAD_BYTES = 2**16  # of a file that holds its comments
 
 
 def vocals_name(track_id: str) -> str:
@@ -27,18 +29,22 @@ def vocals_name(track_id: str) -> str:
 
 
 def read_row(workspace: Workspace, track_id: str, fingerprint: str) -> dict[str, Any] | None:
-    """Return the row of a track whose vocals are there and were made with the settings of `fingerprint`."""
+    """Return the row of a track whose vocals are there, whole, and were made with the settings of `fingerprint`."""
     name = vocals_name(track_id)
-    if not workspace.exists(name):
+    try:
+        with workspace.fs.open_input_file(workspace.path(name)) as source:
+            size, head = source.size(), source.read(HEAD_BYTES)
+        comments: Any = mutagen.flac.FLAC(fileobj=io.BytesIO(head)).tags or {}
+    except (FileNotFoundError, mutagen.MutagenError):
         return None
-    with workspace.fs.open_input_file(workspace.path(name)) as source:
-        try:
-            comments: Any = mutagen.flac.FLAC(fileobj=source).tags or {}
-        except mutagen.MutagenError:
-            return None
-    if comments.get(FINGERPRINT) != [fingerprint]:
+    if comments.get(FINGERPRINT) != [fingerprint] or comments.get(WHOLE) != [_bytes_comment(size)]:
         return None
     return json.loads(comments[ROW][0]) | {"vocals_uri": workspace.uri(name)}
+
+
+def _bytes_comment(size: int) -> str:
+    """Return a file's size as its own comment says it: always as long, so that writing it changes no size."""
+    return f"{size:016d}"
 
 
 class VocalsFile:
@@ -100,7 +106,9 @@ class VocalsFile:
                 if len(file.read(2)) != 1:
                     raise soundfile.SoundFileRuntimeError("the file is not whole")
             tagged = mutagen.flac.FLAC(self.path)
-            tagged[FINGERPRINT], tagged[ROW] = fingerprint, json.dumps(row)
+            tagged[FINGERPRINT], tagged[ROW], tagged[WHOLE] = fingerprint, json.dumps(row), _bytes_comment(0)
+            tagged.save()
+            tagged[WHOLE] = _bytes_comment(self.path.stat().st_size)
             tagged.save()
 
     def discard(self) -> None:

@@ -6,6 +6,8 @@ A track's voice is the mean of its clips' vectors, weighted by their length and 
 """
 
 import contextlib
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +26,10 @@ from encoder.precision import multiplies_bfloat16
 from pipeline.frozen import Compute, Frozen
 from pipeline.sound import audio
 from pipeline.sound.overlap import ahead
-from pipeline.store import tables
+from pipeline.store import shards, tables
 from pipeline.store.errors import ConfigError, Problem
 from pipeline.store.ledger import Ledger
+from pipeline.store.spool import spooled
 from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -61,9 +64,23 @@ def find_encoder(workspace: Workspace, name: str) -> str:
     if not workspace.remote:
         return workspace.path(f"encoders/{name}")
     local = Path(tempfile.gettempdir()) / "vocatlas-encoders" / name
-    local.mkdir(parents=True, exist_ok=True)
-    pafs.copy_files(workspace.path(f"encoders/{name}"), str(local), source_filesystem=workspace.fs)
+    fetch(workspace.fs, workspace.path(f"encoders/{name}"), local)
     return str(local)
+
+
+def fetch(fs: pafs.FileSystem, folder: str, local: Path) -> None:
+    """Copy a folder to a local one that other workers look for too, where it appears whole or not at all."""
+    if local.is_dir():
+        return
+    local.parent.mkdir(parents=True, exist_ok=True)
+    copy = tempfile.mkdtemp(dir=local.parent)
+    pafs.copy_files(folder, copy, source_filesystem=fs)
+    try:
+        os.rename(copy, local)
+    except OSError:
+        shutil.rmtree(copy)
+        if not local.is_dir():  # no other worker was first
+            raise
 
 
 def newest_encoder(workspace: Workspace) -> str:
@@ -94,11 +111,12 @@ def load_encoder(workspace: Workspace, name: str) -> Any:
 
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
     """Return the shards whose voices are not there yet (column `shard`), and how many are."""
-    shards = [name.rpartition("/")[2] for name in tables.parts(workspace, "clips")]
-    done = {name.rpartition("/")[2] for name in tables.parts(workspace, "voices")}
-    failed = tables.failed_keys(workspace, "embed")
-    todo = [{"shard": name} for name in shards if name not in done and name not in failed]
-    return pa.Table.from_pylist(todo, schema=SHARDS), len(shards) - len(todo)
+    inside = shards.contents(workspace).to_pandas()
+    with_voices = inside["track_id"].isin(tables.keys(workspace, "voices", "track_id"))
+    done = set(inside.loc[with_voices, "shard"]) | tables.failed_keys(workspace, "embed")
+    names = sorted(set(inside["shard"]))
+    todo = [{"shard": name} for name in names if name not in done]
+    return pa.Table.from_pylist(todo, schema=SHARDS), len(names) - len(todo)
 
 
 class Embedder:
@@ -163,19 +181,21 @@ class EmbedWorker:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Embed the named shards and return their outcomes."""
         outcomes = []
-        for row in batch.to_pylist():
+        for row, copies in spooled(batch.to_pylist(), lambda row: [self._uri(row["shard"])]):
             ledger = Ledger(self.workspace, "embed", "embeddings")
             for shard in [item["shard"] for item in ledger.survivors([row], "shard")]:
-                with ledger.item(shard, uri=self.workspace.uri(f"clips/{shard}")) as outcome:
-                    outcome["n"] = self._embed(shard, ledger)
+                with ledger.item(shard, uri=self._uri(shard)) as outcome:
+                    outcome["n"] = self._embed(shard, copies[self._uri(shard)], ledger)
             outcomes.append(ledger.commit())
         return pa.concat_tables(outcomes)
 
-    def _embed(self, shard: str, ledger: Ledger) -> int:
+    def _uri(self, shard: str) -> str:
+        return self.workspace.uri(f"clips/{shard}")
+
+    def _embed(self, shard: str, path: str, ledger: Ledger) -> int:
         """Write a shard's vectors and return how many; those of the tracks come last and mark the shard as done."""
         rows: list[pa.Table] = []
-        with (self.workspace.fs.open_input_file(self.workspace.path(f"clips/{shard}")) as source,
-              contextlib.closing(ahead(decoded(pq.ParquetFile(source)), 1)) as groups):
+        with pq.ParquetFile(path) as file, contextlib.closing(ahead(decoded(file), 1)) as groups:
             for clips, sounds in groups:
                 usable = [self._check(ledger, shard, key, sound) for key, sound in
                           zip(clips["clip_id"].to_pylist(), sounds, strict=True)]
@@ -187,8 +207,8 @@ class EmbedWorker:
             raise Problem("silent", "none of its clips can be embedded")
         embeddings = pa.concat_tables(rows)
         part = shard.removeprefix("part-").removesuffix(".parquet")
-        tables.write(self.workspace, "embeddings", embeddings, part)
-        tables.write(self.workspace, "voices", pool(embeddings), part)
+        tables.append(self.workspace, "embeddings", embeddings, part)
+        tables.append(self.workspace, "voices", pool(embeddings), part)
         return len(embeddings)
 
     def _check(self, ledger: Ledger, shard: str, clip_id: str, sound: audio.Audio) -> bool:

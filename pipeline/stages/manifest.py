@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from pipeline.store import sheet
 from pipeline.store.errors import ConfigError, Problem, WorkspaceError
+from pipeline.store.locations import is_remote, open_filesystem
 from pipeline.store.text import clean
 from pipeline.store.uris import resolve
-from pipeline.store.workspace import is_remote, open_filesystem
 
 URI_COLUMNS = ("uri", "path", "file")
 TAG_COLUMNS = ("artist", "title", "album")
@@ -94,6 +95,8 @@ def _infos(batch: list[str]) -> list[pafs.FileInfo | OSError]:
     paths = [open_filesystem(file)[1] for file in batch]
     try:
         return list(fs.get_file_info(paths))
+    except pa.ArrowInvalid:
+        pass  # one is no key
     except OSError as error:
         if is_remote(batch[0]) and "ACCESS_DENIED" not in str(error):
             raise
@@ -105,6 +108,8 @@ def _info(fs: pafs.FileSystem, path: str) -> pafs.FileInfo | OSError:
         return fs.get_file_info(path)
     except OSError as error:
         return error
+    except pa.ArrowInvalid as error:
+        return OSError(str(error))
 
 
 def _listed(file: str, info: pafs.FileInfo | OSError, tags: dict[str, str]) -> Listed:

@@ -29,8 +29,10 @@ from pipeline.stages.manifest import TAG_COLUMNS, Listed, read_manifest
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError, Problem
 from pipeline.store.ledger import Ledger
+from pipeline.store.locations import open_filesystem, uri_of
+from pipeline.store.spool import spooled
 from pipeline.store.walk import UNREAD, Entry, walk
-from pipeline.store.workspace import Workspace, is_remote, open_filesystem
+from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -67,14 +69,15 @@ def list_catalogue(catalogue: str, suffixes: tuple[str, ...]) -> tuple[pa.Table,
     if info.type == pafs.FileType.File and PurePosixPath(path).suffix.lower() in MANIFEST_SUFFIXES:
         rows = [_row(file.uri, file) | file.tags for file in read_manifest(catalogue)]
     elif info.type == pafs.FileType.File:
-        rows = [_row(_uri(catalogue, info.path), Entry(info.path, info.size, info.mtime_ns))]
+        rows = [_row(uri_of(catalogue, info.path), Entry(info.path, info.size, info.mtime_ns))]
     elif info.type == pafs.FileType.Directory:
-        rows = [_row(_uri(catalogue, found.path), found) for found in _audio(walk(fs, path, passed), suffixes, passed)]
+        walked = walk(fs, path, passed)
+        rows = [_row(uri_of(catalogue, found.path), found) for found in _audio(walked, suffixes, passed)]
     elif any(sign in path for sign in "*?["):
         fixed = path[: min(path.find(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
         fitting = (found for found in walk(fs, fixed, passed)
                    if found.error in UNREAD or fnmatch.fnmatch(found.path, path))
-        rows = [_row(_uri(catalogue, found.path), found) for found in _audio(fitting, suffixes, passed)]
+        rows = [_row(uri_of(catalogue, found.path), found) for found in _audio(fitting, suffixes, passed)]
     else:
         raise ConfigError(f"catalogue: there is no file or folder {catalogue}")
     if not rows:
@@ -109,11 +112,6 @@ def _row(uri: str, found: Entry | Listed) -> dict:
             "size_bytes": found.size_bytes, "modified_at": modified, "error": found.error, "message": found.message}
 
 
-def _uri(catalogue: str, path: str) -> str:
-    """Return the URI of a path in the filesystem of the catalogue."""
-    return (catalogue.partition("://")[0] + "://" if is_remote(catalogue) else "") + path
-
-
 def pending(workspace: Workspace, listing: pa.Table) -> pa.Table:
     """Return the listed files that were not scanned before, or have changed since."""
     files = tables.read(workspace, "files", ["uri", "size_bytes", "modified_at"])
@@ -135,11 +133,11 @@ class ScanWorker:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Scan a batch of `list_catalogue` rows and return its outcomes (see `Ledger.commit`)."""
         ledger = Ledger(self.workspace, "scan", "files")
-        for row in ledger.survivors(batch.to_pylist(), "key"):
+        for row, copies in spooled(ledger.survivors(batch.to_pylist(), "key"), lambda row: [row["uri"]]):
             with ledger.item(row["key"], uri=row["uri"]):
                 if row["error"]:
                     raise Problem(row["error"], row["message"])
-                found = self.decoder.probe(row["uri"])
+                found = self.decoder.probe(copies[row["uri"]])
                 tags = {tag: row[tag] or found.tags.get(tag) or None for tag in TAG_COLUMNS}
                 ledger.add(uri=row["uri"], track_id=found.track_id, size_bytes=row["size_bytes"],
                            modified_at=row["modified_at"], duration_s=found.duration_s,

@@ -26,7 +26,8 @@ from pipeline.stages import embed, scan, separate, shard
 from pipeline.stages.tag import TagConfig
 from pipeline.store import provenance, tables
 from pipeline.store.errors import ConfigError
-from pipeline.store.workspace import Workspace, is_remote
+from pipeline.store.locations import is_remote
+from pipeline.store.workspace import Workspace
 
 BLOCK = 65_536
 COLUMNS = ["rank", "score", "vocalist", "artist", "title", "uri", "track_id"]

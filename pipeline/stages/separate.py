@@ -32,6 +32,7 @@ from pipeline.sound.overlap import Behind, ahead
 from pipeline.sound.vocals_file import VocalsFile, read_row, vocals_name
 from pipeline.store import tables
 from pipeline.store.ledger import Ledger
+from pipeline.store.spool import spooled
 from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,9 +54,15 @@ class SeparateConfig(Frozen):
 
 
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
-    """Return the tracks (track_id, uri) that have neither vocals nor a failure yet, and how many have."""
+    """Return the tracks that have neither vocals nor a failure yet, and how many have.
+
+    Columns: track_id, uri, and whether there is a file of vocals already, whose row was never written (`found`).
+    """
     tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri"]).sort_by("track_id")
-    return tables.unsettled(workspace, tracks, "vocals", "separate")
+    todo, done = tables.unsettled(workspace, tracks, "vocals", "separate")
+    there = workspace.list_all("vocals_audio") if len(todo) else {}
+    found = [vocals_name(track_id) in there for track_id in todo["track_id"].to_pylist()]
+    return todo.append_column("found", pa.array(found, pa.bool_())), done
 
 
 class SeparateWorker:
@@ -70,19 +77,17 @@ class SeparateWorker:
         self.decoder = Decoder()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Separate a batch of (track_id, uri) rows and return their outcomes (see `Ledger.commit`)."""
+        """Separate a batch of rows (see `pending`) and return their outcomes (see `Ledger.commit`)."""
         ledger = Ledger(self.workspace, "separate", "vocals")
         tracks = ledger.survivors(batch.to_pylist(), "track_id")
-        done = [row for track in tracks if (row := self._found(track)) is not None]
+        done = [row for track in tracks if (ledger.careful or track.get("found", True)) and (row := self._found(track))]
         for row in done:
             with ledger.item(row["track_id"]):
                 pass
         found = {row["track_id"] for row in done}
         todo = [track for track in tracks if track["track_id"] not in found]
-        # One that was there when a worker died goes alone, so that no other is blamed with it.
-        suspects = [[track] for track in todo if ledger.crashes(track["track_id"])]
-        others = [track for track in todo if not ledger.crashes(track["track_id"])]
-        for group in [*suspects, others]:
+        # Where a worker has died, each goes alone, so that no other is blamed with it.
+        for group in [[track] for track in todo] if ledger.careful else [todo]:
             with _Group(self, ledger) as work:
                 work.separate(group)
                 done += work.rows
@@ -94,7 +99,7 @@ class SeparateWorker:
     def _found(self, track: dict[str, Any]) -> dict[str, Any] | None:
         """Return the row of a track that was separated before its batch could be committed."""
         part = instrumental_part(track["track_id"])
-        if self.workspace.exists(tables.part_name("vocals", part)):
+        if self.workspace.exists(tables.waiting_name("vocals", part)):
             return {"track_id": track["track_id"], "has_vocals": False}
         return read_row(self.workspace, track["track_id"], self.fingerprint)
 
@@ -146,9 +151,9 @@ class _Group:
     def _events(self, tracks: list[dict[str, Any]]) -> Iterator[Any]:
         """Yield each track's `_Start`, its blocks and its `_End`; runs ahead in a thread."""
         separator, decoder = self.worker.separator, self.worker.decoder
-        for track in tracks:
-            source = (track["uri"], separator.sample_rate_hz, separator.channels)
+        for track, copies in spooled(tracks, lambda track: [track["uri"]]):
             try:
+                source = (copies[track["uri"]], separator.sample_rate_hz, separator.channels)
                 level = Level.of(map(torch.from_numpy, decoder.blocks(*source))) if separator.needs_level else None
             except Exception as error:
                 yield _Start(track, Level(0.0, 1.0))
@@ -210,7 +215,7 @@ class _Group:
             workspace.put_file(file.path, vocals_name(key))
         else:
             file.discard()
-            tables.write(workspace, "vocals", [row], instrumental_part(key))
+            tables.append(workspace, "vocals", [row], instrumental_part(key))
         self.rows.append(row)
 
     def _settle(self, key: str, error: Exception | None = None) -> None:

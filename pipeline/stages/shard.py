@@ -9,6 +9,7 @@ levels) and above `floor_db`. Pauses up to `pause_s` stay inside a clip; longer 
 frame; a phrase shorter than `min_s` is widened into what surrounds it.
 """
 
+import collections
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ from pipeline.frozen import Compute, Frozen
 from pipeline.separators import vocals_of
 from pipeline.sound import audio, remix
 from pipeline.sound.audio import Audio
-from pipeline.store import tables
+from pipeline.store import shards, tables
 from pipeline.store.errors import Problem
 from pipeline.store.ledger import Ledger
+from pipeline.store.spool import Copies, spooled
 from pipeline.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -59,9 +61,12 @@ class ShardConfig(Frozen):
 
 
 def frame_levels_db(block: np.ndarray, frame: int) -> np.ndarray:
-    """Return the RMS level of each frame of a (1, n) block in dB full scale; a last part frame counts as one."""
+    """Return the RMS level of each frame of a (1, n) block in dB full scale; a last part frame counts as one.
+
+    A frame's mean is left out: a constant is no sound.
+    """
     padded = np.pad(block[0], (0, -block.shape[1] % frame)).reshape(-1, frame)
-    power = np.square(padded, dtype=np.float64).mean(axis=1)
+    power = padded.var(axis=1, dtype=np.float64)
     return 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
 
 
@@ -165,7 +170,9 @@ def pending(workspace: Workspace) -> tuple[pa.Table, int]:
     rows = vocals.join(tracks, "track_id", join_type="inner").sort_by("track_id")
     after = rows.take(pa.array([*range(1, len(rows)), 0][: len(rows)], pa.int64()))
     rows = rows.append_column("other_vocals_uri", after["vocals_uri"]).append_column("other_uri", after["uri"])
-    return tables.unsettled(workspace, rows, "clips", "shard")
+    settled = set(shards.contents(workspace)["track_id"].to_pylist()) | tables.failed_keys(workspace, "shard")
+    todo = rows.filter(pa.array([track_id not in settled for track_id in rows["track_id"].to_pylist()], pa.bool_()))
+    return todo, len(rows) - len(todo)
 
 
 class ShardWorker:
@@ -180,25 +187,48 @@ class ShardWorker:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Shard a batch of rows (see `pending`) and return their outcomes."""
         outcomes = []
-        ledger, n_bytes = self._ledger(), 0
-        for track in ledger.survivors(batch.to_pylist(), "track_id"):
+        ledger, n_bytes = Ledger(self.workspace, "shard", "clips"), 0
+        for track, copies in spooled(ledger.survivors(batch.to_pylist(), "track_id"), self._files):
             with ledger.item(track["track_id"], track_id=track["track_id"], uri=track["vocals_uri"]):
-                rows = list(self._rows(track))
+                rows = list(self._rows(track, copies))
                 ledger.rows += rows
                 n_bytes += sum(len(row["audio"]) + len(row["pair_audio"] or b"") for row in rows)
             if n_bytes >= self.config.shard_mb * 1e6:
-                outcomes.append(ledger.commit())
-                ledger, n_bytes = self._ledger(), 0
-        return pa.concat_tables([*outcomes, ledger.commit()])
+                outcomes.append(self._commit(ledger))
+                ledger, n_bytes = ledger.following(), 0
+        outcomes.append(self._commit(ledger))
+        if ledger.careful:
+            self._forget(ledger.following())
+        return pa.concat_tables(outcomes)
 
-    def _ledger(self) -> Ledger:
-        return Ledger(self.workspace, "shard", "clips")
+    def _forget(self, ledger: Ledger) -> None:
+        """Remove the last shards of the batch that a worker which died has left: what was in them is written again."""
+        while self.workspace.exists(tables.part_name("clips", ledger.part)) or self.workspace.exists(
+                tables.waiting_name("failures", f"shard-{ledger.part}")):
+            ledger.commit()
+            ledger = ledger.following()
 
-    def _rows(self, track: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _commit(self, ledger: Ledger) -> pa.Table:
+        """Write a shard and what is in it."""
+        outcomes = ledger.commit()
+        counts = collections.Counter(row["track_id"] for row in ledger.rows)
+        if counts:
+            shard = f"part-{ledger.part}.parquet"
+            tables.append(self.workspace, "shards", [{"track_id": track_id, "shard": shard, "n_clips": n}
+                                                    for track_id, n in counts.items()], ledger.part)
+        return outcomes
+
+    def _files(self, track: dict[str, Any]) -> list[str]:
+        """Return the files that a track's clips are made of."""
+        return [track["vocals_uri"], *([track["uri"]] if self.config.mix_share else []),
+                *([track["other_vocals_uri"], track["other_uri"]] if self.separator else [])]
+
+    def _rows(self, track: dict[str, Any], copies: Copies) -> Iterator[dict[str, Any]]:
         rate = self.config.sample_rate_hz
-        other = remix.Accompaniment(track["other_vocals_uri"], track["other_uri"], rate) if self.separator else None
-        mix_uri = track["uri"] if self.config.mix_share else None
-        for cut in cut_clips(track["vocals_uri"], mix_uri, self.config):
+        other = remix.Accompaniment(copies[track["other_vocals_uri"]], copies[track["other_uri"]], rate) \
+            if self.separator else None
+        mix = copies[track["uri"]] if self.config.mix_share else None
+        for cut in cut_clips(copies[track["vocals_uri"]], mix, self.config):
             clip_id = f"{track['track_id']}-{round(cut.start_s * 10):06d}"
             pair = self._pair(clip_id, cut, other) if other else None
             yield {"clip_id": clip_id, "track_id": track["track_id"], "start_s": cut.start_s, "end_s": cut.end_s,

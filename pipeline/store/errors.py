@@ -5,6 +5,16 @@
 """
 
 import errno
+import re
+
+# What object stores' clients say, after minutes of trying again, of troubles that pass.
+PASSING = re.compile(r"NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|INTERNAL_ERROR|THROTTLING|"
+                     r"REQUEST_TIMEOUT|HTTP status (429|5\d\d)|curlCode|\bUNAVAILABLE\b|DEADLINE_EXCEEDED|"
+                     r"Fail to get a new connection|Timed? ?out", re.IGNORECASE)
+DENIED = re.compile(r"ACCESS_DENIED|HTTP status 40[13]|INVALID_ACCESS_KEY|SIGNATURE_DOES_NOT_MATCH|PERMISSION_DENIED|"
+                    r"UNAUTHENTICATED|AuthenticationFailed|AuthorizationFailure", re.IGNORECASE)
+GONE = re.compile(r"NO_SUCH_BUCKET|NO_SUCH_KEY|HTTP status 404|ContainerNotFound", re.IGNORECASE)
+UNAVAILABLE = "unavailable"  # the class of items that the next run tries again by itself
 
 FATAL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -29,6 +39,10 @@ class ConfigError(RunError):
     """A config file, key or value is wrong."""
 
 
+class DeviceLost(RunError):
+    """This process's GPU takes no more work after an error in it; a new process gets it back."""
+
+
 class WorkspaceError(RunError):
     """The workspace cannot be written, is full, or was made by another config."""
 
@@ -39,8 +53,12 @@ def explain(error: BaseException) -> tuple[str, str]:
         return error.kind, error.message
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return "out_of_memory", f"there was not enough memory to process it ({error or 'MemoryError'})"
-    if isinstance(error, FileNotFoundError):
-        return "missing", f"there is no such file: {error.filename or error}"
+    if is_passing(error):
+        return UNAVAILABLE, f"the store did not answer for minutes, the next run tries it again ({error})"
+    if isinstance(error, FileNotFoundError) or is_like(error, GONE):
+        return "missing", f"there is no such file: {getattr(error, 'filename', None) or error}"
+    if is_like(error, DENIED):
+        return "permission", f"the store does not let it be read: {error}"
     if isinstance(error, PermissionError):
         return "permission", f"the file may not be read: {error.filename or error}"
     if isinstance(error, OSError):
@@ -48,14 +66,38 @@ def explain(error: BaseException) -> tuple[str, str]:
     return "unexpected", f"{type(error).__name__}: {error}"
 
 
+def is_passing(error: BaseException) -> bool:
+    """Return whether an error is a store's or a network's trouble that passes by itself."""
+    return isinstance(error, ConnectionError | TimeoutError) or is_like(error, PASSING)
+
+
+def is_like(error: BaseException, words: re.Pattern) -> bool:
+    """Return whether an error is a store's client's, of the kind that these words tell."""
+    return isinstance(error, OSError) and error.errno is None and bool(words.search(str(error)))
+
+
+def as_run_error(error: BaseException) -> RunError | None:
+    """Return what to tell of an error outside the work on one item: a `RunError`, or a store that fails; else None."""
+    if isinstance(error, RunError):
+        return error
+    if is_passing(error):
+        return WorkspaceError(f"the store did not answer for minutes ({error}). When it does, run the same command: it "
+                              "goes on where it stopped.")
+    if is_like(error, DENIED) or is_like(error, GONE):
+        return WorkspaceError(f"the store refuses: {error}")
+    return None
+
+
 def raise_if_fatal(error: BaseException) -> None:
-    """Re-raise what no other item would survive: a full disk, a read-only workspace, a `RunError`.
+    """Re-raise what no other item would survive: a full disk, a read-only workspace, a lost GPU, a `RunError`.
 
     Raises:
         RunError: `error` concerns the whole run.
     """
     if isinstance(error, RunError):
         raise error
+    if "CUDA error" in str(error) and "out of memory" not in str(error):
+        raise DeviceLost(f"the GPU takes no more work from this process ({str(error).splitlines()[0]})") from error
     if isinstance(error, OSError) and error.errno in FATAL_ERRNOS:
         raise WorkspaceError(f"cannot write: {error.strerror} ({error.filename or 'workspace'}). "
                              "Free some space or choose another workspace, then run the same command: "

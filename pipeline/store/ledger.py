@@ -1,9 +1,11 @@
 """What became of each item of a batch: a row of the stage's table, or a row of `failures/`; never nothing.
 
-A ledger covers the items of one part file. The part is named by the items' keys, so work that Ray runs again
-replaces what it wrote before. An item in work leaves a mark under `_in_work/`; a mark that is found
-later belongs to an item that was there when a worker died, and counts the times. An item that kills its worker
-`MAX_CRASHES` times in one run is a failure like any other; a new run begins without marks.
+A ledger covers the items of one part file. The part is named by the batch, whatever becomes of it, and by its number
+where a batch fills several, so work that Ray runs again replaces what it wrote before.
+
+A batch in work leaves one mark under `_in_work/`. Where that is found, a worker has died with the batch, which is done
+again with care: each of its items leaves a mark of its own that counts how often a worker died with just this one. An
+item that kills its worker `MAX_CRASHES` times more is a failure like any other; a new run begins without marks.
 """
 
 import contextlib
@@ -39,19 +41,27 @@ class Ledger:
 
     def __init__(self, workspace: Workspace, stage: str, table: str):
         self.workspace, self.stage, self.table = workspace, stage, table
+        self.batch, self.number = "", 0
         self.rows: list[dict[str, Any]] = []
         self.failures: list[dict[str, Any]] = []
         self.outcomes: list[dict[str, Any]] = []
+        self.careful = False
 
     def survivors(self, items: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-        """Return the items that may be worked on; those that have killed too many workers become failures."""
+        """Mark the batch as in work, and return its items but for those that have killed too many workers."""
+        self.batch = batch_name([item[key] for item in items])
+        mark = f"_in_work/{self.stage}/{self.batch}"
+        self.careful = self._read(mark) is not None
+        if not self.careful:
+            self.workspace.write_bytes(mark, b"")
+            return items
         alive = []
         for item in items:
             crashes = self.crashes(item[key])
             if crashes < MAX_CRASHES:
                 alive.append(item)
             else:
-                self.fail(item[key], Problem("crashed", f"its worker died {crashes} times while working on it"),
+                self.fail(item[key], Problem("crashed", f"its worker died {crashes} times while working on it alone"),
                           track_id=item.get("track_id"), uri=item.get("uri"))
         return alive
 
@@ -66,10 +76,10 @@ class Ledger:
             RunError: the error concerns the whole run (disk full, workspace unwritable).
         """
         started, n_rows = time.monotonic(), len(self.rows)
-        mark = self._mark(key)
         outcome = {"key": key, "status": "done", "n": 1}
         try:
-            self.workspace.write_bytes(mark, str(self.crashes(key) + 1).encode())
+            if self.careful:
+                self.workspace.write_bytes(self._mark(key), b"%d" % (self.crashes(key) + 1))
             yield outcome
         except Exception as error:
             del self.rows[n_rows:]
@@ -77,12 +87,18 @@ class Ledger:
             self.fail(key, error, track_id=track_id, uri=uri, seconds=time.monotonic() - started)
         else:
             self.outcomes.append(outcome | {"seconds": time.monotonic() - started})
-        self.workspace.delete(mark)
+        if self.careful:
+            self.workspace.write_bytes(self._mark(key), b"0")
 
     def crashes(self, key: str) -> int:
-        """Return how often a worker has died with this item in work."""
-        mark = self._mark(key)
-        return int(self.workspace.read_bytes(mark) or b"0") if self.workspace.exists(mark) else 0
+        """Return how often a worker has died with just this item in work."""
+        return int(self._read(self._mark(key)) or 0) if self.careful else 0
+
+    def _read(self, mark: str) -> bytes | None:
+        try:
+            return self.workspace.read_bytes(mark)
+        except FileNotFoundError:
+            return None
 
     def add(self, **row: Any) -> None:
         """Add a row of the stage's table."""
@@ -100,16 +116,30 @@ class Ledger:
     def _mark(self, key: str) -> str:
         return f"_in_work/{self.stage}/{batch_name([key])}"
 
+    @property
+    def part(self) -> str:
+        """Return the name of the part that holds the rows, and with the stage's that of the failures."""
+        batch = self.batch or batch_name([outcome["key"] for outcome in self.outcomes])
+        return f"{batch}.{self.number}" if self.number else batch
+
+    def following(self) -> "Ledger":
+        """Return a new ledger for what is left of the same batch."""
+        ledger = Ledger(self.workspace, self.stage, self.table)
+        ledger.batch, ledger.number, ledger.careful = self.batch, self.number + 1, self.careful
+        return ledger
+
     def commit(self) -> pa.Table:
-        """Write the failures and the rows, each whole, and return the outcomes.
+        """Write the failures and the rows, each whole, in place of an earlier try's, and return the outcomes.
 
         Returns:
             A row per item: `key`, `status` (`done` or `failed`), `error`, `seconds`, `n` (of the things that the stage
             counts), and `within` of which item a thing failed, null for an item itself.
         """
-        part = batch_name([outcome["key"] for outcome in self.outcomes])
-        if self.failures:
-            tables.write(self.workspace, "failures", self.failures, f"{self.stage}-{part}")
-        if self.rows:
-            tables.write(self.workspace, self.table, self.rows, part)
+        for table, rows, part in ((self.table, self.rows, self.part),
+                                  ("failures", self.failures, f"{self.stage}-{self.part}")):
+            gathered = table in tables.GATHERED
+            if rows:
+                (tables.append if gathered else tables.write)(self.workspace, table, rows, part)
+            elif self.careful:
+                self.workspace.delete((tables.waiting_name if gathered else tables.part_name)(table, part))
         return pa.Table.from_pylist(self.outcomes, schema=OUTCOMES)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pyarrow.compute as pc
 import yaml
 
 from pipeline.config import Config
@@ -10,7 +11,7 @@ from pipeline.store.errors import WorkspaceError
 from pipeline.store.workspace import Workspace
 
 # What each stage makes, in the order in which they hang on each other.
-MADE_BY = {"separate": ("vocals", "vocals_audio"), "shard": ("clips",), "embed": ("embeddings", "voices"),
+MADE_BY = {"separate": ("vocals", "vocals_audio"), "shard": ("clips", "shards"), "embed": ("embeddings", "voices"),
            "cluster": ("clusters",), "tag": ("tags",), "export": ("conditioning", "vocalists.safetensors")}
 ORDER = tuple(MADE_BY)
 
@@ -63,16 +64,20 @@ def discard(workspace: Workspace, stage: str) -> None:
     """Remove what a stage has made and failed at, and the same of the stages after it."""
     for later in ORDER[ORDER.index(stage):]:
         for table in MADE_BY[later]:
-            workspace.delete(table)
+            tables.remove(workspace, table)
             workspace.delete(_config_name(table))
         forget_failures(workspace, later)
 
 
-def forget_failures(workspace: Workspace, stage: str) -> None:
-    """Remove the failures of a stage, so that a run tries those items again."""
-    for name in tables.parts(workspace, "failures"):
-        if name.startswith(f"failures/part-{stage}-"):
+def forget_failures(workspace: Workspace, stage: str, kind: str | None = None) -> None:
+    """Remove the failures of a stage, or those of one class, so that a run tries those items again."""
+    for name in tables.stage_parts(workspace, stage):
+        rows = tables.read_part(workspace, name) if kind else None
+        kept = rows.filter(pc.not_equal(rows["error"], kind)) if rows is not None else ()
+        if rows is None or not len(kept):
             workspace.delete(name)
+        elif len(kept) < len(rows):
+            workspace.write_bytes(name, tables.parquet(kept))
 
 
 def _differences(theirs: dict, mine: dict, defaults: dict, prefix: str = "") -> list[str]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.store import text
 from pipeline.store.errors import ConfigError
-from pipeline.store.workspace import open_filesystem
+from pipeline.store.locations import open_filesystem
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 NO_DELIMITER = "\x1f"

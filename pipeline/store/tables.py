@@ -1,7 +1,9 @@
 """The schema of every table, and the one way to write and read them.
 
 Append tables grow by part files, each complete and named by what it holds, so writing one again replaces it
-and never doubles a row. Whole tables are a single file that is replaced in one step. Any Parquet reader can
+and never doubles a row. What the workers of a stage write, thousands of small parts, waits in `_in_work/parts/` and is
+gathered into a few large ones when the stage ends (see `pipeline.store.gather`); everything here reads both.
+Whole tables are a single file that is replaced in one step. Any Parquet reader can
 open them, and nothing else lies in a table's folder (`pipeline.store.provenance` keeps the configs that made them).
 """
 
@@ -39,6 +41,7 @@ SCHEMAS = {
                       voiced_s=FLOAT, vocal_ratio=FLOAT, vocals_db=FLOAT, has_vocals=pa.bool_()),
     "clips": _schema(clip_id=TEXT, track_id=TEXT, start_s=FLOAT, end_s=FLOAT, sample_rate_hz=pa.int32(),
                      audio=pa.binary(), pair_audio=pa.binary()),
+    "shards": _schema(track_id=TEXT, shard=TEXT, n_clips=pa.int32()),
     "embeddings": _schema(clip_id=TEXT, track_id=TEXT, start_s=FLOAT, end_s=FLOAT, encoder_id=TEXT,
                           embedding=pa.list_(pa.float32())),
     "voices": _schema(track_id=TEXT, encoder_id=TEXT, n_clips=pa.int32(), spread=FLOAT,
@@ -56,6 +59,8 @@ SCHEMAS = {
                     host=TEXT, message=TEXT),
 }
 WHOLE = "part-0.parquet"
+GATHERED = ("files", "vocals", "shards", "embeddings", "voices", "failures")  # tables whose parts are small
+WAITING = "_in_work/parts"
 
 
 def to_arrow(table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table) -> pa.Table:
@@ -86,26 +91,31 @@ def to_arrow(table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Tabl
 def write(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table,
           part: str) -> None:
     """Write the rows as the part named `part` of an append table; a part of that name is replaced whole."""
-    workspace.write_bytes(part_name(table, part), _parquet(to_arrow(table, rows)))
+    workspace.write_bytes(part_name(table, part), parquet(to_arrow(table, rows)))
+
+
+def append(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table,
+           part: str) -> None:
+    """Write the rows as `write` does, where many small parts wait to be gathered: what a stage's workers write."""
+    workspace.write_bytes(waiting_name(table, part), parquet(to_arrow(table, rows)))
 
 
 def replace(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table) -> None:
     """Write the rows as all that a whole table holds, in one step."""
-    workspace.write_bytes(f"{table}/{WHOLE}", _parquet(to_arrow(table, rows)))
+    workspace.write_bytes(f"{table}/{WHOLE}", parquet(to_arrow(table, rows)))
 
 
 def keep(workspace: Workspace, table: str, wanted: Callable[[pa.Table], np.ndarray]) -> int:
     """Keep, part by part, the rows of an append table for which `wanted` gives True; return how many were dropped."""
     dropped = 0
     for name in parts(workspace, table):
-        with workspace.fs.open_input_file(workspace.path(name)) as source:
-            rows = pq.read_table(source)
+        rows = read_part(workspace, name)
         kept = rows.filter(pa.array(wanted(rows), pa.bool_()))
         dropped += len(rows) - len(kept)
         if not len(kept):
             workspace.delete(name)
         elif len(kept) < len(rows):
-            workspace.write_bytes(name, _parquet(kept))
+            workspace.write_bytes(name, parquet(kept))
     return dropped
 
 
@@ -114,22 +124,50 @@ def part_name(table: str, part: str) -> str:
     return f"{table}/part-{part}.parquet"
 
 
+def waiting_name(table: str, part: str) -> str:
+    """Return the name in the workspace of a part of a table that waits to be gathered."""
+    return f"{WAITING}/{part_name(table, part)}"
+
+
 def parts(workspace: Workspace, table: str) -> list[str]:
-    """Return the names of a table's complete part files, sorted."""
-    return workspace.list(table, suffix=".parquet")
+    """Return the names of a table's complete part files, those that wait to be gathered last."""
+    return workspace.list(table, suffix=".parquet") + waiting(workspace, table)
+
+
+def waiting(workspace: Workspace, table: str) -> list[str]:
+    """Return the names of the parts of a table that are not gathered yet."""
+    found = workspace.list(f"{WAITING}/{table}", suffix=".parquet") if table in GATHERED else []
+    return [] if found and workspace.exists(gathered_mark(table)) else found
+
+
+def gathered_mark(table: str) -> str:
+    """Return the name of the file that says of all parts that wait: they are gathered, and only still to be removed."""
+    return f"{WAITING}/{table}.gathered"
+
+
+def remove(workspace: Workspace, table: str) -> None:
+    """Remove all that a table holds."""
+    for name in (table, f"{WAITING}/{table}") if table in GATHERED else (table,):
+        workspace.delete(name)
 
 
 def iter_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Yield a table part by part, so that a big one needs the memory of one part; what a part lacks is null."""
     wanted = SCHEMAS[table] if columns is None else pa.schema([SCHEMAS[table].field(name) for name in columns])
     for name in parts(workspace, table):
-        with workspace.fs.open_input_file(workspace.path(name)) as source:
-            file = pq.ParquetFile(source)
-            found = file.read(columns=[name for name in wanted.names if name in file.schema_arrow.names])
+        found = read_part(workspace, name, wanted.names)
         for field in wanted:
             if field.name not in found.column_names:  # the part is older than the column
                 found = found.append_column(field, pa.nulls(len(found), field.type))
         yield found.select(wanted.names)
+
+
+def read_part(workspace: Workspace, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return one part file, or those of the named columns that it has."""
+    with workspace.fs.open_input_file(workspace.path(name)) as source:
+        file = pq.ParquetFile(source)
+        return file.read(columns=[name for name in columns or file.schema_arrow.names
+                                  if name in file.schema_arrow.names])
 
 
 def read_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -187,6 +225,11 @@ def failed_keys(workspace: Workspace, stage: str) -> set[str]:
     return set(frame.loc[frame["stage"] == stage, "key"])
 
 
+def stage_parts(workspace: Workspace, stage: str) -> list[str]:
+    """Return the parts of `failures` that are a stage's own."""
+    return [name for name in parts(workspace, "failures") if name.rpartition("/")[2].startswith(f"part-{stage}-")]
+
+
 def unsettled(workspace: Workspace, rows: pa.Table, table: str, stage: str) -> tuple[pa.Table, int]:
     """Return the rows whose `track_id` has neither a row of `table` nor a failure of `stage` yet, and how many have."""
     settled = keys(workspace, table, "track_id") | failed_keys(workspace, stage)
@@ -194,7 +237,8 @@ def unsettled(workspace: Workspace, rows: pa.Table, table: str, stage: str) -> t
     return todo, len(rows) - len(todo)
 
 
-def _parquet(table: pa.Table) -> pa.Buffer:
+def parquet(table: pa.Table) -> pa.Buffer:
+    """Return a table as a Parquet file's bytes."""
     sink = io.BytesIO()
     group = 64 if "audio" in table.column_names else 100_000
     pq.write_table(table, sink, compression="zstd", row_group_size=group)

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from pipeline.store.errors import Problem
-from pipeline.store.workspace import REMOTE_SCHEMES
+from pipeline.store.locations import SCHEMES
 
 MAX_PATH_BYTES, MAX_NAME_BYTES = 4095, 255  # Linux's limits
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
@@ -29,11 +29,11 @@ def resolve(written: str, folder: str) -> str:
     if "\0" in path:
         raise Problem("manifest", "the path holds a NUL character, which no file name can")
     scheme = (SCHEME.match(path) or ["", ""])[1].lower()
-    if f"{scheme}://" in REMOTE_SCHEMES:
+    if scheme in SCHEMES:
         return scheme + path[len(scheme):]
     if scheme not in ("", "file"):
         raise Problem("manifest", f"{scheme}:// is not read: copy the file to a folder or an object store "
-                                  f"({' '.join(REMOTE_SCHEMES)}) and name it there")
+                                  f"({', '.join(f'{name}://' for name in SCHEMES)}) and name it there")
     if path[:6].lower() == "file:/":
         path = _path_of_file_uri(path)
     path = str(Path(path).expanduser()) if path.startswith("~/") else path

@@ -1,7 +1,8 @@
 """A workspace: the local folder or object-store prefix that holds all that a catalogue run makes.
 
 Paths inside are relative, with forward slashes. A file that is there is complete: local files are written
-under a temporary name and renamed, objects are put in one go.
+under a temporary name and renamed; an object appears when the last of its bytes has been taken, and each is given to
+the store's client in one call, so that nothing can come between its parts and their completion.
 """
 
 import contextlib
@@ -15,29 +16,9 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from pipeline.store.errors import WorkspaceError, raise_if_fatal
+from pipeline.store.locations import is_remote, open_filesystem
 
-REMOTE_SCHEMES = ("s3://", "gs://", "gcs://", "abfs://", "hdfs://")
-COPY_BYTES = 8 * 2**20
 IN_WORK = "_in_work"  # what is being made: unfinished files, marks of items in work
-
-
-def is_remote(uri: str) -> bool:
-    """Return whether `uri` names an object store rather than a local path."""
-    return uri.startswith(REMOTE_SCHEMES)
-
-
-def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    """Return the filesystem of a local path or a URI, and the path within it.
-
-    Raises:
-        WorkspaceError: the URI cannot be understood or reached.
-    """
-    if is_remote(uri):
-        try:
-            return pafs.FileSystem.from_uri(uri)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise WorkspaceError(f"cannot open {uri}: {error}") from error
-    return pafs.LocalFileSystem(), str(Path(uri.removeprefix("file://")).expanduser().absolute())
 
 
 class Workspace:
@@ -58,7 +39,13 @@ class Workspace:
 
     def exists(self, name: str) -> bool:
         """Return whether a file is there, and therefore complete."""
-        return self.fs.get_file_info(self.path(name)).type == pafs.FileType.File
+        if not self.remote:
+            return os.path.isfile(self.path(name))
+        try:  # one request, where the client's own question for a file that is not there takes two
+            self.fs.open_input_file(self.path(name)).close()
+        except (FileNotFoundError, pa.ArrowInvalid):  # the second for what is no key at all
+            return False
+        return True
 
     def list(self, folder: str, suffix: str = "") -> list[str]:
         """Return the names of the complete files directly in `folder`, sorted; none if it is not there."""
@@ -67,10 +54,16 @@ class Workspace:
                       if info.type == pafs.FileType.File and info.base_name.endswith(suffix)
                       and not info.base_name.startswith("."))
 
+    def list_all(self, folder: str) -> dict[str, int]:
+        """Return the names of all complete files in `folder` and the folders in it, and their sizes in bytes."""
+        selector = pafs.FileSelector(self.path(folder), recursive=True, allow_not_found=True)
+        return {info.path.removeprefix(f"{self.base}/"): info.size for info in self.fs.get_file_info(selector)
+                if info.type == pafs.FileType.File and not info.base_name.startswith(".")}
+
     def read_bytes(self, name: str) -> bytes:
         """Return a file's content."""
-        with self.fs.open_input_stream(self.path(name)) as stream:
-            return stream.read()
+        with self.fs.open_input_file(self.path(name)) as source:
+            return source.read()
 
     def write_bytes(self, name: str, data: bytes | pa.Buffer) -> None:
         """Write a file so that it is there whole or not at all.
@@ -78,8 +71,8 @@ class Workspace:
         Raises:
             WorkspaceError: the disk is full or the workspace cannot be written.
         """
-        with self._publish(name) as target, self.fs.open_output_stream(target) as stream:
-            stream.write(data)
+        with self._publish(name) as target:
+            self._write(target, pa.py_buffer(data))
 
     def put_file(self, local: str | Path, name: str) -> None:
         """Move a finished local file into the workspace, whole or not at all.
@@ -89,14 +82,14 @@ class Workspace:
         """
         with self._publish(name) as target:
             if self.remote:
-                with open(local, "rb") as source, self.fs.open_output_stream(target) as stream:
-                    shutil.copyfileobj(source, stream, COPY_BYTES)
+                with pa.memory_map(str(local)) as source:
+                    self._write(target, source.read_buffer())
                 os.unlink(local)
             else:
                 shutil.move(local, target)
 
     def delete(self, name: str) -> None:
-        """Remove a file or a folder; it is no error if there is none."""
+        """Remove a file or a folder with all that is in it; it is no error if there is none."""
         info = self.fs.get_file_info(self.path(name))
         if info.type == pafs.FileType.Directory:
             self.fs.delete_dir(self.path(name))
@@ -104,11 +97,13 @@ class Workspace:
             self.fs.delete_file(self.path(name))
 
     def preflight(self, min_free_gb: float) -> None:
-        """Check before work starts that the workspace can be written and has room.
+        """Check before work starts that a local workspace can be written and has room; a store is asked elsewhere.
 
         Raises:
             WorkspaceError: it cannot, or has less than `min_free_gb`.
         """
+        if self.remote:
+            return
         probe = f".probe-{uuid.uuid4().hex}"
         try:
             self.write_bytes(probe, b"vocatlas")
@@ -116,12 +111,21 @@ class Workspace:
         except (WorkspaceError, OSError) as error:
             raise WorkspaceError(f"the workspace {self.root} cannot be written: {error}. "
                                  "Name another with workspace=… or mend its permissions.") from error
-        if not self.remote:
-            free_gb = shutil.disk_usage(self.base).free / 1e9
-            if free_gb < min_free_gb:
-                raise WorkspaceError(f"only {free_gb:.1f} GB are free for the workspace {self.root}, "
-                                     f"min_free_gb asks for {min_free_gb:g}. Free some space or name "
-                                     "another workspace.")
+        free_gb = shutil.disk_usage(self.base).free / 1e9
+        if free_gb < min_free_gb:
+            raise WorkspaceError(f"only {free_gb:.1f} GB are free for the workspace {self.root}, "
+                                 f"min_free_gb asks for {min_free_gb:g}. Free some space or name "
+                                 "another workspace.")
+
+    def _write(self, path: str, data: pa.Buffer) -> None:
+        """Write a file from its first byte to its last in one call of the client, which is closed only after that.
+
+        The client completes whatever was written when it is closed, or forgotten, however that came about; a part that
+        the store has refused keeps it from completing.
+        """
+        stream = self.fs.open_output_stream(path, compression=None)
+        stream.write(data)
+        stream.close()
 
     @contextlib.contextmanager
     def _publish(self, name: str) -> Iterator[str]:

@@ -44,6 +44,16 @@ def test_a_foreign_file_in_its_place_is_no_row(workspace):
     assert read_row(workspace, "ab01", "f1") is None
 
 
+def test_a_file_of_which_only_the_beginning_is_there_is_no_row(tmp_path, workspace):
+    file = written(tmp_path / "a.flac", loud(2 * RATE))
+    file.finish(file.row("ab01", "spleeter"), "f1")
+    whole = file.path.read_bytes()
+    workspace.write_bytes(vocals_name("ab01"), whole[: len(whole) // 2])
+    assert read_row(workspace, "ab01", "f1") is None
+    workspace.write_bytes(vocals_name("ab01"), whole)
+    assert read_row(workspace, "ab01", "f1")
+
+
 @pytest.mark.parametrize(("wave", "kind"), [
     (np.zeros(0, np.float32), "too_short"), (loud(RATE // 2), "too_short"), (np.zeros(2 * RATE, np.float32), "silent"),
     (1e-4 * loud(2 * RATE), "silent")])

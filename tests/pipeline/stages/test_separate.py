@@ -87,14 +87,14 @@ def test_every_track_of_a_batch_ends_as_vocals_or_as_a_failure(worker, workspace
     assert pd.isna(vocals.loc[track_id(music / "band.flac"), "vocals_uri"])
     assert len(ages(workspace)) == 3
     assert all(failures["uri"].str.startswith(str(music)))
-    assert not [path for path in Path(workspace.path("_in_work")).rglob("*") if path.is_file()]
+    assert not list(Path(workspace.path("_in_work")).rglob("*.flac"))
 
 
 def test_what_is_separated_is_not_separated_again_even_before_its_row_is_there(worker, workspace, music):
     tracks = batch(music / "ann.flac", music / "band.flac")
     worker(tracks)
     rows, before = tables.read(workspace, "vocals"), ages(workspace)
-    instrumental = workspace.path(tables.part_name("vocals", f"instrumental-{track_id(music / 'band.flac')}"))
+    instrumental = workspace.path(tables.waiting_name("vocals", f"instrumental-{track_id(music / 'band.flac')}"))
     written_at = Path(instrumental).stat().st_mtime_ns
     for name in tables.parts(workspace, "vocals"):
         if "instrumental" not in name:
@@ -118,12 +118,14 @@ def test_vocals_of_other_settings_are_replaced(worker, make_config, workspace, m
 
 def test_a_track_that_was_there_when_workers_died_goes_alone_and_is_given_up(worker, workspace, music):
     ann, bob, cyd = (track_id(music / name) for name in ("ann.flac", "bob.mp3", "cyd.wav"))
-    for key, deaths in ((ann, 1), (bob, 3)):
-        for _ in range(deaths):
-            Ledger(workspace, "separate", "vocals").item(key).__enter__()  # never left
-    outcomes = worker(batch(*(music / name for name in ("cyd.wav", "bob.mp3", "ann.flac")))).to_pandas()
+    tracks = batch(*(music / name for name in ("cyd.wav", "bob.mp3", "ann.flac")))
+    for key in (ann, ann, bob, bob, bob, bob):
+        ledger = Ledger(workspace, "separate", "vocals")
+        ledger.survivors(tracks.to_pylist(), "track_id")
+        ledger.item(key).__enter__()  # never left
+    outcomes = worker(tracks).to_pandas()
     assert outcomes.set_index("key")["status"].to_dict() == {ann: "done", bob: "failed", cyd: "done"}
-    assert list(outcomes["key"]) == [bob, ann, cyd]
+    assert list(outcomes["key"]) == [bob, cyd, ann]
     assert tables.read(workspace, "failures")["error"].to_list() == ["crashed"]
 
 
@@ -162,8 +164,10 @@ def test_pending_are_the_tracks_without_vocals_or_failure(workspace):
     tables.write(workspace, "vocals", [{"track_id": "a"}], "x")
     tables.write(workspace, "failures", [{"stage": "separate", "key": "b"}, {"stage": "scan", "key": "c"}], "x")
     todo, done = pending(workspace)
-    assert todo.to_pydict() == {"track_id": ["c", "d"], "uri": ["/c", "/d"]}
+    assert todo.to_pydict() == {"track_id": ["c", "d"], "uri": ["/c", "/d"], "found": [False, False]}
     assert done == 2
+    workspace.write_bytes(vocals_name("d"), b"sound")
+    assert pending(workspace)[0]["found"].to_pylist() == [False, True]
 
 
 def test_names_are_spread_over_folders():

@@ -41,6 +41,25 @@ def test_the_same_items_again_double_nothing(workspace: Workspace):
     assert len(tables.read(workspace, "failures")) == 1
 
 
+def test_what_became_of_a_batch_takes_the_place_of_what_a_worker_that_died_has_left(workspace: Workspace):
+    for failing in ("b", "a", ""):
+        ledger = Ledger(workspace, "separate", "vocals")
+        for item in ledger.survivors([{"key": "a"}, {"key": "b"}], "key"):
+            with ledger.item(item["key"]):
+                ledger.add(track_id=item["key"])
+                if item["key"] == failing:
+                    raise Problem("out_of_memory", "for once")
+        ledger.commit()
+        assert tables.read(workspace, "vocals")["track_id"].tolist() == [key for key in "ab" if key != failing]
+        assert tables.failed_keys(workspace, "separate") == {failing} - {""}
+
+
+def test_the_parts_of_a_batch_are_told_apart_by_their_number():
+    first = Ledger(Workspace("unused"), "shard", "clips")
+    first.batch = "ab"
+    assert [first.part, first.following().part, first.following().following().part] == ["ab", "ab.1", "ab.2"]
+
+
 def test_a_full_disk_ends_the_run_and_is_no_failure_of_the_item(workspace: Workspace):
     ledger = Ledger(workspace, "separate", "vocals")
     with pytest.raises(WorkspaceError, match="Free some space"), ledger.item("a"):
@@ -48,30 +67,35 @@ def test_a_full_disk_ends_the_run_and_is_no_failure_of_the_item(workspace: Works
     assert ledger.failures == []
 
 
-def test_an_item_that_kills_its_worker_is_given_up(workspace: Workspace):
-    class Killed(BaseException):
-        """Stands for the end of the process: nothing after it is run."""
+class Killed(BaseException):
+    """Stands for the end of the process: nothing after it is run."""
 
-    tries = 0
-    for _ in range(MAX_CRASHES):
+
+def test_an_item_that_kills_its_worker_is_given_up(workspace: Workspace):
+    items = [{"key": "well"}, {"key": "poison"}]
+    for tries in range(MAX_CRASHES + 1):  # the first is not known to be the item's
         ledger = Ledger(workspace, "separate", "vocals")
+        assert ledger.survivors(items, "key") == items
+        assert ledger.crashes("poison") == max(0, tries - 1)
+        with ledger.item("well"):
+            pass
         with pytest.raises(Killed), ledger.item("poison"):
-            tries += 1
             raise Killed
-        assert Ledger(workspace, "separate", "vocals").crashes("poison") == tries
     ledger = Ledger(workspace, "separate", "vocals")
-    assert ledger.survivors([{"key": "poison"}, {"key": "well"}], "key") == [{"key": "well"}]
+    assert ledger.survivors(items, "key") == [{"key": "well"}]
     assert ledger.failures[0]["error"] == "crashed"
     assert "died 3 times" in ledger.failures[0]["message"]
     forget_crashes(workspace, "separate")
-    assert ledger.crashes("poison") == 0
+    assert Ledger(workspace, "separate", "vocals").survivors(items, "key") == items
 
 
-def test_an_item_that_succeeds_leaves_no_mark(workspace: Workspace):
-    ledger = Ledger(workspace, "embed", "embeddings")
-    with ledger.item("a"):
-        assert ledger.crashes("a") == 1
-    assert ledger.crashes("a") == 0
+def test_a_calm_batch_asks_the_store_for_three_things(object_store):
+    ledger = Ledger(Workspace(object_store.bucket()), "scan", "files")
+    for item in ledger.survivors([{"key": f"{i}"} for i in range(64)], "key"):
+        with ledger.item(item["key"]):
+            ledger.add(uri=item["key"])
+    ledger.commit()
+    assert object_store.kinds() == {"HEAD": 1, "PUT": 2}
 
 
 def test_a_part_is_named_by_its_items_whatever_their_order():

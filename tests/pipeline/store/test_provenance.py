@@ -70,3 +70,12 @@ def test_failures_can_be_forgotten_stage_by_stage(workspace):
     provenance.forget_failures(workspace, "scan")
     assert tables.failed_keys(workspace, "scan") == set()
     assert tables.failed_keys(workspace, "shard") == {"shard"}
+
+
+def test_failures_of_one_class_can_be_forgotten_and_the_others_stay(workspace):
+    for part, kinds in (("1", ("decode", "unavailable")), ("2", ("unavailable",)), ("3", ("silent",))):
+        rows = [{"stage": "scan", "key": f"{part} {kind}", "error": kind} for kind in kinds]
+        tables.append(workspace, "failures", rows, f"scan-{part}")
+    provenance.forget_failures(workspace, "scan", "unavailable")
+    assert tables.failed_keys(workspace, "scan") == {"1 decode", "3 silent"}
+    assert len(tables.parts(workspace, "failures")) == 2

@@ -90,7 +90,7 @@ def test_rows_may_differ_in_what_they_know(workspace: Workspace):
 
 def test_a_part_older_than_a_column_has_nulls_there(workspace: Workspace):
     old = tables.to_arrow("runs", [{"stage": "scan", "done": 3}]).drop_columns(["unit"])
-    workspace.write_bytes("runs/part-old.parquet", tables._parquet(old))
+    workspace.write_bytes("runs/part-old.parquet", tables.parquet(old))
     assert tables.read(workspace, "runs", ["done", "unit"]).isna().to_numpy().tolist() == [[False, True]]
     tables.write(workspace, "runs", [{"stage": "scan", "unit": "files"}], "new")
     assert set(tables.read(workspace, "runs")["unit"].dropna()) == {"files"}

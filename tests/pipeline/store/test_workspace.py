@@ -1,9 +1,10 @@
+import gc
 import os
 
 import pytest
 
 from pipeline.store.errors import WorkspaceError
-from pipeline.store.workspace import Workspace, is_remote, open_filesystem
+from pipeline.store.workspace import Workspace
 
 
 def test_what_is_written_can_be_read_and_listed(workspace: Workspace):
@@ -63,11 +64,28 @@ def test_preflight_asks_for_room(workspace: Workspace):
         workspace.preflight(1e9)
 
 
-def test_local_and_remote_names_are_told_apart(tmp_path):
-    assert is_remote("s3://bucket/prefix")
-    assert not is_remote("/music/s3")
-    fs, path = open_filesystem(f"file://{tmp_path}")
-    assert path == str(tmp_path)
-    assert fs.type_name == "local"
-    with pytest.raises(WorkspaceError, match="cannot open"):
-        open_filesystem("hdfs://nowhere:1/x?bad=option")
+def test_odd_places_on_a_store_hold_a_workspace(object_store):
+    workspace = Workspace(f"{object_store.bucket()}/we ird #1/50 %20 [é]")
+    workspace.write_bytes("tags/a.parquet", b"one")
+    assert object_store.kinds() == {"PUT": 1}
+    assert workspace.read_bytes("tags/a.parquet") == b"one"
+    assert workspace.list("tags") == ["tags/a.parquet"]
+    assert workspace.exists("tags/a.parquet")
+    assert not workspace.exists("tags/b.parquet")
+    assert workspace.uri("tags/a.parquet").endswith("/we ird #1/50 %20 [é]/tags/a.parquet")
+
+
+def test_an_interrupted_object_is_not_there(object_store, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.store.locations.ATTEMPTS", 2)
+    local, data = tmp_path / "made.flac", os.urandom(25_000_000)
+    local.write_bytes(data)
+    workspace = Workspace(object_store.bucket())
+    object_store.trouble = lambda kind, path: "drop" if object_store.kinds("partNumber")["PUT"] > 1 else None
+    with pytest.raises(WorkspaceError, match="cannot write s3://.*NETWORK_CONNECTION"):
+        workspace.put_file(local, "vocals.flac")
+    object_store.calm()
+    gc.collect()
+    assert not workspace.exists("vocals.flac")
+    workspace.put_file(local, "vocals.flac")
+    assert workspace.read_bytes("vocals.flac") == data
+    assert not local.exists()

@@ -1,0 +1,125 @@
+"""Locations: what a path or URI names, and the one way to open it.
+
+A URI is `scheme://bucket/key`, and the key is taken as it stands: `#`, `?`, `%`, spaces and letters of any script are
+part of it, and nothing in it is ever unquoted. Azure names `abfs://container@account/key`; without `@account` the
+variable AZURE_STORAGE_ACCOUNT says whose.
+
+Endpoint, region and credentials are found where the stores' own tools look for them (see docs/cluster.md); they are
+never part of a URI, as URIs stand in tables. What may pass (timeouts, resets, 5xx, SlowDown) is tried again by the
+stores' own clients, waiting longer each time, for some minutes.
+"""
+
+import functools
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+from pydantic import Field
+
+from pipeline.frozen import Frozen
+from pipeline.store.errors import WorkspaceError
+
+S3, GOOGLE, AZURE = ("s3",), ("gs", "gcs"), ("abfs", "abfss", "az")
+SCHEMES = (*S3, *GOOGLE, *AZURE)
+ATTEMPTS = 20  # of a request; with the clients' waits (doubling, 20 s at most) some three minutes
+RETRY_S = 180.0
+CONNECT_S, ANSWER_S = 5.0, 30.0  # before a request counts as lost
+
+
+class StoreConfig(Frozen):
+    """Which S3-compatible store is meant, where that is not Amazon's; credentials come from the environment."""
+
+    endpoint: str | None = Field(None, description="URL of the S3 service; else AWS_ENDPOINT_URL, else Amazon's")
+    region: str | None = Field(None, description="of the S3 service; else AWS_REGION, else the bucket's own")
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which this process and its workers find the store."""
+        variables = {"AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_REGION": self.region}
+        return {name: value for name, value in variables.items() if value}
+
+
+def is_remote(uri: str) -> bool:
+    """Return whether `uri` names an object store rather than a local path."""
+    scheme, separator, _ = uri.partition("://")
+    return bool(separator) and scheme.lower() in SCHEMES
+
+
+def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+    """Return the filesystem of a local path or a URI, and the path within it.
+
+    Raises:
+        WorkspaceError: the URI names no bucket, or the store's settings cannot be understood.
+    """
+    if not is_remote(uri):
+        return pafs.LocalFileSystem(), str(Path(uri.removeprefix("file://")).expanduser().absolute())
+    scheme, authority, key = split(uri)
+    bucket, _, account = authority.partition("@")
+    if not bucket:
+        raise WorkspaceError(f"{uri} names no bucket: write {scheme}://bucket/key")
+    try:
+        return _filesystem(scheme, bucket, account, ATTEMPTS, settings()), f"{bucket}/{key}".rstrip("/")
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise WorkspaceError(f"cannot open {uri}: {error}") from error
+
+
+def split(uri: str) -> tuple[str, str, str]:
+    """Return the scheme, the authority (bucket, or container@account) and the plain key of a remote URI."""
+    scheme, _, rest = uri.partition("://")
+    authority, _, key = rest.partition("/")
+    return scheme.lower(), authority, key
+
+
+def uri_of(root: str, path: str) -> str:
+    """Return the URI (or the local path) of a path in the filesystem that holds `root`."""
+    if not is_remote(root):
+        return path
+    scheme, authority, _ = split(root)
+    return f"{scheme}://{authority}/{path.partition('/')[2]}"
+
+
+def places() -> dict[str, str]:
+    """Return the variables of this process that say where the S3 service is, for workers on other machines."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def settings() -> tuple[tuple[str, str], ...]:
+    """Return the variables that decide how a store is opened, so that a changed one opens it anew."""
+    return tuple((name, value) for name, value in sorted(os.environ.items())
+                 if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "STORAGE_EMULATOR_HOST")))
+
+
+@functools.lru_cache(maxsize=16)
+def _filesystem(scheme: str, bucket: str, account: str, attempts: int,
+                settings: tuple[tuple[str, str], ...]) -> pafs.FileSystem:
+    """Return the client of a store: one for each bucket in a process, as it keeps its connections."""
+    if scheme in S3:
+        return s3(bucket, dict(settings), attempts)
+    if scheme in GOOGLE:
+        return pafs.GcsFileSystem(retry_time_limit=timedelta(seconds=RETRY_S))
+    return azure(account, dict(settings))
+
+
+def s3(bucket: str, settings: dict[str, str], attempts: int) -> pafs.S3FileSystem:
+    """Return a client of the S3 service that the settings name.
+
+    Writes of up to 10 MB are one request, and a bucket is never made.
+    """
+    endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL")
+    region = settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")
+    if not (endpoint or region):
+        region = pafs.resolve_s3_region(bucket)
+    return pafs.S3FileSystem(
+        endpoint_override=endpoint, region=region, connect_timeout=CONNECT_S, request_timeout=ANSWER_S,
+        allow_delayed_open=True, retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=attempts))
+
+
+def azure(account: str, settings: dict[str, str]) -> pafs.AzureFileSystem:
+    """Return a client of Azure's blob storage for an account."""
+    name = account.partition(".")[0] or settings.get("AZURE_STORAGE_ACCOUNT")
+    if not name:
+        raise ValueError("write abfs://container@account/key, or set AZURE_STORAGE_ACCOUNT")
+    return pafs.AzureFileSystem(name, account_key=settings.get("AZURE_STORAGE_KEY"),
+                                sas_token=settings.get("AZURE_STORAGE_SAS_TOKEN"))

@@ -1,0 +1,129 @@
+"""The spool: local copies of remote audio, so that whatever reads a track asks the store for it once.
+
+A copy is there while its track is in work, and that of the next track is fetched meanwhile; so a worker's spool holds
+the files of two tracks, never more. A local file is its own copy, and stays.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from pipeline.store.errors import Problem
+from pipeline.store.locations import is_remote, open_filesystem
+
+Item = TypeVar("Item")
+CHUNK_BYTES = 16 * 2**20  # of one request
+PREFIX = "vocatlas-spool-"
+
+
+class Copies:
+    """The local copies of one item's files."""
+
+    def __init__(self, found: dict[str, str | Exception]):
+        self.found = found
+
+    def __getitem__(self, uri: str) -> str:
+        """Return the path of a file's copy.
+
+        Raises:
+            Exception: what kept it from being fetched, such as FileNotFoundError.
+        """
+        copy = self.found[uri]
+        if isinstance(copy, Exception):
+            raise copy
+        return copy
+
+
+def spooled(items: Iterable[Item],
+            uris: Callable[[Item], Sequence[str | None]]) -> Generator[tuple[Item, Copies], None, None]:
+    """Yield each item with copies of its files, the next item's being fetched meanwhile, and removed afterwards.
+
+    Args:
+        uris: the files of an item, local paths or URIs; None names none. What cannot be fetched is told when that copy
+            is asked for.
+    """
+    _sweep()
+    with (tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as folder,
+          ThreadPoolExecutor(1) as pool):
+        here: tuple[Item, Future[Copies]] | None = None
+        for item in items:
+            wanted = [uri for uri in uris(item) if uri]
+            following = item, pool.submit(_fetch_all, wanted, Path(folder), here[1] if here else None)
+            if here:
+                yield here[0], here[1].result()
+                _remove(here[1].result(), following[1].result())
+            here = following
+        if here:
+            yield here[0], here[1].result()
+
+
+@contextlib.contextmanager
+def local_copy(uri: str) -> Iterator[str]:
+    """Give the path of a file's local copy for the time of the block.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: it cannot be fetched.
+    """
+    with contextlib.closing(spooled([uri], lambda name: [name])) as copies:
+        for _, copy in copies:
+            yield copy[uri]
+
+
+def fetch(uri: str, folder: Path) -> Path:
+    """Copy a remote file into a folder, under a new name with the same ending, and return its path.
+
+    Raises:
+        Problem: `name`, of a key that the store's client cannot open.
+        FileNotFoundError: there is no such file.
+        OSError: the store or the disk fails.
+    """
+    filesystem, path = open_filesystem(uri)
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise Problem("name", f"the store's client opens no key with an empty part, '.' or '..' between slashes: {uri}")
+    target = folder / f"{uuid.uuid4().hex}{PurePosixPath(path).suffix[:16]}"
+    try:
+        with filesystem.open_input_file(path) as source, open(target, "wb") as sink:
+            size = source.size()
+            while chunk := source.read(CHUNK_BYTES):
+                sink.write(chunk)
+            if sink.tell() != size:
+                raise ConnectionError(f"the store gave {sink.tell()} of {size} bytes of {uri}")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri) from error
+    return target
+
+
+def _fetch_all(uris: Sequence[str], folder: Path, before: "Future[Copies] | None") -> Copies:
+    """Fetch an item's files, but for those that are there for the item before it."""
+    held = before.result().found if before else {}
+    found: dict[str, str | Exception] = {}
+    for uri in uris:
+        try:
+            copy = held.get(uri)
+            found[uri] = copy if isinstance(copy, str) else str(fetch(uri, folder)) if is_remote(uri) else uri
+        except Exception as error:
+            found[uri] = error
+    return Copies(found)
+
+
+def _remove(copies: Copies, following: Copies) -> None:
+    """Remove copies that the following item does not need."""
+    for uri, copy in copies.found.items():
+        if is_remote(uri) and isinstance(copy, str) and uri not in following.found:
+            os.unlink(copy)
+
+
+def _sweep() -> None:
+    """Remove the spools of this machine's processes that have died."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,110 @@
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.store.locations import open_filesystem
+from pipeline.store.spool import PREFIX, local_copy, spooled
+
+TRACK_BYTES = 9_900_000
+
+
+@pytest.fixture(autouse=True)
+def spool_folder(tmp_path, monkeypatch):
+    """Put the spools of a test into a folder of its own."""
+    folder = tmp_path / "spools"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def put(object_store):
+    """Return a function that puts an object and gives its URI."""
+    bucket = object_store.bucket()
+
+    def put(key: str, data: bytes) -> str:
+        filesystem, path = open_filesystem(f"{bucket}/{key}")
+        with filesystem.open_output_stream(path) as sink:
+            sink.write(data)
+        object_store.forget()
+        return f"{bucket}/{key}"
+
+    return put
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_track_is_two_requests_and_is_removed_afterwards(object_store, put, spool_folder):
+    data = os.urandom(TRACK_BYTES)
+    uri = put("a #1.mp3", data)
+    with local_copy(uri) as path:
+        assert Path(path).read_bytes() == data
+        assert path.endswith(".mp3")
+    assert object_store.kinds() == {"HEAD": 1, "GET": 1}
+    assert list(spool_folder.iterdir()) == []
+
+
+def test_the_next_is_fetched_while_this_one_is_in_work_and_no_more(object_store, put, spool_folder):
+    uris = [put(f"{i}.mp3", b"%d" % i) for i in range(4)]
+    for n, (uri, copies) in enumerate(spooled(uris, lambda uri: [uri])):
+        assert Path(copies[uri]).read_bytes() == b"%d" % n
+        until = time.monotonic() + 10
+        while n < 3 and not object_store.kinds(f"/{n + 1}.mp3")["GET"]:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert not object_store.kinds(f"/{n + 2}.mp3")
+        assert len(files(spool_folder)) <= 2
+    assert sum(object_store.kinds().values()) == 8
+
+
+def test_what_two_neighbours_need_is_fetched_once(object_store, put, spool_folder):
+    uris = [put(f"{i}.mp3", b"%d" % i) for i in range(3)]
+    pairs = [(uris[0], uris[1]), (uris[1], uris[2])]
+    for pair, copies in spooled(pairs, lambda pair: pair):
+        assert [Path(copies[uri]).read_bytes() for uri in pair] == [uri[-5:-4].encode() for uri in pair]
+    assert object_store.kinds()["GET"] == 3
+    assert files(spool_folder) == []
+
+
+def test_local_files_are_their_own_copies_and_stay(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"here")
+    for uri, copies in spooled([str(tmp_path / "a.wav")], lambda uri: [uri, None]):
+        assert copies[uri] == uri
+    assert (tmp_path / "a.wav").exists()
+
+
+def test_what_cannot_be_fetched_is_told_when_it_is_asked_for(put):
+    good = put("a.mp3", b"a")
+    missing = good.replace("a.mp3", "gone.mp3")
+    found = []
+    for uri, copies in spooled([missing, good], lambda uri: [uri]):
+        try:
+            found.append(Path(copies[uri]).read_bytes())
+        except FileNotFoundError as error:
+            found.append(error.filename)
+    assert found == [missing, b"a"]
+
+
+def test_a_reader_that_stops_early_leaves_nothing(put, spool_folder):
+    uris = [put(f"{i}.mp3", b"x") for i in range(3)]
+    copies = spooled(uris, lambda uri: [uri])
+    next(copies)
+    copies.close()
+    assert list(spool_folder.iterdir()) == []
+
+
+def test_spools_of_the_dead_are_removed(spool_folder):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for pid in (dead.pid, os.getpid()):
+        (spool_folder / f"{PREFIX}{pid}-x").mkdir()
+        (spool_folder / f"{PREFIX}{pid}-x" / "copy.mp3").write_bytes(b"x")
+    list(spooled([], lambda uri: [uri]))
+    assert [folder.name for folder in spool_folder.iterdir()] == [f"{PREFIX}{os.getpid()}-x"]
