@@ -28,7 +28,7 @@ def run(config: Config, run: engine.Run) -> None:
     run.note = ", ".join(text for text in told if text)
 
 
-STAGE = engine.Stage("scan", "Find the audio files of a catalogue and read what each is.", run)
+STAGE = engine.Stage("scan", "Find the audio files of a catalogue and read what each is.", run, unit="file")
 
 if __name__ == "__main__":
     sys.exit(engine.main(STAGE))
