@@ -23,8 +23,8 @@ def run(config: Config, run: engine.Run) -> None:
     gone = scan.forget_absent(run.workspace, listing)
     tracks = scan.derive_tracks(run.workspace)
     duplicates = int((tracks["n_files"] - 1).sum())
-    told = [f"{len(tracks)} tracks", f"{duplicates} duplicate files",
-            f"{gone} earlier files gone or replaced" if gone else "", scan.describe(passed)]
+    told = [engine.counted(len(tracks), "track"), engine.counted(duplicates, "duplicate file"),
+            f"{engine.counted(gone, 'earlier file')} gone or replaced" if gone else "", scan.describe(passed)]
     run.note = ", ".join(text for text in told if text)
 
 
