@@ -110,8 +110,8 @@ class Run:
             "run_id": self._part.rpartition("-")[2], "stage": self.stage, "started_at": self.started_at,
             "seconds": time.monotonic() - self._clock, "status": status,
             "fingerprint": self.config.fingerprint(self.stage), "done": self.done, "unit": self.unit,
-            "skipped": self.skipped, "failed": self.failed, "config": self.config.to_yaml(), "versions": json.dumps(_versions()),
-            "host": socket.gethostname(), "message": message}], self._part)
+            "skipped": self.skipped, "failed": self.failed, "config": self.config.to_yaml(),
+            "versions": json.dumps(_versions()), "host": socket.gethostname(), "message": message}], self._part)
 
     def finish(self, status: str, message: str = "") -> int:
         """Record the end of the run, print its summary and return its exit status."""
