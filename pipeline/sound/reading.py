@@ -159,13 +159,9 @@ class Reading:
 
     def _frames(self, container: Any, stream: Any, size: int) -> Iterator[Any]:
         """Yield decoded frames, passing over packets that cannot be decoded; end where the file breaks off."""
-        decoder, packets = stream.codec_context, container.demux(stream)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.FFmpegError):
-                return
-            if packet.size:
+        decoder = stream.codec_context
+        for packet in itertools.chain(_packets(container, stream), [None]):  # None: what the decoder still holds
+            if packet:
                 if not self.n_packets:
                     self.promised_s = _promised_s(container, stream, size - (packet.pos or 0))
                 self.digest.update(memoryview(packet))
@@ -188,6 +184,18 @@ class Reading:
         sound = np.abs(piece.samples) <= LOUDEST
         self.n_bad += int((~sound).any(axis=0).sum())
         return replace(piece, samples=np.where(sound, piece.samples, np.float32(0)))
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield a stream's packets, as far as they can be read."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError, IndexError):  # IndexError: PyAV at the end, where streams came late
+            return
+        if packet.size:
+            yield packet
 
 
 def check_music(sample_rate_hz: int, channels: int) -> None:

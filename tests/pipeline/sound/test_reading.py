@@ -195,3 +195,10 @@ def test_audio_that_is_mostly_damage_is_a_problem(tmp_path):
     soundfile.write(tmp_path / "a.wav", 1e30 * np.sin(np.arange(8000)), 8000, subtype="FLOAT")
     with pytest.raises(Problem, match="beyond any level"):
         list(Reading(tmp_path / "a.wav").pieces())
+
+
+def test_a_stream_that_comes_late_does_not_disturb_the_first(tmp_path, encoded):
+    first, late = (encoded("aac", "mpegts", seconds=6, mpegts_start_pid=pid) for pid in ("256", "512"))
+    found, pieces = read(tmp_path / "a.ts", first + late)
+    assert seconds(pieces) == pytest.approx(6, abs=0.1)
+    assert found.n_broken == 0
