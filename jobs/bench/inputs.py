@@ -157,7 +157,7 @@ def originals(folder: Path | None) -> list[tuple[str, bytes]]:
             with soundfile.SoundFile(path, "w", RATE, 2, subtype, format=form) as file:
                 file.write(song.T)
             found.append((suffix, path.read_bytes()))
-    theirs = sorted(path for path in folder.rglob("*") if path.is_file()) if folder else []
+    theirs = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size) if folder else []
     return found + [(path.name[-40:], path.read_bytes()) for path in theirs]
 
 
