@@ -1,7 +1,21 @@
-"""Vocatlas's singer-identity encoder: `load("default")`, then `encoder(wave, sample_rate_hz)`."""
+"""Vocatlas's singer-identity encoder: `encoder.load("default")`, then `model(wave, sample_rate_hz)`.
 
-from encoder.checkpoint import load
-from encoder.config import EncoderConfig
-from encoder.model import Encoder
+What is named here is imported when it is first asked for: a config that names an encoder loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from encoder.checkpoint import load
+    from encoder.config import EncoderConfig
+    from encoder.model import Encoder
 
 __all__ = ["Encoder", "EncoderConfig", "load"]
+HOME = {"Encoder": "encoder.model", "EncoderConfig": "encoder.config", "load": "encoder.checkpoint"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in HOME:
+        return getattr(import_module(HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

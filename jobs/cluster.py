@@ -10,7 +10,6 @@ from pipeline.store import provenance, tables
 
 def run(config: Config, run: engine.Run) -> None:
     """Group the voices into vocalists and place them on a map."""
-    engine.need(run.workspace, "voices", "embed")
     # A whole table costs little to make again, so another setting simply replaces it, and the tags made from it.
     provenance.claim(run.workspace, config.model_copy(update={"replace": True}), "cluster", seed=config.seed)
     frame, vectors = tables.read_voices(run.workspace)
@@ -27,5 +26,12 @@ def run(config: Config, run: engine.Run) -> None:
     run.note = cluster.describe(found, config.cluster)
 
 
+STAGE = engine.Stage(
+    name="cluster",
+    about="Group the voices into vocalists and place them on a map.",
+    needs={"voices": "embed"},
+    work=run,
+)
+
 if __name__ == "__main__":
-    sys.exit(engine.main("cluster", run))
+    sys.exit(engine.main(STAGE))

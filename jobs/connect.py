@@ -13,7 +13,7 @@ import ray.data
 from ray._private.services import canonicalize_bootstrap_address
 
 from encoder import allocator
-from pipeline.frozen import Compute
+from pipeline.sections import Compute
 from pipeline.store import locations
 from pipeline.store.errors import ConfigError, RunError
 

@@ -37,7 +37,7 @@ def run_demo(config: Config) -> int:
         raise ConfigError("catalogue: name the folder to render into")
     truth_path = Path(config.catalogue) / "truth.csv"
     if not truth_path.exists():
-        engine.execute("render", render.run, config)
+        engine.execute(render.STAGE, config)
     status = run_stages(config)
     summarise(config, truth.read_truth(truth_path))
     return status

@@ -1,22 +1,46 @@
 """Embed the clips and pool them into a voice for each track: `embeddings/`, `voices/`."""
 
 import sys
+from typing import Any
 
 from jobs import engine
 from pipeline.config import Config
 from pipeline.stages import embed
-from pipeline.store import provenance
+from pipeline.store.workspace import Workspace
 
 
-def run(config: Config, run: engine.Run) -> None:
-    """Embed the clips and pool them into a voice for each track."""
-    engine.need(run.workspace, "clips", "shard")
-    encoder_id = embed.load_encoder(run.workspace, config.embed.encoder).encoder_id
-    provenance.claim(run.workspace, config, "embed", encoder_id=encoder_id)
-    todo, done = embed.pending(run.workspace)
-    run.map(embed.EmbedWorker, todo, config.embed.compute, skipped=done)
-    run.note = f"encoder {encoder_id}"
+def encoder_of(workspace: Workspace, config: Config) -> dict[str, Any]:
+    """Return the id of the encoder that embeds.
 
+    Raises:
+        ConfigError: it is not there, or cannot be read.
+    """
+    return {"encoder_id": embed.load_encoder(workspace, config.embed.encoder).encoder_id}
+
+
+def check(config: Config) -> None:
+    """Look for the encoder, unless it is one that is still to be trained.
+
+    Raises:
+        ConfigError: it is not there, or cannot be read.
+    """
+    if config.embed.encoder != "trained" or "train" not in config.stages:
+        encoder_of(Workspace(config.workspace), config)
+
+
+STAGE = engine.Stage(
+    name="embed",
+    about="Embed the clips and pool them into a voice for each track.",
+    needs={"clips": "shard"},
+    check=check,
+    work=engine.Pool(
+        embed.EmbedWorker,
+        embed.pending,
+        settings=lambda config: (config.embed,),
+        decided=encoder_of,
+        note=lambda workspace, decided: f"encoder {decided['encoder_id']}",
+    ),
+)
 
 if __name__ == "__main__":
-    sys.exit(engine.main("embed", run))
+    sys.exit(engine.main(STAGE))

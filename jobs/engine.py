@@ -1,7 +1,8 @@
 """What every stage's entry point shares: arguments, Ray, the pool of workers, progress, the record of the run.
 
-A stage is a function `body(config, run)`; `main` gives it its config and a `Run` whose `map` sends rows through
-a pool of workers. Exit status: 0 done, 1 more failed than `max_failed_fraction` allows, 2 the run could not go on.
+A `Stage` says what a stage is; `main` runs it from the command line. Its work is a function `work(config, run)`, or a
+`Pool` where it is done item by item: `Run.map` sends rows through a pool of workers. Exit status: 0 done, 1 more
+failed than `max_failed_fraction` allows, 2 the run could not go on.
 """
 
 import argparse
@@ -16,7 +17,8 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +28,7 @@ import ray.data
 from jobs import INTERRUPTED, INTERRUPTED_STATUS
 from jobs.connect import start_ray
 from pipeline.config import Config, load
-from pipeline.frozen import Compute
+from pipeline.sections import Compute
 from pipeline.store import lock, provenance, reach, tables
 from pipeline.store.errors import UNAVAILABLE, ConfigError, RunError, as_run_error, is_passing
 from pipeline.store.gather import gather
@@ -63,7 +65,7 @@ class Run:
         """Send rows through a pool of workers and count what becomes of them.
 
         Args:
-            worker: a class: `worker(config, *arguments)` once per actor, then called with batches of `rows`;
+            worker: a class: `worker(*arguments)` once per actor, then called with batches of `rows`;
                 it returns their outcomes (see `pipeline.store.ledger`).
             skipped: how many items were done before, for the summary.
         """
@@ -74,7 +76,7 @@ class Run:
             return
         start_ray(compute)
         outcomes = ray.data.from_arrow(_in_blocks(rows, compute.batch)).map_batches(
-            Guarded, fn_constructor_args=(worker, self.config, *arguments),
+            Guarded, fn_constructor_args=(worker, *arguments),
             batch_size=compute.batch, batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(min_size=compute.workers_min, max_size=compute.workers_max),
             num_cpus=compute.cpus, num_gpus=compute.gpus or None)
@@ -123,10 +125,10 @@ class Run:
 class Guarded:
     """A worker whose `RunError` comes back as an outcome in words; Ray would hand on its text alone, in a trace."""
 
-    def __init__(self, worker: Callable[..., Any], config: Config, *arguments: Any):
+    def __init__(self, worker: Callable[..., Any], *arguments: Any):
         self.error: RunError | None = None
         try:
-            self.worker = worker(config, *arguments)
+            self.worker = worker(*arguments)
         except (RunError, OSError) as error:
             self.error = _run_error(error)
 
@@ -148,12 +150,56 @@ def _run_error(error: Exception) -> RunError:
     return told
 
 
-Body = Callable[[Config, Run], None]
+@dataclass(frozen=True)
+class Stage:
+    """What a stage is, said once.
+
+    Attributes:
+        name: also its section of the config, its command and its make target.
+        about: what it does, in one sentence.
+        work: does it: a function of the config and the run, or a `Pool`.
+        needs: each table that it reads -> the stage that makes it.
+        check: looks, before hours of work are done, for what the stage takes from elsewhere; raises `ConfigError`.
+    """
+
+    name: str
+    about: str
+    work: Callable[[Config, Run], None]
+    needs: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[Config], object] = lambda config: None
 
 
-def main(stage: str, body: Body, argv: Sequence[str] | None = None) -> int:
+@dataclass(frozen=True)
+class Pool:
+    """Work that is done item by item, by workers that Ray may start anywhere.
+
+    Attributes:
+        worker: see `Run.map`; it is given the workspace and `settings`.
+        pending: the items of a workspace that are still to be done, as rows, and how many are done.
+        settings: what a worker needs of the config.
+        decided: what else decides the content of the tables, such as the encoder's id.
+        note: what the summary says beside the counts.
+    """
+
+    worker: Callable[..., Any]
+    pending: Callable[[Workspace], tuple[pa.Table, int]]
+    settings: Callable[[Config], tuple]
+    decided: Callable[[Workspace, Config], dict[str, Any]] = lambda workspace, config: {}
+    note: Callable[[Workspace, dict[str, Any]], str] = lambda workspace, decided: ""
+
+    def __call__(self, config: Config, run: Run) -> None:
+        """Do what is pending."""
+        decided = self.decided(run.workspace, config)
+        provenance.claim(run.workspace, config, run.stage, **decided)
+        rows, done = self.pending(run.workspace)
+        run.map(self.worker, rows, getattr(config, run.stage).compute, skipped=done,
+                arguments=(config.workspace, *self.settings(config)))
+        run.note = self.note(run.workspace, decided)
+
+
+def main(stage: Stage, argv: Sequence[str] | None = None) -> int:
     """Run one stage from the command line and return its exit status."""
-    return command(stage, body.__doc__, lambda config: execute(stage, body, config), argv)
+    return command(stage.name, stage.about, lambda config: execute(stage, config), argv)
 
 
 def command(name: str, about: str | None, work: Callable[[Config], int], argv: Sequence[str] | None = None) -> int:
@@ -185,7 +231,7 @@ def guarded(work: Callable[[], int]) -> int:
         return 2
 
 
-def execute(stage: str, body: Body, config: Config) -> int:
+def execute(stage: Stage, config: Config) -> int:
     """Check the workspace, run one stage, record it, and return its exit status.
 
     Raises:
@@ -193,14 +239,17 @@ def execute(stage: str, body: Body, config: Config) -> int:
     """
     os.environ.update(config.store.environment())
     reach.check(config.workspace)
-    run = Run(stage, config)
-    with alone(run.workspace, config, stage):
+    run = Run(stage.name, config)
+    with alone(run.workspace, config, stage.name):
         run.record(STARTED)
         try:
             gather(run.workspace)
-            forget_crashes(run.workspace, stage)
-            provenance.forget_failures(run.workspace, stage, None if config.retry_failed else UNAVAILABLE)
-            body(config, run)
+            for table, made_by in stage.needs.items():
+                need(run.workspace, table, made_by)
+            stage.check(config)
+            forget_crashes(run.workspace, stage.name)
+            provenance.forget_failures(run.workspace, stage.name, None if config.retry_failed else UNAVAILABLE)
+            stage.work(config, run)
             gather(run.workspace)
         except BaseException as error:
             if not is_passing(error) and not is_passing(error.__cause__ or error):  # else minutes would pass again

@@ -20,12 +20,18 @@ def run(config: Config, run: engine.Run) -> None:
             todo,
             config.evaluate.compute,
             skipped=len(chosen.keyed) - len(todo),
-            arguments=(planned.sources,),
+            arguments=(config.workspace, config.evaluate, planned.sources),
         )
     results = measure.measure(config, run.workspace, planned, run.say)
     print(page.write(config, run.workspace, planned, results), flush=True)
     run.note = f"{len(results.rows)} measures; see {run.workspace.uri(page.FOLDER)}/evaluation.html"
 
 
+STAGE = engine.Stage(
+    name="evaluate",
+    about="Measure encoders on labelled singing: similarity, identification, robustness, clusters, scores.",
+    work=run,
+)
+
 if __name__ == "__main__":
-    sys.exit(engine.main("evaluate", run))
+    sys.exit(engine.main(STAGE))

@@ -11,8 +11,6 @@ from pipeline.store import provenance, tables
 def run(config: Config, run: engine.Run) -> None:
     """Write one conditioning vector for each vocalist, for singing synthesis."""
     workspace = run.workspace
-    engine.need(workspace, "voices", "embed")
-    engine.need(workspace, "tags", "tag")
     rows = export.conditioning(*export.sung_tracks(workspace, config.export), config.export)
     encoder_id = rows[0]["encoder_id"]
     provenance.claim(workspace, config.model_copy(update={"replace": True}), "export", encoder_id=encoder_id)
@@ -23,5 +21,12 @@ def run(config: Config, run: engine.Run) -> None:
     run.note = f"{len(rows)} vocalists, {sum(row['n_tracks'] for row in rows)} tracks, encoder {encoder_id}"
 
 
+STAGE = engine.Stage(
+    name="export",
+    about="Write one conditioning vector for each vocalist, for singing synthesis.",
+    needs={"voices": "embed", "tags": "tag"},
+    work=run,
+)
+
 if __name__ == "__main__":
-    sys.exit(engine.main("export", run))
+    sys.exit(engine.main(STAGE))

@@ -20,5 +20,7 @@ def run(config: Config, run: engine.Run) -> None:
     run.done = len(rows)
 
 
+STAGE = engine.Stage("render", "Render songs of synthetic singers into the config's catalogue folder.", run)
+
 if __name__ == "__main__":
-    sys.exit(engine.main("render", run))
+    sys.exit(engine.main(STAGE))

@@ -9,12 +9,18 @@ from pipeline.config import Config
 
 def run(config: Config, run: engine.Run) -> None:
     """Write one self-contained HTML page: voice map, vocalists, disagreements, failures, run times."""
-    engine.need(run.workspace, "tracks", "scan")
     page, note = report.build(run.workspace, config.report, config.seed)
     run.workspace.write_bytes(report.NAME, page.encode())
     run.done = 1
     run.note = f"{run.workspace.uri(report.NAME)}: {note}, {len(page) / 1e6:.1f} MB"
 
 
+STAGE = engine.Stage(
+    name="report",
+    about="Write one self-contained HTML page: voice map, vocalists, disagreements, failures, run times.",
+    needs={"tracks": "scan"},
+    work=run,
+)
+
 if __name__ == "__main__":
-    sys.exit(engine.main("report", run))
+    sys.exit(engine.main(STAGE))

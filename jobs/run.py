@@ -6,17 +6,12 @@
 import sys
 
 from jobs import cluster, embed, engine, evaluate, export, report, scan, separate, shard, tag, train
-from pipeline import separators
 from pipeline.config import Config
-from pipeline.people.known import read_known
-from pipeline.stages.embed import load_encoder
 from pipeline.store.workspace import Workspace
 
-BODIES: dict[str, engine.Body] = {
-    "scan": scan.run, "separate": separate.run, "shard": shard.run, "train": train.run, "embed": embed.run,
-    "cluster": cluster.run, "tag": tag.run, "evaluate": evaluate.run, "report": report.run,
-    "export": export.run,
-}
+STAGES = {stage.name: stage for stage in (
+    scan.STAGE, separate.STAGE, shard.STAGE, train.STAGE, embed.STAGE, cluster.STAGE, tag.STAGE, evaluate.STAGE,
+    report.STAGE, export.STAGE)}
 
 
 def run_stages(config: Config) -> int:
@@ -25,23 +20,11 @@ def run_stages(config: Config) -> int:
     Raises:
         RunError: a stage could not go on; those after it are not begun.
     """
-    check(config)
+    stages = [STAGES[name] for name in config.stages]
+    for stage in stages:
+        stage.check(config)
     with engine.alone(Workspace(config.workspace), config, "run"):
-        return max(engine.execute(stage, BODIES[stage], config) for stage in config.stages)
-
-
-def check(config: Config) -> None:
-    """Look for all that the stages will need, before hours of work are done.
-
-    Raises:
-        ConfigError: the known names, the separator's weights or the encoder are not there, or cannot be read.
-    """
-    if config.known is not None and "tag" in config.stages:
-        read_known(config.known)
-    if "separate" in config.stages:
-        separators.check(config.separate.separator)
-    if "embed" in config.stages and not (config.embed.encoder == "trained" and "train" in config.stages):
-        load_encoder(Workspace(config.workspace), config.embed.encoder)
+        return max(engine.execute(stage, config) for stage in stages)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from jobs import engine
 from pipeline.config import Config
 from pipeline.people.known import read_known, unmatched
 from pipeline.stages import scan
+from pipeline.store import reach
 from pipeline.store.errors import ConfigError
 
 
@@ -13,12 +14,14 @@ def run(config: Config, run: engine.Run) -> None:
     """Find the audio files of a catalogue and read what each is."""
     if config.catalogue is None:
         raise ConfigError("catalogue: name a folder, glob or manifest: catalogue=/path/to/music")
+    reach.check(config.catalogue)
     listing, passed = scan.list_catalogue(config.catalogue, config.scan.suffixes)
     if config.known is not None:
         for remark in unmatched(read_known(config.known), config.known, listing["uri"].to_pylist()):
             run.say(remark)
     todo = scan.pending(run.workspace, listing)
-    run.map(scan.ScanWorker, todo, config.scan.compute, skipped=len(listing) - len(todo))
+    run.map(scan.ScanWorker, todo, config.scan.compute, skipped=len(listing) - len(todo),
+            arguments=(config.workspace,))
     gone = scan.forget_absent(run.workspace, listing)
     tracks = scan.derive_tracks(run.workspace)
     duplicates = int((tracks["n_files"] - 1).sum())
@@ -27,5 +30,7 @@ def run(config: Config, run: engine.Run) -> None:
     run.note = ", ".join(text for text in told if text)
 
 
+STAGE = engine.Stage("scan", "Find the audio files of a catalogue and read what each is.", run)
+
 if __name__ == "__main__":
-    sys.exit(engine.main("scan", run))
+    sys.exit(engine.main(STAGE))

@@ -4,19 +4,15 @@ import sys
 
 from jobs import engine
 from pipeline import separators
-from pipeline.config import Config
 from pipeline.stages import separate
-from pipeline.store import provenance
 
-
-def run(config: Config, run: engine.Run) -> None:
-    """Isolate the vocals of each track."""
-    engine.need(run.workspace, "tracks", "scan")
-    separators.check(config.separate.separator)
-    provenance.claim(run.workspace, config, "separate")
-    todo, done = separate.pending(run.workspace)
-    run.map(separate.SeparateWorker, todo, config.separate.compute, skipped=done)
-
+STAGE = engine.Stage(
+    name="separate",
+    about="Isolate the vocals of each track.",
+    needs={"tracks": "scan"},
+    check=lambda config: separators.check(config.separate.separator),
+    work=engine.Pool(separate.SeparateWorker, separate.pending, settings=lambda config: (config.separate,)),
+)
 
 if __name__ == "__main__":
-    sys.exit(engine.main("separate", run))
+    sys.exit(engine.main(STAGE))

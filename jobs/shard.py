@@ -6,19 +6,31 @@ from jobs import engine
 from pipeline import separators
 from pipeline.config import Config
 from pipeline.stages import shard
-from pipeline.store import provenance, tables
+from pipeline.store import tables
 
 
-def run(config: Config, run: engine.Run) -> None:
-    """Cut the isolated vocals into voiced clips and pack them into shards."""
-    engine.need(run.workspace, "vocals", "separate")
+def check(config: Config) -> None:
+    """Look for the separator, where clips are to be separated from other music too.
+
+    Raises:
+        ConfigError: its weights cannot be had.
+    """
     if config.shard.pairs:
         separators.check(config.separate.separator)
-    provenance.claim(run.workspace, config, "shard")
-    todo, done = shard.pending(run.workspace)
-    run.map(shard.ShardWorker, todo, config.shard.compute, skipped=done)
-    run.note = f"{len(tables.parts(run.workspace, 'clips'))} shards"
 
+
+STAGE = engine.Stage(
+    name="shard",
+    about="Cut the isolated vocals into voiced clips and pack them into shards.",
+    needs={"vocals": "separate"},
+    check=check,
+    work=engine.Pool(
+        shard.ShardWorker,
+        shard.pending,
+        settings=lambda config: (config.shard, config.separate, config.seed),
+        note=lambda workspace, decided: f"{len(tables.parts(workspace, 'clips'))} shards",
+    ),
+)
 
 if __name__ == "__main__":
-    sys.exit(engine.main("shard", run))
+    sys.exit(engine.main(STAGE))

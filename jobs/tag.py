@@ -17,8 +17,6 @@ from pipeline.store.workspace import Workspace
 def run(config: Config, run: engine.Run) -> None:
     """Name the vocalist of every track, from a few known names and the clusters."""
     workspace = run.workspace
-    engine.need(workspace, "voices", "embed")
-    engine.need(workspace, "clusters", "cluster")
     provenance.claim(workspace, config.model_copy(update={"replace": True}), "tag", seed=config.seed)
     frame, vectors = tables.read_voices(workspace)
     order = frame["track_id"].argsort().to_numpy()
@@ -62,5 +60,13 @@ def summary(tags: pd.DataFrame) -> str:
             f"unknown, {int(tags['disagrees'].sum())} disagree with their artist tag")
 
 
+STAGE = engine.Stage(
+    name="tag",
+    about="Name the vocalist of every track, from a few known names and the clusters.",
+    needs={"voices": "embed", "clusters": "cluster"},
+    check=lambda config: config.known and read_known(config.known),
+    work=run,
+)
+
 if __name__ == "__main__":
-    sys.exit(engine.main("tag", run))
+    sys.exit(engine.main(STAGE))

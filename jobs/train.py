@@ -22,7 +22,7 @@ from encoder.training.trainer import TrainingStopped
 from jobs import engine
 from jobs.connect import start_ray
 from pipeline.config import Config
-from pipeline.frozen import fingerprint
+from pipeline.sections import fingerprint
 from pipeline.stages.embed import find_encoder
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError, RunError
@@ -33,7 +33,6 @@ RUNS = "encoders/_training"  # Ray Train's checkpoints, until the encoder is fin
 
 def run(config: Config, run: engine.Run) -> None:
     """Train an encoder on the catalogue's own vocals."""
-    engine.need(run.workspace, "clips", "shard")
     train = config.train.model_copy(update={"seed": config.train.seed + config.seed})
     clips = tables.read(run.workspace, "clips", columns=["clip_id", "track_id"])
     name = fingerprint(train.content(), sorted(clips["clip_id"]))
@@ -166,5 +165,7 @@ def publish(workspace: Workspace, train: TrainConfig, name: str, folder: str, n_
     return encoder_id
 
 
+STAGE = engine.Stage("train", "Train an encoder on the catalogue's own vocals.", run, needs={"clips": "shard"})
+
 if __name__ == "__main__":
-    sys.exit(engine.main("train", run))
+    sys.exit(engine.main(STAGE))

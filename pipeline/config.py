@@ -1,4 +1,4 @@
-"""The config of one catalogue run: a section per stage, each defined beside the code that it configures."""
+"""The config of one catalogue run: a section per stage, read from a file and from settings that win over it."""
 
 import difflib
 import os
@@ -9,18 +9,21 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field, ValidationError
 
+from encoder.frozen import Frozen
 from encoder.training.config import TrainConfig
-from pipeline.demo.plan import RenderConfig
-from pipeline.evaluate import EvaluateConfig
-from pipeline.frozen import Frozen, fingerprint
-from pipeline.report import ReportConfig
-from pipeline.stages.cluster import ClusterConfig
-from pipeline.stages.embed import EmbedConfig
-from pipeline.stages.export import ExportConfig
-from pipeline.stages.scan import ScanConfig
-from pipeline.stages.separate import SeparateConfig
-from pipeline.stages.shard import ShardConfig
-from pipeline.stages.tag import TagConfig
+from pipeline.sections import (
+    ClusterConfig,
+    EmbedConfig,
+    EvaluateConfig,
+    ExportConfig,
+    RenderConfig,
+    ReportConfig,
+    ScanConfig,
+    SeparateConfig,
+    ShardConfig,
+    TagConfig,
+    fingerprint,
+)
 from pipeline.store.errors import ConfigError
 from pipeline.store.locations import StoreConfig
 

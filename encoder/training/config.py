@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from encoder.config import Frozen, preset
+from encoder.config import preset
+from encoder.frozen import Frozen
 from encoder.training.recipes import RECIPES
 
 

@@ -33,11 +33,12 @@ from jobs.bench import senko_features
 from jobs.bench.separate import clock
 from pipeline.evaluate import adapters
 from pipeline.scoring.scores import unit
+from pipeline.sections import EmbedConfig
 from pipeline.sound import audio, formats
 from pipeline.sound.audio import Audio
 from pipeline.sound.overlap import ahead
 from pipeline.sound.probe import probe
-from pipeline.stages.embed import EmbedConfig, Embedder
+from pipeline.stages.embed import Embedder
 
 RATE_HZ, BLOCK_S = adapters.SPEECH_HZ, 10.0
 TOGETHER = 64  # blocks that are sorted by length, as many as a row group of a shard holds

@@ -20,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 
 from jobs.bench import senko_features
-from pipeline.evaluate import EvaluateConfig, adapters, trials
+from pipeline.evaluate import adapters, trials
 from pipeline.evaluate.tasks import Labelled, score
+from pipeline.sections import EvaluateConfig
 from pipeline.sound import audio
 
 TRIALS, EMBEDDINGS, SINGERS, DIM = 1_000_000, 20_000, 500, 192

@@ -30,9 +30,8 @@ from jobs.bench.separate import header, row
 from pipeline.config import Config
 from pipeline.demo.mix import perform
 from pipeline.demo.singer import draw_singers
-from pipeline.frozen import Compute
+from pipeline.sections import Compute, SeparateConfig
 from pipeline.stages import scan, separate
-from pipeline.stages.separate import SeparateConfig
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
@@ -192,10 +191,10 @@ def run(workspace: Workspace, catalogue: Path) -> pd.DataFrame:
     """Scan and separate a folder; return a row per file: `ended` (in which tables), `error`, `message`, `seconds`."""
     config = Config(workspace=workspace.root, separate=SeparateConfig(separator="spleeter", compute=Compute(batch=8)))
     listing = scan.list_catalogue(str(catalogue), tuple({path.suffix.lower() for path in catalogue.iterdir()}))
-    scanned = _through(scan.ScanWorker(config), listing, 64)
+    scanned = _through(scan.ScanWorker(config.workspace), listing, 64)
     scan.derive_tracks(workspace, listing)
     todo, _ = separate.pending(workspace)
-    separated = _through(separate.SeparateWorker(config), todo, 8)
+    separated = _through(separate.SeparateWorker(config.workspace, config.separate), todo, 8)
     files, tracks = tables.read(workspace, "files", ["uri", "track_id", "duration_s", "note"]), tables.read(workspace, "tracks")
     vocals, failures = tables.read(workspace, "vocals"), tables.read(workspace, "failures")
     found = listing.select(["key", "uri"]).to_pandas().merge(files, on="uri", how="left")

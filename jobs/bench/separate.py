@@ -31,8 +31,8 @@ from pipeline import separators
 from pipeline.config import Config
 from pipeline.demo.mix import perform
 from pipeline.demo.singer import draw_singers
-from pipeline.frozen import Compute
-from pipeline.stages.separate import SeparateConfig, SeparateWorker
+from pipeline.sections import Compute, SeparateConfig
+from pipeline.stages.separate import SeparateWorker
 
 RATE = 44100
 TRACKS, SHORTEST_S, LONGEST_S = 20, 30, 240
@@ -120,9 +120,8 @@ SPEED = ("seconds", "CPU seconds", "times real time", "faster", "faster by CPU t
 
 def stage(folder: Path, paths: Sequence[Path], separator: str, precision: str) -> tuple[np.ndarray, pa.Table]:
     """Run a bare worker over files; returns its `clock`, the model's loading left out, and what it was given."""
-    config = Config(workspace=str(folder), separate=SeparateConfig.model_validate(
-        {"separator": separator, "precision": precision}))
-    worker = SeparateWorker(config)
+    settings = SeparateConfig.model_validate({"separator": separator, "precision": precision})
+    worker = SeparateWorker(str(folder), settings)
     batch = batch_of(paths)
     started = clock()
     outcomes = worker(batch)
@@ -204,7 +203,7 @@ def memory(audio: Path | None, scale: float, name: str) -> None:
 
 
 def _measure(path: Path, workspace: Path, sink: Any) -> None:
-    worker = SeparateWorker(Config(workspace=str(workspace), separate=SeparateConfig(separator="spleeter")))
+    worker = SeparateWorker(str(workspace), SeparateConfig(separator="spleeter"))
     loaded = _memory_mb("self", "VmRSS")
     started = time.monotonic()
     worker(batch_of([path]))
@@ -239,13 +238,13 @@ def engine(audio: Path | None, scale: float, name: str) -> None:
                             separate=SeparateConfig(separator="spleeter", compute=compute))
             started = time.time()
             if way == "bare loop":
-                worker = SeparateWorker(config)
+                worker = SeparateWorker(config.workspace, config.separate)
                 for start in range(0, len(paths), compute.batch):
                     worker(batch_of(paths[start : start + compute.batch]))
             else:
                 tables.replace(Workspace(config.workspace), "tracks", batch_of(paths))
                 with contextlib.redirect_stdout(io.StringIO()):
-                    ray_engine.execute("separate", job.run, config)
+                    ray_engine.execute(job.STAGE, config)
             ends = sorted(path.stat().st_mtime for path in Path(config.workspace, "vocals_audio").rglob("*.flac"))
             speeds.append(60 * (len(ends) - 1) / (ends[-1] - ends[0]))
             row(way, len(ends), f"{ends[0] - started:.1f}", f"{speeds[-1]:.1f}")

@@ -17,7 +17,8 @@ import numpy as np
 
 from pipeline.demo import encode
 from pipeline.demo.mix import perform
-from pipeline.demo.plan import Item, RenderConfig, Truth, plan
+from pipeline.demo.plan import Item, Truth, plan
+from pipeline.sections import RenderConfig
 from pipeline.sound.audio import Audio, to_samples
 
 SILENT_S = 20.0

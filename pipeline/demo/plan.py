@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pydantic import Field
 
+from encoder.frozen import Frozen
 from pipeline.demo.singer import Singer, draw_singers
-from pipeline.frozen import Frozen
+from pipeline.sections import RenderConfig
 
 NAMES = (
     "Aino Virtanen", "Béla Kovács", "Chloé Martin", "Дарья Белова", "Emeka Obi", "Freya Lindqvist", "Goran Petrović",
@@ -35,17 +35,6 @@ FORMATS = (
 )  # fmt: skip
 ODD_FOLDER = "Downloads"
 WRONG_TAG_EVERY = 9  # of the tagged songs that are not known
-
-
-class RenderConfig(Frozen):
-    """How large a demo catalogue is; the same config makes the same music, however many workers there are."""
-
-    seed: int = Field(0, ge=0)
-    singers: int = Field(8, ge=2, le=len(NAMES))
-    songs: int = Field(6, ge=1, le=12, description="per singer")
-    song_s: float = Field(25.0, ge=6, le=300, description="length of a song, to the nearest phrase")
-    odd_files: bool = Field(True, description="with the instrumental, the duet, the broken files and so on")
-    workers: int = Field(2, ge=1, description="processes that render")
 
 
 class Truth(Frozen):

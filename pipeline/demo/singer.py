@@ -8,7 +8,7 @@ singer's formant after Sundberg, "The Science of the Singing Voice" (1987).
 import numpy as np
 from pydantic import Field
 
-from pipeline.frozen import Frozen
+from encoder.frozen import Frozen
 
 # F1, F2, F3 of an adult male singer, in Hz.
 VOWELS_HZ: dict[str, tuple[float, float, float]] = {

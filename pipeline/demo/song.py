@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.frozen import Frozen
+from encoder.frozen import Frozen
 
 BEATS = 4
 MAJOR = (0, 2, 4, 5, 7, 9, 11)

@@ -24,10 +24,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from pipeline.evaluate import EvaluateConfig
+from pipeline.sections import EvaluateConfig, ShardConfig
 from pipeline.separators import Separator, vocals_of
 from pipeline.sound import audio
-from pipeline.stages.shard import ShardConfig
 from pipeline.store.errors import ConfigError, Problem
 
 Wave = NDArray[np.floating]

@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate import EvaluateConfig
 from pipeline.evaluate.bootstrap import mean_interval
 from pipeline.evaluate.tasks import Labelled, Measure
 from pipeline.scoring import metrics
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import unit
+from pipeline.sections import EvaluateConfig
 
 FOLDS = 5
 FALSE_ALARM = 0.01

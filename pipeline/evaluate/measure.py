@@ -5,12 +5,13 @@ What cannot be measured is a row of `failures/` with its reason, and the rest go
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluate import SetConfig, trials, vectors
+from pipeline.config import Config
+from pipeline.evaluate import trials, vectors
 from pipeline.evaluate.conditions import PLAIN
 from pipeline.evaluate.datasets import Recording
 from pipeline.evaluate.identification import closed_set, open_set
@@ -19,10 +20,8 @@ from pipeline.evaluate.tasks import Labelled, Measure, Scored, clusters, normali
 from pipeline.evaluate.trials import Trials
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import Reliability
+from pipeline.sections import SetConfig
 from pipeline.store.workspace import Workspace
-
-if TYPE_CHECKING:
-    from pipeline.config import Config
 
 TRIALS_FOLDER = "evaluation_trials"
 Where = tuple[str, str, str]  # set, encoder, condition
@@ -39,7 +38,7 @@ class Results:
     reliability: dict[Where, Reliability] = field(default_factory=dict)
 
 
-def measure(config: "Config", workspace: Workspace, plan: Plan, say: Callable[[str], None] = print) -> Results:
+def measure(config: Config, workspace: Workspace, plan: Plan, say: Callable[[str], None] = print) -> Results:
     """Measure all sets; writes the trials that were made to `evaluation_trials/`."""
     results = Results(failures=list(plan.failures))
     for planned in plan.sets:
@@ -72,7 +71,7 @@ def _crops(workspace: Workspace, planned: Planned) -> tuple[pd.DataFrame, list[R
 
 
 def _trials(
-    planned: Planned, crops: pd.DataFrame, whose: list[Recording], config: "Config", results: Results
+    planned: Planned, crops: pd.DataFrame, whose: list[Recording], config: Config, results: Results
 ) -> Trials:
     """The set's trials over the rows of `crops`: made, or those of its file whose crops are there."""
     if planned.trials is None:
@@ -116,7 +115,7 @@ def _measure_one(
     condition: str,
     data: Labelled,
     pairs: Trials | None,
-    config: "Config",
+    config: Config,
     results: Results,
 ) -> None:
     """All tasks of one set for one encoder under one condition; one of damage gets the similarity task only."""

@@ -1,11 +1,12 @@
 """What an evaluation leaves behind: the table `evaluation/`, and a folder with Markdown, pictures and one page."""
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import pandas as pd
 
+from pipeline.config import Config
 from pipeline.evaluate import figures, markdown
 from pipeline.evaluate.conditions import PLAIN, parse
 from pipeline.evaluate.measure import Results
@@ -13,15 +14,12 @@ from pipeline.evaluate.plan import Plan
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from pipeline.config import Config
-
 FOLDER = "evaluation_report"
 MEASURES = "evaluate-measures"  # the part of failures/ that each run replaces
 COLUMNS = tables.SCHEMAS["evaluation"].names
 
 
-def write(config: "Config", workspace: Workspace, plan: Plan, results: Results) -> str:
+def write(config: Config, workspace: Workspace, plan: Plan, results: Results) -> str:
     """Write all of it and return the Markdown."""
     rows = pd.DataFrame(results.rows, columns=COLUMNS)
     tables.replace(workspace, "evaluation", rows)

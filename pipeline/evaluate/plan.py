@@ -8,18 +8,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import encoder
-from pipeline.evaluate import ALL_ENCODERS, EvaluateConfig, SetConfig, adapters, conditions, datasets, trials, vectors
+from pipeline.config import Config
+from pipeline.evaluate import adapters, conditions, datasets, trials, vectors
 from pipeline.evaluate.datasets import Recording
 from pipeline.evaluate.trials import Trials
+from pipeline.sections import ALL_ENCODERS, EvaluateConfig, SetConfig
 from pipeline.stages.embed import find_encoder
 from pipeline.store.errors import ConfigError, explain, raise_if_fatal
 from pipeline.store.workspace import Workspace
-
-if TYPE_CHECKING:
-    from pipeline.config import Config
 
 HELD_OUT_KEY = "held_out_singers"
 Keyed = list[tuple[str, Recording, vectors.Crops | None]]
@@ -53,7 +52,7 @@ def failure(key: str, kind: str, message: str, uri: str | None = None) -> dict[s
     return {"stage": "evaluate", "key": key, "uri": uri, "error": kind, "message": message, "failed_at": now}
 
 
-def make(config: "Config", workspace: Workspace) -> Plan:
+def make(config: Config, workspace: Workspace) -> Plan:
     """Read the sets, find the encoders, and note what is missing.
 
     Raises:
@@ -74,7 +73,7 @@ def make(config: "Config", workspace: Workspace) -> Plan:
     return plan
 
 
-def sets_of(config: "Config") -> tuple[SetConfig, ...]:
+def sets_of(config: Config) -> tuple[SetConfig, ...]:
     """The sets that a config names: its own, those of `audio`, or the workspace."""
     chosen = config.evaluate.sets
     if config.evaluate.audio:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate import EvaluateConfig, trials
+from pipeline.evaluate import trials
 from pipeline.evaluate.bootstrap import eer_interval, mean_interval
 from pipeline.evaluate.trials import Trials
 from pipeline.scoring import metrics
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import AsNorm, Calibration, Normaliser, Reliability, pair_scores, reliability, unit
-from pipeline.stages.cluster import ClusterConfig, cluster_voices
+from pipeline.sections import ClusterConfig, EvaluateConfig
+from pipeline.stages.cluster import cluster_voices
 
 Vectors = NDArray[np.floating]
 Names = NDArray[np.str_]

@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,16 +20,14 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.evaluate import EvaluateConfig, adapters, conditions
+from pipeline.evaluate import adapters, conditions
 from pipeline.evaluate.datasets import Recording
+from pipeline.sections import EvaluateConfig
 from pipeline.store import tables
 from pipeline.store.errors import Problem
 from pipeline.store.ledger import Ledger, batch_name
 from pipeline.store.locations import open_filesystem
 from pipeline.store.workspace import Workspace
-
-if TYPE_CHECKING:
-    from pipeline.config import Config
 
 Wave = NDArray[np.floating]
 Crops = tuple[tuple[float, float | None], ...]
@@ -166,10 +164,10 @@ def vectors_of(workspace: Workspace, crops: pd.DataFrame, condition: str, encode
 class Embedding:
     """A worker: embeds recordings under every condition by every encoder that lacks them."""
 
-    def __init__(self, config: "Config", encoders: Mapping[str, str]) -> None:
+    def __init__(self, workspace: str, config: EvaluateConfig, encoders: Mapping[str, str]) -> None:
         """`encoders`: name in the tables -> what `adapters.load` takes."""
-        self.config = config.evaluate
-        self.workspace = Workspace(config.workspace)
+        self.config = config
+        self.workspace = Workspace(workspace)
         self.adapters = {name: adapters.load(source) for name, source in encoders.items()}
         self._separator: Any = None
         self.rows: list[dict[str, Any]] = []

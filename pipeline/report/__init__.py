@@ -14,23 +14,13 @@ from typing import Any
 import jinja2
 import numpy as np
 from markupsafe import Markup
-from pydantic import Field
 
-from pipeline.frozen import Frozen
 from pipeline.report import content, snippets
+from pipeline.sections import ReportConfig
 from pipeline.store.workspace import Workspace
 
 NAME = "report.html"
 FOLDER = Path(__file__).parent
-
-
-class ReportConfig(Frozen):
-    """How much the page holds."""
-
-    max_points: int = Field(20_000, ge=1, description="voices on the map; of more, a seeded sample")
-    max_snippets: int = Field(40, ge=0, description="excerpts of vocals inside the page, about 40 kB each")
-    snippet_s: float = Field(4.0, gt=0, le=30, description="length of an excerpt")
-    max_rows: int = Field(200, ge=1, description="rows of a table; of more, the first")
 
 
 def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[str, str]:

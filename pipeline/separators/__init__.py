@@ -1,16 +1,7 @@
 """Vocal separators, one protocol; `load` is the one way to get one."""
 
-from pipeline.separators.base import (
-    Level,
-    Piece,
-    Precision,
-    Segment,
-    Separator,
-    Stream,
-    best_device,
-    separate_tracks,
-    vocals_of,
-)
+from pipeline.sections import Precision
+from pipeline.separators.base import Level, Piece, Segment, Separator, Stream, best_device, separate_tracks, vocals_of
 from pipeline.store.errors import ConfigError
 
 __all__ = ["Level", "Piece", "Precision", "Segment", "Separator", "Stream", "best_device", "check", "load",

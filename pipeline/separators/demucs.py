@@ -16,8 +16,9 @@ from demucs.htdemucs import HTDemucs
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.sections import Precision
 from pipeline.separators.attention import use_headwise_attention
-from pipeline.separators.base import Level, Precision, Segment, Separator, Stream, resolve_precision
+from pipeline.separators.base import Level, Segment, Separator, Stream, resolve_precision
 
 OVERLAP = 0.25
 

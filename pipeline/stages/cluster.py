@@ -23,10 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
-from pipeline.frozen import Frozen
 from pipeline.scoring.scores import Normaliser, unit
+from pipeline.sections import ClusterConfig
 
 if TYPE_CHECKING:
     import umap
@@ -35,21 +34,6 @@ NOISE = -1
 BLOCK = 20_000
 RANDOM_PAIRS = 50_000
 COLUMNS = ["cluster_id", "probability", "outlier_score", "x", "y"]
-
-
-class ClusterConfig(Frozen):
-    """How voices are grouped."""
-
-    min_voices: int = Field(8, ge=4, description="fewer voices than these are mapped but not clustered")
-    n_neighbors: int = Field(15, ge=2, description="UMAP's, at most: nearest voices that shape a place")
-    n_components: int = Field(16, ge=2, description="dimensions in which HDBSCAN works")
-    min_dist: float = Field(0.1, ge=0, le=1, description="UMAP's, for the map alone: how near points may come")
-    min_cluster_size: int = Field(2, ge=2, description="tracks that a vocalist has at least")
-    min_samples: int = Field(2, ge=1, description="HDBSCAN's: 1 suits vocalists of two tracks, 2 larger ones")
-    selection: str = Field("eom", pattern="^(eom|leaf)$", description="HDBSCAN's cluster_selection_method")
-    epsilon: float = Field(0.0, ge=0, description="HDBSCAN's: clusters nearer than this (in UMAP's space) are one")
-    min_affinity: float = Field(2.0, description="deviations above a random pair's cosine that keep a member in")
-    max_fit: int = Field(50_000, ge=16, description="voices that are fitted; the rest is placed among them")
 
 
 def cluster_voices(vectors: np.ndarray, config: ClusterConfig, seed: int = 0) -> pd.DataFrame:

@@ -9,19 +9,18 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import torch
-from pydantic import Field
 
 import encoder
 from encoder.allocator import keep_freed_memory
 from encoder.precision import multiplies_bfloat16
-from pipeline.frozen import Compute, Frozen
+from pipeline.sections import EmbedConfig
 from pipeline.sound import audio
 from pipeline.sound.overlap import ahead
 from pipeline.store import shards, tables
@@ -30,23 +29,9 @@ from pipeline.store.ledger import Ledger
 from pipeline.store.spool import spooled
 from pipeline.store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from pipeline.config import Config
-
 SHARDS = pa.schema([("shard", pa.string())])
 CLIP_COLUMNS = ["clip_id", "track_id", "start_s", "end_s", "audio"]
 CACHED_S = 20.0  # of audio for each CPU thread: larger batches leave its cache, and are a third slower
-
-
-class EmbedConfig(Frozen):
-    """Which encoder embeds, and how."""
-
-    encoder: str = Field("default", description="default (for research only), campplus (Apache-2.0), trained (the "
-                                                "newest under encoders/), the id of one there, a folder, a TorchScript "
-                                                "file, or hf://owner/name")
-    batch_s: float = Field(160.0, gt=0, description="seconds of audio in one forward pass")
-    bf16: bool = Field(True, description="bfloat16 arithmetic where the device has it")
-    compute: Compute = Compute(batch=1)
 
 
 def find_encoder(workspace: Workspace, name: str) -> str:
@@ -157,10 +142,9 @@ class Embedder:
 class EmbedWorker:
     """Embed the clips of shards and pool them into voices."""
 
-    def __init__(self, config: "Config"):
-        self.workspace = Workspace(config.workspace)
-        self.embedder = Embedder(load_encoder(self.workspace, config.embed.encoder), config.embed.batch_s,
-                                 config.embed.bf16)
+    def __init__(self, workspace: str, config: EmbedConfig):
+        self.workspace = Workspace(workspace)
+        self.embedder = Embedder(load_encoder(self.workspace, config.encoder), config.batch_s, config.bf16)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Embed the named shards and return their outcomes."""

@@ -16,25 +16,16 @@ import json
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 from safetensors.numpy import save
 
-from pipeline.frozen import Frozen
 from pipeline.scoring.scores import unit
+from pipeline.sections import ExportConfig
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
 
 MATRIX = "vocalists.safetensors"
 SETTLED_CLIPS = 4  # at so many clips a track counts half of what it could at most
-
-
-class ExportConfig(Frozen):
-    """Which vocalists are exported, from which of their tracks."""
-
-    min_tracks: int = Field(1, ge=1, description="vocalists with fewer tracks than these are left out")
-    min_probability: float = Field(0.0, ge=0, le=1, description="of a tag, for its track to count; known ones have 1")
-    trim: float = Field(0.2, ge=0, lt=0.5, description="part of a vocalist's tracks, the least like the rest, left out")
 
 
 def sung_tracks(workspace: Workspace, config: ExportConfig) -> tuple[pd.DataFrame, np.ndarray]:

@@ -14,16 +14,12 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.fs as pafs
-from pydantic import Field
 
-from pipeline.frozen import Compute, Frozen
-from pipeline.sound import formats
 from pipeline.sound.decoder import Decoder
 from pipeline.stages.manifest import TAG_COLUMNS, Listed, read_manifest
 from pipeline.store import tables
@@ -34,9 +30,6 @@ from pipeline.store.spool import spooled
 from pipeline.store.walk import UNREAD, Entry, walk
 from pipeline.store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from pipeline.config import Config
-
 MANIFEST_SUFFIXES = {".csv", ".tsv", ".parquet"}
 LISTING = pa.schema([("key", pa.string()), ("uri", pa.string()), ("size_bytes", pa.int64()),
                      ("modified_at", tables.TIME), ("error", pa.string()), ("message", pa.string()),
@@ -44,13 +37,6 @@ LISTING = pa.schema([("key", pa.string()), ("uri", pa.string()), ("size_bytes", 
 EPOCH = datetime.fromtimestamp(0, UTC)
 ENDING = re.compile(r"\.[a-z0-9]{1,8}")
 SHOWN_ENDINGS = 12
-
-
-class ScanConfig(Frozen):
-    """Which files count as audio, and how the reading is spread."""
-
-    suffixes: tuple[str, ...] = Field(tuple(sorted(formats.AUDIO_SUFFIXES)), description="file name endings to take up")
-    compute: Compute = Compute(batch=64)
 
 
 def list_catalogue(catalogue: str, suffixes: tuple[str, ...]) -> tuple[pa.Table, collections.Counter[str]]:
@@ -126,8 +112,8 @@ def pending(workspace: Workspace, listing: pa.Table) -> pa.Table:
 class ScanWorker:
     """Probe listed files and write their rows of `files/`."""
 
-    def __init__(self, config: "Config"):
-        self.workspace = Workspace(config.workspace)
+    def __init__(self, workspace: str):
+        self.workspace = Workspace(workspace)
         self.decoder = Decoder()
 
     def __call__(self, batch: pa.Table) -> pa.Table:

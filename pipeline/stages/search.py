@@ -22,8 +22,8 @@ from pipeline.config import Config
 from pipeline.people.names import key, letters
 from pipeline.people.tracks import find_tracks
 from pipeline.scoring.scores import Normaliser, unit
+from pipeline.sections import TagConfig
 from pipeline.stages import embed, scan, separate, shard
-from pipeline.stages.tag import TagConfig
 from pipeline.store import provenance, tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.locations import is_remote
@@ -168,13 +168,15 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
         config = Config.model_validate({"workspace": folder, "catalogue": uri, **sections})
         inner = Workspace(folder)
         listing, _ = scan.list_catalogue(uri, config.scan.suffixes)
-        scan.ScanWorker(config)(scan.pending(inner, listing))
+        scan.ScanWorker(folder)(scan.pending(inner, listing))
         scan.derive_tracks(inner)
-        for worker, pending in ((separate.SeparateWorker, separate.pending), (shard.ShardWorker, shard.pending),
-                                (embed.EmbedWorker, embed.pending)):
+        for worker, pending, settings in (
+                (separate.SeparateWorker, separate.pending, (config.separate,)),
+                (shard.ShardWorker, shard.pending, (config.shard, config.separate, config.seed)),
+                (embed.EmbedWorker, embed.pending, (config.embed,))):
             todo, _ = pending(inner)
             if len(todo):
-                worker(config)(todo)
+                worker(folder, *settings)(todo)
         frame, vectors = tables.read_voices(inner)
         failures = tables.read(inner, "failures", ["message"])["message"].tolist()
     if not len(frame):

@@ -17,16 +17,15 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import torch
-from pydantic import Field
 
 from encoder.allocator import keep_freed_memory
 from pipeline import separators
-from pipeline.frozen import Compute, Frozen, fingerprint
-from pipeline.separators import Level, Piece, Precision
+from pipeline.sections import SeparateConfig, fingerprint
+from pipeline.separators import Level, Piece
 from pipeline.sound.decoder import Decoder
 from pipeline.sound.overlap import Behind, ahead
 from pipeline.sound.vocals_file import VocalsFile, read_row, vocals_name
@@ -35,22 +34,8 @@ from pipeline.store.ledger import Ledger
 from pipeline.store.spool import spooled
 from pipeline.store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from pipeline.config import Config
-
 BLOCKS_AHEAD = 6  # of 10 s
 WRITES_BEHIND = 16
-
-
-class SeparateConfig(Frozen):
-    """Which separator isolates the vocals, and how it computes."""
-
-    separator: str = Field("htdemucs", description="spleeter (embedded), htdemucs, htdemucs_ft or another demucs name, "
-                                                   "hf://…, or a folder of demucs models")
-    precision: Precision = Field("auto", description="of the network: fp32, bf16, fp16 (GPU), or auto: 16 bit where "
-                                                     "the hardware computes in it")
-    min_s: float = Field(1.0, ge=0, description="shortest track")
-    compute: Compute = Compute(cpus=2, batch=8)
 
 
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
@@ -68,12 +53,12 @@ def pending(workspace: Workspace) -> tuple[pa.Table, int]:
 class SeparateWorker:
     """Separate tracks with one network that stays on its device; see the module for the files it writes."""
 
-    def __init__(self, config: "Config"):
+    def __init__(self, workspace: str, config: SeparateConfig):
         keep_freed_memory()
-        self.workspace = Workspace(config.workspace)
-        self.config = config.separate
-        self.fingerprint = fingerprint(config.separate)
-        self.separator = separators.load(config.separate.separator, separators.best_device(), config.separate.precision)
+        self.workspace = Workspace(workspace)
+        self.config = config
+        self.fingerprint = fingerprint(config)
+        self.separator = separators.load(config.separator, separators.best_device(), config.precision)
         self.decoder = Decoder()
 
     def __call__(self, batch: pa.Table) -> pa.Table:

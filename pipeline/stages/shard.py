@@ -13,14 +13,13 @@ import collections
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, model_validator
 
 from pipeline import separators
-from pipeline.frozen import Compute, Frozen
+from pipeline.sections import SeparateConfig, ShardConfig
 from pipeline.separators import vocals_of
 from pipeline.sound import audio, remix
 from pipeline.sound.audio import Audio
@@ -30,34 +29,8 @@ from pipeline.store.ledger import Ledger
 from pipeline.store.spool import Copies, spooled
 from pipeline.store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from pipeline.config import Config
-
 FRAME_S = 0.1
 SILENCE_DB = -120.0
-
-
-class ShardConfig(Frozen):
-    """How vocals are cut into clips."""
-
-    sample_rate_hz: int = Field(44100, ge=8000, description="of the clips")
-    min_s: float = Field(4.0, ge=1, description="shortest clip")
-    max_s: float = Field(10.0, le=30, description="longest clip")
-    pause_s: float = Field(1.0, ge=0, description="longest pause inside a clip")
-    phrase_s: float = Field(2.0, gt=0, description="shortest phrase that is worth widening to min_s")
-    mix_share: float = Field(0.2, ge=0, lt=1, description="of the mix in a clip, the rest being the isolated vocals")
-    pairs: bool = Field(False, description="also remix each clip with another track's accompaniment, and separate that")
-    range_db: float = Field(30.0, gt=0, description="how far below the loud singing a frame still counts as voiced")
-    floor_db: float = Field(-55.0, description="RMS level under which nothing counts as voiced, dB full scale")
-    shard_mb: float = Field(128.0, gt=0, description="size of a Parquet file, reached at the end of a track")
-    compute: Compute = Compute(batch=32)
-
-    @model_validator(mode="after")
-    def _lengths(self) -> "ShardConfig":
-        if self.max_s < 2 * self.min_s:
-            raise ValueError(f"max_s ({self.max_s}) must be at least twice min_s ({self.min_s}), so that long "
-                             "singing can always be cut")
-        return self
 
 
 def frame_levels_db(block: np.ndarray, frame: int) -> np.ndarray:
@@ -175,11 +148,11 @@ def pending(workspace: Workspace) -> tuple[pa.Table, int]:
 class ShardWorker:
     """Cut tracks into clips and write the shards; all clips of a track are in one shard."""
 
-    def __init__(self, config: "Config"):
-        self.workspace = Workspace(config.workspace)
-        self.config, self.seed = config.shard, config.seed
-        self.separator = separators.load(config.separate.separator, separators.best_device(),
-                                         config.separate.precision) if config.shard.pairs else None
+    def __init__(self, workspace: str, config: ShardConfig, separate: SeparateConfig, seed: int = 0):
+        self.workspace = Workspace(workspace)
+        self.config, self.seed = config, seed
+        self.separator = separators.load(separate.separator, separators.best_device(),
+                                         separate.precision) if config.pairs else None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Shard a batch of rows (see `pending`) and return their outcomes."""

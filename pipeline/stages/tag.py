@@ -18,30 +18,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 from scipy.special import logsumexp
 
-from pipeline.frozen import Frozen
 from pipeline.people.disagreements import disagreements
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import AsNorm, Calibration, Normaliser, unit
+from pipeline.sections import TagConfig
 from pipeline.stages.cluster import NOISE, Groups
 
 BLOCK = 20_000
 PAIRS = 20_000
-
-
-class TagConfig(Frozen):
-    """How names are given."""
-
-    min_probability: float = Field(0.5, ge=0, le=1, description="from which a known name is given")
-    unknown_prior: float = Field(0.5, gt=0, lt=1, description="part of tracks expected to be by none of the known")
-    cluster_weight: float = Field(0.3, ge=0, le=1, description="part of a score that a track's cluster decides")
-    min_voices: int = Field(8, ge=2, description="fewer voices than these are not centred, their mean says nothing")
-    as_norm: bool = Field(False, description="score against the nearest of the catalogue (AS-norm)")
-    as_norm_top: int = Field(100, ge=2, description="how many nearest")
-    slope: float = Field(10.0, gt=0, description="log-odds per unit of score, where the catalogue cannot tell")
-    intercept: float = Field(-5.0, description="log-odds at score 0, where the catalogue cannot tell")
 
 
 @dataclass(frozen=True)

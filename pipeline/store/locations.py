@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 from pydantic import Field
 
-from pipeline.frozen import Frozen
+from encoder.frozen import Frozen
 from pipeline.store.errors import WorkspaceError
 
 S3, GOOGLE, AZURE = ("s3",), ("gs", "gcs"), ("abfs", "abfss", "az")

@@ -11,7 +11,7 @@ from jobs.run import run_stages
 from pipeline.config import Config, load
 from pipeline.demo import truth
 from pipeline.demo.catalogue import render_catalogue
-from pipeline.demo.plan import RenderConfig
+from pipeline.sections import RenderConfig
 from pipeline.store.workspace import Workspace
 
 SMALL = RenderConfig(singers=3, songs=3, song_s=12, odd_files=True)

@@ -25,30 +25,30 @@ def test_every_voice_has_a_row(chain_workspace):
 def test_a_second_run_skips_and_new_voices_do_not(workspace, make_config, capsys):
     config = make_config()
     voices(workspace, 12)
-    assert engine.execute("cluster", cluster.run, config) == 0
+    assert engine.execute(cluster.STAGE, config) == 0
     assert "12 done" in capsys.readouterr().out
-    assert engine.execute("cluster", cluster.run, config) == 0
+    assert engine.execute(cluster.STAGE, config) == 0
     assert "0 done, 12 skipped" in capsys.readouterr().out
     voices(workspace, 15)
-    assert engine.execute("cluster", cluster.run, config) == 0
+    assert engine.execute(cluster.STAGE, config) == 0
     assert len(tables.read(workspace, "clusters")) == 15
 
 
 def test_other_settings_replace_the_clusters_and_drop_the_tags(workspace, make_config):
     voices(workspace, 12)
-    assert engine.execute("cluster", cluster.run, make_config()) == 0
+    assert engine.execute(cluster.STAGE, make_config()) == 0
     tables.replace(workspace, "tags", [{"track_id": "stale"}])
-    assert engine.execute("cluster", cluster.run, make_config(cluster={"min_voices": 50})) == 0
+    assert engine.execute(cluster.STAGE, make_config(cluster={"min_voices": 50})) == 0
     assert (tables.read(workspace, "clusters")["cluster_id"] == -1).all()
     assert tables.parts(workspace, "tags") == []
 
 
 def test_too_few_voices_are_said(workspace, make_config, capsys):
     voices(workspace, 2)
-    assert engine.execute("cluster", cluster.run, make_config()) == 0
+    assert engine.execute(cluster.STAGE, make_config()) == 0
     assert "too few to cluster" in capsys.readouterr().out
 
 
 def test_without_voices_it_says_what_to_run(make_config, capsys):
-    assert engine.guarded(lambda: engine.execute("cluster", cluster.run, make_config())) == 2
+    assert engine.guarded(lambda: engine.execute(cluster.STAGE, make_config())) == 2
     assert "run the embed stage first" in capsys.readouterr().err

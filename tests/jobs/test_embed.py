@@ -23,7 +23,7 @@ def test_pandas_alone_reads_the_vectors(chain_workspace):
 
 
 def test_a_second_run_embeds_nothing(chain, capsys):
-    assert engine.execute("embed", embed.run, chain) == 0
+    assert engine.execute(embed.STAGE, chain) == 0
     assert "0 to do" in capsys.readouterr().out
 
 
@@ -33,5 +33,5 @@ def test_another_encoder_is_refused_in_a_workspace_that_is_made(chain, chain_con
 
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "other", {}, "untrained")
     other = chain_config(chain.workspace, embed={"encoder": str(tmp_path / "other")})
-    assert engine.guarded(lambda: engine.execute("embed", embed.run, other)) == 2
+    assert engine.guarded(lambda: engine.execute(embed.STAGE, other)) == 2
     assert "encoder_id:" in capsys.readouterr().err

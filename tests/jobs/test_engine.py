@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from jobs import engine
-from pipeline.frozen import Compute
+from pipeline.sections import Compute
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError, Problem
 from pipeline.store.ledger import Ledger
@@ -21,8 +21,8 @@ ROWS = pa.table({"track_id": [f"t{i:02d}" for i in range(20)]})
 class Worker:
     """Writes a row per track; odd things happen to the tracks that the constructor names."""
 
-    def __init__(self, config, special: dict[str, str]):
-        self.workspace, self.special = Workspace(config.workspace), special
+    def __init__(self, workspace: str, special: dict[str, str]):
+        self.workspace, self.special = Workspace(workspace), special
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         ledger = Ledger(self.workspace, "separate", "vocals")
@@ -41,13 +41,18 @@ class Worker:
         return ledger.commit()
 
 
+def stage(name, work):
+    return engine.Stage(name, "A stage of a test.", work)
+
+
 def run_worker(config, special: dict[str, str]) -> int:
     def body(config, run):
         todo = ROWS.filter(pa.array([key not in tables.keys(run.workspace, "vocals", "track_id")
                                      for key in ROWS["track_id"].to_pylist()]))
-        run.map(Worker, todo, Compute(workers_max=2, batch=4), skipped=len(ROWS) - len(todo), arguments=(special,))
+        run.map(Worker, todo, Compute(workers_max=2, batch=4), skipped=len(ROWS) - len(todo),
+                arguments=(config.workspace, special))
 
-    return engine.guarded(lambda: engine.execute("separate", body, config))
+    return engine.guarded(lambda: engine.execute(stage("separate", body), config))
 
 
 def test_killed_workers_and_bad_tracks_lose_and_double_nothing(ray_cluster, make_config, workspace, capsys):
@@ -96,7 +101,7 @@ def test_a_pool_that_this_machine_can_never_hold_is_told(ray_cluster):
 def test_an_unwritable_workspace_stops_before_work(make_config, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     config = make_config(workspace=str(tmp_path / "file" / "inside"))
-    assert engine.guarded(lambda: engine.execute("scan", lambda *_: pytest.fail("work began"), config)) == 2
+    assert engine.guarded(lambda: engine.execute(stage("scan", lambda *_: pytest.fail("work began")), config)) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 
@@ -112,12 +117,13 @@ def test_a_second_run_on_a_workspace_is_refused_before_it_touches_anything(make_
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout and first.stdout.readline() == "held\n"
         config = make_config()
-        assert engine.guarded(lambda: engine.execute("separate", lambda *_: pytest.fail("work began"), config)) == 2
+        idle = stage("separate", lambda *_: pytest.fail("work began"))
+        assert engine.guarded(lambda: engine.execute(idle, config)) == 2
         assert f"(process {first.pid}, separate, since " in capsys.readouterr().err
         assert workspace.exists("_in_work/separate/mark")
         first.kill()
         first.wait()
-    assert engine.execute("separate", lambda *_: None, make_config()) == 0
+    assert engine.execute(stage("separate", lambda *_: None), make_config()) == 0
     assert "taking over from" in capsys.readouterr().out
 
 
@@ -137,16 +143,17 @@ def test_settings_come_one_by_one_or_in_one_text(tmp_path, capsys):
     (tmp_path / "c.yaml").write_text(f"workspace: {tmp_path / 'w'}\nmin_free_gb: 0\n")
     seen = []
     words = [str(tmp_path / "c.yaml"), "seed=7", "--set", "max_failed_fraction=0.2 known='my names.csv'"]
-    assert engine.main("report", lambda config, run: seen.append(config), words) == 0
+    assert engine.main(stage("report", lambda config, run: seen.append(config)), words) == 0
     assert (seen[0].seed, seen[0].max_failed_fraction, seen[0].known) == (7, 0.2, "my names.csv")
 
 
 def test_arguments_are_a_config_and_settings(tmp_path, capsys):
     (tmp_path / "c.yaml").write_text(f"workspace: {tmp_path / 'w'}\nmin_free_gb: 0\n")
     seen = []
-    status = engine.main("report", lambda config, run: seen.append(config.seed), [str(tmp_path / "c.yaml"), "seed=7"])
+    report = stage("report", lambda config, run: seen.append(config.seed))
+    status = engine.main(report, [str(tmp_path / "c.yaml"), "seed=7"])
     assert (status, seen) == (0, [7])
-    assert engine.main("report", lambda *_: None, [str(tmp_path / "c.yaml"), "sed=7"]) == 2
+    assert engine.main(stage("report", lambda *_: None), [str(tmp_path / "c.yaml"), "sed=7"]) == 2
     assert "unknown key sed (did you mean seed?)" in capsys.readouterr().err
 
 

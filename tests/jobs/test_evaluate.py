@@ -46,7 +46,7 @@ def test_a_set_from_files_to_pages(ray_cluster, make_config, workspace, folder, 
         "tasks": ["similarity", "identification", "retrieval"],
     }
     config = make_config(evaluate=settings(**chosen))
-    assert engine.execute("evaluate", evaluate.run, config) == 0
+    assert engine.execute(evaluate.STAGE, config) == 0
     said = capsys.readouterr().out
     assert "6 done, 0 skipped, 1 failed (decode 1)" in said and "nowhere cannot be loaded" in said
     frame = pd.read_parquet(workspace.path("evaluation"))
@@ -56,7 +56,7 @@ def test_a_set_from_files_to_pages(ray_cluster, make_config, workspace, folder, 
     kinds = tables.read(workspace, "failures").set_index("key")["error"]
     assert kinds["nowhere"] == "unavailable" and "decode" in kinds.to_numpy()
     parts = workspace.list(vectors.FOLDER)
-    assert engine.execute("evaluate", evaluate.run, config) == 0
+    assert engine.execute(evaluate.STAGE, config) == 0
     assert "0 done, 7 skipped, 0 failed" in capsys.readouterr().out
     assert workspace.list(vectors.FOLDER) == parts
     pd.testing.assert_frame_equal(frame, pd.read_parquet(workspace.path("evaluation")))
@@ -80,15 +80,15 @@ def test_a_labelled_workspace_is_a_set(ray_cluster, make_config, workspace, fold
         "a",
     )
     config = make_config(evaluate=settings(name="mine", reader="workspace", path=str(catalogue.root)))
-    assert engine.execute("evaluate", evaluate.run, config) == 0
+    assert engine.execute(evaluate.STAGE, config) == 0
     frame = tables.read(workspace, "evaluation")
     assert set(frame["set"]) == {"mine"} and frame.loc[frame["metric"] == "eer", "value"].max() < 0.2
 
 
 def test_a_wrong_set_stops_before_work_starts(make_config, workspace, tmp_path, capsys):
     config = make_config(evaluate=settings(name="s", path=str(tmp_path / "nowhere")))
-    assert engine.guarded(lambda: engine.execute("evaluate", evaluate.run, config)) == 2
+    assert engine.guarded(lambda: engine.execute(evaluate.STAGE, config)) == 2
     assert "error: the set's folder" in capsys.readouterr().err
     config = make_config(evaluate={"encoders": ["mfcc"]})
-    assert engine.guarded(lambda: engine.execute("evaluate", evaluate.run, config)) == 2
+    assert engine.guarded(lambda: engine.execute(evaluate.STAGE, config)) == 2
     assert "no separated track with an artist tag" in capsys.readouterr().err

@@ -29,7 +29,7 @@ def matrix(workspace: Workspace) -> tuple[dict, torch.Tensor]:
 
 def test_the_table_and_the_matrix_say_the_same(workspace, make_config, capsys):
     voices(workspace, Ann=[1.0, 0.0], Bea=[0.6, 0.8])
-    assert engine.execute("export", export.run, make_config()) == 0
+    assert engine.execute(export.STAGE, make_config()) == 0
     assert "2 vocalists, 2 tracks, encoder e" in capsys.readouterr().out
     table = pd.read_parquet(workspace.path("conditioning"))
     about, vectors = matrix(workspace)
@@ -41,24 +41,24 @@ def test_the_table_and_the_matrix_say_the_same(workspace, make_config, capsys):
 
 def test_it_is_the_same_again_and_follows_its_inputs_and_settings(workspace, make_config):
     voices(workspace, Ann=[1.0, 0.0], Bea=[0.6, 0.8])
-    assert engine.execute("export", export.run, make_config()) == 0
+    assert engine.execute(export.STAGE, make_config()) == 0
     names = ("conditioning/part-0.parquet", "vocalists.safetensors")
     first = [workspace.read_bytes(name) for name in names]
-    assert engine.execute("export", export.run, make_config()) == 0
+    assert engine.execute(export.STAGE, make_config()) == 0
     assert [workspace.read_bytes(name) for name in names] == first
     voices(workspace, Ann=[0.0, 1.0])
-    assert engine.execute("export", export.run, make_config(export={"trim": 0})) == 0
+    assert engine.execute(export.STAGE, make_config(export={"trim": 0})) == 0
     about, vectors = matrix(workspace)
     assert (about["vocalists"], vectors.tolist()) == (["Ann"], [[0.0, 1.0]])
     assert tables.read(workspace, "conditioning")["vocalist"].tolist() == ["Ann"]
 
 
 def test_without_voices_or_tags_it_says_what_to_run(workspace, make_config, capsys):
-    assert engine.guarded(lambda: engine.execute("export", export.run, make_config())) == 2
+    assert engine.guarded(lambda: engine.execute(export.STAGE, make_config())) == 2
     assert "run the embed stage first" in capsys.readouterr().err
     voices(workspace, Ann=[1.0, 0.0])
     workspace.delete("tags")
-    assert engine.guarded(lambda: engine.execute("export", export.run, make_config())) == 2
+    assert engine.guarded(lambda: engine.execute(export.STAGE, make_config())) == 2
     assert "run the tag stage first" in capsys.readouterr().err
 
 
@@ -66,7 +66,7 @@ def test_names_that_are_given_anew_take_the_vectors_with_them(workspace, make_co
     """Another setting of tagging discards what hangs on the tags, the vectors too."""
     voices(workspace, Ann=[1.0, 0.0])
     provenance.claim(workspace, make_config(), "tag")
-    assert engine.execute("export", export.run, make_config()) == 0
+    assert engine.execute(export.STAGE, make_config()) == 0
     provenance.claim(workspace, make_config(tag={"min_probability": 0.9}, replace=True), "tag")
     assert not tables.parts(workspace, "conditioning")
     assert not workspace.exists("vocalists.safetensors")

@@ -17,5 +17,5 @@ def test_every_failure_of_the_chain_is_on_the_page(chain_workspace):
 
 
 def test_without_tracks_it_says_what_to_run(make_config, capsys):
-    assert engine.guarded(lambda: engine.execute("report", report.run, make_config())) == 2
+    assert engine.guarded(lambda: engine.execute(report.STAGE, make_config())) == 2
     assert "run the scan stage first" in capsys.readouterr().err

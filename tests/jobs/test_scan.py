@@ -19,12 +19,12 @@ def test_every_audio_file_is_a_track_and_every_other_a_failure(chain, chain_work
 
 
 def test_a_second_scan_reads_no_file_again(chain, capsys):
-    assert engine.execute("scan", scan.run, chain) == 0
+    assert engine.execute(scan.STAGE, chain) == 0
     assert "0 done, 17 skipped, 0 failed" in capsys.readouterr().out
 
 
 def test_a_run_without_a_catalogue_says_what_to_name(make_config, capsys):
-    assert engine.guarded(lambda: engine.execute("scan", scan.run, make_config())) == 2
+    assert engine.guarded(lambda: engine.execute(scan.STAGE, make_config())) == 2
     assert "catalogue=/path/to/music" in capsys.readouterr().err
 
 
@@ -32,5 +32,5 @@ def test_known_names_are_read_before_the_files_are(make_config, tmp_path, capsys
     (tmp_path / "a.mp3").write_bytes(b"not read")
     (tmp_path / "known.csv").write_text("track,vocalist\na.mp3,voice-0001\n")
     config = make_config(catalogue=str(tmp_path), known=str(tmp_path / "known.csv"))
-    assert engine.guarded(lambda: engine.execute("scan", scan.run, config)) == 2
+    assert engine.guarded(lambda: engine.execute(scan.STAGE, config)) == 2
     assert "line 2 (voice-0001)" in capsys.readouterr().err

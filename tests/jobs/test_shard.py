@@ -19,12 +19,12 @@ def test_clips_hold_the_voiced_stretches_as_flac(chain, chain_workspace):
 
 def test_a_second_run_adds_nothing(chain, chain_workspace, capsys):
     before = tables.parts(chain_workspace, "clips")
-    assert engine.execute("shard", shard.run, chain) == 0
+    assert engine.execute(shard.STAGE, chain) == 0
     assert "0 to do" in capsys.readouterr().out
     assert tables.parts(chain_workspace, "clips") == before
 
 
 def test_other_settings_are_refused_in_a_workspace_that_is_made(chain, chain_config, capsys):
     other = chain_config(chain.workspace, shard={"max_s": 20})
-    assert engine.guarded(lambda: engine.execute("shard", shard.run, other)) == 2
+    assert engine.guarded(lambda: engine.execute(shard.STAGE, other)) == 2
     assert "shard.max_s: 10.0 there, 20.0 here" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def test_chain_tags_every_voice(chain_workspace):
 def test_known_names_clusters_and_disagreements(clustered, make_config, tmp_path, capsys):
     path = known(tmp_path, "/music/0.mp3,Singer 0", "/music/4.mp3,Singer 1", "gone.mp3,Nobody",
                  "/music/silent.mp3,Singer 3")
-    assert engine.execute("tag", tag.run, make_config(known=path)) == 0
+    assert engine.execute(tag.STAGE, make_config(known=path)) == 0
     said = capsys.readouterr().out
     assert "1 known tracks match no track of the catalogue: gone.mp3" in said
     assert "1 known tracks have no voice" in said
@@ -59,27 +59,27 @@ def test_known_names_clusters_and_disagreements(clustered, make_config, tmp_path
 
 
 def test_without_known_names_clusters_name_the_tracks(clustered, make_config, capsys):
-    assert engine.execute("tag", tag.run, make_config()) == 0
+    assert engine.execute(tag.STAGE, make_config()) == 0
     assert "no known names" in capsys.readouterr().out
     tags = tables.read(clustered, "tags")
     assert set(tags["vocalist"]) == {"voice-0001", "voice-0002", "voice-0003", "voice-0004"}
 
 
 def test_new_known_names_replace_the_tags(clustered, make_config, tmp_path):
-    assert engine.execute("tag", tag.run, make_config()) == 0
-    assert engine.execute("tag", tag.run, make_config(known=known(tmp_path, f"{0:032x},Ann"))) == 0
+    assert engine.execute(tag.STAGE, make_config()) == 0
+    assert engine.execute(tag.STAGE, make_config(known=known(tmp_path, f"{0:032x},Ann"))) == 0
     assert (tables.read(clustered, "tags")["vocalist"] == "Ann").sum() == 4
 
 
 def test_a_wrong_file_of_known_names_is_said(clustered, make_config, tmp_path, capsys):
     path = tmp_path / "known.csv"
     path.write_text("song,who\na,b\n")
-    assert engine.guarded(lambda: engine.execute("tag", tag.run, make_config(known=str(path)))) == 2
+    assert engine.guarded(lambda: engine.execute(tag.STAGE, make_config(known=str(path)))) == 2
     assert "need the columns track and vocalist" in capsys.readouterr().err
 
 
 def test_voices_that_came_after_clustering_are_said(clustered, make_config, capsys):
     tables.write(clustered, "voices", [{"track_id": "new", "encoder_id": "e", "embedding": [1.0] + [0.0] * 31}], "new")
-    assert engine.execute("tag", tag.run, make_config()) == 0
+    assert engine.execute(tag.STAGE, make_config()) == 0
     assert "1 voices came after clustering" in capsys.readouterr().out
     assert len(tables.read(clustered, "tags")) == 17

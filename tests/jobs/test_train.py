@@ -67,7 +67,7 @@ def trained(workspace: Workspace) -> str:
 @pytest.mark.usefixtures("ray_cluster")
 def test_two_workers_publish_an_encoder_once(config: Callable[..., Config], workspace: Workspace,
                                              capsys: pytest.CaptureFixture[str]) -> None:
-    assert engine.execute("train", train.run, config(workers=2)) == 0
+    assert engine.execute(train.STAGE, config(workers=2)) == 0
     encoder_id = trained(workspace)
     model = encoder.load(workspace.path(f"encoders/{encoder_id}"))
     assert model.encoder_id == encoder_id
@@ -80,7 +80,7 @@ def test_two_workers_publish_an_encoder_once(config: Callable[..., Config], work
     assert "step 4  loss" in capsys.readouterr().out
     assert not list(Path(workspace.path("encoders/_training")).iterdir())
 
-    assert engine.execute("train", train.run, config(workers=1)) == 0
+    assert engine.execute(train.STAGE, config(workers=1)) == 0
     assert trained(workspace) == encoder_id
     assert "trained before" in capsys.readouterr().out
 
@@ -89,7 +89,7 @@ def test_two_workers_publish_an_encoder_once(config: Callable[..., Config], work
 def test_what_cannot_be_trained_is_an_error_in_words(config: Callable[..., Config],
                                                      capsys: pytest.CaptureFixture[str]) -> None:
     pairs = config(views={"crop_s": 0.5, "positives": "pair"})
-    assert engine.guarded(lambda: engine.execute("train", train.run, pairs)) == 2
+    assert engine.guarded(lambda: engine.execute(train.STAGE, pairs)) == 2
     assert "pair_audio" in capsys.readouterr().err
 
 

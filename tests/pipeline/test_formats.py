@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 import soundfile
 
-from pipeline.config import load
 from pipeline.demo.mix import perform
 from pipeline.demo.singer import draw_singers
+from pipeline.sections import SeparateConfig
 from pipeline.sound.audio import read
 from pipeline.stages.separate import SeparateWorker
 from pipeline.store import tables
@@ -185,12 +185,10 @@ def results(song: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """Write all files, run the worker over them, and return each file's row of `vocals/` or of `failures/`."""
     folder = tmp_path_factory.mktemp("formats")
     (folder / "music").mkdir()
-    settings = "separate: {separator: spleeter, min_s: 0.5}"
-    (folder / "config.yaml").write_text(f"workspace: {folder}/workspace\n{settings}\n")
     names = [*GOOD, *BAD]
     for name, write in [*GOOD.items(), *((name, write) for name, (write, _) in BAD.items())]:
         write(folder / "music" / name, song)
-    worker = SeparateWorker(load(folder / "config.yaml"))
+    worker = SeparateWorker(f"{folder}/workspace", SeparateConfig(separator="spleeter", min_s=0.5))
     worker(pa.Table.from_pylist([{"track_id": f"{i:032x}", "uri": str(folder / "music" / name)}
                                  for i, name in enumerate(names)]))
     worker.decoder.close()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.demo.catalogue import SILENT_S, TRUNCATED_PART, make, render_catalogue
-from pipeline.demo.plan import RenderConfig, Truth, plan
+from pipeline.demo.plan import Truth, plan
+from pipeline.sections import RenderConfig
 from pipeline.sound.audio import read
 from pipeline.sound.probe import probe
 from pipeline.store.errors import Problem

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.demo.plan import FORMATS, ODD_FOLDER, RenderConfig, plan
+from pipeline.demo.plan import FORMATS, ODD_FOLDER, plan
+from pipeline.sections import RenderConfig
 
 ODD_KINDS = {"instrumental", "duet", "duplicate", "empty", "truncated", "text", "silent", "real"}
 

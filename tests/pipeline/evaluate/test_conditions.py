@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.evaluate import EvaluateConfig, conditions
+from pipeline.evaluate import conditions
 from pipeline.evaluate.conditions import Views, parse
-from pipeline.stages.shard import ShardConfig
+from pipeline.sections import EvaluateConfig, ShardConfig
 from pipeline.store.errors import ConfigError, Problem
 
 RATE_HZ = 44100

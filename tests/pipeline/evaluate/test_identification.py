@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluate import EvaluateConfig, identification
+from pipeline.evaluate import identification
 from pipeline.evaluate.tasks import Labelled
 from pipeline.scoring.metrics import NotMeasurable
+from pipeline.sections import EvaluateConfig
 
 CONFIG = EvaluateConfig(bootstrap=50)
 

@@ -37,7 +37,7 @@ def run(config, workspace) -> measure.Results:
     for chosen in planned.sets:
         todo = vectors.pending(workspace, chosen.keyed, planned.encoder_ids, chosen.conditions, config.evaluate)
         if len(todo):
-            vectors.Embedding(config, planned.sources)(todo)
+            vectors.Embedding(config.workspace, config.evaluate, planned.sources)(todo)
     return measure.measure(config, workspace, planned, say=lambda _: None)
 
 

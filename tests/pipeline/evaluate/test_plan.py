@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.evaluate import SetConfig, plan
+from pipeline.evaluate import plan
+from pipeline.sections import SetConfig
 from pipeline.store.errors import ConfigError
 
 

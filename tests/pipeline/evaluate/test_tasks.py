@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluate import EvaluateConfig, tasks, trials
+from pipeline.evaluate import tasks, trials
 from pipeline.evaluate.tasks import Labelled
 from pipeline.scoring import metrics
 from pipeline.scoring.metrics import NotMeasurable
-from pipeline.stages.cluster import ClusterConfig
+from pipeline.sections import ClusterConfig, EvaluateConfig
 
 CONFIG = EvaluateConfig(bootstrap=50)
 

@@ -37,7 +37,7 @@ def embed(config, workspace, root: Path, names: tuple[str, ...], encoders: tuple
     """Embed what is missing, and return the outcomes."""
     ids = {name: adapters.load(name).encoder_id for name in encoders}
     todo = vectors.pending(workspace, keyed(root, config), ids, names, config.evaluate)
-    return vectors.Embedding(config, {name: name for name in encoders})(todo)
+    return vectors.Embedding(config.workspace, config.evaluate, {name: name for name in encoders})(todo)
 
 
 def test_vectors_are_those_of_the_encoder_on_the_crop(tmp_path, make_config, workspace):
@@ -106,7 +106,7 @@ def test_a_crop_that_an_encoder_refuses_costs_only_itself(tmp_path, make_config,
     soundfile.write(
         tmp_path / "set/bob/c.wav", np.stack([sung(97, 5), np.r_[sung(250, 2), np.zeros(3 * RATE_HZ)]], 1), RATE_HZ
     )
-    worker = vectors.Embedding(config, {})
+    worker = vectors.Embedding(config.workspace, config.evaluate, {})
     worker.adapters = {"fussy": Fussy()}
     names = ("clean", "clean/crop_0.5s")
     todo = vectors.pending(workspace, keyed(tmp_path / "set", config), {"fussy": "fussy"}, names, config.evaluate)
@@ -127,7 +127,8 @@ def test_a_condition_that_a_recording_cannot_have_leaves_the_others(tmp_path, ma
     found = [(vectors.recording_key(r, config.evaluate), r, None) for r in datasets.read("folder", tmp_path / "set")]
     ids = {"mfcc": adapters.load("mfcc").encoder_id}
     todo = vectors.pending(workspace, found, ids, ("mix", "clean"), config.evaluate)
-    assert vectors.Embedding(config, {"mfcc": "mfcc"})(todo)["error"].to_pylist() == ["condition"]
+    worker = vectors.Embedding(config.workspace, config.evaluate, {"mfcc": "mfcc"})
+    assert worker(todo)["error"].to_pylist() == ["condition"]
     assert "mix: it has no accompaniment" in tables.read(workspace, "failures")["message"][0]
     left = vectors.pending(workspace, found, ids, ("mix", "clean"), config.evaluate)
     assert '[["mfcc", "mix"]]' in left["job"][0].as_py()
@@ -141,7 +142,7 @@ def test_given_stretches_are_cut_as_given(tmp_path, make_config, workspace):
     key = vectors.recording_key(recording, config.evaluate, spans)
     ids = {"mfcc": adapters.load("mfcc").encoder_id}
     todo = vectors.pending(workspace, [(key, recording, spans)], ids, ("clean",), config.evaluate)
-    vectors.Embedding(config, {"mfcc": "mfcc"})(todo)
+    vectors.Embedding(config.workspace, config.evaluate, {"mfcc": "mfcc"})(todo)
     crops = vectors.crops_of(workspace, [key])
     assert crops[["start_s", "end_s"]].to_numpy().tolist() == [[0.5, 2.0], [0.0, 4.0]]
 

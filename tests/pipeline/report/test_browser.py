@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import report
-from pipeline.report import ReportConfig
+from pipeline.sections import ReportConfig
 from pipeline.store.workspace import Workspace
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -3,7 +3,8 @@
 import numpy as np
 
 from pipeline import report
-from pipeline.report import ReportConfig, content
+from pipeline.report import content
+from pipeline.sections import ReportConfig
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 

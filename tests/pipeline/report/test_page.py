@@ -6,7 +6,8 @@ import re
 import pytest
 
 from pipeline import report
-from pipeline.report import ReportConfig, clock, json_for_html
+from pipeline.report import clock, json_for_html
+from pipeline.sections import ReportConfig
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 

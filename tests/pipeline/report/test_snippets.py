@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 from pipeline import report
-from pipeline.report import ReportConfig, content, snippets
+from pipeline.report import content, snippets
+from pipeline.sections import ReportConfig
 from pipeline.store.workspace import Workspace
 
 RATE = 22050

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from pipeline.stages.cluster import NOISE, ClusterConfig, affinity, by_size, cluster_voices, describe
+from pipeline.sections import ClusterConfig
+from pipeline.stages.cluster import NOISE, affinity, by_size, cluster_voices, describe
 
 CONFIG = ClusterConfig()
 

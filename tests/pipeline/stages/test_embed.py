@@ -76,7 +76,7 @@ def test_shards_become_embeddings_and_voices(make_config, workspace, tiny):
     config = make_config(embed={"encoder": str(tiny)})
     todo, done = embed.pending(workspace)
     assert (todo["shard"].to_pylist(), done) == (["part-one.parquet", "part-two.parquet"], 0)
-    outcomes = embed.EmbedWorker(config)(todo)
+    outcomes = embed.EmbedWorker(config.workspace, config.embed)(todo)
     assert sorted((row["status"], row["key"], row["n"], row["within"]) for row in outcomes.to_pylist()) == [
         ("done", "part-one.parquet", 3, None), ("done", "part-two.parquet", 1, None),
         ("failed", "c-1", 1, "part-two.parquet")]  # clips are counted, shards are what is to do

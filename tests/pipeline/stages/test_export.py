@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from safetensors.numpy import load
 
+from pipeline.sections import ExportConfig
 from pipeline.stages import export
-from pipeline.stages.export import ExportConfig
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 

@@ -31,7 +31,7 @@ def run_scan(config):
     workspace = scan.Workspace(config.workspace)
     todo = scan.pending(workspace, listing)
     if len(todo):
-        scan.ScanWorker(config)(todo)
+        scan.ScanWorker(config.workspace)(todo)
     scan.forget_absent(workspace, listing)
     scan.derive_tracks(workspace)
     return len(todo), tables.read(workspace, "tracks")

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 import torch
 
-from pipeline.config import Config
 from pipeline.demo import encode
 from pipeline.demo.mix import perform
 from pipeline.demo.singer import draw_singers
+from pipeline.sections import SeparateConfig
 from pipeline.sound.vocals_file import vocals_name
-from pipeline.stages.separate import SeparateConfig, SeparateWorker, pending
+from pipeline.stages.separate import SeparateWorker, pending
 from pipeline.store import tables
 from pipeline.store.errors import WorkspaceError
 from pipeline.store.ledger import Ledger
@@ -41,8 +41,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory):
     """One worker for all tests: loading its network takes longer than what they do with it."""
-    found = SeparateWorker(Config(workspace=str(tmp_path_factory.mktemp("unused")),
-                                  separate=SeparateConfig(separator="spleeter")))
+    found = SeparateWorker(str(tmp_path_factory.mktemp("unused")), SeparateConfig(separator="spleeter"))
     yield found
     found.decoder.close()
 
@@ -107,10 +106,10 @@ def test_what_is_separated_is_not_separated_again_even_before_its_row_is_there(w
     assert again.sort_values("track_id").to_dict("records") == rows.sort_values("track_id").to_dict("records")
 
 
-def test_vocals_of_other_settings_are_replaced(worker, make_config, workspace, music):
+def test_vocals_of_other_settings_are_replaced(worker, workspace, music):
     worker(batch(music / "ann.flac"))
     before = ages(workspace)
-    other = SeparateWorker(make_config(separate={"separator": "spleeter", "precision": "fp32", "min_s": 2}))
+    other = SeparateWorker(workspace.root, SeparateConfig(separator="spleeter", precision="fp32", min_s=2))
     other(batch(music / "ann.flac"))
     other.decoder.close()
     assert ages(workspace) != before
@@ -129,8 +128,8 @@ def test_a_track_that_was_there_when_workers_died_goes_alone_and_is_given_up(wor
     assert tables.read(workspace, "failures")["error"].to_list() == ["crashed"]
 
 
-def test_a_track_whose_vocals_are_no_numbers_ends_in_one_table(workspace, make_config, music):
-    broken = SeparateWorker(make_config(separate={"separator": "spleeter"}))
+def test_a_track_whose_vocals_are_no_numbers_ends_in_one_table(workspace, music):
+    broken = SeparateWorker(workspace.root, SeparateConfig(separator="spleeter"))
     with torch.no_grad():
         next(broken.separator.vocals.parameters()).fill_(float("nan"))
     broken(batch(music / "ann.flac", music / "band.flac"))

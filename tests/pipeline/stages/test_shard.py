@@ -8,9 +8,10 @@ import soundfile
 from pydantic import ValidationError
 
 from encoder.training.data import ClipShards
+from pipeline.sections import SeparateConfig, ShardConfig
 from pipeline.sound import audio
 from pipeline.stages import shard
-from pipeline.stages.shard import ShardConfig, cut_clips, frame_levels_db, voiced_stretches
+from pipeline.stages.shard import cut_clips, frame_levels_db, voiced_stretches
 from pipeline.store import tables
 from pipeline.store.errors import Problem
 
@@ -100,13 +101,17 @@ def track(folder, name: str, *vocals: tuple[float, float]) -> dict:
     return {"track_id": name, "vocals_uri": uri, "uri": mix, "other_vocals_uri": uri, "other_uri": mix}
 
 
-def test_the_worker_packs_whole_tracks_into_shards(make_config, workspace, tmp_path):
-    config = make_config(shard={"sample_rate_hz": RATE, "shard_mb": 0.4})
+def make_worker(workspace, **settings):
+    config = ShardConfig(sample_rate_hz=RATE, **settings)
+    return shard.ShardWorker(workspace.root, config, SeparateConfig(separator="spleeter"))
+
+
+def test_the_worker_packs_whole_tracks_into_shards(workspace, tmp_path):
     rows = [track(tmp_path, f"t{i}", (9 + i, -20)) for i in range(4)]
     rows.append(track(tmp_path, "quiet", (9, -95)))
     rows.append(rows[0] | {"track_id": "gone", "vocals_uri": str(tmp_path / "gone.flac")})
     rows.append(rows[0] | {"track_id": "moved", "uri": str(tmp_path / "gone.wav")})
-    outcomes = shard.ShardWorker(config)(pa.Table.from_pylist(rows)).to_pylist()
+    outcomes = make_worker(workspace, shard_mb=0.4)(pa.Table.from_pylist(rows)).to_pylist()
     assert [(row["key"], row["error"]) for row in outcomes if row["status"] == "failed"] == [
         ("quiet", "too_short"), ("gone", "missing"), ("moved", "missing")]
     assert len(tables.parts(workspace, "clips")) == 2
@@ -121,26 +126,26 @@ def test_the_worker_packs_whole_tracks_into_shards(make_config, workspace, tmp_p
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])
-def test_a_share_of_the_mix_is_let_back_in(make_config, workspace, tmp_path, share):
+def test_a_share_of_the_mix_is_let_back_in(workspace, tmp_path, share):
     row = track(tmp_path, "t", (9, -20))
-    shard.ShardWorker(make_config(shard={"sample_rate_hz": RATE, "mix_share": share}))(pa.Table.from_pylist([row]))
+    make_worker(workspace, mix_share=share)(pa.Table.from_pylist([row]))
     samples, _ = soundfile.read(io.BytesIO(tables.read(workspace, "clips")["audio"][0]))
     vocals, mix = (audio.read(row[name], RATE, 1).samples[0, : len(samples)] for name in ("vocals_uri", "uri"))
     np.testing.assert_allclose(samples, (1 - share) * vocals + share * mix, atol=2 / 2**15)
 
 
-def test_without_a_share_the_mix_is_not_asked_for(make_config, workspace, tmp_path):
+def test_without_a_share_the_mix_is_not_asked_for(workspace, tmp_path):
     row = track(tmp_path, "t", (9, -20)) | {"uri": str(tmp_path / "gone.wav")}
-    worker = shard.ShardWorker(make_config(shard={"sample_rate_hz": RATE, "mix_share": 0}))
+    worker = make_worker(workspace, mix_share=0)
     outcomes = worker(pa.Table.from_pylist([row]))
     assert outcomes["status"].to_pylist() == ["done"]
 
 
-def test_pairs_are_the_same_singing_separated_from_other_music(make_config, workspace, tmp_path):
-    config = make_config(separate={"separator": "spleeter"}, shard={"sample_rate_hz": RATE, "pairs": True})
+def test_pairs_are_the_same_singing_separated_from_other_music(workspace, tmp_path):
+    worker = make_worker(workspace, pairs=True)
     row = track(tmp_path, "t", (9, -20))
     parts = [pa.Table.from_pylist([row | {"track_id": name}]) for name in ("t", "u")]
-    shard.ShardWorker(config)(pa.concat_tables(parts))
+    worker(pa.concat_tables(parts))
     clips = tables.read(workspace, "clips")
     for clip in clips.to_dict("records"):
         (one, _), (other, _) = (soundfile.read(io.BytesIO(clip[column])) for column in ("audio", "pair_audio"))
@@ -148,7 +153,7 @@ def test_pairs_are_the_same_singing_separated_from_other_music(make_config, work
         assert not np.allclose(one, other, atol=0.01)
     assert clips["pair_audio"][0] != clips["pair_audio"][1]  # another clip, another ratio
     first = clips["pair_audio"][0]
-    shard.ShardWorker(config)(parts[0])
+    worker(parts[0])
     assert first in set(tables.read(workspace, "clips")["pair_audio"])
     assert ClipShards.open(workspace.path("clips")).has_pairs
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.scoring.scores import AsNorm
-from pipeline.stages.tag import Scorer, TagConfig, calibrate, name_clusters, tag_voices, with_files
+from pipeline.sections import TagConfig
+from pipeline.stages.tag import Scorer, calibrate, name_clusters, tag_voices, with_files
 
 CONFIG = TagConfig()
 

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.frozen import Compute, Frozen, fingerprint
+from encoder.frozen import Frozen
+from pipeline.sections import Compute, fingerprint
 
 
 class Section(Frozen):

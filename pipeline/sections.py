@@ -1,0 +1,192 @@
+"""The sections of a config, one a stage: what a worker is handed. Importing them brings no torch."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from encoder.frozen import Frozen
+from pipeline.sound.formats import AUDIO_SUFFIXES
+
+# What `evaluate.audio` compares: ours, a floor, speaker verification, self-supervised speech.
+ALL_ENCODERS = ("default", "mfcc", "ge2e", "campplus", "wav2vec2", "xlsr", "hubert", "wavlm")
+TASKS = ("similarity", "identification", "retrieval", "clusters", "scores")
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Compute(Frozen):
+    """How a stage is spread over a Ray cluster; it never changes a result, so no fingerprint holds it."""
+
+    workers_min: int = Field(1, ge=1, description="actors that are always there")
+    workers_max: int = Field(1, ge=1, description="actors the pool may grow to")
+    cpus: float = Field(1, ge=0, description="CPU cores per actor")
+    gpus: float = Field(0, ge=0, description="GPUs per actor")
+    batch: int = Field(16, ge=1, description="items per call of a worker, and per part file")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Compute":
+        if self.workers_max < self.workers_min:
+            raise ValueError(f"workers_max ({self.workers_max}) is below workers_min ({self.workers_min})")
+        return self
+
+
+class RenderConfig(Frozen):
+    """How large a demo catalogue is; the same config makes the same music, however many workers there are."""
+
+    seed: int = Field(0, ge=0)
+    singers: int = Field(8, ge=2, le=16)
+    songs: int = Field(6, ge=1, le=12, description="per singer")
+    song_s: float = Field(25.0, ge=6, le=300, description="length of a song, to the nearest phrase")
+    odd_files: bool = Field(True, description="with the instrumental, the duet, the broken files and so on")
+    workers: int = Field(2, ge=1, description="processes that render")
+
+
+class ScanConfig(Frozen):
+    """Which files count as audio, and how the reading is spread."""
+
+    suffixes: tuple[str, ...] = Field(tuple(sorted(AUDIO_SUFFIXES)), description="file name endings to take up")
+    compute: Compute = Compute(batch=64)
+
+
+class SeparateConfig(Frozen):
+    """Which separator isolates the vocals, and how it computes."""
+
+    separator: str = Field("htdemucs", description="spleeter (embedded), htdemucs, htdemucs_ft or another demucs name, "
+                                                   "hf://…, or a folder of demucs models")
+    precision: Precision = Field("auto", description="of the network: fp32, bf16, fp16 (GPU), or auto: 16 bit where "
+                                                     "the hardware computes in it")
+    min_s: float = Field(1.0, ge=0, description="shortest track")
+    compute: Compute = Compute(cpus=2, batch=8)
+
+
+class ShardConfig(Frozen):
+    """How vocals are cut into clips."""
+
+    sample_rate_hz: int = Field(44100, ge=8000, description="of the clips")
+    min_s: float = Field(4.0, ge=1, description="shortest clip")
+    max_s: float = Field(10.0, le=30, description="longest clip")
+    pause_s: float = Field(1.0, ge=0, description="longest pause inside a clip")
+    phrase_s: float = Field(2.0, gt=0, description="shortest phrase that is worth widening to min_s")
+    mix_share: float = Field(0.2, ge=0, lt=1, description="of the mix in a clip, the rest being the isolated vocals")
+    pairs: bool = Field(False, description="also remix each clip with another track's accompaniment, and separate that")
+    range_db: float = Field(30.0, gt=0, description="how far below the loud singing a frame still counts as voiced")
+    floor_db: float = Field(-55.0, description="RMS level under which nothing counts as voiced, dB full scale")
+    shard_mb: float = Field(128.0, gt=0, description="size of a Parquet file, reached at the end of a track")
+    compute: Compute = Compute(batch=32)
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "ShardConfig":
+        if self.max_s < 2 * self.min_s:
+            raise ValueError(f"max_s ({self.max_s}) must be at least twice min_s ({self.min_s}), so that long "
+                             "singing can always be cut")
+        return self
+
+
+class EmbedConfig(Frozen):
+    """Which encoder embeds, and how."""
+
+    encoder: str = Field("default", description="default (for research only), campplus (Apache-2.0), trained (the "
+                                                "newest under encoders/), the id of one there, a folder, a TorchScript "
+                                                "file, or hf://owner/name")
+    batch_s: float = Field(160.0, gt=0, description="seconds of audio in one forward pass")
+    bf16: bool = Field(True, description="bfloat16 arithmetic where the device has it")
+    compute: Compute = Compute(batch=1)
+
+
+class ClusterConfig(Frozen):
+    """How voices are grouped."""
+
+    min_voices: int = Field(8, ge=4, description="fewer voices than these are mapped but not clustered")
+    n_neighbors: int = Field(15, ge=2, description="UMAP's, at most: nearest voices that shape a place")
+    n_components: int = Field(16, ge=2, description="dimensions in which HDBSCAN works")
+    min_dist: float = Field(0.1, ge=0, le=1, description="UMAP's, for the map alone: how near points may come")
+    min_cluster_size: int = Field(2, ge=2, description="tracks that a vocalist has at least")
+    min_samples: int = Field(2, ge=1, description="HDBSCAN's: 1 suits vocalists of two tracks, 2 larger ones")
+    selection: str = Field("eom", pattern="^(eom|leaf)$", description="HDBSCAN's cluster_selection_method")
+    epsilon: float = Field(0.0, ge=0, description="HDBSCAN's: clusters nearer than this (in UMAP's space) are one")
+    min_affinity: float = Field(2.0, description="deviations above a random pair's cosine that keep a member in")
+    max_fit: int = Field(50_000, ge=16, description="voices that are fitted; the rest is placed among them")
+
+
+class TagConfig(Frozen):
+    """How names are given."""
+
+    min_probability: float = Field(0.5, ge=0, le=1, description="from which a known name is given")
+    unknown_prior: float = Field(0.5, gt=0, lt=1, description="part of tracks expected to be by none of the known")
+    cluster_weight: float = Field(0.3, ge=0, le=1, description="part of a score that a track's cluster decides")
+    min_voices: int = Field(8, ge=2, description="fewer voices than these are not centred, their mean says nothing")
+    as_norm: bool = Field(False, description="score against the nearest of the catalogue (AS-norm)")
+    as_norm_top: int = Field(100, ge=2, description="how many nearest")
+    slope: float = Field(10.0, gt=0, description="log-odds per unit of score, where the catalogue cannot tell")
+    intercept: float = Field(-5.0, description="log-odds at score 0, where the catalogue cannot tell")
+
+
+class SetConfig(Frozen):
+    """A labelled data set, and what is measured on it."""
+
+    name: str = Field(description="its name in the tables")
+    path: str = Field(description="its folder")
+    reader: str = Field("folder", description="its layout: one of pipeline.evaluate.datasets.READERS")
+    singers: str | tuple[str, ...] = Field(
+        "all", description="all, held_out (unseen in the training of the default encoder) or names"
+    )
+    trials: str | None = Field(None, description="trials file to score instead of making trials")
+    conditions: tuple[str, ...] = Field(("clean",), description="see pipeline.evaluate.conditions")
+    tasks: tuple[str, ...] = Field(("similarity",), description=f"of {', '.join(TASKS)}")
+
+    @field_validator("tasks")
+    @classmethod
+    def _known(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(tasks) - set(TASKS))
+        if unknown:
+            raise ValueError(f"unknown task {', '.join(unknown)}; there are {', '.join(TASKS)}")
+        return tasks
+
+
+class EvaluateConfig(Frozen):
+    """What is evaluated. Without `audio` or `sets`: the workspace's tracks with an artist tag."""
+
+    audio: str | None = Field(None, description="folder with karaoke/ and previews/, the README's sets")
+    sets: tuple[SetConfig, ...] = Field((), description="data sets, each a section of its own")
+    encoders: tuple[str, ...] | None = Field(
+        None,
+        description="see pipeline.evaluate.adapters; null: embed.encoder and mfcc, with `audio` all there are",
+    )
+    separator: str = Field("spleeter", description="what makes the condition `separated`")
+    crop_s: float = Field(4.0, gt=0, description="length of a crop")
+    min_crop_s: float = Field(1.0, gt=0, description="a recording with less voice than this is too short")
+    crops_per_recording: int = Field(8, ge=1, description="at most, spread evenly")
+    silence_db: float = Field(-60.0, lt=0, description="peak level of a silent crop, relative to full scale")
+    max_trials: int = Field(100_000, ge=2, description="of a set; more are drawn from, seeded")
+    same_recording: bool = Field(False, description="report two crops of one recording, apart")
+    rank_others: int = Field(512, ge=1, description="other recordings that a true match is ranked among")
+    p_target: float = Field(0.01, gt=0, lt=1, description="prior of a target in minDCF")
+    bootstrap: int = Field(200, ge=0, description="draws of singers for the 95 % intervals; 0: no intervals")
+    sample_rate_hz: int = Field(44100, ge=8000, description="rate at which conditions are made")
+    compute: Compute = Compute(workers_max=2, batch=4)
+
+
+class ReportConfig(Frozen):
+    """How much the page holds."""
+
+    max_points: int = Field(20_000, ge=1, description="voices on the map; of more, a seeded sample")
+    max_snippets: int = Field(40, ge=0, description="excerpts of vocals inside the page, about 40 kB each")
+    snippet_s: float = Field(4.0, gt=0, le=30, description="length of an excerpt")
+    max_rows: int = Field(200, ge=1, description="rows of a table; of more, the first")
+
+
+class ExportConfig(Frozen):
+    """Which vocalists are exported, from which of their tracks."""
+
+    min_tracks: int = Field(1, ge=1, description="vocalists with fewer tracks than these are left out")
+    min_probability: float = Field(0.0, ge=0, le=1, description="of a tag, for its track to count; known ones have 1")
+    trim: float = Field(0.2, ge=0, lt=0.5, description="part of a vocalist's tracks, the least like the rest, left out")
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return 12 hex digits that identify configs and values by content, `compute` sections left out."""
+    plain = [part.model_dump(mode="json", exclude={"compute"}) if isinstance(part, BaseModel) else part
+             for part in parts]
+    text = json.dumps(plain, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
