@@ -40,8 +40,7 @@ def find_encoder(workspace: Workspace, name: str) -> str:
     Raises:
         ConfigError: `trained` is asked for and nothing has been trained.
     """
-    if name == "trained":
-        name = newest_encoder(workspace)
+    name = known_as(workspace, name)
     if not workspace.exists(f"encoders/{name}/model.safetensors"):
         return name
     if not workspace.remote:
@@ -50,6 +49,15 @@ def find_encoder(workspace: Workspace, name: str) -> str:
     local.mkdir(parents=True, exist_ok=True)
     pafs.copy_files(workspace.path(f"encoders/{name}"), str(local), source_filesystem=workspace.fs)
     return str(local)
+
+
+def known_as(workspace: Workspace, name: str) -> str:
+    """Return the name under which all workers find the same encoder: of `trained`, the newest one's id.
+
+    Raises:
+        ConfigError: `trained` is asked for and nothing has been trained.
+    """
+    return newest_encoder(workspace) if name == "trained" else name
 
 
 def newest_encoder(workspace: Workspace) -> str:
