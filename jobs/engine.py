@@ -30,7 +30,7 @@ from jobs.connect import start_ray
 from pipeline.config import Config, load
 from pipeline.sections import Compute
 from pipeline.store import lock, provenance, reach, tables
-from pipeline.store.errors import UNAVAILABLE, ConfigError, RunError, as_run_error, is_passing
+from pipeline.store.errors import UNAVAILABLE, ConfigError, DeviceLost, RunError, as_run_error, is_passing
 from pipeline.store.gather import gather
 from pipeline.store.ledger import OUTCOMES, forget_crashes
 from pipeline.store.text import visible
@@ -138,6 +138,9 @@ class Guarded:
             if self.error:
                 raise self.error
             return self.worker(batch)
+        except DeviceLost as error:
+            print(f"error: {error}; another process goes on", file=sys.stderr, flush=True)
+            os._exit(1)  # what was in work is marked; Ray starts another and sends the batch again
         except (RunError, OSError) as error:
             outcome = {"key": "", "status": FATAL, "error": str(_run_error(error))}
             return pa.Table.from_pylist([outcome], schema=OUTCOMES)

@@ -21,11 +21,11 @@ from pipeline.sections import (
     ScanConfig,
     SeparateConfig,
     ShardConfig,
+    StoreConfig,
     TagConfig,
     fingerprint,
 )
 from pipeline.store.errors import ConfigError
-from pipeline.store.locations import StoreConfig
 
 Stage = Literal["scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report", "export"]
 STAGES: tuple[str, ...] = get_args(Stage)

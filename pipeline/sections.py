@@ -42,6 +42,18 @@ class RenderConfig(Frozen):
     workers: int = Field(2, ge=1, description="processes that render")
 
 
+class StoreConfig(Frozen):
+    """Which S3-compatible store is meant, where that is not Amazon's; credentials come from the environment."""
+
+    endpoint: str | None = Field(None, description="URL of the S3 service; else AWS_ENDPOINT_URL, else Amazon's")
+    region: str | None = Field(None, description="of the S3 service; else AWS_REGION, else the bucket's own")
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which this process and its workers find the store."""
+        variables = {"AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_REGION": self.region}
+        return {name: value for name, value in variables.items() if value}
+
+
 class ScanConfig(Frozen):
     """Which files count as audio, and how the reading is spread."""
 

@@ -64,74 +64,74 @@ SNDFILES = {
     "rf64": ("RF64", "PCM_16"),
 }
 
-Mutation = Callable[[bytearray, bytes, np.random.Generator], bytes]
+Mutation = Callable[[bytearray, bytes, np.random.Generator], bytes | bytearray]
 
 
-def _place(data: bytes, rng: np.random.Generator) -> int:
+def _place(data: bytes | bytearray, rng: np.random.Generator) -> int:
     return int(rng.integers(max(1, len(data))))
 
 
-def _flip(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _flip(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     for _ in range(int(rng.integers(1, 100))):
         data[_place(data, rng)] ^= 1 << int(rng.integers(8))
     return data
 
 
-def _flip_head(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _flip_head(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     for _ in range(int(rng.integers(1, 6))):
         data[int(rng.integers(min(HEAD, len(data))))] = int(rng.integers(256))
     return data
 
 
-def _number(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _number(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     at, size = int(rng.integers(min(HEAD, len(data)))), int(rng.choice([2, 4, 8]))
     number = int(rng.choice(NUMBERS)) % 2 ** (8 * size)
-    data[at : at + size] = number.to_bytes(size, str(rng.choice(["little", "big"])))  # type: ignore[arg-type]
+    data[at : at + size] = number.to_bytes(size, str(rng.choice(["little", "big"])))
     return data
 
 
-def _cut_short(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _cut_short(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     return data[: _place(data, rng)]
 
 
-def _cut_out(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _cut_out(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     at = _place(data, rng)
     del data[at : at + int(rng.integers(1, 5000))]
     return data
 
 
-def _zeros(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _zeros(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     at, n = _place(data, rng), int(rng.integers(1, 20_000))
     data[at : at + n] = bytes(len(data[at : at + n]))
     return data
 
 
-def _junk(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _junk(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     at = _place(data, rng) if rng.random() < 0.5 else 0
     data[at:at] = rng.bytes(int(rng.integers(1, 50_000)))
     return data
 
 
-def _again(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _again(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     at = _place(data, rng)
     data[at:at] = data[_place(data, rng) :]
     return data
 
 
-def _chained(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _chained(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     return data + other
 
 
-def _spliced(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _spliced(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     return data[: _place(data, rng)] + other[_place(other, rng) :]
 
 
-def _tagged(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _tagged(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     n = int(rng.integers(10_000))
     return b"ID3\4\0\0" + bytes((n >> shift) & 0x7F for shift in (21, 14, 7, 0)) + rng.bytes(n) + data
 
 
-def _as_it_is(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+def _as_it_is(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes | bytearray:
     return data
 
 
@@ -190,12 +190,13 @@ def generate(folder: Path, files: Sequence[tuple[str, bytes]], n: int, seed: int
 def run(workspace: Workspace, catalogue: Path) -> pd.DataFrame:
     """Scan and separate a folder; return a row per file: `ended` (in which tables), `error`, `message`, `seconds`."""
     config = Config(workspace=workspace.root, separate=SeparateConfig(separator="spleeter", compute=Compute(batch=8)))
-    listing = scan.list_catalogue(str(catalogue), tuple({path.suffix.lower() for path in catalogue.iterdir()}))
+    listing, _ = scan.list_catalogue(str(catalogue), tuple({path.suffix.lower() for path in catalogue.iterdir()}))
     scanned = _through(scan.ScanWorker(config.workspace), listing, 64)
-    scan.derive_tracks(workspace, listing)
+    scan.derive_tracks(workspace)
     todo, _ = separate.pending(workspace)
     separated = _through(separate.SeparateWorker(config.workspace, config.separate), todo, 8)
-    files, tracks = tables.read(workspace, "files", ["uri", "track_id", "duration_s", "note"]), tables.read(workspace, "tracks")
+    files = tables.read(workspace, "files", ["uri", "track_id", "duration_s", "note"])
+    kept = set(tables.read(workspace, "tracks", ["uri"])["uri"])
     vocals, failures = tables.read(workspace, "vocals"), tables.read(workspace, "failures")
     found = listing.select(["key", "uri"]).to_pandas().merge(files, on="uri", how="left")
     by_key = failures.set_index("key")
@@ -206,7 +207,7 @@ def run(workspace: Workspace, catalogue: Path) -> pd.DataFrame:
             (vocals["track_id"] == file.track_id).sum())
         told = by_key.loc[keys[0]] if keys else None
         rows.append({"uri": file.uri, "duration_s": file.duration_s, "note": file.note, "ended": ended,
-                     "duplicate": pd.notna(file.track_id) and file.uri not in set(tracks["uri"]),
+                     "duplicate": pd.notna(file.track_id) and file.uri not in kept,
                      "error": None if told is None else told["error"],
                      "message": None if told is None else told["message"],
                      "seconds": max(scanned.get(file.key, 0.0), separated.get(file.track_id, 0.0))})

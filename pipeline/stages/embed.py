@@ -6,6 +6,8 @@ A track's voice is the mean of its clips' vectors, weighted by their length and 
 """
 
 import contextlib
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,8 +48,7 @@ def find_encoder(workspace: Workspace, name: str) -> str:
     if not workspace.remote:
         return workspace.path(f"encoders/{name}")
     local = Path(tempfile.gettempdir()) / "vocatlas-encoders" / name
-    local.mkdir(parents=True, exist_ok=True)
-    pafs.copy_files(workspace.path(f"encoders/{name}"), str(local), source_filesystem=workspace.fs)
+    fetch(workspace.fs, workspace.path(f"encoders/{name}"), local)
     return str(local)
 
 
@@ -58,6 +59,21 @@ def known_as(workspace: Workspace, name: str) -> str:
         ConfigError: `trained` is asked for and nothing has been trained.
     """
     return newest_encoder(workspace) if name == "trained" else name
+
+
+def fetch(fs: pafs.FileSystem, folder: str, local: Path) -> None:
+    """Copy a folder to a local one that other workers look for too, where it appears whole or not at all."""
+    if local.is_dir():
+        return
+    local.parent.mkdir(parents=True, exist_ok=True)
+    copy = tempfile.mkdtemp(dir=local.parent)
+    pafs.copy_files(folder, copy, source_filesystem=fs)
+    try:
+        os.rename(copy, local)
+    except OSError:
+        shutil.rmtree(copy)
+        if not local.is_dir():  # no other worker was first
+            raise
 
 
 def newest_encoder(workspace: Workspace) -> str:

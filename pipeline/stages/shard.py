@@ -34,9 +34,12 @@ SILENCE_DB = -120.0
 
 
 def frame_levels_db(block: np.ndarray, frame: int) -> np.ndarray:
-    """Return the RMS level of each frame of a (1, n) block in dB full scale; a last part frame counts as one."""
+    """Return the RMS level of each frame of a (1, n) block in dB full scale; a last part frame counts as one.
+
+    A frame's mean is left out: a constant is no sound.
+    """
     padded = np.pad(block[0], (0, -block.shape[1] % frame)).reshape(-1, frame)
-    power = np.square(padded, dtype=np.float64).mean(axis=1)
+    power = padded.var(axis=1, dtype=np.float64)
     return 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
 
 
@@ -166,7 +169,17 @@ class ShardWorker:
             if n_bytes >= self.config.shard_mb * 1e6:
                 outcomes.append(self._commit(ledger))
                 ledger, n_bytes = ledger.following(), 0
-        return pa.concat_tables([*outcomes, self._commit(ledger)])
+        outcomes.append(self._commit(ledger))
+        if ledger.careful:
+            self._forget(ledger.following())
+        return pa.concat_tables(outcomes)
+
+    def _forget(self, ledger: Ledger) -> None:
+        """Remove the last shards of the batch that a worker which died has left: what was in them is written again."""
+        while self.workspace.exists(tables.part_name("clips", ledger.part)) or self.workspace.exists(
+                tables.waiting_name("failures", f"shard-{ledger.part}")):
+            ledger.commit()
+            ledger = ledger.following()
 
     def _commit(self, ledger: Ledger) -> pa.Table:
         """Write a shard and what is in it."""

@@ -39,6 +39,10 @@ class ConfigError(RunError):
     """A config file, key or value is wrong."""
 
 
+class DeviceLost(RunError):
+    """This process's GPU takes no more work after an error in it; a new process gets it back."""
+
+
 class WorkspaceError(RunError):
     """The workspace cannot be written, is full, or was made by another config."""
 
@@ -85,13 +89,15 @@ def as_run_error(error: BaseException) -> RunError | None:
 
 
 def raise_if_fatal(error: BaseException) -> None:
-    """Re-raise what no other item would survive: a full disk, a read-only workspace, a `RunError`.
+    """Re-raise what no other item would survive: a full disk, a read-only workspace, a lost GPU, a `RunError`.
 
     Raises:
         RunError: `error` concerns the whole run.
     """
     if isinstance(error, RunError):
         raise error
+    if "CUDA error" in str(error) and "out of memory" not in str(error):
+        raise DeviceLost(f"the GPU takes no more work from this process ({str(error).splitlines()[0]})") from error
     if isinstance(error, OSError) and error.errno in FATAL_ERRNOS:
         raise WorkspaceError(f"cannot write: {error.strerror} ({error.filename or 'workspace'}). "
                              "Free some space or choose another workspace, then run the same command: "

@@ -1,7 +1,7 @@
 """What became of each item of a batch: a row of the stage's table, or a row of `failures/`; never nothing.
 
-A ledger covers the items of one part file. The part is named by the keys of the items that are done, so work that Ray
-runs again replaces what it wrote before.
+A ledger covers the items of one part file. The part is named by the batch, whatever becomes of it, and by its number
+where a batch fills several, so work that Ray runs again replaces what it wrote before.
 
 A batch in work leaves one mark under `_in_work/`. Where that is found, a worker has died with the batch, which is done
 again with care: each of its items leaves a mark of its own that counts how often a worker died with just this one. An
@@ -41,6 +41,7 @@ class Ledger:
 
     def __init__(self, workspace: Workspace, stage: str, table: str):
         self.workspace, self.stage, self.table = workspace, stage, table
+        self.batch, self.number = "", 0
         self.rows: list[dict[str, Any]] = []
         self.failures: list[dict[str, Any]] = []
         self.outcomes: list[dict[str, Any]] = []
@@ -48,7 +49,8 @@ class Ledger:
 
     def survivors(self, items: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
         """Mark the batch as in work, and return its items but for those that have killed too many workers."""
-        mark = self._mark("\n".join(sorted(item[key] for item in items)))
+        self.batch = batch_name([item[key] for item in items])
+        mark = f"_in_work/{self.stage}/{self.batch}"
         self.careful = self._read(mark) is not None
         if not self.careful:
             self.workspace.write_bytes(mark, b"")
@@ -116,26 +118,28 @@ class Ledger:
 
     @property
     def part(self) -> str:
-        """Return the name of the part that holds the rows: that of the items that are done."""
-        return batch_name([outcome["key"] for outcome in self.outcomes if outcome["status"] == "done"])
+        """Return the name of the part that holds the rows, and with the stage's that of the failures."""
+        batch = self.batch or batch_name([outcome["key"] for outcome in self.outcomes])
+        return f"{batch}.{self.number}" if self.number else batch
 
     def following(self) -> "Ledger":
         """Return a new ledger for what is left of the same batch."""
         ledger = Ledger(self.workspace, self.stage, self.table)
-        ledger.careful = self.careful
+        ledger.batch, ledger.number, ledger.careful = self.batch, self.number + 1, self.careful
         return ledger
 
     def commit(self) -> pa.Table:
-        """Write the failures and the rows, each whole, and return the outcomes.
+        """Write the failures and the rows, each whole, in place of an earlier try's, and return the outcomes.
 
         Returns:
             A row per item: `key`, `status` (`done` or `failed`), `error`, `seconds`, `n` (of the things that the stage
             counts), and `within` of which item a thing failed, null for an item itself.
         """
-        if self.failures:
-            failed = batch_name([failure["key"] for failure in self.failures])
-            tables.append(self.workspace, "failures", self.failures, f"{self.stage}-{failed}")
-        if self.rows:
-            write = tables.append if self.table in tables.GATHERED else tables.write
-            write(self.workspace, self.table, self.rows, self.part)
+        for table, rows, part in ((self.table, self.rows, self.part),
+                                  ("failures", self.failures, f"{self.stage}-{self.part}")):
+            gathered = table in tables.GATHERED
+            if rows:
+                (tables.append if gathered else tables.write)(self.workspace, table, rows, part)
+            elif self.careful:
+                self.workspace.delete((tables.waiting_name if gathered else tables.part_name)(table, part))
         return pa.Table.from_pylist(self.outcomes, schema=OUTCOMES)

@@ -16,9 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.fs as pafs
-from pydantic import Field
 
-from encoder.frozen import Frozen
 from pipeline.store.errors import WorkspaceError
 
 S3, GOOGLE, AZURE = ("s3",), ("gs", "gcs"), ("abfs", "abfss", "az")
@@ -26,18 +24,6 @@ SCHEMES = (*S3, *GOOGLE, *AZURE)
 ATTEMPTS = 20  # of a request; with the clients' waits (doubling, 20 s at most) some three minutes
 RETRY_S = 180.0
 CONNECT_S, ANSWER_S = 5.0, 30.0  # before a request counts as lost
-
-
-class StoreConfig(Frozen):
-    """Which S3-compatible store is meant, where that is not Amazon's; credentials come from the environment."""
-
-    endpoint: str | None = Field(None, description="URL of the S3 service; else AWS_ENDPOINT_URL, else Amazon's")
-    region: str | None = Field(None, description="of the S3 service; else AWS_REGION, else the bucket's own")
-
-    def environment(self) -> dict[str, str]:
-        """Return the variables by which this process and its workers find the store."""
-        variables = {"AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_REGION": self.region}
-        return {name: value for name, value in variables.items() if value}
 
 
 def is_remote(uri: str) -> bool:

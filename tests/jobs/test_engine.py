@@ -34,6 +34,9 @@ class Worker:
                     raise Problem("decode", "not audio")
                 if what == "disk full":
                     raise OSError(28, "No space left on device")
+                if what == "loses the GPU" and not marker.exists():
+                    marker.touch()
+                    raise RuntimeError("CUDA error: an illegal memory access was encountered")
                 if what == "kills" or (what == "kills once" and not marker.exists()):
                     marker.touch()
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -75,6 +78,12 @@ def test_killed_workers_and_bad_tracks_lose_and_double_nothing(ray_cluster, make
         ["separate", "ok", 18, 0, 2], ["separate", "ok", 2, 18, 0]]
     assert "ray" in runs["versions"].iloc[0]
     assert "workspace:" in runs["config"].iloc[0]
+
+
+def test_a_process_that_lost_its_gpu_is_replaced(ray_cluster, make_config, workspace, capsys):
+    assert run_worker(make_config(), {"t03": "loses the GPU", "t12": "loses the GPU"}) == 0
+    assert sorted(tables.read(workspace, "vocals")["track_id"]) == ROWS["track_id"].to_pylist()
+    assert "20 done, 0 skipped, 0 failed" in capsys.readouterr().out
 
 
 def test_a_full_disk_ends_the_run_in_words(ray_cluster, make_config, workspace, capsys):

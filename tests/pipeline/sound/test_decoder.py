@@ -1,7 +1,10 @@
 """The decoder's process: it gives what `audio.blocks` gives, and its death or stall is one file's failure."""
 
+import io
+import json
 import os
 import signal
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +101,12 @@ def test_the_decoder_may_use_so_much_memory_and_no_more(one, song):
     one.probe(song)
     limits = Path(f"/proc/{one.process.pid}/limits").read_text()
     assert f"address space {decoder.MEMORY_BYTES}" in " ".join(limits.split())
+
+
+def test_one_that_probes_says_that_it_is_at_work(song, monkeypatch):
+    monkeypatch.setattr(decoder, "BEAT_S", 0.0)
+    answers = io.BytesIO()
+    decoder.serve(io.BytesIO(json.dumps({"uri": str(song)}).encode()), answers)
+    first, *_ = struct.unpack("<2q", answers.getvalue()[:16])
+    assert first == 0
+    assert json.loads(answers.getvalue().rpartition(b"\0\0\0")[2])["duration_s"] == 30

@@ -1,5 +1,8 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pytest
 import torch
 
@@ -101,6 +104,20 @@ def test_spread_is_nought_for_clips_that_agree():
     assert embed.pool(embed.with_vectors(clips, same, "e"))[0]["spread"] == pytest.approx(0, abs=1e-7)
     apart = np.eye(4, dtype=np.float32)[:3]
     assert embed.pool(embed.with_vectors(clips, apart, "e"))[0]["spread"] == pytest.approx(1 - 3**-0.5, abs=1e-6)
+
+
+def test_a_folder_that_many_fetch_is_whole_for_each_of_them(tmp_path):
+    (tmp_path / "far").mkdir()
+    for name in ("config.yaml", "model.safetensors"):
+        (tmp_path / "far" / name).write_bytes(bytes(5_000_000))
+
+    def sizes(_: int) -> list[int]:
+        embed.fetch(pafs.LocalFileSystem(), str(tmp_path / "far"), tmp_path / "near" / "encoder")
+        return [path.stat().st_size for path in sorted((tmp_path / "near" / "encoder").iterdir())]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(sizes, range(8))) == [[5_000_000] * 2] * 8
+    assert [path.name for path in (tmp_path / "near").iterdir()] == ["encoder"]
 
 
 def test_an_encoder_is_found_by_its_id_or_as_the_last_trained(workspace, tiny):

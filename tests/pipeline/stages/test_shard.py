@@ -12,8 +12,9 @@ from pipeline.sections import SeparateConfig, ShardConfig
 from pipeline.sound import audio
 from pipeline.stages import shard
 from pipeline.stages.shard import cut_clips, frame_levels_db, voiced_stretches
-from pipeline.store import tables
+from pipeline.store import shards, tables
 from pipeline.store.errors import Problem
+from pipeline.store.ledger import MAX_CRASHES, Ledger
 
 RATE = 16000
 CONFIG = ShardConfig(sample_rate_hz=RATE)
@@ -32,7 +33,7 @@ def sing(path, *runs: tuple[float, float]) -> str:
 
 
 def test_levels_are_rms_in_db():
-    block = np.full((1, 250), 0.1, np.float32)
+    block = np.tile(np.array([0.5, 0.3], np.float32), 125)[None]  # a tenth around a constant, which is no sound
     np.testing.assert_allclose(frame_levels_db(block, 100)[:2], -20, atol=1e-4)
     assert frame_levels_db(np.zeros((1, 100), np.float32), 100)[0] == shard.SILENCE_DB
 
@@ -123,6 +124,24 @@ def test_the_worker_packs_whole_tracks_into_shards(workspace, tmp_path):
     samples, rate = soundfile.read(io.BytesIO(clips["audio"][0]))
     assert rate == clips["sample_rate_hz"][0] == RATE
     assert len(samples) == round((clips["end_s"][0] - clips["start_s"][0]) * RATE)
+
+
+def test_a_batch_that_another_worker_has_begun_is_not_there_twice(workspace, tmp_path):
+    rows = [track(tmp_path, f"t{i}", (9 + i, -20)) for i in range(4)]
+    batch = pa.Table.from_pylist(rows)
+    worker = make_worker(workspace, shard_mb=0.2)
+    worker(batch)
+    assert len(tables.parts(workspace, "clips")) == 4
+    for _ in range(MAX_CRASHES):
+        dying = Ledger(workspace, "shard", "clips")
+        dying.survivors(batch.to_pylist(), "track_id")
+        dying.item("t0").__enter__()  # never left
+    worker(batch)
+    clips = tables.read(workspace, "clips")
+    assert clips["clip_id"].is_unique
+    assert sorted(set(clips["track_id"])) == ["t1", "t2", "t3"]
+    assert tables.failed_keys(workspace, "shard") == {"t0"}
+    assert set(shards.contents(workspace)["track_id"].to_pylist()) == {"t1", "t2", "t3"}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.store.errors import (
     ConfigError,
+    DeviceLost,
     Problem,
     WorkspaceError,
     as_run_error,
@@ -16,7 +17,8 @@ from pipeline.store.errors import (
     (Problem("decode", "not audio"), "decode", "not audio"),
     (MemoryError(), "out_of_memory", "not enough memory"),
     (RuntimeError("CUDA out of memory. Tried to allocate"), "out_of_memory", "CUDA out of memory"),
-    (FileNotFoundError(2, "No such file", "/a.mp3"), "missing", "/a.mp3"),
+    (FileNotFoundError(2, "No such file", "/a.mp3"), "missing", "no such file: /a.mp3"),
+    (OSError(5, "Input/output error"), "unreadable", "Input/output error"),
     (PermissionError(13, "Permission denied", "/a.mp3"), "permission", "/a.mp3"),
     (ValueError("odd"), "unexpected", "ValueError: odd"),
     (OSError("AWS Error NETWORK_CONNECTION during GetObject operation: curlCode: 7"), "unavailable", "next run"),
@@ -37,6 +39,9 @@ def test_what_concerns_the_whole_run_is_raised_again():
         raise_if_fatal(OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(ConfigError):
         raise_if_fatal(ConfigError("x"))
+    with pytest.raises(DeviceLost, match="device-side assert"):
+        raise_if_fatal(RuntimeError("CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA"))
+    raise_if_fatal(RuntimeError("CUDA error: out of memory"))
     raise_if_fatal(Problem("decode", "only this file"))
     raise_if_fatal(FileNotFoundError(2, "No such file"))
 
