@@ -31,17 +31,6 @@ class Compute(Frozen):
         return self
 
 
-class RenderConfig(Frozen):
-    """How large a demo catalogue is; the same config makes the same music, however many workers there are."""
-
-    seed: int = Field(0, ge=0)
-    singers: int = Field(8, ge=2, le=16)
-    songs: int = Field(6, ge=1, le=12, description="per singer")
-    song_s: float = Field(25.0, ge=6, le=300, description="length of a song, to the nearest phrase")
-    odd_files: bool = Field(True, description="with the instrumental, the duet, the broken files and so on")
-    workers: int = Field(2, ge=1, description="processes that render")
-
-
 class StoreConfig(Frozen):
     """Which S3-compatible store is meant, where that is not Amazon's; credentials come from the environment."""
 
@@ -52,6 +41,17 @@ class StoreConfig(Frozen):
         """Return the variables by which this process and its workers find the store."""
         variables = {"AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_REGION": self.region}
         return {name: value for name, value in variables.items() if value}
+
+
+class RenderConfig(Frozen):
+    """How large a demo catalogue is; the same config makes the same music, however many workers there are."""
+
+    seed: int = Field(0, ge=0)
+    singers: int = Field(8, ge=2, le=16)
+    songs: int = Field(6, ge=1, le=12, description="per singer")
+    song_s: float = Field(25.0, ge=6, le=300, description="length of a song, to the nearest phrase")
+    odd_files: bool = Field(True, description="with the instrumental, the duet, the broken files and so on")
+    workers: int = Field(2, ge=1, description="processes that render")
 
 
 class ScanConfig(Frozen):

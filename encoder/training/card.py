@@ -8,7 +8,7 @@ from encoder import checkpoint
 from encoder.config import EncoderConfig
 from encoder.training.config import TERMS, TrainConfig
 from encoder.training.log import write_history
-from encoder.training.loop import finished
+from encoder.training.state import finished
 
 CARD = """# {encoder_id}
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.fs as pafs
 import torch
 
-from encoder.config import EncoderConfig
 from encoder.model import Encoder
 from encoder.training.config import TrainConfig
 from encoder.training.data import ClipShards
 from encoder.training.log import TrainLog
-from encoder.training.trainer import STATE, Trainer
+from encoder.training.trainer import Trainer
 
 Report = Callable[[dict[str, float], Path | None], None]
 
@@ -89,13 +87,3 @@ class Due:
         self.validate = self.finish or step % config.validate_every == 0
         self.checkpoint = self.finish or step % config.checkpoint_every == 0
         self.log = self.validate or self.checkpoint or step % config.log_every == 0
-
-
-def finished(folder: str | Path) -> tuple[Encoder, list[dict[str, float]]]:
-    """Return the averaged encoder of a checkpoint, and the log that led to it."""
-    state: dict[str, Any] = torch.load(Path(folder) / STATE, map_location="cpu", weights_only=True)
-    encoder = Encoder(EncoderConfig.model_validate(state["encoder_config"]))
-    prefix = "encoder."
-    weights = {k.removeprefix(prefix): v for k, v in state["averaged"].items() if k.startswith(prefix)}
-    encoder.load_state_dict(weights)
-    return encoder.eval(), state["history"]

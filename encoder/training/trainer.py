@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from encoder.allocator import keep_freed_memory
 from encoder.checkpoint import load
 from encoder.config import preset
 from encoder.model import Encoder
-from encoder.training import finish
+from encoder.training import finish, state
 from encoder.training.augment.chain import augment
 from encoder.training.config import TrainConfig
 from encoder.training.data import ClipShards
@@ -35,7 +34,7 @@ from encoder.training.prototypes import make_prototypes
 from encoder.training.validation import held_out, validate
 from encoder.training.views import Batch, ViewDataset
 
-STATE = "state.pt"
+STATEFUL = ("learner", "averaged", "optimiser", "memory")  # what of a trainer a checkpoint holds
 
 
 class TrainingStopped(RuntimeError):
@@ -210,38 +209,23 @@ class Trainer:
         return measured
 
     def save(self, folder: Path, history: list[dict[str, float]]) -> Path:
-        """Save models, optimiser, memory, position and log; the state in the folder is replaced at once."""
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            "learner": self.learner.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "memory": self.memory.state_dict(),
-            "step": self.step_number,
-            "config": self.config.content(),
-            "encoder_config": self.learner.encoder.config.model_dump(mode="json"),
-            "history": history,
-        }
-        torch.save(state, folder / f".{STATE}")
-        (folder / f".{STATE}").replace(folder / STATE)
-        return folder
+        """Write a checkpoint with the log so far, and return its folder."""
+        models = {name: getattr(self, name).state_dict() for name in STATEFUL}
+        model_config = self.learner.encoder.config.model_dump(mode="json")
+        position = {"step": self.step_number, "config": self.config.content(), "history": history}
+        return state.write(folder, models | position | {"encoder_config": model_config})
 
     def restore(self, folder: Path) -> list[dict[str, float]]:
-        """Go on from a folder of `save` and return the log so far.
+        """Go on from a checkpoint and return the log so far.
 
         Raises:
             ValueError: it is of another configuration.
         """
-        state: dict[str, Any] = torch.load(folder / STATE, map_location=self.device, weights_only=True)
-        if state["config"] != self.config.content():
-            changed = [key for key, value in self.config.content().items() if state["config"].get(key) != value]
-            raise ValueError(f"the checkpoint in {folder} is of another configuration ({', '.join(changed)} differ)")
-        self.learner.load_state_dict(state["learner"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.memory.load_state_dict(state["memory"])
-        self.step_number = int(state["step"])
-        history: list[dict[str, float]] = state["history"]
+        found = state.read(folder, self.device, self.config.content())
+        for name in STATEFUL:
+            getattr(self, name).load_state_dict(found[name])
+        self.step_number = int(found["step"])
+        history: list[dict[str, float]] = found["history"]
         return history
 
 

@@ -67,7 +67,7 @@ def work(config: Config) -> int:
             train = config.train.with_recipe(recipe).model_copy(update={"held_out": 0.0})
             trainer, rate = trained(train, clips)
         except (TrainingStopped, ValueError) as stopped:
-            print(f"| {recipe} | {stopped} | | | |", flush=True)
+            print(f"| {recipe} | {' '.join(str(stopped).split())} | | | |", flush=True)
             continue
         found = validate(trainer.averaged.encoder, measured, whose, train.views.crop_s)
         print(f"| {recipe} | {found['held_out_eer']:.1%} | {found['embedding_std']:.2f} "

@@ -6,7 +6,7 @@ AUDIO holds sets of voices: `karaoke/<singer>/<song>` (left the accompaniment, r
 `previews/<artist> - <title>` (vocals left, right, accompaniment left, right), and any other set as `<set>/<singer>`
 or `<set>/<singer>/<song>`, files of a voice alone. OUT gets `<set>/<singer>/<song>.flac`, the song in its own mix, and
 `<song>~1.flac` and so on, an excerpt of it with someone else's accompaniment: two channels at 16 kHz, the clean voice
-and the separated one (`encoder.training.recipes.separated` reads them). A file that is there is not made again, and
+and the separated one (`encoder.training.recipes.clips` reads them). A file that is there is not made again, and
 is the same whenever it is made.
 """
 

@@ -31,6 +31,7 @@ TITLE_GUEST = re.compile(rf"{GUEST}(?P<names>[^{OPEN}{CLOSE}]+?)(?=\s+[-–—]\
 # Perhaps: "(with Bob)", but also "Dancing (With Myself)".
 TITLE_WITH = re.compile(rf"(?i:[{OPEN}]\s*(?:(?:duet|duett|duo|dúo) )?(?:with|w/|avec|mit|con|com|med|met|с)\s+)"
                         rf"(?P<names>[^{OPEN}{CLOSE}]+)")
+MAY_NAME = re.compile(rf"f(?:ea)?t|участ|particip|[{OPEN}]", re.IGNORECASE)  # without it, a title credits nobody
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ def _read_artist(artist: str) -> tuple[_Reading, ...]:
 
 
 def _read_title(title: str) -> tuple[_Reading, ...]:
+    if not MAY_NAME.search(title):
+        return ()
     return tuple(reading for pattern, sure in ((TITLE_GUEST, True), (TITLE_WITH, False))
                  for reading in _readings((found["names"] for found in pattern.finditer(title)), sure))
 

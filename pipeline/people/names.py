@@ -29,6 +29,8 @@ AND = frozenset("and und et y e og och n и й і та και".split())
 THE = "the"
 NOT_HAN = re.compile(r"[^々〇㐀-䶿一-鿿豈-﫿𠀀-𳿿]+")
 UMLAUT = re.compile(r"(?<![aeiou])(?:([aou])e|aa)(?=[^aeiou\W\d])")  # Bjoerk, Haakan; not Joe, Queen, Aaa
+VOWEL_POINTS = re.compile("[\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]")  # of Hebrew and Arabic, mostly left out
+SAME_IN_ARABIC = str.maketrans("ةى", "هي")
 VOICE = re.compile(r"voice[-‐‑– _]?\d+")
 SOUNDTRACK = re.compile(r"\b(?:OST|(?i:soundtrack))\W*$")
 
@@ -48,7 +50,7 @@ def key(name: str) -> str:
 
 def letters(name: str) -> str:
     """Return the letters and digits by which a name is compared, in their order."""
-    text = unicodedata.normalize("NFKC", display(name)).casefold()
+    text = VOWEL_POINTS.sub("", unicodedata.normalize("NFKC", display(name)).casefold()).translate(SAME_IN_ARABIC)
     words = _words(_signs_for_letters(text))
     told = [word for at, word in enumerate(words) if word != THE and not _is_and(words, at)] or words
     return _plain(" ".join(told)).replace(" ", "") or "".join(text.split())

@@ -5,6 +5,7 @@ file has it to the letter, Unicode form, case and the kind of slashes do not cou
 then a file fits whose whole path below the catalogue's folder ends the written one.
 """
 
+import bisect
 import difflib
 import os
 import unicodedata
@@ -18,8 +19,8 @@ from pipeline.store.errors import Problem
 from pipeline.store.locations import is_remote
 from pipeline.store.uris import resolve
 
-COMPARED = 50_000  # file names among which the nearest is looked for,
-NEAREST = 10       # for so many of the paths that fit nothing
+NEAREST = 10  # so many of the paths that fit nothing are told the nearest file
+BESIDE = 100  # of the names before and after one in the alphabet, read forwards and backwards, the nearest is one
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,26 @@ def find_tracks(written: Sequence[str], files: pd.DataFrame, list_path: str | No
     fitting = [{track} & ids or _fitting(track, set(uris), by_name.get(_name(uris[0]), []))
                for track, uris in zip(written, meant, strict=True)]
     lost = [track for track, track_ids in zip(written, fitting, strict=True) if not track_ids][:NEAREST]
-    nearest = _nearest(lost, files["uri"].head(COMPARED)) if lost else {}
+    nearest = _nearest(lost, files["uri"]) if lost else {}
     return [Found(frozenset(track_ids), nearest.get(track)) for track, track_ids in zip(written, fitting, strict=True)]
 
 
 def _nearest(written: Sequence[str], uris: Iterable[str]) -> dict[str, str]:
     """Return for each path the URI whose file name is most like its own, where one is at all like it."""
     names = {_name(uri): uri for uri in uris}
-    near = {track: difflib.get_close_matches(_name(track), names, 1) for track in written}
-    return {track: names[found[0]] for track, found in near.items() if found}
+    forwards, backwards = sorted(names), sorted(name[::-1] for name in names)
+    found = {}
+    for track in written:
+        name = _name(track)
+        beside = _beside(name, forwards) + [other[::-1] for other in _beside(name[::-1], backwards)]
+        if near := difflib.get_close_matches(name, dict.fromkeys(beside), 1):
+            found[track] = names[near[0]]
+    return found
+
+
+def _beside(name: str, names: list[str]) -> list[str]:
+    at = bisect.bisect(names, name)
+    return names[max(0, at - BESIDE) : at + BESIDE]
 
 
 def _by_name(files: pd.DataFrame, wanted: set[str]) -> dict[str, list[_File]]:

@@ -1,10 +1,13 @@
 """Probing: what a file is, found by decoding all of it, so that its length is what there is to hear."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.sound.reading import Reading
+from pipeline.sound.stretch import open_bytes
+from pipeline.sound.tags import read_tags
 
 MAX_BROKEN_FRACTION = 0.01  # of packets that cannot be decoded, before it is worth a note
 
@@ -14,7 +17,8 @@ class Probe:
     """What a file is.
 
     `track_id` is a 128-bit BLAKE2b over codec, rate, channels and the compressed audio itself, so a file keeps it
-    when it is moved, renamed or tagged again. `tags`: the file's own, keys in lower case. `note`: what is odd about it.
+    when it is moved, renamed or tagged again. `tags`: those of artist, title and album that the file states.
+    `note`: what is odd about it.
     """
 
     track_id: str
@@ -39,8 +43,10 @@ def probe(uri: str | Path, at_work: Callable[[], None] = lambda: None) -> Probe:
     reading = Reading(uri)
     for _ in reading.pieces():
         at_work()
+    with contextlib.closing(open_bytes(uri)) as file:
+        tags = read_tags(file, reading.tags)
     return Probe(reading.digest.hexdigest(), reading.read_s, reading.sample_rate_hz, reading.channels, reading.codec,
-                 reading.tags, "; ".join(_notes(reading)) or None)
+                 tags, "; ".join(_notes(reading)) or None)
 
 
 def _notes(reading: Reading) -> list[str]:

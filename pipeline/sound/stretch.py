@@ -51,7 +51,9 @@ class Stretch:
 
     def read(self, n: int = -1) -> bytes:
         """Return up to `n` bytes."""
-        left = max(0, self.size - self.at)
+        left = self.size - self.at
+        if left <= 0:
+            return b""
         self.file.seek(self.start + self.at)
         data = self.file.read(left if n < 0 else min(n, left))
         self.at += len(data)
@@ -60,7 +62,7 @@ class Stretch:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a place and return it."""
         to = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.size}[whence]
-        if not 0 <= to < 2**63 - self.start:
+        if not 0 <= to < 2**63:
             return -1
         self.at = to
         return to

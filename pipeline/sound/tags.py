@@ -86,7 +86,10 @@ class _Limited:
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self.source.seek(offset, whence)
+        place = self.source.seek(offset, whence)
+        if place < 0:  # as sound.stretch answers
+            raise OSError("there is no such place in the file")
+        return place
 
     def tell(self) -> int:
         return self.source.tell()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from pipeline.store import sheet
-from pipeline.store.errors import ConfigError, Problem, WorkspaceError
+from pipeline.store import reach, sheet
+from pipeline.store.errors import DENIED, UNAVAILABLE, ConfigError, Problem, WorkspaceError, is_like
 from pipeline.store.locations import is_remote, open_filesystem
 from pipeline.store.text import clean
 from pipeline.store.uris import resolve
@@ -66,30 +66,30 @@ def read_manifest(uri: str) -> Iterator[Listed]:
 
 
 def _sized(files: dict[str, dict[str, str]]) -> Iterator[Listed]:
-    """Yield the files with their sizes and times; each store is asked for many at once, and not again if it fails."""
+    """Yield the files with their sizes and times; a store that does not answer costs its own files."""
     stores: dict[str, list[str]] = {}
     for file in files:
         stores.setdefault("/".join(file.split("/")[:3]) if is_remote(file) else "", []).append(file)
     for store, names in stores.items():
-        broken: OSError | WorkspaceError | None = None
-        for start in range(0, len(names), ASKED_AT_ONCE):
-            batch = names[start : start + ASKED_AT_ONCE]
-            try:
-                found = [] if broken else _infos(batch)
-            except (OSError, WorkspaceError) as error:
-                broken = error
-            if broken:
-                yield from (Listed(file, error="unreachable", message=f"{store} cannot be read: {clean(str(broken))}",
-                                   tags=files[file]) for file in batch)
-            else:
-                yield from (_listed(file, info, files[file]) for file, info in zip(batch, found, strict=True))
+        found: dict[str, pafs.FileInfo | OSError] = {}
+        silent = ""
+        try:
+            reach.check(store)
+            for start in range(0, len(names), ASKED_AT_ONCE):
+                batch = names[start : start + ASKED_AT_ONCE]
+                found |= zip(batch, _infos(batch), strict=True)
+        except (OSError, WorkspaceError) as error:
+            silent = clean(str(error))
+        for file in names:
+            yield _listed(file, found[file], files[file]) if file in found else \
+                Listed(file, error=UNAVAILABLE, message=silent, tags=files[file])
 
 
 def _infos(batch: list[str]) -> list[pafs.FileInfo | OSError]:
     """Return what a store says of its files; what it says of one may be an error.
 
     Raises:
-        OSError, WorkspaceError: it says nothing of any.
+        OSError, WorkspaceError: it does not answer.
     """
     fs, _ = open_filesystem(batch[0])
     paths = [open_filesystem(file)[1] for file in batch]
@@ -98,7 +98,7 @@ def _infos(batch: list[str]) -> list[pafs.FileInfo | OSError]:
     except pa.ArrowInvalid:
         pass  # one is no key
     except OSError as error:
-        if is_remote(batch[0]) and "ACCESS_DENIED" not in str(error):
+        if is_remote(batch[0]) and not is_like(error, DENIED):
             raise
     return [_info(fs, path) for path in paths]
 

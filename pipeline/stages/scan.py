@@ -34,6 +34,7 @@ MANIFEST_SUFFIXES = {".csv", ".tsv", ".parquet"}
 LISTING = pa.schema([("key", pa.string()), ("uri", pa.string()), ("size_bytes", pa.int64()),
                      ("modified_at", tables.TIME), ("error", pa.string()), ("message", pa.string()),
                      *((tag, pa.string()) for tag in TAG_COLUMNS)])
+VERSION = ("uri", "size_bytes", "modified_at")
 EPOCH = datetime.fromtimestamp(0, UTC)
 ENDING = re.compile(r"\.[a-z0-9]{1,8}")
 SHOWN_ENDINGS = 12
@@ -100,13 +101,16 @@ def _row(uri: str, found: Entry | Listed) -> dict:
 
 def pending(workspace: Workspace, listing: pa.Table) -> pa.Table:
     """Return the listed files that were not scanned before, or have changed since."""
-    files = tables.read(workspace, "files", ["uri", "size_bytes", "modified_at"])
-    known = set(zip(files["uri"], files["size_bytes"], files["modified_at"], strict=True))
+    known = set(_versions(tables.read_arrow(workspace, "files", VERSION)))
     failed = tables.failed_keys(workspace, "scan")
-    frame = listing.select(["key", "uri", "size_bytes", "modified_at"]).to_pandas()
-    new = [key not in failed and (uri, size, modified) not in known
-           for key, uri, size, modified in frame.itertuples(index=False)]
+    new = [key not in failed and version not in known
+           for key, version in zip(listing["key"].to_pylist(), _versions(listing), strict=True)]
     return listing.filter(pa.array(new, pa.bool_()))
+
+
+def _versions(rows: pa.Table) -> Iterator[tuple]:
+    """Yield what tells one content of one file from another, row for row."""
+    return zip(*(rows[name].to_pylist() for name in VERSION), strict=True)
 
 
 class ScanWorker:
@@ -134,11 +138,10 @@ class ScanWorker:
 
 def forget_absent(workspace: Workspace, listing: pa.Table) -> int:
     """Drop from `files/` and `failures/` what is not in the listing as it is now; return how many files that were."""
-    there = listing.select(["uri", "size_bytes", "modified_at"]).to_pandas().drop_duplicates()
+    there = set(_versions(listing))
 
     def is_there(part: pa.Table) -> np.ndarray:
-        found = part.select(there.columns.tolist()).to_pandas().merge(there, how="left", indicator=True)
-        return (found["_merge"] == "both").to_numpy()
+        return np.array([version in there for version in _versions(part)], bool)
 
     gone = tables.keep(workspace, "files", is_there)
     keys, track_ids = set(listing["key"].to_pylist()), tables.keys(workspace, "files", "track_id")

@@ -35,11 +35,13 @@ COLUMNS = ["rank", "score", "vocalist", "artist", "title", "uri", "track_id"]
 
 def blocks(workspace: Workspace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the present tracks' voices as `(track_ids (b,), vectors (b, d) float32)`, a block at a time."""
-    present = pa.array(tables.keys(workspace, "tracks", "track_id"), pa.string())
+    tracks = tables.present_tracks(workspace)
+    present = None if tracks is None else pa.array(tracks, pa.string())
     for name in tables.parts(workspace, "voices"):
         with workspace.fs.open_input_file(workspace.path(name)) as source:
             for batch in pq.ParquetFile(source).iter_batches(BLOCK, columns=["track_id", "embedding"]):
-                batch = batch.filter(pc.is_in(batch["track_id"], present))
+                if present is not None:
+                    batch = batch.filter(pc.is_in(batch["track_id"], present))
                 if len(batch):
                     flat = batch["embedding"].flatten().to_numpy(zero_copy_only=False)
                     yield batch["track_id"].to_numpy(zero_copy_only=False), flat.reshape(len(batch), -1)

@@ -159,7 +159,7 @@ class ShardWorker:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Shard a batch of rows (see `pending`) and return their outcomes."""
-        outcomes = []
+        outcomes: list[pa.Table] = []
         ledger, n_bytes = Ledger(self.workspace, "shard", "clips"), 0
         for track, copies in spooled(ledger.survivors(batch.to_pylist(), "track_id"), self._files):
             with ledger.item(track["track_id"], track_id=track["track_id"], uri=track["vocals_uri"]):
@@ -170,25 +170,16 @@ class ShardWorker:
                 outcomes.append(self._commit(ledger))
                 ledger, n_bytes = ledger.following(), 0
         outcomes.append(self._commit(ledger))
-        if ledger.careful:
-            self._forget(ledger.following())
+        while (ledger := ledger.following()).is_left_over():  # shards of a worker that died, with nothing of their own
+            self._commit(ledger)
         return pa.concat_tables(outcomes)
-
-    def _forget(self, ledger: Ledger) -> None:
-        """Remove the last shards of the batch that a worker which died has left: what was in them is written again."""
-        while self.workspace.exists(tables.part_name("clips", ledger.part)) or self.workspace.exists(
-                tables.waiting_name("failures", f"shard-{ledger.part}")):
-            ledger.commit()
-            ledger = ledger.following()
 
     def _commit(self, ledger: Ledger) -> pa.Table:
         """Write a shard and what is in it."""
         outcomes = ledger.commit()
         counts = collections.Counter(row["track_id"] for row in ledger.rows)
-        if counts:
-            shard = f"part-{ledger.part}.parquet"
-            tables.append(self.workspace, "shards", [{"track_id": track_id, "shard": shard, "n_clips": n}
-                                                    for track_id, n in counts.items()], ledger.part)
+        ledger.put("shards", [{"track_id": track_id, "shard": f"part-{ledger.part}.parquet", "n_clips": n}
+                              for track_id, n in counts.items()], ledger.part)
         return outcomes
 
     def _files(self, track: dict[str, Any]) -> list[str]:

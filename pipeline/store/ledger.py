@@ -1,7 +1,7 @@
 """What became of each item of a batch: a row of the stage's table, or a row of `failures/`; never nothing.
 
-A ledger covers the items of one part file. The part is named by the batch, whatever becomes of it, and by its number
-where a batch fills several, so work that Ray runs again replaces what it wrote before.
+A ledger covers the items of one part file. The part is named by the keys of the batch and its number among the
+batch's parts, so work that Ray runs again replaces what it wrote before, whatever becomes of the items this time.
 
 A batch in work leaves one mark under `_in_work/`. Where that is found, a worker has died with the batch, which is done
 again with care: each of its items leaves a mark of its own that counts how often a worker died with just this one. An
@@ -41,16 +41,16 @@ class Ledger:
 
     def __init__(self, workspace: Workspace, stage: str, table: str):
         self.workspace, self.stage, self.table = workspace, stage, table
-        self.batch, self.number = "", 0
         self.rows: list[dict[str, Any]] = []
         self.failures: list[dict[str, Any]] = []
         self.outcomes: list[dict[str, Any]] = []
         self.careful = False
+        self.batch, self.number = "", 0
 
     def survivors(self, items: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
         """Mark the batch as in work, and return its items but for those that have killed too many workers."""
         self.batch = batch_name([item[key] for item in items])
-        mark = f"_in_work/{self.stage}/{self.batch}"
+        mark = self._mark(self.batch)
         self.careful = self._read(mark) is not None
         if not self.careful:
             self.workspace.write_bytes(mark, b"")
@@ -118,15 +118,27 @@ class Ledger:
 
     @property
     def part(self) -> str:
-        """Return the name of the part that holds the rows, and with the stage's that of the failures."""
+        """Return the name of the part that holds the rows: that of the batch, and its number in it."""
         batch = self.batch or batch_name([outcome["key"] for outcome in self.outcomes])
-        return f"{batch}.{self.number}" if self.number else batch
+        return f"{batch}{self.number:04d}"
 
     def following(self) -> "Ledger":
         """Return a new ledger for what is left of the same batch."""
         ledger = Ledger(self.workspace, self.stage, self.table)
-        ledger.batch, ledger.number, ledger.careful = self.batch, self.number + 1, self.careful
+        ledger.careful, ledger.batch, ledger.number = self.careful, self.batch, self.number + 1
         return ledger
+
+    def is_left_over(self) -> bool:
+        """Return whether a worker that died with the batch has written the part that this ledger would write."""
+        return self.careful and any(tables.is_there(self.workspace, table, name) for table, name in (
+            (self.table, self.part), ("failures", f"{self.stage}-{self.part}")))
+
+    def put(self, table: str, rows: list[dict[str, Any]], part: str) -> None:
+        """Write rows of the batch to a table, in place of what an earlier try may have written."""
+        if rows:
+            tables.append(self.workspace, table, rows, part)
+        elif self.careful:
+            tables.drop(self.workspace, table, part)
 
     def commit(self) -> pa.Table:
         """Write the failures and the rows, each whole, in place of an earlier try's, and return the outcomes.
@@ -135,11 +147,6 @@ class Ledger:
             A row per item: `key`, `status` (`done` or `failed`), `error`, `seconds`, `n` (of the things that the stage
             counts), and `within` of which item a thing failed, null for an item itself.
         """
-        for table, rows, part in ((self.table, self.rows, self.part),
-                                  ("failures", self.failures, f"{self.stage}-{self.part}")):
-            gathered = table in tables.GATHERED
-            if rows:
-                (tables.append if gathered else tables.write)(self.workspace, table, rows, part)
-            elif self.careful:
-                self.workspace.delete((tables.waiting_name if gathered else tables.part_name)(table, part))
+        self.put("failures", self.failures, f"{self.stage}-{self.part}")
+        self.put(self.table, self.rows, self.part)
         return pa.Table.from_pylist(self.outcomes, schema=OUTCOMES)

@@ -96,8 +96,18 @@ def write(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.
 
 def append(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table,
            part: str) -> None:
-    """Write the rows as `write` does, where many small parts wait to be gathered: what a stage's workers write."""
-    workspace.write_bytes(waiting_name(table, part), parquet(to_arrow(table, rows)))
+    """Write what a worker of a stage has made, as `write` does; a table of many small parts has them gathered later."""
+    workspace.write_bytes(appended_name(table, part), parquet(to_arrow(table, rows)))
+
+
+def drop(workspace: Workspace, table: str, part: str) -> None:
+    """Remove a part that was appended; it is no error if there is none."""
+    workspace.delete(appended_name(table, part))
+
+
+def is_there(workspace: Workspace, table: str, part: str) -> bool:
+    """Return whether a part that was appended is there."""
+    return workspace.exists(appended_name(table, part))
 
 
 def replace(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table) -> None:
@@ -127,6 +137,11 @@ def part_name(table: str, part: str) -> str:
 def waiting_name(table: str, part: str) -> str:
     """Return the name in the workspace of a part of a table that waits to be gathered."""
     return f"{WAITING}/{part_name(table, part)}"
+
+
+def appended_name(table: str, part: str) -> str:
+    """Return the name in the workspace of a part that a worker appends."""
+    return waiting_name(table, part) if table in GATHERED else part_name(table, part)
 
 
 def parts(workspace: Workspace, table: str) -> list[str]:
@@ -205,10 +220,16 @@ def read_voices(workspace: Workspace | str) -> tuple[pd.DataFrame, np.ndarray]:
     if isinstance(workspace, str):
         workspace = Workspace(workspace)
     frame, vectors = read_embeddings(workspace, "voices")
-    if not parts(workspace, "tracks"):
+    present = present_tracks(workspace)
+    if present is None:
         return frame, vectors
-    present = frame["track_id"].isin(keys(workspace, "tracks", "track_id")).to_numpy()
-    return frame[present].reset_index(drop=True), vectors[present]
+    there = frame["track_id"].isin(present).to_numpy()
+    return frame[there].reset_index(drop=True), vectors[there]
+
+
+def present_tracks(workspace: Workspace) -> set[str] | None:
+    """Return the ids of the tracks that are in the catalogue now; None where none was ever scanned."""
+    return keys(workspace, "tracks", "track_id") if parts(workspace, "tracks") else None
 
 
 def keys(workspace: Workspace, table: str, column: str) -> set[str]:

@@ -13,7 +13,7 @@ from encoder import Encoder, checkpoint
 from encoder.config import preset
 from jobs import run
 from pipeline.config import STAGES
-from pipeline.store import tables
+from pipeline.store import lock, tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
 
@@ -24,7 +24,7 @@ KEYS = {"files": "uri", "tracks": "track_id", "vocals": "track_id", "clips": "cl
 
 
 def test_every_stage_has_an_entry_point():
-    assert set(run.BODIES) == set(STAGES)
+    assert set(run.STAGES) == set(STAGES)
 
 
 def test_the_chain_writes_every_table_and_records_every_stage(chain, chain_workspace):
@@ -44,7 +44,7 @@ def test_the_tables_join_in_plain_pandas(chain_workspace):
 
 
 @pytest.mark.parametrize(("settings", "words"), [
-    ({"known": "nowhere.csv"}, "cannot read the known names nowhere.csv"),
+    ({"known": "nowhere.csv", "separate": {"separator": "spleeter"}}, "cannot read the known names nowhere.csv"),
     ({"separate": {"separator": "spleeter"}, "embed": {"encoder": "nowhere"}}, "embed.encoder=nowhere"),
     ({"separate": {"separator": "./nowhere"}}, "separate.separator")])
 def test_what_a_run_needs_at_its_end_is_looked_for_before_it_begins(make_config, settings, words):
@@ -54,17 +54,21 @@ def test_what_a_run_needs_at_its_end_is_looked_for_before_it_begins(make_config,
     assert not Path(config.workspace).exists()
 
 
-def run_and_kill(config_path: Path, stage: str) -> None:
-    """Run the chain on the Ray that the tests share, as a submitted job does, and kill the driver in that stage."""
+def run_and_signal(config_path: Path, stage: str, number: int) -> tuple[int, str]:
+    """Run the chain on the Ray that the tests share, as a submitted job does, and signal the driver in that stage.
+
+    Returns:
+        Its exit status and what it wrote to standard error.
+    """
     process = subprocess.Popen([sys.executable, "-u", "-m", "jobs.run", str(config_path)], cwd=ROOT,
                                env=os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address},
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     for line in process.stdout:
         if line.split()[:1] == [stage]:
-            os.kill(process.pid, signal.SIGKILL)
+            process.send_signal(number)
             break
-    assert process.wait(60) == -signal.SIGKILL, f"{stage} never began"
+    return process.wait(60), process.communicate()[1]
 
 
 def rows(workspace: Workspace, table: str) -> pd.DataFrame:
@@ -82,7 +86,7 @@ def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, c
     assert run.run_stages(calm) == 0
     (tmp_path / "killed.yaml").write_text(killed.to_yaml())
     for stage in KILLED_IN:
-        run_and_kill(tmp_path / "killed.yaml", stage)
+        assert run_and_signal(tmp_path / "killed.yaml", stage, signal.SIGKILL)[0] == -signal.SIGKILL
     assert run.run_stages(killed) == 0
     for table, key in KEYS.items():
         left, right = rows(Workspace(calm.workspace), table), rows(Workspace(killed.workspace), table)
@@ -91,3 +95,15 @@ def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, c
     _, calm_voices = tables.read_voices(calm.workspace)
     assert np.isfinite(calm_voices).all()
     assert not list(Path(killed.workspace).rglob(".tmp-*.parquet"))
+
+
+def test_ctrl_c_says_in_one_line_how_to_go_on_and_the_run_goes_on(ray_cluster, chain_config, tmp_path):
+    config = chain_config(tmp_path / "workspace", stages=["scan", "separate"])
+    (tmp_path / "c.yaml").write_text(config.to_yaml())
+    assert run_and_signal(tmp_path / "c.yaml", "separate", signal.SIGINT) == (
+        130, "interrupted: the same command goes on where this one stopped\n")
+    workspace = Workspace(config.workspace)
+    assert lock.claims(workspace) == []
+    assert run.run_stages(config) == 0
+    settled = tables.keys(workspace, "vocals", "track_id") | tables.failed_keys(workspace, "separate")
+    assert settled == tables.keys(workspace, "tracks", "track_id")

@@ -80,6 +80,7 @@ def test_a_wrong_file_of_known_names_is_said(clustered, make_config, tmp_path, c
 
 def test_voices_that_came_after_clustering_are_said(clustered, make_config, capsys):
     tables.write(clustered, "voices", [{"track_id": "new", "encoder_id": "e", "embedding": [1.0] + [0.0] * 31}], "new")
+    tables.write(clustered, "tracks", [{"track_id": "new", "uri": "/music/new.mp3"}], "new")
     assert engine.execute(tag.STAGE, make_config()) == 0
     assert "1 voices came after clustering" in capsys.readouterr().out
     assert len(tables.read(clustered, "tags")) == 17

@@ -15,8 +15,9 @@ import torch
 import torch.multiprocessing
 
 from encoder.training.config import NO_AUGMENT, ObjectivesConfig, TrainConfig
-from encoder.training.loop import finished, fit
+from encoder.training.loop import fit
 from encoder.training.recipes import RECIPES
+from encoder.training.state import finished
 from encoder.training.trainer import TrainingStopped
 
 FAST: dict[str, Any] = {

@@ -41,7 +41,8 @@ def test_every_recipe_has_a_row(make_config, known, monkeypatch, capsys):
 
 
 def test_a_recipe_that_breaks_off_does_not_end_the_others(make_config, known, monkeypatch, capsys):
-    monkeypatch.setattr(bench_recipes, "RECIPES", {name: RECIPES[name] for name in ("vicreg", "contrastive")})
+    names = ("vicreg", "separated", "contrastive")
+    monkeypatch.setattr(bench_recipes, "RECIPES", {name: RECIPES[name] for name in names})
     real = bench_recipes.trained
 
     def trained(train, clips):
@@ -53,6 +54,7 @@ def test_a_recipe_that_breaks_off_does_not_end_the_others(make_config, known, mo
     assert bench_recipes.work(make_config(known=known, train=FAST | {"steps": 2, "recipe": None})) == 0
     out = capsys.readouterr().out
     assert "| vicreg | step 1: the loss is nan |" in out
+    assert re.search(r"\| separated \| .*give init", out)
     assert re.search(r"\| contrastive \| [\d.]+% \|", out)
 
 

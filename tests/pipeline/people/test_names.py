@@ -28,7 +28,8 @@ ONE_PERSON = [
     ("Ella - Topic", "Ella"), ("Ella (2)", "Ella"), ("EllaVEVO", "Ella"), ("Ella (singer)", "ella"),
     # scripts and their variants
     ("Кино", "Kino"), ("Ёлка", "Елка"), ("Μαρινέλλα", "Marinella"), ("ガガ", "ｶﾞｶﾞ"), ("がが", "ガガ"),
-    ("周杰倫", "周杰伦"), ("浜崎あゆみ", "濱崎あゆみ"), ("أم كلثوم", "ام كلثوم"), ("शुभा", "शुभा\u200d"),
+    ("周杰倫", "周杰伦"), ("浜崎あゆみ", "濱崎あゆみ"), ("أم كلثوم", "ام كلثوم"), ("محمد عبده", "مُحَمَّد عبده"),
+    ("فرقة", "فرقه"), ("שָׁלוֹם", "שלום"), ("शुभा", "शुभा\u200d"),
 ]
 TWO_PEOPLE = [
     ("Amy", "Mya"), ("Joe", "Jo"), ("Zoe", "Zo"), ("王力宏", "王丽红"), ("ガガ", "カカ"), ("!!!", "†††"),
@@ -42,7 +43,7 @@ NOBODY = ["V.A.", "V/A", "VVAA", "VV.AA.", "AA.VV.", "Various Artists", "various
           "O.S.T.",
           "Titanic (Original Motion Picture Soundtrack)", "[no artist]", "<unknown>", "Unknown Artist",
           "Unbekannter Künstler",
-          "不明なアーティスト", "Traditional", "Trad.", "Anonymous", "N/A", "-", "?", "…"]
+          "不明なアーティスト", "Traditional", "Trad.", "Anonymous", "N/A", "-", "?", "…", "???"]
 SOMEBODY = ["!!!", "Cast", "Varia", "Artist 226", "The Unknowns", "VAST", "Ost Berlin", "Friedhelm Ost", "Trader",
             "U2", "X"]
 

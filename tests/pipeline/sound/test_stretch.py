@@ -40,6 +40,14 @@ def test_a_seek_to_nowhere_fails_alone(offset, whence):
     assert file.read(1) == b"4"
 
 
+def test_behind_the_end_there_is_nothing(tmp_path):
+    (tmp_path / "a.mp3").write_bytes(b"0123456789")
+    file = open_bytes(tmp_path / "a.mp3")
+    assert file.seek(2**62) == 2**62  # further than any file system goes
+    assert file.read(5) == b""
+    file.close()
+
+
 def test_links_of_an_ogg_file_begin_where_streams_begin_after_others_went_on():
     one = page(FIRST) + page(FIRST) + page(LATER) + page(LAST)  # two streams side by side
     two = page(FIRST) + page(LATER, CHUNK) + page(LAST)

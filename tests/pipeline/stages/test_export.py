@@ -44,6 +44,12 @@ def rows_of(workspace, **settings) -> pd.DataFrame:
     return pd.DataFrame(export.conditioning(*export.sung_tracks(workspace, config), config)).set_index("vocalist")
 
 
+def test_a_track_that_is_gone_is_part_of_no_vocalist(workspace):
+    fill(workspace, TAGS)
+    tables.replace(workspace, "tracks", [{"track_id": track_id} for track_id in "abcde"])
+    assert rows_of(workspace)["n_tracks"].to_dict() == {"Ann": 2, "Zoë 歌": 1, "voice-0001": 1}
+
+
 def test_one_row_for_each_vocalist_and_none_for_unknown_tracks(workspace):
     voices = fill(workspace, TAGS)
     rows = rows_of(workspace)

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.stages.manifest import Listed, read_manifest
 from pipeline.store.errors import ConfigError
+from pipeline.store.workspace import Workspace
 
 
 @pytest.fixture
@@ -65,10 +66,15 @@ def test_one_bad_row_is_one_failure_and_says_its_line(music: Path):
         assert words in by_place[place][1]
 
 
-def test_a_store_that_cannot_be_read_costs_its_own_rows(music: Path):
-    found = read(music, "uri\nabfs:///no-account/a.mp3\nc.mp3\n")
-    assert [(file.uri, file.error) for file in found] == [("abfs:///no-account/a.mp3", "unreachable"),
-                                                          (f"{music}/c.mp3", None)]
+def test_objects_are_named_by_their_plain_keys_and_a_store_that_is_not_there_costs_its_own_rows(music, object_store):
+    bucket = object_store.bucket()
+    Workspace(bucket).write_bytes("a%20b #1.mp3", b"sound")
+    uri = f"{bucket}/a%20b #1.mp3"
+    found = read(music, f"uri\n{uri.replace('s3://', 'S3://')}\n{bucket}/gone.mp3\ns3://not-there/a.mp3\nc.mp3\n")
+    assert {file.uri: (file.size_bytes, file.error) for file in found} == {
+        uri: (5, None), f"{bucket}/gone.mp3": (None, "missing"), "s3://not-there/a.mp3": (None, "unavailable"),
+        f"{music}/c.mp3": (5, None)}
+    assert "there is no bucket not-there" in str([file.message for file in found])
 
 
 def test_parquet_with_a_list_and_numbers(music: Path):

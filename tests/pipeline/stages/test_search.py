@@ -79,6 +79,14 @@ def test_a_workspace_without_voices(workspace):
         search.like(workspace, "x", 3)
 
 
+def test_a_track_that_is_gone_answers_no_more(workspace, voices):
+    ids, vectors = voices
+    gone = brute(ids, vectors, 0, 1)
+    tracks = tables.read(workspace, "tracks")
+    tables.replace(workspace, "tracks", tracks[~tracks["track_id"].isin(gone)])
+    assert not set(search.like(workspace, ids[0], 60)["track_id"]) & set(gone)
+
+
 def test_two_voices_are_not_centred(workspace):
     tables.write(workspace, "voices", [{"track_id": "a", "embedding": [1.0, 0.0]},
                                        {"track_id": "b", "embedding": [0.6, 0.8]}], "a")

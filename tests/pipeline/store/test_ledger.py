@@ -41,23 +41,17 @@ def test_the_same_items_again_double_nothing(workspace: Workspace):
     assert len(tables.read(workspace, "failures")) == 1
 
 
-def test_what_became_of_a_batch_takes_the_place_of_what_a_worker_that_died_has_left(workspace: Workspace):
-    for failing in ("b", "a", ""):
+def test_what_became_of_a_batch_takes_the_place_of_an_earlier_try(workspace: Workspace):
+    for bad in ("b", "a", ""):
         ledger = Ledger(workspace, "separate", "vocals")
         for item in ledger.survivors([{"key": "a"}, {"key": "b"}], "key"):
             with ledger.item(item["key"]):
-                ledger.add(track_id=item["key"])
-                if item["key"] == failing:
+                if item["key"] == bad:
                     raise Problem("out_of_memory", "for once")
+                ledger.add(track_id=item["key"])
         ledger.commit()
-        assert tables.read(workspace, "vocals")["track_id"].tolist() == [key for key in "ab" if key != failing]
-        assert tables.failed_keys(workspace, "separate") == {failing} - {""}
-
-
-def test_the_parts_of_a_batch_are_told_apart_by_their_number():
-    first = Ledger(Workspace("unused"), "shard", "clips")
-    first.batch = "ab"
-    assert [first.part, first.following().part, first.following().following().part] == ["ab", "ab.1", "ab.2"]
+        assert set(tables.read(workspace, "vocals")["track_id"]) == {"a", "b"} - {bad}
+        assert tables.failed_keys(workspace, "separate") == {bad} - {""}
 
 
 def test_a_full_disk_ends_the_run_and_is_no_failure_of_the_item(workspace: Workspace):
@@ -87,6 +81,19 @@ def test_an_item_that_kills_its_worker_is_given_up(workspace: Workspace):
     assert "died 3 times" in ledger.failures[0]["message"]
     forget_crashes(workspace, "separate")
     assert Ledger(workspace, "separate", "vocals").survivors(items, "key") == items
+
+
+def test_a_batch_done_again_after_one_of_it_was_given_up_replaces_its_part(workspace: Workspace):
+    for killed in (False, True):
+        ledger = Ledger(workspace, "shard", "clips")
+        for item in ledger.survivors([{"key": key} for key in "abc"], "key"):
+            if item["key"] == "c" and killed:
+                ledger.fail("c", Problem("crashed", "its worker died"))
+                continue
+            with ledger.item(item["key"]):
+                ledger.add(clip_id=item["key"], track_id=item["key"])
+        ledger.commit()
+    assert sorted(tables.read(workspace, "clips")["clip_id"]) == ["a", "b"]
 
 
 def test_a_calm_batch_asks_the_store_for_three_things(object_store):

@@ -11,9 +11,9 @@ import torch
 import encoder
 from encoder import Encoder, checkpoint
 from encoder.training import finish
-from encoder.training.loop import finished
 from encoder.training.recipes import separated
 from encoder.training.recipes.separated import main, nested
+from encoder.training.state import finished
 from tests.encoder.test_campplus import published_modules
 
 
