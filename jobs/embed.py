@@ -40,6 +40,8 @@ STAGE = engine.Stage(
     about="Embed the clips and pool them into a voice for each track.",
     needs={"clips": "shard"},
     check=check,
+    unit="clip",
+    given="shard",
     work=engine.Pool(
         embed.EmbedWorker,
         embed.pending,

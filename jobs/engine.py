@@ -45,12 +45,17 @@ RECORDED = ("torch", "ray", "pyarrow", "demucs", "umap-learn", "hdbscan", "vocat
 
 
 class Run:
-    """One stage of one catalogue run: what it did, skipped and failed, and how long it took."""
+    """One stage of one catalogue run: what it did, skipped and failed, and how long it took.
 
-    def __init__(self, stage: str, config: Config):
-        self.stage, self.config = stage, config
+    Attributes:
+        unit, given: what the stage counts, and what its workers are given, in the singular.
+        done, failed: in units. skipped, settled: of what workers are given.
+    """
+
+    def __init__(self, stage: str, config: Config, unit: str = "track", given: str | None = None):
+        self.stage, self.config, self.unit, self.given = stage, config, unit, given or unit
         self.workspace = Workspace(config.workspace)
-        self.done = self.skipped = self.failed = 0
+        self.done = self.skipped = self.failed = self.settled = 0
         self.errors: collections.Counter[str] = collections.Counter()
         self.note = ""
         self.started_at, self._clock = datetime.now(UTC), time.monotonic()
@@ -71,7 +76,7 @@ class Run:
         """
         self.skipped += skipped
         total = len(rows)
-        self.say(f"{total} to do" + (f", {skipped} done before" if skipped else ""))
+        self.say(f"{counted(total, self.given)} to do" + (f", {skipped} done before" if skipped else ""))
         if not total:
             return
         start_ray(compute)
@@ -85,26 +90,28 @@ class Run:
             self._count(batch)
             if time.monotonic() - said > PROGRESS_S:
                 said = time.monotonic()
-                self.say(_progress(self.done + self.failed, total, said - clock, self.failed))
+                self.say(_progress(self.settled, total, self.given, said - clock)
+                         + f"  {counted(self.failed, self.unit)} failed")
 
     def _count(self, outcomes: pa.Table) -> None:
-        for status, error in zip(outcomes["status"].to_pylist(), outcomes["error"].to_pylist(), strict=True):
-            if status == FATAL:
-                raise RunError(error)
-            if status == "failed":
-                self.failed += 1
-                self.errors[error] += 1
+        for row in outcomes.to_pylist():
+            if row["status"] == FATAL:
+                raise RunError(row["error"])
+            self.settled += row["within"] is None
+            if row["status"] == "failed":
+                self.failed += row["n"]
+                self.errors[row["error"]] += row["n"]
             else:
-                self.done += 1
+                self.done += row["n"]
 
     def record(self, status: str, message: str = "") -> None:
         """Write the run's row of `runs/`; one whose process is killed keeps the status that it began with."""
         tables.write(self.workspace, "runs", [{
             "run_id": self._part.rpartition("-")[2], "stage": self.stage, "started_at": self.started_at,
             "seconds": time.monotonic() - self._clock, "status": status,
-            "fingerprint": self.config.fingerprint(self.stage), "done": self.done, "skipped": self.skipped,
-            "failed": self.failed, "config": self.config.to_yaml(), "versions": json.dumps(_versions()),
-            "host": socket.gethostname(), "message": message}], self._part)
+            "fingerprint": self.config.fingerprint(self.stage), "done": self.done, "unit": self.unit,
+            "skipped": self.skipped, "failed": self.failed, "config": self.config.to_yaml(),
+            "versions": json.dumps(_versions()), "host": socket.gethostname(), "message": message}], self._part)
 
     def finish(self, status: str, message: str = "") -> int:
         """Record the end of the run, print its summary and return its exit status."""
@@ -114,8 +121,9 @@ class Run:
             status = "too many failed"
         self.record(status, message or self.note)
         reasons = f" ({', '.join(f'{kind} {n}' for kind, n in self.errors.most_common())})" if self.errors else ""
-        self.say(f"{self.done} done, {self.skipped} skipped, {self.failed} failed{reasons}, {_clock(seconds)}"
-                 + (f"; {self.note}" if self.note else ""))
+        skipped = self.skipped if self.given == self.unit else counted(self.skipped, self.given)
+        self.say(f"{counted(self.done, self.unit)} done, {skipped} skipped, {self.failed} failed{reasons}, "
+                 + _clock(seconds) + (f"; {self.note}" if self.note else ""))
         if status == "too many failed":
             self.say(f"more than max_failed_fraction={self.config.max_failed_fraction:g} failed: "
                      f"see {self.workspace.uri('failures')}")
@@ -163,6 +171,7 @@ class Stage:
         work: does it: a function of the config and the run, or a `Pool`.
         needs: each table that it reads -> the stage that makes it.
         check: looks, before hours of work are done, for what the stage takes from elsewhere; raises `ConfigError`.
+        unit, given: see `Run`.
     """
 
     name: str
@@ -170,6 +179,8 @@ class Stage:
     work: Callable[[Config, Run], None]
     needs: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Config], object] = lambda config: None
+    unit: str = "track"
+    given: str | None = None
 
 
 @dataclass(frozen=True)
@@ -242,7 +253,7 @@ def execute(stage: Stage, config: Config) -> int:
     """
     os.environ.update(config.store.environment())
     reach.check(config.workspace)
-    run = Run(stage.name, config)
+    run = Run(stage.name, config, stage.unit, stage.given)
     with alone(run.workspace, config, stage.name):
         run.record(STARTED)
         try:
@@ -295,10 +306,15 @@ def _in_blocks(rows: pa.Table, batch: int) -> list[pa.Table]:
     return [rows.slice(start, per_block) for start in range(0, len(rows), per_block)]
 
 
-def _progress(n: int, total: int, seconds: float, failed: int) -> str:
+def counted(n: int, unit: str) -> str:
+    """Return a number of things in words: `1 track`, `2 tracks`."""
+    return f"{n} {unit}" + ("" if n == 1 else "s")
+
+
+def _progress(n: int, total: int, unit: str, seconds: float) -> str:
     rate = n / max(seconds, 1e-6)
     left_s = (total - n) / rate if rate else 0.0
-    return f"{n}/{total}  {rate * 60:.0f}/min  failed {failed}  left {_clock(left_s)}"
+    return f"{n} of {counted(total, unit)}  {rate * 60:.0f}/min  {_clock(left_s)} left"
 
 
 def _clock(seconds: float) -> str:

@@ -26,6 +26,7 @@ STAGE = engine.Stage(
     about="Write one conditioning vector for each vocalist, for singing synthesis.",
     needs={"voices": "embed", "tags": "tag"},
     work=run,
+    unit="vocalist",
 )
 
 if __name__ == "__main__":

@@ -20,7 +20,12 @@ def run(config: Config, run: engine.Run) -> None:
     run.done = len(rows)
 
 
-STAGE = engine.Stage("render", "Render songs of synthetic singers into the config's catalogue folder.", run)
+STAGE = engine.Stage(
+    name="render",
+    about="Render songs of synthetic singers into the config's catalogue folder.",
+    work=run,
+    unit="file",
+)
 
 if __name__ == "__main__":
     sys.exit(engine.main(STAGE))

@@ -20,6 +20,7 @@ STAGE = engine.Stage(
     about="Write one self-contained HTML page: voice map, vocalists, disagreements, failures, run times.",
     needs={"tracks": "scan"},
     work=run,
+    unit="page",
 )
 
 if __name__ == "__main__":

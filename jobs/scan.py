@@ -25,12 +25,12 @@ def run(config: Config, run: engine.Run) -> None:
     gone = scan.forget_absent(run.workspace, listing)
     tracks = scan.derive_tracks(run.workspace)
     duplicates = int((tracks["n_files"] - 1).sum())
-    told = [f"{len(tracks)} tracks", f"{duplicates} duplicate files",
-            f"{gone} earlier files gone or replaced" if gone else "", scan.describe(passed)]
+    told = [engine.counted(len(tracks), "track"), engine.counted(duplicates, "duplicate file"),
+            f"{engine.counted(gone, 'earlier file')} gone or replaced" if gone else "", scan.describe(passed)]
     run.note = ", ".join(text for text in told if text)
 
 
-STAGE = engine.Stage("scan", "Find the audio files of a catalogue and read what each is.", run)
+STAGE = engine.Stage("scan", "Find the audio files of a catalogue and read what each is.", run, unit="file")
 
 if __name__ == "__main__":
     sys.exit(engine.main(STAGE))

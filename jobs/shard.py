@@ -28,7 +28,7 @@ STAGE = engine.Stage(
         shard.ShardWorker,
         shard.pending,
         settings=lambda config: (config.shard, config.separate, config.seed),
-        note=lambda workspace, decided: f"{len(tables.parts(workspace, 'clips'))} shards",
+        note=lambda workspace, decided: engine.counted(len(tables.parts(workspace, "clips")), "shard"),
     ),
 )
 

@@ -203,7 +203,8 @@ def publish(workspace: Workspace, train: TrainConfig, name: str, folder: str, n_
     return encoder_id
 
 
-STAGE = engine.Stage("train", "Train an encoder on the catalogue's own vocals.", run, needs={"clips": "shard"})
+STAGE = engine.Stage("train", "Train an encoder on the catalogue's own vocals.", run, needs={"clips": "shard"},
+                     unit="encoder")
 
 if __name__ == "__main__":
     sys.exit(engine.main(STAGE))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BENCHMARKS = {Path(f"jobs/bench/{name}.py") for name in ("evaluate", "separate", "store", "train")}  # by hand
+# Minutes long and run by hand, and the server that the tests of an object store run on.
+BENCHMARKS = {Path(f"jobs/bench/{name}.py") for name in ("evaluate", "separate", "store", "train", "object_store")}
 
 
 def imported(path: Path) -> set[str]:

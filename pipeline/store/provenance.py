@@ -44,11 +44,22 @@ def claim(workspace: Workspace, config: Config, stage: str, **decided: Any) -> N
 
 
 def saved(workspace: Workspace, table: str) -> dict[str, Any]:
-    """Return the config that made a table, and what else decided it; {} where nothing is known."""
+    """Return the config that made a table, and what else decided it; {} where nothing is known.
+
+    Settings that no longer exist are left out; those that did not exist then are not there.
+    """
     for name in (_config_name(table), _config_within(table)):
         if workspace.exists(name):
-            return yaml.safe_load(workspace.read_bytes(name)) or {}
+            known = yaml.safe_load(Config().to_yaml())
+            return {key: _still_known(value, known.get(key))
+                    for key, value in (yaml.safe_load(workspace.read_bytes(name)) or {}).items()}
     return {}
+
+
+def _still_known(value: Any, default: Any) -> Any:
+    if not (isinstance(value, dict) and isinstance(default, dict)):
+        return value
+    return {key: _still_known(inner, default[key]) for key, inner in value.items() if key in default}
 
 
 def _config_name(table: str) -> str:
@@ -83,7 +94,7 @@ def forget_failures(workspace: Workspace, stage: str, kind: str | None = None) -
 def _differences(theirs: dict, mine: dict, defaults: dict, prefix: str = "") -> list[str]:
     """Return `key: theirs there, mine here` for each setting that differs, those under `compute` left out.
 
-    A setting that did not exist when `theirs` was saved had its default; one that no longer exists does not count.
+    A setting that did not exist when `theirs` was saved had its default.
     """
     found = []
     for key in sorted(mine.keys() - {"compute"}):

@@ -26,9 +26,9 @@ def test_a_second_run_skips_and_new_voices_do_not(workspace, make_config, capsys
     config = make_config()
     voices(workspace, 12)
     assert engine.execute(cluster.STAGE, config) == 0
-    assert "12 done" in capsys.readouterr().out
+    assert "12 tracks done" in capsys.readouterr().out
     assert engine.execute(cluster.STAGE, config) == 0
-    assert "0 done, 12 skipped" in capsys.readouterr().out
+    assert "0 tracks done, 12 skipped" in capsys.readouterr().out
     voices(workspace, 15)
     assert engine.execute(cluster.STAGE, config) == 0
     assert len(tables.read(workspace, "clusters")) == 15

@@ -24,7 +24,9 @@ def test_pandas_alone_reads_the_vectors(chain_workspace):
 
 def test_a_second_run_embeds_nothing(chain, capsys):
     assert engine.execute(embed.STAGE, chain) == 0
-    assert "0 to do" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "0 shards to do, 1 done before" in said
+    assert "0 clips done, 1 shard skipped, 0 failed" in said
 
 
 def test_another_encoder_is_refused_in_a_workspace_that_is_made(chain, chain_config, chain_workspace, tmp_path, capsys):

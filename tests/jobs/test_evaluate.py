@@ -48,7 +48,7 @@ def test_a_set_from_files_to_pages(ray_cluster, make_config, workspace, folder, 
     config = make_config(evaluate=settings(**chosen))
     assert engine.execute(evaluate.STAGE, config) == 0
     said = capsys.readouterr().out
-    assert "6 done, 0 skipped, 1 failed (decode 1)" in said and "nowhere cannot be loaded" in said
+    assert "6 recordings done, 0 skipped, 1 failed (decode 1)" in said and "nowhere cannot be loaded" in said
     frame = pd.read_parquet(workspace.path("evaluation"))
     assert set(frame["encoder"]) == {"mfcc"} and set(frame["condition"]) == {"clean", "clean/mp3_64k"}
     assert frame.loc[frame["metric"] == "recall_at_1", "value"].item() > 0.6
@@ -57,7 +57,7 @@ def test_a_set_from_files_to_pages(ray_cluster, make_config, workspace, folder, 
     assert kinds["nowhere"] == "unavailable" and "decode" in kinds.to_numpy()
     parts = workspace.list(vectors.FOLDER)
     assert engine.execute(evaluate.STAGE, config) == 0
-    assert "0 done, 7 skipped, 0 failed" in capsys.readouterr().out
+    assert "0 recordings done, 7 skipped, 0 failed" in capsys.readouterr().out
     assert workspace.list(vectors.FOLDER) == parts
     pd.testing.assert_frame_equal(frame, pd.read_parquet(workspace.path("evaluation")))
     assert len(tables.read(workspace, "failures")) == len(kinds), "a run replaces what the one before said"

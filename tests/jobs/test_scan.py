@@ -20,7 +20,7 @@ def test_every_audio_file_is_a_track_and_every_other_a_failure(chain, chain_work
 
 def test_a_second_scan_reads_no_file_again(chain, capsys):
     assert engine.execute(scan.STAGE, chain) == 0
-    assert "0 done, 17 skipped, 0 failed" in capsys.readouterr().out
+    assert "0 files done, 17 skipped, 0 failed" in capsys.readouterr().out
 
 
 def test_a_run_without_a_catalogue_says_what_to_name(make_config, capsys):

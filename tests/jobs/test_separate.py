@@ -23,7 +23,7 @@ def test_vocals_are_flac_files_as_long_as_their_track(chain_workspace):
 
 def test_what_is_separated_is_not_separated_again(chain, capsys):
     assert engine.execute(separate.STAGE, chain) == 0
-    assert "0 to do" in capsys.readouterr().out
+    assert "0 tracks to do" in capsys.readouterr().out
 
 
 def test_it_says_which_stage_comes_first(make_config, capsys):

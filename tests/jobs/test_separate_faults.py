@@ -166,7 +166,7 @@ def test_a_worker_killed_in_the_middle_of_a_track(config, started):
     os.kill(parent(decoders(job.pid)[0]), signal.SIGKILL)
     output, _ = job.communicate(timeout=400)
     assert job.returncode == 0, output
-    assert "6 done, 0 skipped, 0 failed" in output
+    assert "6 tracks done, 0 skipped, 0 failed" in output
     assert_complete(workspace)
     assert {key: finished(workspace)[key] for key in before} == before  # none was separated twice
 

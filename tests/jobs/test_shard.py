@@ -20,7 +20,7 @@ def test_clips_hold_the_voiced_stretches_as_flac(chain, chain_workspace):
 def test_a_second_run_adds_nothing(chain, chain_workspace, capsys):
     before = tables.parts(chain_workspace, "clips")
     assert engine.execute(shard.STAGE, chain) == 0
-    assert "0 to do" in capsys.readouterr().out
+    assert "0 tracks to do" in capsys.readouterr().out
     assert tables.parts(chain_workspace, "clips") == before
 
 

@@ -45,7 +45,7 @@ def fill(workspace: Workspace, n: int = 24, singers: int = 4, sound: bool = True
          "message": "no <audio> in it"},
         {"stage": "separate", "key": "k2", "uri": "/music/quiet.mp3", "error": "silent", "message": "silence"}], "a")
     tables.write(workspace, "runs", [{"stage": stage, "started_at": now, "seconds": seconds, "status": "ok", "done": n,
-                                      "unit": "tracks", "failed": 1, "message": ""} for stage, seconds in
+                                      "unit": "track", "failed": 1, "message": ""} for stage, seconds in
                                      (("tag", 1.0), ("scan", 2.0), ("separate", 200.0))], "a")
     if sound:
         time_s = np.arange(4 * RATE) / RATE

@@ -55,7 +55,7 @@ def test_runs_are_summed_by_stage(filled: Workspace):
     assert [row["stage"] for row in found["rows"]] == ["scan", "separate", "tag"]
     assert found["seconds"] == 203
     assert found["rows"][1]["share"] == 1
-    assert {row["unit"] for row in found["rows"]} == {"tracks"}
+    assert {row["unit"] for row in found["rows"]} == {"track"}
 
 
 def test_disagreements_are_listed(filled: Workspace):

@@ -64,24 +64,46 @@ def test_a_claim_is_given_up_when_the_work_ends_however_it_ends(workspace: Works
     assert lock.claims(workspace) == []
 
 
-def claim_of_another_machine(workspace: Workspace, age_s: float) -> None:
+def claim_of_another_machine(workspace: Workspace) -> None:
     by = {"host": "elsewhere", "processes": "", "user": "ella", "pid": 7, "began": 0.0, "doing": "embed",
           "since": "1999"}
     workspace.write_bytes("_lock/theirs.json", json.dumps(by).encode())
-    then = time.time() - age_s
+
+
+def age(workspace: Workspace, seconds: float) -> None:
+    then = time.time() - seconds
     os.utime(workspace.path("_lock/theirs.json"), (then, then))
 
 
 def test_another_machine_lives_as_long_as_it_gives_signs_of_life(workspace: Workspace):
-    claim_of_another_machine(workspace, lock.DEAD_S / 2)
+    claim_of_another_machine(workspace)
+    age(workspace, lock.DEAD_S / 2)
     with pytest.raises(WorkspaceError, match=r"ella@elsewhere \(process 7, embed, since 1999\) .* 90 s old"):
         with lock.hold(workspace, "scan", pytest.fail):
             pass
-    claim_of_another_machine(workspace, lock.DEAD_S + 5)
+    age(workspace, lock.DEAD_S + 5)
     said: list[str] = []
     with lock.hold(workspace, "scan", said.append):
         pass
     assert said == ["taking over from ella@elsewhere (process 7, embed, since 1999), which is dead"]
+
+
+def test_an_object_store_is_held_alone_too(object_store, monkeypatch):
+    workspace = Workspace(f"{object_store.bucket()}/workspace")
+    with lock.hold(workspace, "scan", pytest.fail):
+        (mine,) = lock.claims(workspace)
+        assert mine.is_mine
+    claim_of_another_machine(workspace)
+    with pytest.raises(WorkspaceError, match=r"ella@elsewhere .* works in s3://"):
+        with lock.hold(workspace, "scan", pytest.fail):
+            pass
+    monkeypatch.setattr(lock, "DEAD_S", 0.5)
+    time.sleep(1.1)  # the store's times are whole seconds
+    said: list[str] = []
+    with lock.hold(workspace, "scan", said.append):
+        pass
+    assert len(said) == 1
+    assert lock.claims(workspace) == []
 
 
 def test_a_run_shows_that_it_lives_and_ends_when_it_was_taken_over(workspace: Workspace, monkeypatch):

@@ -50,7 +50,9 @@ def test_a_setting_that_did_not_exist_then_had_its_default(make_config, workspac
     workspace.write_bytes("configs/clips.yaml", yaml.safe_dump(made_by).encode())
     with pytest.raises(WorkspaceError, match=r"other config \(shard.mix_share: 0.2 there, 0.5 here\)"):
         provenance.claim(workspace, make_config(shard={"mix_share": 0.5}), "shard")
+    assert "given_up" not in provenance.saved(workspace, "clips")["shard"]
     provenance.claim(workspace, make_config(), "shard", calibration="new")
+    assert provenance.saved(workspace, "clips")["calibration"] == "new"
     assert provenance.saved(workspace, "clips")["shard"]["mix_share"] == 0.2
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 import pytest
 
+from pipeline.store.locations import open_filesystem
 from pipeline.store.walk import HIDDEN, Entry, walk
 
 NOBODY = 65534
@@ -58,6 +59,18 @@ def test_what_is_hidden_or_of_the_system_is_passed_over(tmp_path):
     entries, hidden = found(tmp_path)
     assert set(entries) == {"...And Justice for All/One.mp3"}
     assert hidden == 6
+
+
+def test_an_object_store_hides_the_same_names(object_store):
+    filesystem, root = open_filesystem(f"{object_store.bucket()}/.music")
+    for name in (".hidden.mp3", "@eaDir/c.mp3", "...And Justice for All/One.mp3", "a.mp3"):
+        with filesystem.open_output_stream(f"{root}/{name}") as sink:
+            sink.write(b"four")
+    passed: collections.Counter[str] = collections.Counter()
+    entries = list(walk(filesystem, root, passed))
+    assert {(entry.path.removeprefix(f"{root}/"), entry.size_bytes) for entry in entries} == {
+        ("...And Justice for All/One.mp3", 4), ("a.mp3", 4)}
+    assert passed == {HIDDEN: 2}
 
 
 def test_what_is_no_file_says_so(tmp_path, monkeypatch):
