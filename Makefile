@@ -7,27 +7,29 @@ CATALOGUE ?=
 KNOWN     ?=
 SET       ?=
 AUDIO     ?=
+HEAD      ?=
 RAY_ADDRESS ?= http://127.0.0.1:8265
 
 # What people give is taken as it stands, with spaces, quotes and any other sign in it: never expanded by make, and
 # quoted for the shell. SET holds several settings, which the command takes apart as a shell would.
-GIVEN := PYTHON CONFIG WORKSPACE CATALOGUE KNOWN SET AUDIO RAY_ADDRESS
+GIVEN := PYTHON CONFIG WORKSPACE CATALOGUE KNOWN SET AUDIO HEAD RAY_ADDRESS
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 quote  = '$(subst ','\'',$(1))'
 
 STAGES  := scan separate shard train embed cluster tag evaluate report export
-BENCHES := bench-separate bench-inputs bench-embed bench-train bench-evaluate
+BENCHES := bench-separate bench-inputs bench-store bench-embed bench-train bench-evaluate
 VENV    := .venv
 RUN     := $(VENV)/bin/python -m
 SETTINGS = $(if $(CATALOGUE),$(call quote,catalogue=$(CATALOGUE))) $(if $(KNOWN),$(call quote,known=$(KNOWN))) \
            $(if $(WORKSPACE),$(call quote,workspace=$(WORKSPACE)))
 OPTIONS  = $(SETTINGS) $(if $(SET),--set $(call quote,$(SET)))
 WITH     = $(call quote,$(CONFIG)) $(OPTIONS)
-# RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 makes Ray keep to the loopback address on Linux too.
-RAY     := RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
+# RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 makes Ray keep to the loopback address on Linux too, 1 lets others join on macOS.
+RAY      = RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=$(if $(filter 127.0.0.1,$(HEAD)),0,1) \
+           PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint run results bench-recipes ray-up ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
+.PHONY: help setup demo test test-cluster lint run results bench-recipes ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
 
 help:  ## list the targets
 	@grep -hE '^[a-z%][a-zA-Z_ %-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]*):.*## (.*)/\1|\2/' \
@@ -51,6 +53,9 @@ demo: setup  ## the whole chain on an embedded catalogue
 test: setup  ## all tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
+test-cluster: setup  ## the tests that need minutes: outages, several nodes, nodes that die
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m cluster
+
 lint: setup  ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
@@ -68,9 +73,13 @@ submit-run $(STAGES:%=submit-%): submit-%: setup
 
 submit-%:  ## one stage (or run) as a job on a Ray cluster: RAY_ADDRESS=…
 
-ray-up: setup  ## a Ray head on this machine (loopback, token authentication)
+ray-up: setup  ## a Ray head that other machines can join (token authentication); HEAD=127.0.0.1: this one alone
 	$(RAY) get-auth-token --generate > /dev/null
-	$(RAY) start --head --node-ip-address=127.0.0.1 --dashboard-host=127.0.0.1 --disable-usage-stats
+	$(RAY) start --head --disable-usage-stats \
+	  $(if $(HEAD),--node-ip-address=$(call quote,$(HEAD)) --dashboard-host=$(call quote,$(HEAD)),--dashboard-host=0.0.0.0)
+
+ray-join: setup  ## this machine joins a head that `make ray-up` started elsewhere: HEAD=its address
+	$(RAY) start --address=$(call quote,$(or $(HEAD),$(error ray-join needs HEAD=address)):6379) --disable-usage-stats
 
 ray-down: setup  ## stop it
 	$(RAY) stop

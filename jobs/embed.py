@@ -5,6 +5,7 @@ from typing import Any
 
 from jobs import engine
 from pipeline.config import Config
+from pipeline.sections import EmbedConfig
 from pipeline.stages import embed
 from pipeline.store.workspace import Workspace
 
@@ -16,6 +17,12 @@ def encoder_of(workspace: Workspace, config: Config) -> dict[str, Any]:
         ConfigError: it is not there, or cannot be read.
     """
     return {"encoder_id": embed.load_encoder(workspace, config.embed.encoder).encoder_id}
+
+
+def settled(config: Config) -> EmbedConfig:
+    """Return the stage's section with the encoder by its own name, so that all workers take the same one."""
+    name = embed.known_as(Workspace(config.workspace), config.embed.encoder)
+    return config.embed.model_copy(update={"encoder": name})
 
 
 def check(config: Config) -> None:
@@ -38,7 +45,7 @@ STAGE = engine.Stage(
     work=engine.Pool(
         embed.EmbedWorker,
         embed.pending,
-        settings=lambda config: (config.embed,),
+        settings=lambda config: (settled(config),),
         decided=encoder_of,
         note=lambda workspace, decided: f"encoder {decided['encoder_id']}",
     ),

@@ -224,9 +224,9 @@ def command(name: str, about: str | None, work: Callable[[Config], int], argv: S
     return guarded(lambda: work(load(arguments.config, [*arguments.overrides, *arguments.set])))
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+def add_config_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     """Add what every entry point takes: a config file and settings that win over the file's."""
-    parser.add_argument("config", help="a config file, such as configs/local.yaml")
+    parser.add_argument("config", nargs="?" if optional else None, help="a config file, such as configs/local.yaml")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that win over the file's")
     parser.add_argument("--set", type=shlex.split, default=[], metavar="SETTINGS",
                         help="further settings in one text, quoted as for a shell (make's SET)")

@@ -6,6 +6,7 @@ from jobs import engine
 from pipeline.config import Config
 from pipeline.people.known import read_known, unmatched
 from pipeline.stages import scan
+from pipeline.store import reach
 from pipeline.store.errors import ConfigError
 
 
@@ -13,6 +14,7 @@ def run(config: Config, run: engine.Run) -> None:
     """Find the audio files of a catalogue and read what each is."""
     if config.catalogue is None:
         raise ConfigError("catalogue: name a folder, glob or manifest: catalogue=/path/to/music")
+    reach.check(config.catalogue)
     listing, passed = scan.list_catalogue(config.catalogue, config.scan.suffixes)
     if config.known is not None:
         for remark in unmatched(read_known(config.known), config.known, listing["uri"].to_pylist()):

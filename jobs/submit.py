@@ -1,16 +1,19 @@
 """Send a stage to a Ray cluster as a job: the same entry point with the same arguments, its log followed here.
 
     python -m jobs.submit --address http://127.0.0.1:8265 embed configs/ray-cluster.yaml [section.key=value ...]
+    python -m jobs.submit --follow JOB        python -m jobs.submit --stop JOB
 
-The folder that holds the code travels with the job; local paths in the config are made absolute first, so that
-they mean the same files on a cluster that shares this machine's disk. The exit status is the job's own.
+The code and the config travel with the job (see `jobs.parcel`); local paths in the config are made absolute first, so
+that they mean the same files on a cluster that shares this machine's disk. The exit status is the job's own.
 """
 
 import argparse
 import asyncio
 import logging
+import os
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,16 +21,14 @@ from pathlib import Path
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from jobs import INTERRUPTED_STATUS, engine
+from jobs import INTERRUPTED_STATUS, engine, parcel
 from jobs.connect import first_line
 from pipeline.config import STAGES, Config, load
 from pipeline.store.errors import ConfigError
 from pipeline.store.locations import is_remote
 
-CODE = Path(__file__).resolve().parents[1]
 READY_S = 60.0
 TALKATIVE = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")  # of each file left behind
-LEFT_BEHIND = [".git", ".venv", "workspace", "tests", "**/__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 
 
 def entry_point(stage: str, config_path: str, config: Config, overrides: Sequence[str]) -> str:
@@ -41,49 +42,43 @@ def entry_point(stage: str, config_path: str, config: Config, overrides: Sequenc
     return shlex.join(["python", "-m", f"jobs.{stage}", config_path, *kept, *settings])
 
 
-def submit(address: str, stage: str, config_path: str, overrides: Sequence[str]) -> int:
-    """Submit the stage, print its log as it runs, and return 0 if it succeeded.
+def submit(client: JobSubmissionClient, stage: str, config_path: str, overrides: Sequence[str],
+           environment: dict[str, str]) -> str:
+    """Submit the stage and return the job's id.
 
     Raises:
-        ConfigError: the config is wrong, lies outside the project, or the cluster cannot be reached.
+        ConfigError: the config is wrong, or what would travel is too much.
     """
-    config = load(config_path, overrides)
-    relative = Path(config_path).resolve()
-    if not relative.is_relative_to(CODE):
-        raise ConfigError(f"{config_path} must lie inside {CODE}, so that it travels with the job")
-    if not address.startswith(("http://", "https://")):
-        raise ConfigError(f"{address} is no address of a dashboard, to which jobs are submitted: http://host:8265")
-    try:
-        client = JobSubmissionClient(address)
-        for name in TALKATIVE:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        job = _submit_when_ready(client, entry_point(stage, str(relative.relative_to(CODE)), config, overrides), stage)
-    except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
-        raise ConfigError(f"no job can be submitted to {address}: {first_line(error)}. For a Ray head on this machine: "
-                          "make ray-up") from error
-    print(f"submitted {job} to {address}", flush=True)
-    try:
-        asyncio.run(_follow(client, job))
-    except KeyboardInterrupt:
-        print(f"{job} goes on; this ends it: ray job stop --address {address} {job}", file=sys.stderr, flush=True)
-        return INTERRUPTED_STATUS
-    status = client.get_job_status(job)
-    print(f"{job}: {status.value}", flush=True)
-    return 0 if status == JobStatus.SUCCEEDED else 1
+    command = entry_point(stage, parcel.CONFIG, load(config_path, overrides), overrides)
+    with tempfile.TemporaryDirectory() as folder:
+        parcel.pack(Path(config_path), Path(folder))
+        return _submit_when_ready(client, stage, entrypoint=command, metadata={"vocatlas_stage": stage},
+                                  runtime_env={"working_dir": folder, "env_vars": environment})
 
 
-def _submit_when_ready(client: JobSubmissionClient, command: str, stage: str) -> str:
-    """Submit a command and return the job's id; a head that has just been started takes jobs some seconds later."""
+def _submit_when_ready(client: JobSubmissionClient, stage: str, **job: object) -> str:
+    """Submit a job and return its id; a head that has just been started takes jobs some seconds later."""
     deadline = time.monotonic() + READY_S
     while True:
         try:
-            return client.submit_job(
-                entrypoint=command, runtime_env={"working_dir": str(CODE), "excludes": LEFT_BEHIND},
-                metadata={"vocatlas_stage": stage})
+            return client.submit_job(**job)  # type: ignore[arg-type]
         except RuntimeError as error:
             if "No available agent" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(1)
+
+
+def follow(client: JobSubmissionClient, address: str, job: str) -> int:
+    """Print a job's log from its beginning, and return its exit status; Ctrl-C ends only the following."""
+    try:
+        asyncio.run(_follow(client, job))
+    except KeyboardInterrupt:
+        print(f"no longer following {job}, which goes on", file=sys.stderr)
+        _say_how(address, job)
+        return INTERRUPTED_STATUS
+    status = client.get_job_status(job)
+    print(f"{job}: {status.value}", flush=True)
+    return 0 if status == JobStatus.SUCCEEDED else 1
 
 
 async def _follow(client: JobSubmissionClient, job: str) -> None:
@@ -91,15 +86,63 @@ async def _follow(client: JobSubmissionClient, job: str) -> None:
         print(text, end="", flush=True)
 
 
+def _say_how(address: str, job: str) -> None:
+    """Print the commands that follow and that stop a job."""
+    for verb in ("follow", "stop"):
+        command = shlex.join(["python", "-m", "jobs.submit", "--address", address, f"--{verb}", job])
+        print(f"to {verb} it: {command}", file=sys.stderr, flush=True)
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Do what the command line asks and return its exit status.
+
+    Raises:
+        ConfigError: the cluster cannot be reached, or knows no such job, or the config is wrong.
+    """
+    address, job = arguments.address, arguments.follow or arguments.stop
+    if not address.startswith(("http://", "https://")):
+        raise ConfigError(f"{address} is no address of a dashboard, to which jobs are submitted: http://host:8265")
+    if not job and not (arguments.stage and arguments.config):
+        raise ConfigError("name a stage and a config, or a job with --follow or --stop")
+    environment = parcel.variables(arguments.env, arguments.env_file)
+    if not job:
+        load(arguments.config, [*arguments.overrides, *arguments.set])  # what is wrong there is told before the rest
+    try:
+        client = JobSubmissionClient(address)
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        if arguments.stop:
+            client.stop_job(job)
+            print(f"{job} is being stopped", flush=True)
+            return 0
+        if not job:
+            settings = [*arguments.overrides, *arguments.set]
+            job = submit(client, arguments.stage, arguments.config, settings, environment)
+            print(f"submitted {job} to {address}", flush=True)
+        if arguments.detach:
+            _say_how(address, job)
+            return 0
+        return follow(client, address, job)
+    except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
+        asked = f"{address} knows nothing of {job}" if job else f"no job can be submitted to {address}"
+        raise ConfigError(f"{asked}: {first_line(error)}. For a Ray head on this machine: make ray-up") from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and submit."""
+    """Parse the command line and do what it asks."""
     parser = argparse.ArgumentParser(prog="python -m jobs.submit", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--address", default="http://127.0.0.1:8265", help="of the Ray cluster's dashboard")
-    parser.add_argument("stage", choices=["run", *STAGES])
-    engine.add_config_arguments(parser)
+    parser.add_argument("--address", default=os.environ.get("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:8265"),
+                        help="of the Ray cluster's dashboard")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME[=value]",
+                        help="a variable for the job; without a value, this environment's")
+    parser.add_argument("--env-file", action="append", default=[], metavar="FILE", help="of lines NAME=value")
+    parser.add_argument("--detach", action="store_true", help="do not follow the job")
+    parser.add_argument("--follow", metavar="JOB", help="follow the log of a job that was submitted before")
+    parser.add_argument("--stop", metavar="JOB", help="stop a job")
+    parser.add_argument("stage", nargs="?", choices=["run", *STAGES])
+    engine.add_config_arguments(parser, optional=True)
     arguments = parser.parse_args(argv)
-    settings = [*arguments.overrides, *arguments.set]
-    return engine.guarded(lambda: submit(arguments.address, arguments.stage, arguments.config, settings))
+    return engine.guarded(lambda: work(arguments))
 
 
 if __name__ == "__main__":

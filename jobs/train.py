@@ -1,29 +1,33 @@
 """Train an encoder on the catalogue's own vocals: `encoders/<encoder_id>/`."""
 
+import contextlib
 import functools
 import json
 import sys
 import tempfile
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.fs as pafs
+import ray.exceptions
 import ray.train
 import torch
 from ray.train.torch import TorchTrainer
 from ray.train.v2.api.callback import UserCallback
 from ray.util.queue import Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from encoder.training import card
 from encoder.training.config import TrainConfig
 from encoder.training.loop import fit
 from encoder.training.trainer import TrainingStopped
 from jobs import engine
-from jobs.connect import start_ray
+from jobs.connect import first_line, start_ray
 from pipeline.config import Config
 from pipeline.sections import fingerprint
-from pipeline.stages.embed import find_encoder
+from pipeline.stages.embed import find_encoder, known_as
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError, RunError
 from pipeline.store.workspace import Workspace
@@ -40,6 +44,8 @@ def run(config: Config, run: engine.Run) -> None:
     if earlier:
         run.skipped, run.note = 1, f"encoder {earlier} was trained before, with this config on these clips"
         return
+    if train.init is not None:
+        train = train.model_copy(update={"init": known_as(run.workspace, train.init)})
     run.say(f"{train.steps} steps of {train.batch * train.accumulate} of {len(clips)} clips on {train.workers} workers")
     start_ray()
     result = fit_on_ray(train, name, run, known_singers(run.workspace, train))
@@ -55,48 +61,54 @@ def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, 
     Raises:
         ConfigError: the training stopped itself, or the clips do not fit the config; the message says why.
     """
-    shards = [run.workspace.uri(part) for part in tables.parts(run.workspace, "clips")]
-    lines, stopped = Queue(actor_options={"num_cpus": 0}), list[str]()
-    printer = threading.Thread(target=print_lines, args=(lines, run, stopped), daemon=True)
+    # On this node, which nothing outlives that matters; a worker's may go at any time.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    lines, told = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}), Told()
+    printer = threading.Thread(target=print_lines, args=(lines, run, told), daemon=True)
     printer.start()
+    elastic = train.workers_min is not None and train.workers_min < train.workers
     trainer = TorchTrainer(
         train_loop,
-        train_loop_config={"train": train.model_dump(), "shards": shards, "names": names,
+        train_loop_config={"train": train.model_dump(), "shards": tables.parts(run.workspace, "clips"), "names": names,
                            "workspace": run.workspace.root if run.workspace.remote else run.workspace.base},
         scaling_config=ray.train.ScalingConfig(
-            num_workers=train.workers, use_gpu=train.gpus > 0,
+            num_workers=(train.workers_min, train.workers) if elastic else train.workers,  # type: ignore[arg-type]
+            use_gpu=train.gpus > 0,
             resources_per_worker={"CPU": train.cpus} | ({"GPU": train.gpus} if train.gpus else {})),
         run_config=ray.train.RunConfig(
-            name=name, storage_path=run.workspace.uri(RUNS),
-            failure_config=ray.train.FailureConfig(max_failures=2),
+            name=name, storage_path=run.workspace.path(RUNS), storage_filesystem=run.workspace.fs,
+            failure_config=ray.train.FailureConfig(max_failures=train.max_failures),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1), callbacks=[Progress(lines)]))  # type: ignore[list-item]
     try:
         result = trainer.fit()
     except ray.train.TrainingFailedError as error:
-        raise ConfigError(f"training failed, three times over: {error}") from error
+        raise ConfigError(f"training failed: {_reason(error)}. It survives train.max_failures={train.max_failures} "
+                          f"losses of a worker; there were {max(told.losses, 1)}. The same command goes on from its "
+                          "last checkpoint.") from error
     finally:
-        lines.put(None)
-        printer.join()
-        lines.shutdown()
-    if stopped or result.checkpoint is None:
+        with contextlib.suppress(ray.exceptions.RayError):
+            lines.put(None)
+            printer.join()
+            lines.shutdown()
+    if told.stopped or result.checkpoint is None:
         # What stopped it stays true: without this, the same command would go on from the same checkpoint.
         run.workspace.delete(f"{RUNS}/{name}")
-        raise ConfigError(f"training stopped: {stopped[0] if stopped else 'no checkpoint was written'}")
+        raise ConfigError(f"training stopped: {told.stopped or 'no checkpoint was written'}")
     return result.checkpoint
 
 
 def train_loop(settings: dict[str, Any]) -> None:
     """What each Ray Train worker runs: `encoder.training.loop.fit` for its rank."""
-    context, resume = ray.train.get_context(), ray.train.get_checkpoint()
+    context, resume, workspace = ray.train.get_context(), ray.train.get_checkpoint(), Workspace(settings["workspace"])
     train = TrainConfig.model_validate(settings["train"])
     torch.set_num_threads(train.cpus)
     with tempfile.TemporaryDirectory() as folder:
         try:
             if train.init is not None:
-                init = find_encoder(Workspace(settings["workspace"]), train.init)
-                train = train.model_copy(update={"init": init})
+                train = train.model_copy(update={"init": find_encoder(workspace, train.init)})
             start = functools.partial(
-                fit, train, settings["shards"], names=settings["names"], rank=context.get_world_rank(),
+                fit, train, [workspace.path(shard) for shard in settings["shards"]], filesystem=workspace.fs,
+                names=settings["names"], rank=context.get_world_rank(),
                 world_size=context.get_world_size(), device=ray.train.torch.get_device(), report=report)
             if resume is None:
                 start(folder)
@@ -114,24 +126,50 @@ def report(row: dict[str, float], folder: Path | None) -> None:
 
 
 class Progress(UserCallback):
-    """Sends rank 0's rows from Ray Train's controller to the command that waits for it."""
+    """Sends rank 0's rows from Ray Train's controller to the command that waits for it; lost lines are no failure."""
 
     def __init__(self, lines: Queue):
         self.lines = lines
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
         """Ray's hook: all workers have reported."""
-        self.lines.put(metrics[0])
+        self._put(metrics[0])
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Ray's hook: workers have failed, or were lost."""
+        self._put({"lost": first_line(next(iter(worker_exceptions.values()), RuntimeError("unknown")))})
+
+    def _put(self, row: dict[str, Any]) -> None:
+        with contextlib.suppress(ray.exceptions.RayError):
+            self.lines.put(row)
 
 
-def print_lines(lines: Queue, run: engine.Run, stopped: list[str]) -> None:
-    """Say each row that comes, until None does; a row that says why training stopped goes to `stopped`."""
-    while (row := lines.get()) is not None:
-        if "stopped" in row:
-            stopped.append(row["stopped"])
-        else:
-            eer = f"  held-out EER {row['held_out_eer']:.1%}" if "held_out_eer" in row else ""
-            run.say(f"step {row['step']}  loss {row['loss']:.3f}  {row['clips_per_s']:.1f} clips/s{eer}")
+@dataclass
+class Told:
+    """What the lines of a training have told: how often workers were lost, and why it stopped itself."""
+
+    losses: int = 0
+    stopped: str = ""
+
+
+def print_lines(lines: Queue, run: engine.Run, told: Told) -> None:
+    """Say each row that comes, until None does or the queue is lost."""
+    with contextlib.suppress(ray.exceptions.RayError):
+        while (row := lines.get()) is not None:
+            if "stopped" in row:
+                told.stopped = row["stopped"]
+            elif "lost" in row:
+                told.losses += 1
+                run.say(f"a worker was lost ({row['lost']}); training goes on from the last checkpoint if it may")
+            else:
+                eer = f"  held-out EER {row['held_out_eer']:.1%}" if "held_out_eer" in row else ""
+                run.say(f"step {row['step']}  loss {row['loss']:.3f}  {row['clips_per_s']:.1f} clips/s{eer}")
+
+
+def _reason(error: ray.train.TrainingFailedError) -> str:
+    """Return what a training failed of, in one line."""
+    failures = list(getattr(error, "worker_failures", {}).values())
+    return first_line(failures[0]) if failures else str(error).strip().splitlines()[-1]
 
 
 def known_singers(workspace: Workspace, train: TrainConfig) -> dict[str, str]:

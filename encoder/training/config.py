@@ -132,6 +132,9 @@ class ObjectivesConfig(Frozen):
         return any(getattr(self, term) for term in TERMS if term != "masked")
 
 
+WHERE = {"workers", "workers_min", "max_failures", "cpus", "gpus"}  # settings that do not shape the result
+
+
 class TrainConfig(Frozen):
     """A training: what shapes its result, and where it runs (`workers`, each with `cpus` and `gpus`)."""
 
@@ -163,6 +166,8 @@ class TrainConfig(Frozen):
     collapse_std: float = Field(default=0.02, ge=0)
     seed: int = 0
     workers: int = Field(default=1, ge=1)
+    workers_min: int | None = Field(default=None, ge=1, description="as few will do while a cluster has no more")
+    max_failures: int = Field(default=2, ge=0, description="losses of a worker or its node that training survives")
     cpus: int = Field(default=2, ge=1)
     gpus: float = Field(default=0, ge=0)
 
@@ -184,9 +189,18 @@ class TrainConfig(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _divides_the_batch(self) -> TrainConfig:
+        fewest = self.workers_min or self.workers
+        if fewest > self.workers:
+            raise ValueError(f"workers_min ({fewest}) is above workers ({self.workers})")
+        if odd := [n for n in range(fewest, self.workers + 1) if fewest < self.workers and self.batch % n]:
+            raise ValueError(f"a batch of {self.batch} cannot be divided among {odd[0]} workers, as there may be")
+        return self
+
     def content(self) -> dict[str, object]:
         """Return what shapes the result; two trainings with the same content and clips are one and the same."""
-        content: dict[str, object] = self.model_dump(mode="json", exclude={"workers", "cpus", "gpus"})
+        content: dict[str, object] = self.model_dump(mode="json", exclude=WHERE)
         return content if self.init is not None else content | {"encoder": preset(self.size).model_dump(mode="json")}
 
     def with_recipe(self, name: str) -> TrainConfig:

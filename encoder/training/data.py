@@ -52,17 +52,20 @@ class ClipShards:
     _cache: OrderedDict[tuple[str, int], pa.Table] = field(default_factory=OrderedDict)
 
     @classmethod
-    def open(cls, clips: str | Path | Sequence[str | Path]) -> ClipShards:
+    def open(
+        cls, clips: str | Path | Sequence[str | Path], filesystem: fs.FileSystem | None = None
+    ) -> ClipShards:
         """Read the index of all clips.
 
         Args:
             clips: a folder of shards or the shards themselves, local or `s3://`, `gs://`.
+            filesystem: on which `clips` are paths; None: theirs.
 
         Raises:
             FileNotFoundError: there is no shard.
             ValueError: a file has not the columns of a shard.
         """
-        filesystem, shards = find_shards(clips)
+        filesystem, shards = find_shards(clips, filesystem)
         rows: list[Row] = []
         has_pairs = True
         for shard in shards:
@@ -126,11 +129,14 @@ def pairs_in(parquet: pq.ParquetFile) -> bool:
     return all(group.column(column).statistics.null_count == 0 for group in groups)
 
 
-def find_shards(clips: str | Path | Sequence[str | Path]) -> tuple[fs.FileSystem, list[str]]:
+def find_shards(
+    clips: str | Path | Sequence[str | Path], given: fs.FileSystem | None = None
+) -> tuple[fs.FileSystem, list[str]]:
     """Find the shards of a location; files whose names begin with `_` or `.` are not shards.
 
     Args:
         clips: a folder, or the shards themselves.
+        given: the filesystem on which they are paths; None: theirs.
 
     Returns:
         Their filesystem, and their paths on it in the order of their names.
@@ -139,11 +145,11 @@ def find_shards(clips: str | Path | Sequence[str | Path]) -> tuple[fs.FileSystem
         FileNotFoundError: there is none.
     """
     if isinstance(clips, str | Path):
-        filesystem, path = open_location(clips)
+        filesystem, path = (given, str(clips)) if given else open_location(clips)
         infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
         shards = [i.path for i in infos if i.path.endswith(".parquet") and i.base_name[0] not in "_."]
     else:
-        located = [open_location(clip) for clip in clips]
+        located = [(given, str(clip)) if given else open_location(clip) for clip in clips]
         filesystem = located[0][0] if located else fs.LocalFileSystem()
         shards = [path for _, path in located]
     if not shards:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import pyarrow.fs as pafs
 import torch
 
 from encoder.model import Encoder
@@ -25,6 +26,7 @@ def fit(
     clips: str | Path | Sequence[str | Path],
     out_dir: str | Path,
     *,
+    filesystem: pafs.FileSystem | None = None,
     names: Mapping[str, str] | None = None,
     rank: int = 0,
     world_size: int = 1,
@@ -38,6 +40,7 @@ def fit(
         config: how.
         clips: a folder of shards, or the shards.
         out_dir: gets log.csv, TensorBoard events and `checkpoint/`.
+        filesystem: on which `clips` are paths; None: that of their URIs.
         names: artist or album by track_id, of the tracks where it is known.
         rank: of this process.
         world_size: number of processes.
@@ -53,7 +56,7 @@ def fit(
         ValueError: the clips do not fit the configuration.
         FileNotFoundError: there are no clips.
     """
-    trainer = Trainer(config, ClipShards.open(clips), names, rank, world_size, torch.device(device))
+    trainer = Trainer(config, ClipShards.open(clips, filesystem), names, rank, world_size, torch.device(device))
     log = TrainLog(Path(out_dir), config) if rank == 0 else None
     if resume is not None:
         history = trainer.restore(Path(resume))

@@ -42,8 +42,7 @@ def find_encoder(workspace: Workspace, name: str) -> str:
     Raises:
         ConfigError: `trained` is asked for and nothing has been trained.
     """
-    if name == "trained":
-        name = newest_encoder(workspace)
+    name = known_as(workspace, name)
     if not workspace.exists(f"encoders/{name}/model.safetensors"):
         return name
     if not workspace.remote:
@@ -51,6 +50,15 @@ def find_encoder(workspace: Workspace, name: str) -> str:
     local = Path(tempfile.gettempdir()) / "vocatlas-encoders" / name
     fetch(workspace.fs, workspace.path(f"encoders/{name}"), local)
     return str(local)
+
+
+def known_as(workspace: Workspace, name: str) -> str:
+    """Return the name under which all workers find the same encoder: of `trained`, the newest one's id.
+
+    Raises:
+        ConfigError: `trained` is asked for and nothing has been trained.
+    """
+    return newest_encoder(workspace) if name == "trained" else name
 
 
 def fetch(fs: pafs.FileSystem, folder: str, local: Path) -> None:

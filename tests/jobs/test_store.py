@@ -41,7 +41,7 @@ def test_the_chain_on_a_store_makes_what_it_makes_on_a_disk(object_store, chain_
     workspace, spent = Workspace(config.workspace), {}
     for stage in ("scan", "separate", "shard", "embed"):
         object_store.forget()
-        assert engine.execute(stage, run.BODIES[stage], config) == 0
+        assert engine.execute(run.STAGES[stage], config) == 0
         spent[stage] = object_store.kinds("/music/")["GET"]
 
     files = tables.read(workspace, "files")
@@ -61,6 +61,6 @@ def test_the_chain_on_a_store_makes_what_it_makes_on_a_disk(object_store, chain_
 
     object_store.forget()
     for stage in spent:
-        assert engine.execute(stage, run.BODIES[stage], config) == 0
+        assert engine.execute(run.STAGES[stage], config) == 0
     assert not object_store.kinds("/music/")["GET"]
     assert not object_store.kinds("_in_work/parts/")["PUT"]

@@ -1,6 +1,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,10 +45,13 @@ def test_an_address_of_another_kind_is_told(capsys, address):
         f"error: {address} is no address of a dashboard, to which jobs are submitted: http://host:8265\n")
 
 
-def test_a_config_outside_the_project_is_told(tmp_path, capsys):
-    (tmp_path / "c.yaml").write_text("workspace: x\n")
-    assert submit.main(["scan", str(tmp_path / "c.yaml")]) == 2
-    assert "must lie inside" in capsys.readouterr().err
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["scan"], "name a stage and a config"), (["scan", "no/such.yaml"], "cannot read the config"),
+    (["--env", "NOT_SET_HERE", "scan", "configs/local.yaml"], "NOT_SET_HERE: there is no such variable"),
+    (["--follow", "raysubmit_x"], "knows nothing of raysubmit_x")])
+def test_what_cannot_be_done_is_told(capsys, arguments, words):
+    assert submit.main(["--address", "http://127.0.0.1:1", *arguments]) == 2
+    assert words in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -72,25 +76,61 @@ def ray_head():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.timeout(240)
-def test_a_submitted_stage_runs_on_a_head_with_token_authentication(ray_head, tmp_path, catalogue):
-    def send(*settings: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", "jobs.submit", "--address", "http://127.0.0.1:8299", "scan", "configs/local.yaml",
-             f"workspace={tmp_path / 'workspace'}", f"catalogue={catalogue}", *settings],
-            cwd=ROOT, env=ray_head, capture_output=True, text=True, timeout=120)
+def sending(environment: dict[str, str], *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "jobs.submit", "--address", "http://127.0.0.1:8299", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
 
-    done = send()
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 failed" in done.stdout
-    assert "SUCCEEDED" in done.stdout
+
+def sent(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    process = sending(environment, *arguments)
+    out, errors = process.communicate(timeout=120)
+    return process.returncode, out, errors
+
+
+@pytest.mark.timeout(400)
+def test_a_submitted_stage_runs_on_a_head_with_token_authentication(ray_head, tmp_path, catalogue):
+    config = tmp_path / "my own.yaml"  # outside the project
+    config.write_text(f"workspace: {tmp_path / 'workspace'}\ncatalogue: {catalogue}\n")
+    secret = ray_head | {"AWS_SECRET_ACCESS_KEY": "never shown"}
+    status, out, errors = sent(secret, "--env", "AWS_SECRET_ACCESS_KEY", "scan", str(config))
+    assert status == 0, out + errors
+    assert "2 failed" in out
+    assert "SUCCEEDED" in out
+    assert "never shown" not in out + errors
     assert len(tables.read(Workspace(tmp_path / "workspace"), "tracks")) > 9
-    failed = send("catalogue=/no/such/folder")
-    assert failed.returncode == 1
-    assert "no file or folder /no/such/folder" in failed.stdout
-    refused = subprocess.run(
-        [sys.executable, "-m", "jobs.submit", "--address", "http://127.0.0.1:8299", "scan", "configs/local.yaml"],
-        cwd=ROOT, env=ray_head | {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")}, capture_output=True, text=True,
-        timeout=60)
-    assert refused.returncode == 2
-    assert "error: no job can be submitted" in refused.stderr
+
+    status, out, _ = sent(ray_head, "scan", str(config), "catalogue=/no/such/folder")
+    assert status == 1
+    assert "no file or folder /no/such/folder" in out
+
+    status, _, errors = sent(ray_head | {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")}, "scan", str(config))
+    assert status == 2
+    assert "error: no job can be submitted" in errors
+
+
+@pytest.mark.timeout(400)
+def test_ctrl_c_ends_the_following_and_not_the_job(ray_head, tmp_path, catalogue):
+    config = tmp_path / "config.yaml"
+    config.write_text(f"workspace: {tmp_path / 'workspace'}\ncatalogue: {catalogue}\n")
+    process = sending(ray_head, "scan", str(config))
+    job = process.stdout.readline().split()[1]
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines() == [
+        f"no longer following {job}, which goes on",
+        f"to follow it: python -m jobs.submit --address http://127.0.0.1:8299 --follow {job}",
+        f"to stop it: python -m jobs.submit --address http://127.0.0.1:8299 --stop {job}"]
+    status, out, _ = sent(ray_head, "--follow", job)
+    assert status == 0
+    assert "SUCCEEDED" in out
+
+    status, out, errors = sent(ray_head, "--detach", "scan", str(config), f"workspace={tmp_path / 'other'}")
+    assert status == 0
+    assert "to follow it" in errors
+    job = out.split()[1]
+    assert sent(ray_head, "--stop", job)[:2] == (0, f"{job} is being stopped\n")
+    status, out, _ = sent(ray_head, "--follow", job)
+    assert status == 1
+    assert "STOPPED" in out
