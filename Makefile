@@ -51,9 +51,10 @@ demo: setup  ## the whole chain on an embedded catalogue
 test: setup  ## all tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 run: setup  ## all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
 	$(RUN) jobs.run $(WITH)
@@ -85,4 +86,4 @@ $(BENCHES): bench-%: setup
 	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))
 
 clean:  ## remove what make has built (never a workspace of yours)
-	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache .coverage *.egg-info
