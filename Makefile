@@ -56,9 +56,10 @@ test: setup  ## all tests
 test-cluster: setup  ## the tests that need minutes: outages, several nodes, nodes that die
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m cluster
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 run: setup  ## all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
 	$(RUN) jobs.run $(WITH)
@@ -94,4 +95,4 @@ $(BENCHES): bench-%: setup
 	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))
 
 clean:  ## remove what make has built (never a workspace of yours)
-	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache .coverage *.egg-info
