@@ -29,7 +29,7 @@ RAY      = RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=$(if $(filter 1
            PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster lint run results bench-recipes ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
+.PHONY: help setup demo test test-cluster lint run results picture bench-recipes ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
 
 help:  ## list the targets
 	@grep -hE '^[a-z%][a-zA-Z_ %-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]*):.*## (.*)/\1|\2/' \
@@ -87,6 +87,9 @@ ray-down: setup  ## stop it
 
 results: setup  ## the README's results from real recordings: AUDIO=folder
 	$(RUN) jobs.bench.results $(call quote,$(AUDIO)) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
+
+picture: setup  ## docs/report.png from the report of a workspace: WORKSPACE=…
+	$(RUN) jobs.bench.screenshot $(call quote,$(or $(WORKSPACE),workspace/demo)) docs/report.png
 
 bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
 	$(RUN) jobs.bench.recipes $(WITH)
