@@ -32,10 +32,14 @@ RAY      = RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=$(if $(filter 1
 .PHONY: help setup demo test test-cluster lint run results picture bench-recipes ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
 
 help:  ## list the targets
-	@grep -hE '^[a-z%][a-zA-Z_ %-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]*):.*## (.*)/\1|\2/' \
-	  | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
-	@echo "  stages: $(STAGES)"
-	@echo "  options: CATALOGUE=folder|glob|manifest.csv KNOWN=known.csv WORKSPACE=… CONFIG=$(CONFIG) SET=\"section.key=value …\""
+	@awk -F':[^#]*## ' -v stages='$(STAGES)' -v benches='$(BENCHES)' ' \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z$$][^ :=]*:[^#=]*## / { sub(/\$$\(STAGES\)/, stages, $$1); sub(/\$$\(BENCHES\)/, benches, $$1); \
+	    printf (length($$1) > 14 ? "  make %s\n%22s%s\n" : "  make %-14s %s%s\n"), $$1, "", $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "Options: CATALOGUE=folder|glob|manifest.csv KNOWN=known.csv WORKSPACE=… CONFIG=$(CONFIG) SET=\"section.key=value …\""
+
+##@ Start
 
 setup: $(VENV)/.ready  ## a virtual environment in .venv with the tested versions
 
@@ -50,24 +54,17 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: setup  ## the whole chain on an embedded catalogue
 	$(RUN) jobs.demo configs/demo.yaml $(OPTIONS)
 
-test: setup  ## all tests
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
-
-test-cluster: setup  ## the tests that need minutes: outages, several nodes, nodes that die
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m cluster
-
-lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports --no-logo
-
 run: setup  ## all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
 	$(RUN) jobs.run $(WITH)
 
+##@ One stage at a time
+
 evaluate submit-evaluate: SETTINGS += $(if $(AUDIO),$(call quote,evaluate.audio=$(AUDIO)) \
   $(if $(WORKSPACE),,workspace=workspace/evaluation))
-$(STAGES): setup
+$(STAGES): setup  ## one stage: CONFIG=… SET=…
 	$(RUN) jobs.$@ $(WITH)
+
+##@ On a Ray cluster
 
 submit-run $(STAGES:%=submit-%): submit-%: setup
 	RAY_AUTH_MODE=token $(RUN) jobs.submit --address $(call quote,$(RAY_ADDRESS)) $* $(WITH)
@@ -85,17 +82,32 @@ ray-join: setup  ## this machine joins a head that `make ray-up` started elsewhe
 ray-down: setup  ## stop it
 	$(RAY) stop
 
+##@ Measure
+
 results: setup  ## the README's results from real recordings: AUDIO=folder
 	$(RUN) jobs.bench.results $(call quote,$(AUDIO)) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
-
-picture: setup  ## docs/report.png from the report of a workspace: WORKSPACE=…
-	$(RUN) jobs.bench.screenshot $(call quote,$(or $(WORKSPACE),workspace/demo)) docs/report.png
 
 bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
 	$(RUN) jobs.bench.recipes $(WITH)
 
-$(BENCHES): bench-%: setup
+$(BENCHES): bench-%: setup  ## speed and accuracy of one part: [AUDIO=folder]
 	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))
+
+##@ Work on the code
+
+test: setup  ## all tests
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+
+test-cluster: setup  ## the tests that need minutes: outages, several nodes, nodes that die
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m cluster
+
+lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+picture: setup  ## docs/report.png from the report of a workspace: WORKSPACE=…
+	$(RUN) jobs.bench.screenshot $(call quote,$(or $(WORKSPACE),workspace/demo)) docs/report.png
 
 clean:  ## remove what make has built (never a workspace of yours)
 	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache .coverage *.egg-info

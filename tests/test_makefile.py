@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs import engine
-from pipeline.config import Config, load
+from pipeline.config import STAGES, Config, load
 
 ROOT = Path(__file__).parents[1]
 ECHO = shlex.join([sys.executable, "-c", "import json, sys; print(json.dumps(sys.argv[1:]))"])
@@ -67,3 +68,9 @@ def test_an_interpreter_may_lie_anywhere(tmp_path):
     shown = subprocess.run(["make", "-n", "setup", f"PYTHON={python}", f"VENV={tmp_path / 'none'}"], cwd=ROOT,
                            capture_output=True, text=True, check=True).stdout
     assert f"{shlex.quote(str(python))} -m venv" in shown.replace("'\\''", "'\"'\"'")
+
+
+def test_help_lists_every_target():
+    told = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^([a-z][a-z-]*): ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {*targets, *STAGES} - set(told.split()) == set()
