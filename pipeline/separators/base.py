@@ -10,7 +10,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import soxr
@@ -18,9 +17,8 @@ import torch
 from torch import Tensor
 
 from encoder.precision import multiplies_bfloat16
+from pipeline.sections import Precision
 from pipeline.store.errors import ConfigError
-
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
