@@ -29,7 +29,7 @@ RAY      = RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=$(if $(filter 1
            PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster lint run results picture bench-recipes ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
+.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
 
 help:  ## list the targets
 	@grep -hE '^[a-z%][a-zA-Z_ %-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]*):.*## (.*)/\1|\2/' \
@@ -63,6 +63,9 @@ lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms
 
 run: setup  ## all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
 	$(RUN) jobs.run $(WITH)
+
+calibrate: setup  ## what scores of an encoder mean: WORKSPACE=… with voices, KNOWN=… all their singers
+	$(RUN) jobs.calibrate $(WITH)
 
 evaluate submit-evaluate: SETTINGS += $(if $(AUDIO),$(call quote,evaluate.audio=$(AUDIO)) \
   $(if $(WORKSPACE),,workspace=workspace/evaluation))
