@@ -7,33 +7,38 @@ import pandas as pd
 
 from jobs import engine
 from pipeline.config import Config
+from pipeline.people.credits import of_catalogue
 from pipeline.people.known import match_known, read_known
+from pipeline.scoring import voices
+from pipeline.scoring.groups import NOISE
 from pipeline.stages import tag
-from pipeline.stages.cluster import NOISE
 from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace
 
+SHOWN = 10  # known tracks that do not fit that are printed
+
 
 def run(config: Config, run: engine.Run) -> None:
-    """Name the vocalist of every track, from a few known names and the clusters."""
+    """Name the vocalist of every track, from a few known names, the files' credits and the clusters."""
     workspace = run.workspace
     provenance.claim(workspace, config.model_copy(update={"replace": True}), "tag", seed=config.seed)
-    frame, vectors = tables.read_voices(workspace)
-    order = frame["track_id"].argsort().to_numpy()
-    track_ids, vectors = frame["track_id"].to_numpy()[order], vectors[order]
-    clusters = tables.read(workspace, "clusters", ["track_id", "cluster_id"]).set_index("track_id")["cluster_id"]
-    cluster_ids = clusters.reindex(track_ids).fillna(NOISE).astype(int).to_numpy()
-    if late := len(set(track_ids) - set(clusters.index)):
+    found, backend = voices.read(workspace)
+    clusters = tables.read(workspace, "clusters", ["track_id", "cluster_id", "probability"]).set_index("track_id")
+    if late := len(set(found.track_ids) - set(clusters.index)):
         run.say(f"{late} voices came after clustering and are in no cluster: run the cluster stage to place them")
+    clusters = clusters.reindex(found.track_ids).fillna({"cluster_id": NOISE, "probability": 0.0}).reset_index()
     known = known_names(config.known, workspace, run.say)
-    without = set(known) - set(track_ids)
-    if without:
+    if without := set(known) - set(found.track_ids):
         run.say(f"{len(without)} known tracks have no voice (instrumental, silent or failed) and teach nothing")
-    tags = tag.tag_voices(track_ids, vectors, cluster_ids, known, config.tag, config.seed)
-    rows = tag.with_files(tags, tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"]), known)
-    tables.replace(workspace, "tags", rows)
-    run.done = len(rows)
-    run.note = summary(rows)
+    tracks = tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"])
+    tags = tag.tag_voices(found, backend, clusters, known, of_catalogue(tracks, known.values()), config.tag)
+    if tags.misfits:
+        run.say(f"{len(tags.misfits)} known tracks do not sound like the others given for their vocalist and teach "
+                f"nothing: {', '.join(tags.misfits[:SHOWN])}" + (", …" if len(tags.misfits) > SHOWN else ""))
+    tables.replace(workspace, "tags", tag.with_files(tags.rows, tracks))
+    tables.replace(workspace, "candidates", tags.candidates)
+    run.done = len(tags.rows)
+    run.note = summary(tags.rows)
 
 
 def known_names(path: str | None, workspace: Workspace, say: Callable[[str], None]) -> dict[str, str]:
@@ -53,11 +58,15 @@ def known_names(path: str | None, workspace: Workspace, say: Callable[[str], Non
 
 def summary(tags: pd.DataFrame) -> str:
     """Return in one sentence what tagging found."""
-    by_source = tags["source"].value_counts()
-    voices = tags.loc[tags["source"] == "cluster", "vocalist"].nunique()
-    return (f"{by_source.get('enrolled', 0)} tracks by {tags.loc[tags['source'] == 'enrolled', 'vocalist'].nunique()} "
-            f"known vocalists, {by_source.get('cluster', 0)} in {voices} clusters, {by_source.get('unknown', 0)} "
-            f"unknown, {int(tags['disagrees'].sum())} disagree with their artist tag")
+    count = tags["source"].value_counts()
+
+    def vocalists(source: str) -> int:
+        return tags.loc[tags["source"] == source, "vocalist"].nunique()
+
+    return (f"{count.get('enrolled', 0)} tracks by {vocalists('enrolled')} known vocalists, "
+            f"{count.get('credited', 0)} by {vocalists('credited')} credited ones, {count.get('cluster', 0)} in "
+            f"{vocalists('cluster')} unnamed clusters, {count.get('unknown', 0)} unknown; "
+            f"{int(tags['disagrees'].sum())} credits are very likely wrong")
 
 
 STAGE = engine.Stage(

@@ -118,29 +118,17 @@ class EmbedConfig(Frozen):
 class ClusterConfig(Frozen):
     """How voices are grouped."""
 
-    min_voices: int = Field(8, ge=4, description="fewer voices than these are mapped but not clustered")
-    n_neighbors: int = Field(15, ge=2, description="UMAP's, at most: nearest voices that shape a place")
-    n_components: int = Field(16, ge=2, description="dimensions in which HDBSCAN works")
-    min_dist: float = Field(0.1, ge=0, le=1, description="UMAP's, for the map alone: how near points may come")
-    min_cluster_size: int = Field(2, ge=2, description="tracks that a vocalist has at least")
-    min_samples: int = Field(2, ge=1, description="HDBSCAN's: 1 suits vocalists of two tracks, 2 larger ones")
-    selection: str = Field("eom", pattern="^(eom|leaf)$", description="HDBSCAN's cluster_selection_method")
-    epsilon: float = Field(0.0, ge=0, description="HDBSCAN's: clusters nearer than this (in UMAP's space) are one")
-    min_affinity: float = Field(2.0, description="deviations above a random pair's cosine that keep a member in")
-    max_fit: int = Field(50_000, ge=16, description="voices that are fitted; the rest is placed among them")
+    purity: float = Field(0.5, ge=0.5, lt=1, description="groups become one where they share a vocalist with this "
+                                                         "probability or more: more makes smaller, purer clusters")
+    umap: bool = Field(True, description="draw the map by UMAP, whose neighbours sound alike; false: by two principal "
+                                         "axes, at once")
 
 
 class TagConfig(Frozen):
     """How names are given."""
 
-    min_probability: float = Field(0.5, ge=0, le=1, description="from which a known name is given")
-    unknown_prior: float = Field(0.5, gt=0, lt=1, description="part of tracks expected to be by none of the known")
-    cluster_weight: float = Field(0.3, ge=0, le=1, description="part of a score that a track's cluster decides")
-    min_voices: int = Field(8, ge=2, description="fewer voices than these are not centred, their mean says nothing")
-    as_norm: bool = Field(False, description="score against the nearest of the catalogue (AS-norm)")
-    as_norm_top: int = Field(100, ge=2, description="how many nearest")
-    slope: float = Field(10.0, gt=0, description="log-odds per unit of score, where the catalogue cannot tell")
-    intercept: float = Field(-5.0, description="log-odds at score 0, where the catalogue cannot tell")
+    min_probability: float = Field(0.95, ge=0.5, le=1, description="from which a name is given; below, a candidate")
+    use_credits: bool = Field(True, description="learn voices from the files' own artist tags, and name by them")
 
 
 class SetConfig(Frozen):
@@ -201,7 +189,7 @@ class ExportConfig(Frozen):
     """Which vocalists are exported, from which of their tracks."""
 
     min_tracks: int = Field(1, ge=1, description="vocalists with fewer tracks than these are left out")
-    min_probability: float = Field(0.0, ge=0, le=1, description="of a tag, for its track to count; known ones have 1")
+    min_probability: float = Field(0.8, ge=0, le=1, description="of a tag, for its track to count; known ones have 1")
     trim: float = Field(0.2, ge=0, lt=0.5, description="part of a vocalist's tracks, the least like the rest, left out")
 
 

@@ -37,7 +37,7 @@ PRICES = {"GET": 0.4e-6, "HEAD": 0.4e-6, "PUT": 5e-6, "POST": 5e-6, "LIST": 5e-6
 SETTINGS = {  # batches as in configs/ray-cluster.yaml; shards that hold as many of these short tracks as of whole ones
     "min_free_gb": 0, "max_failed_fraction": 1.0, "scan": {"compute": {"batch": 64}},
     "separate": {"separator": "spleeter", "compute": {"cpus": 2, "batch": 16}},
-    "shard": {"shard_mb": 8, "compute": {"batch": 32}}, "cluster": {"min_voices": 10_000}}
+    "shard": {"shard_mb": 8, "compute": {"batch": 32}}, "cluster": {"umap": False}}
 
 
 def row(*cells: object) -> None:

@@ -6,7 +6,8 @@ import pandas as pd
 
 from pipeline.evaluate.conditions import PLAIN
 
-PERCENT = {"eer", "mean_normalised_rank", "bcubed_f1", "dir_at_1pct_false_alarms", "ece"}
+PERCENT = {"eer", "mean_normalised_rank", "bcubed_f1", "dir_at_1pct_false_alarms", "ece", "named_right", "named",
+           "strangers_named", "worst_bin"}
 NAMES = {
     "eer": "EER %",
     "min_dcf": "minDCF",
@@ -15,7 +16,11 @@ NAMES = {
     "probe_top5": "probe top-5 %",
     "centroid_top1": "centroid top-1 %",
     "centroid_top5": "centroid top-5 %",
-    "dir_at_1pct_false_alarms": "open set, DIR at 1 % FA",
+    "named_right": "named ones right %",
+    "named": "named of those that could be %",
+    "strangers_named": "strangers named %",
+    "worst_bin": "worst bin of probability, off by %",
+    "dir_at_1pct_false_alarms": "DIR at 1 % FA",
     "recall_at_1": "recall@1 %",
     "recall_at_5": "recall@5 %",
     "mean_average_precision": "MAP %",
@@ -46,6 +51,7 @@ def render(rows: pd.DataFrame, unavailable: dict[str, str]) -> str:
         parts += [f"### {name}", "", *_similarity(of_set, unavailable), *_robustness(of_set)]
         for task, title in (
             ("identification", "Identification, folds split by song"),
+            ("names", "Names that tag gives, half of the singers known by their training songs"),
             ("retrieval", "Retrieval of the same singer's other recordings"),
             ("clusters", "Clusters of pooled recordings"),
         ):

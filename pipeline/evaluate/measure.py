@@ -18,6 +18,8 @@ from pipeline.evaluate.identification import closed_set, open_set
 from pipeline.evaluate.plan import Plan, Planned, failure
 from pipeline.evaluate.tasks import Labelled, Measure, Scored, clusters, normalisations, retrieval, similarity
 from pipeline.evaluate.trials import Trials
+from pipeline.scoring import voices
+from pipeline.scoring.backend import Backend
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import Reliability
 from pipeline.sections import SetConfig
@@ -57,7 +59,8 @@ def measure(config: Config, workspace: Workspace, plan: Plan, say: Callable[[str
             for encoder_name, encoder_id in plan.encoder_ids.items():
                 data = Labelled(vectors.vectors_of(workspace, crops, condition, encoder_id), *labels)
                 _count_missing((planned.config.name, encoder_name, name), data, results)
-                _measure_one(planned.config, encoder_name, name, data, pairs, config, results)
+                backend = voices.backend(workspace, encoder_id, data.vectors.shape[1])
+                _measure_one(planned.config, encoder_name, name, data, pairs, backend, config, results)
     return results
 
 
@@ -115,6 +118,7 @@ def _measure_one(
     condition: str,
     data: Labelled,
     pairs: Trials | None,
+    backend: Backend,
     config: Config,
     results: Results,
 ) -> None:
@@ -139,9 +143,9 @@ def _measure_one(
 
     work: dict[str, Sequence[Callable[[], list[Measure]]]] = {
         "similarity": (similar,),
-        "identification": (identify, lambda: [open_set(data, config.evaluate, seed)]),
+        "identification": (identify, lambda: open_set(data, backend, config, seed)),
         "retrieval": (lambda: retrieval(data, config.evaluate, seed),),
-        "clusters": (lambda: clusters(data, config.cluster, seed),),
+        "clusters": (lambda: clusters(data, backend, config.cluster, config.evaluate.crop_s, seed),),
         "scores": (normalise,),
     }
     for task in chosen.tasks if condition in PLAIN else {"similarity"} & set(chosen.tasks):

@@ -13,8 +13,10 @@ from pipeline.evaluate import trials
 from pipeline.evaluate.bootstrap import eer_interval, mean_interval
 from pipeline.evaluate.trials import Trials
 from pipeline.scoring import metrics
+from pipeline.scoring.backend import Backend
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import AsNorm, Calibration, Normaliser, Reliability, pair_scores, reliability, unit
+from pipeline.scoring.voices import Voices
 from pipeline.sections import ClusterConfig, EvaluateConfig
 from pipeline.stages.cluster import cluster_voices
 
@@ -43,7 +45,7 @@ class Labelled:
         """The rows that a mask or an index chooses."""
         return Labelled(self.vectors[chosen], self.singer[chosen], self.song[chosen], self.recording[chosen])
 
-    def pooled(self) -> "Labelled":
+    def pooled(self) -> "Pooled":
         """One row per recording that has a vector: the mean of its unit vectors."""
         rows = self.where(self.usable)
         names, first, index = np.unique(rows.recording, return_index=True, return_inverse=True)
@@ -51,7 +53,20 @@ class Labelled:
             raise NotMeasurable("no crop has a vector")
         sums = np.zeros((len(names), rows.vectors.shape[1]), np.float64)
         np.add.at(sums, index, unit(rows.vectors))
-        return Labelled(unit(sums), rows.singer[first], rows.song[first], names)
+        count = np.bincount(index)
+        return Pooled(unit(sums), rows.singer[first], rows.song[first], names, sums / count[:, None], count)
+
+
+@dataclass(frozen=True)
+class Pooled(Labelled):
+    """Unit vectors of recordings, with the `means (n, d)` that they point along, and how many crops each is of."""
+
+    means: NDArray[np.floating]
+    n_crops: NDArray[np.intp]
+
+    def voices(self, crop_s: float) -> Voices:
+        """The recordings as the stages take tracks."""
+        return Voices(self.recording.astype(object), self.means, self.n_crops * crop_s)
 
 
 @dataclass(frozen=True)
@@ -174,14 +189,12 @@ def _mean(task: str, metric: str, values: NDArray, singers: Names, config: Evalu
     return Measure(task, metric, float(np.mean(values)), low, high, len(values))
 
 
-def clusters(data: Labelled, config: ClusterConfig, seed: int = 0) -> list[Measure]:
-    """The pipeline's own clustering of pooled vectors against the singers."""
+def clusters(data: Labelled, backend: Backend, config: ClusterConfig, crop_s: float, seed: int = 0) -> list[Measure]:
+    """The pipeline's own clustering of recordings against the singers."""
     songs = data.pooled()
-    if len(songs.singer) < config.min_voices:
-        raise NotMeasurable(f"{len(songs.singer)} recordings are too few to cluster")
-    labels = cluster_voices(songs.vectors.astype(np.float32), config, seed)["cluster_id"].to_numpy()
-    values = metrics.clustering(songs.singer, labels)
-    return [Measure("clusters", name, value, n=len(labels)) for name, value in values.items()]
+    found = cluster_voices(songs.voices(crop_s), backend, config.model_copy(update={"umap": False}), seed)
+    values = metrics.clustering(songs.singer, found["cluster_id"].to_numpy())
+    return [Measure("clusters", name, value, n=len(found)) for name, value in values.items()]
 
 
 def normalisations(data: Labelled, config: EvaluateConfig, seed: int = 0) -> tuple[list[Measure], Reliability]:

@@ -19,6 +19,7 @@ import pandas as pd
 from safetensors.numpy import save
 
 from pipeline.scoring.scores import unit
+from pipeline.scoring.voices import clip_seconds
 from pipeline.sections import ExportConfig
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
@@ -52,16 +53,6 @@ def sung_tracks(workspace: Workspace, config: ExportConfig) -> tuple[pd.DataFram
     frame = frame.merge(clip_seconds(workspace), on="track_id", how="left").sort_values(["vocalist", "track_id"])
     at = frame["row"].to_numpy()
     return frame.drop(columns=["row", "spread"]).reset_index(drop=True), vectors[at]
-
-
-def clip_seconds(workspace: Workspace) -> pd.DataFrame:
-    """Return the summed length of each track's clips: `track_id`, `clips_s`; in the memory of one part."""
-    found = [pd.DataFrame({"track_id": part["track_id"].to_pylist(),
-                           "clips_s": part["end_s"].to_numpy() - part["start_s"].to_numpy()}).groupby("track_id").sum()
-             for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s", "end_s"])]
-    if not found:
-        return pd.DataFrame({"track_id": pd.Series(dtype=object), "clips_s": pd.Series(dtype=float)})
-    return pd.concat(found).groupby("track_id").sum().reset_index()
 
 
 def conditioning(frame: pd.DataFrame, voices: np.ndarray, config: ExportConfig) -> list[dict]:

@@ -1,7 +1,7 @@
 """Search: the tracks of a workspace whose voice is most like another, exactly and in bounded memory.
 
-The question is a unit vector; voices are read block by block, centred on the catalogue's mean as tagging centres
-them, and compared by a matrix product. 10 million voices of 192 numbers are read twice and never held.
+The question is a unit vector; voices are read block by block, centred on the catalogue's mean, and compared by a
+matrix product. 10 million voices of 192 numbers are read twice and never held.
 A file from outside the catalogue becomes a voice by the very workers that made the others, with the config
 that was saved beside them.
 """
@@ -22,7 +22,6 @@ from pipeline.config import Config
 from pipeline.people.names import key, letters
 from pipeline.people.tracks import find_tracks
 from pipeline.scoring.scores import Normaliser, unit
-from pipeline.sections import TagConfig
 from pipeline.stages import embed, scan, separate, shard
 from pipeline.store import provenance, tables
 from pipeline.store.errors import ConfigError
@@ -30,6 +29,7 @@ from pipeline.store.locations import is_remote
 from pipeline.store.workspace import Workspace
 
 BLOCK = 65_536
+FEWEST = 8  # voices, whose mean says nothing if there are fewer
 COLUMNS = ["rank", "score", "vocalist", "artist", "title", "uri", "track_id"]
 
 
@@ -61,9 +61,7 @@ def normaliser(workspace: Workspace) -> Normaliser:
         n += len(track_ids)
     if total is None:
         raise ConfigError(f"{workspace.uri('voices')} holds no voices: run the stages up to embed first")
-    tags = provenance.saved(workspace, "tags").get("tag", {})
-    small = n < TagConfig.model_validate(tags).min_voices
-    return Normaliser((np.zeros_like(total) if small else total / n).astype(np.float32))
+    return Normaliser((np.zeros_like(total) if n < FEWEST else total / n).astype(np.float32))
 
 
 def most_similar(workspace: Workspace, question: np.ndarray, k: int, centre: Normaliser,

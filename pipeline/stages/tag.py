@@ -1,208 +1,264 @@
-"""Tagging: who sings each track, from a few known names and the clusters.
+"""Tagging: who sings each track, from a few known names, the names that files are credited to, and the clusters.
 
-Voices are centred on the catalogue (`Normaliser`), scores are cosines (or AS-normalised ones), and a logistic
-`Calibration` turns a score into the odds that two tracks are by one vocalist: the steps that `evaluate` measures.
-
-- A track's score with an enrolled vocalist is that of its voice with the mean of the known tracks, and to a part
-  `cluster_weight` that of its cluster's other tracks, which speak for it.
-- The probability weighs all enrolled vocalists against each other and against "none of them", which has
-  `unknown_prior`. From `min_probability` on, the name is given (source `enrolled`).
-- Other tracks bear their cluster's name (source `cluster`): that of the vocalist who was found on most of its
-  tracks, or else `voice-0001`, ..., by size and then by smallest track_id.
-- The rest is `unknown` and has no name.
-
-Brummer and de Villiers, "The speaker partitioning problem" (Odyssey 2010), for weighing hypotheses by odds.
+- Everybody who is known from a list or credited on several tracks is enrolled: one voice, made of those tracks.
+  Credits weigh as much as they are believed (`pipeline.scoring.credits`); a track is never compared with itself.
+- The probability of each enrolled vocalist, and of none of them, comes from the track's own voice and from its cluster
+  as a whole (`pipeline.scoring.posterior`), and from what the track itself is credited to.
+- From `min_probability` on the name is given (source `enrolled`: known from the list, or `credited`). Below it the
+  track keeps its cluster's `voice-0001`, ... (source `cluster`) or has no name (`unknown`), and the likely names are
+  candidates.
+- `credit_probability` says how likely the credited artist sings; a credit that is very likely wrong `disagrees`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
+from scipy.special import expit, logit
 
-from pipeline.people.disagreements import disagreements
-from pipeline.scoring.metrics import NotMeasurable
-from pipeline.scoring.scores import AsNorm, Calibration, Normaliser, unit
+from pipeline.people.names import key
+from pipeline.scoring import credits as noisy
+from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.groups import NOISE
+from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
+from pipeline.scoring.voices import Voices
 from pipeline.sections import TagConfig
-from pipeline.stages.cluster import NOISE, Groups
 
-BLOCK = 20_000
-PAIRS = 20_000
+BLOCK = 2048
+WRONG = 0.25  # a credit that is right with less than this probability disagrees
+SHOWN = 3  # candidates of a track
+WORTH = 0.05  # probability from which a candidate is shown
+BELIEVED = 1.5  # credits, each by its probability, from which on a person who is on no list is enrolled
+MISFIT = 0.05  # a known track fits with less than this probability: it does not teach
 
 
 @dataclass(frozen=True)
-class Scorer:
-    """Scores between voices: cosines, normalised by a cohort if there is one."""
+class Tags:
+    """A row per voice (`track_id`, `vocalist`, `score`, `probability`, `source`, `credit_probability`, `disagrees`);
+    the likely names of tracks without one (`track_id`, `rank`, `vocalist`, `probability`, `score`); and the known
+    tracks that do not sound like the others given for their vocalist."""
 
-    as_norm: AsNorm | None
-
-    def matrix(self, voices: np.ndarray, models: np.ndarray) -> np.ndarray:
-        """Return the scores (n, m) of unit `voices (n, d)` with `models (m, d)`."""
-        models = unit(models)
-        return self.as_norm.matrix(voices, models) if self.as_norm else voices @ models.T
-
-    def pairs(self, voices: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Return the scores (t,) of rows `left` with rows `right` of unit `voices (n, d)`."""
-        if self.as_norm:
-            return self.as_norm.pair_scores(voices, left, right)
-        return np.einsum("td,td->t", voices[left], voices[right])
+    rows: pd.DataFrame
+    candidates: pd.DataFrame
+    misfits: list[str]
 
 
-def tag_voices(track_ids: np.ndarray, vectors: np.ndarray, cluster_ids: np.ndarray, known: dict[str, str],
-               config: TagConfig, seed: int = 0) -> pd.DataFrame:
+@dataclass(frozen=True)
+class People:
+    """Everybody who may be named: `names`, who of them is `known` from the list (m,) bool, and all their credits."""
+
+    names: list[str]
+    known: np.ndarray
+    credits: noisy.Credits
+    given: np.ndarray  # (n,) the known vocalist of each track, NOISE for none
+
+
+def tag_voices(voices: Voices, backend: Backend, clusters: pd.DataFrame, known: Mapping[str, str],
+               credits: pd.DataFrame, config: TagConfig) -> Tags:
     """Give every voice a name, or none.
 
     Args:
-        track_ids: (n,) str. vectors: (n, d) float32, their voices. cluster_ids: (n,) int, -1 for none.
-        known: track_id -> vocalist. Those that are no voice here are passed over.
-
-    Returns:
-        A row per voice: `track_id`, `vocalist` (None: unknown), `score`, `probability`, `source`. Known tracks have
-        their given name at probability 1. `score` and `probability` are those of the name given; for an unknown
-        track those of the likeliest enrolled vocalist, NaN where nobody is enrolled.
+        voices: (n,). backend: as it came with the encoder. clusters: `cluster_id`, `probability`, row for row.
+        known: track_id -> vocalist; those that are no voice here are passed over.
+        credits: `track_id`, `key`, `name`, a row per track and credited person.
     """
-    rng = np.random.default_rng(seed)
-    voices = Normaliser.fit(vectors)(vectors) if len(vectors) >= config.min_voices else unit(vectors)
-    scorer = Scorer(_cohort(voices, config, rng))
-    calibration = calibrate(voices, cluster_ids, known_labels(track_ids, known), scorer, config, rng)
-    names, best, score, probability = _enrolled(track_ids, voices, cluster_ids, known, scorer, calibration, config)
-    is_known = np.array([track_id in known for track_id in track_ids], bool)
-    probability[is_known] = 1.0
-    named = (is_known | (probability >= config.min_probability)) & (best >= 0)
-    vocalist = np.array([names[i] if ok else None for i, ok in zip(best, named, strict=True)], object)
-    source = np.where(named, "enrolled", "unknown").astype(object)
-    cluster_score = _mean_scores(voices, cluster_ids, scorer)
+    group, q = _groups(clusters)
+    backend = backend.centred(voices.means, group)
+    evidence = backend.evidence(voices.means, voices.seconds)
+    people = _people(voices.track_ids, known, credits if config.use_credits else credits.iloc[:0])
+    misfit = _misfits(evidence, people, backend)
+    judged = noisy.judge(evidence, people.credits, backend)
+    weight = np.where(misfit, 0.0, judged.weight)
+    answers = _Answers(evidence, people, weight, judged, backend, group, q).all()
+    return _tags(voices.track_ids, people, answers, judged, clusters, misfit, config)
+
+
+def _groups(clusters: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return each track's group (n,), 0, 1, ..., of which a track in no cluster is one, and the odds to belong (n,)."""
+    labels = clusters["cluster_id"].to_numpy().astype(int)
+    alone = labels == NOISE
+    labels = np.where(alone, labels.max(initial=NOISE) + 1 + np.cumsum(alone), labels)
+    return np.unique(labels, return_inverse=True)[1], np.where(alone, 0.0, clusters["probability"].to_numpy(float))
+
+
+def _people(track_ids: np.ndarray, known: Mapping[str, str], credits: pd.DataFrame) -> People:
+    """Return everybody who is known or credited; whom a known track is credited to, under another name, stays out.
+
+    A band's tag on its singer's known track is no vocalist beside the singer.
+    """
+    row = {track_id: i for i, track_id in enumerate(track_ids)}
+    listed = [(row[track_id], key(name), name) for track_id, name in known.items() if track_id in row]
+    credits = credits[credits["track_id"].isin(row.keys())]
+    mine = {at: person for at, person, _ in listed}
+    at = credits["track_id"].map(row).to_numpy(int) if len(credits) else np.zeros(0, int)
+    names = {person: name for _, person, name in sorted(listed, key=lambda item: item[2])}
+    n_known = len(names)
+    for person, name in zip(credits["key"], credits["name"], strict=True):
+        names.setdefault(person, name)
+    number = {person: i for i, person in enumerate(names)}
+    rows: list[tuple[int, int, bool]] = [(i, number[person], True) for i, person, _ in listed]
+    rows += [(i, number[person], False) for i, person in zip(at, credits["key"], strict=True) if mine.get(i) != person]
+    table = np.array(rows, int).reshape(-1, 3)
+    track, person, given = table[:, 0], table[:, 1], table[:, 2].astype(bool)
+    owner = np.full(len(track_ids), NOISE)
+    owner[track[given]] = person[given]
+    return People(list(names.values()), np.arange(len(names)) < n_known,
+                  noisy.Credits(track, person, given, len(names)), owner)
+
+
+def _misfits(evidence: Evidence, people: People, backend: Backend) -> np.ndarray:
+    """Return which rows (r,) are known tracks whose voice is not that of the others given for the same vocalist.
+
+    Three make it clear which one it is.
+    """
+    rows = people.credits
+    ratio, audible = noisy.own_voices(evidence, rows, rows.given.astype(float), backend)
+    several = np.bincount(rows.person[rows.given], minlength=rows.n_people) > 2
+    usual = logit(noisy.USUALLY_RIGHT[0] / sum(noisy.USUALLY_RIGHT))
+    return rows.given & audible & several[rows.person] & (expit(ratio + usual) < MISFIT)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """For each track (n, k): the likeliest people, their probabilities, and the track's own ratio with them."""
+
+    which: np.ndarray
+    probability: np.ndarray
+    score: np.ndarray
+
+
+class _Answers:
+    """The weighing of all tracks against all enrolled, block by block."""
+
+    def __init__(self, evidence: Evidence, people: People, weight: np.ndarray, judged: noisy.Judged, backend: Backend,
+                 group: np.ndarray, q: np.ndarray):
+        rows = people.credits
+        believed = np.bincount(rows.person, weight, minlength=rows.n_people)
+        several = np.bincount(rows.person, minlength=rows.n_people) > 1
+        tagged = np.zeros(rows.n_people, bool)
+        tagged[rows.person[(people.given[rows.track] != NOISE) & ~rows.given]] = True
+        self.enrolled = np.flatnonzero((people.known | (several & (believed >= BELIEVED) & ~tagged)) & (believed > 0))
+        self.column = np.full(rows.n_people, NOISE)
+        self.column[self.enrolled] = np.arange(len(self.enrolled))
+        self.evidence, self.people, self.backend, self.judged = evidence, people, backend, judged
+        self.weight, self.group, self.q = weight, group, q
+        self.voices = noisy.voices_of(evidence, rows, weight)[self.enrolled]
+        # What is in a vocalist's voice already says nothing more of it through the cluster.
+        taken = np.zeros(len(evidence))
+        modelled = self.column[rows.person] >= 0
+        np.add.at(taken, rows.track[modelled], weight[modelled])
+        left = np.clip(1.0 - taken, 0.0, 1.0)
+        rest = Evidence(evidence.vector * left[:, None].astype(np.float32), evidence.precision * left)
+        self.rest = rest.summed(group, int(group.max(initial=-1)) + 1)
+
+    def all(self) -> _Answer:
+        """Return the answers for all tracks."""
+        n, k = len(self.evidence), min(SHOWN, len(self.enrolled))
+        found = _Answer(np.full((n, k), NOISE), np.zeros((n, k)), np.full((n, k), np.nan))
+        if not n or not k:
+            return found
+        asked = self.people.given == NOISE
+        anyone = np.concatenate([mean_ratio(self._ratios(start)) for start in range(0, n, BLOCK)])
+        none = prior_of_none(anyone[asked])
+        for start in range(0, n, BLOCK):
+            ratios = self._ratios(start)
+            best = likeliest(reweighted(self._blended(start, ratios, none), self._factors(start, none)), k)
+            rows = slice(start, start + len(ratios))
+            found.which[rows], found.probability[rows] = self.enrolled[best.which], best.probability
+            found.score[rows] = np.take_along_axis(ratios, best.which, 1)
+        return found
+
+    def _ratios(self, start: int) -> np.ndarray:
+        """Return the ratios (b, m) of a block's tracks with the enrolled, but for their own part in them."""
+        rows, block = self.people.credits, np.arange(start, min(start + BLOCK, len(self.evidence)))
+        ratios = self.backend.table(self.evidence[block], self.voices)
+        mine, column = self._own(start)
+        own = Evidence(self.evidence.vector[rows.track[mine]] * self.weight[mine, None].astype(np.float32),
+                       self.evidence.precision[rows.track[mine]] * self.weight[mine])
+        alone = self.backend.pairs(self.evidence[rows.track[mine]], self.voices[column] - own)
+        ratios[rows.track[mine] - start, column] = np.where(np.isfinite(alone), alone, 0.0)
+        return np.where(np.isfinite(ratios), ratios, 0.0).astype(float)
+
+    def _own(self, start: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of credits of a block's tracks that concern the enrolled, and their columns."""
+        rows = self.people.credits
+        mine = np.flatnonzero((rows.track >= start) & (rows.track < start + BLOCK) & (self.column[rows.person] >= 0))
+        return mine, self.column[rows.person[mine]]
+
+    def _blended(self, start: int, ratios: np.ndarray, none: float) -> np.ndarray:
+        """Return the probabilities (b, m) by the tracks' own voices and by those of their clusters."""
+        rows = slice(start, start + len(ratios))
+        found, at = np.unique(self.group[rows], return_inverse=True)
+        whole = self.backend.table(self.rest[found], self.voices)
+        heard = np.isfinite(whole).any(1)
+        together = posterior(np.where(np.isfinite(whole), whole, 0.0), none)
+        q = np.where(heard[at], self.q[rows], 0.0)[:, None]
+        return q * together[at] + (1 - q) * posterior(ratios, none)
+
+    def _factors(self, start: int, none: float) -> np.ndarray:
+        """Return what a track's own credits make of the odds (b, m) of each vocalist against none."""
+        rows, n = self.people.credits, min(BLOCK, len(self.evidence) - start)
+        right = self.judged.right
+        named = np.bincount(rows.track, ~rows.given, minlength=len(self.evidence))[start:start + n]
+        mine, column = self._own(start)
+        mine, column = mine[~rows.given[mine]], column[~rows.given[mine]]
+        at = rows.track[mine] - start
+        inside = np.bincount(at, minlength=n) / np.maximum(named, 1)  # the part of the credit that is enrolled
+        nobody = np.where(named > 0, right * (1 - inside) + (1 - right) * none, none)
+        factors = np.repeat((np.where(named > 0, 1 - right, 1.0) * none / nobody)[:, None], len(self.enrolled), axis=1)
+        factors[at, column] = right / named[at] * len(self.enrolled) / (1 - none) * none / nobody[at]
+        return factors
+
+
+def _tags(track_ids: np.ndarray, people: People, found: _Answer, judged: noisy.Judged, clusters: pd.DataFrame,
+          misfit: np.ndarray, config: TagConfig) -> Tags:
+    n = len(track_ids)
+    names: np.ndarray = np.array([*people.names, None], object)  # the last is nobody's
+    has = found.which.shape[1] > 0
+    best = found.which[:, 0] if has else np.full(n, NOISE)
+    probability = found.probability[:, 0].copy() if has else np.full(n, np.nan)
+    score = found.score[:, 0].copy() if has else np.full(n, np.nan)
+    given = people.given != NOISE
+    named = given | (np.nan_to_num(probability) >= config.min_probability)
+    best = np.where(given, people.given, best)
+    probability[given], score[given] = 1.0, np.nan
+    vocalist = names[np.where(named, best, NOISE)]
+    source = np.where(named, np.where(people.known[best] if len(people.known) else False, "enrolled", "credited"),
+                      "unknown").astype(object)
+    cluster_ids = clusters["cluster_id"].to_numpy()
     for cluster_id, name in name_clusters(track_ids, cluster_ids, vocalist).items():
         rows = (cluster_ids == cluster_id) & ~named
-        vocalist[rows], source[rows] = name, "cluster"
-        score[rows] = cluster_score[rows]
-        probability[rows] = calibration.probability(cluster_score[rows])
-    return pd.DataFrame({"track_id": track_ids, "vocalist": vocalist, "score": score, "probability": probability,
-                         "source": source})
-
-
-def with_files(tags: pd.DataFrame, tracks: pd.DataFrame, known: dict[str, str]) -> pd.DataFrame:
-    """Return `tag_voices`' rows as the table `tags` has them: with the file's `uri`, `title` and artist tag
-    (`file_artist`), and whether that `disagrees` with the vocalist found (see `people.disagreements`)."""
-    about = tracks[["track_id", "uri", "title", "artist"]].rename(columns={"artist": "file_artist"})
-    rows = tags.merge(about, on="track_id", how="left")
-    given: dict[str, list[str]] = {name: [] for name in known.values()}
-    for track_id, artist in zip(rows["track_id"], rows["file_artist"], strict=True):
-        if track_id in known:
-            given[known[track_id]].append(artist)
-    rows["disagrees"] = disagreements(rows["vocalist"], rows["file_artist"], rows["title"], given)
-    return rows.sort_values("track_id").reset_index(drop=True)
-
-
-def known_labels(track_ids: np.ndarray, known: dict[str, str]) -> np.ndarray:
-    """Return the number of each track's known vocalist (n,), -1 for none."""
-    numbers = {name: i for i, name in enumerate(sorted(set(known.values())))}
-    return np.array([numbers[known[track_id]] if track_id in known else NOISE for track_id in track_ids], np.int64)
-
-
-def calibrate(voices: np.ndarray, cluster_ids: np.ndarray, known: np.ndarray, scorer: Scorer, config: TagConfig,
-              rng: np.random.Generator) -> Calibration:
-    """Fit score to odds on pairs of known tracks if many of them share a vocalist, or else on pairs of the clusters.
-
-    Where neither can tell, it is the config's. Clusters are near enough to the truth: on simulated catalogues
-    (equal error rates from 0 to 15 %) the probabilities they give had a Brier score of 0.052, true labels 0.055.
-    """
-    _, repeats = np.unique(known[known != NOISE], return_counts=True)
-    for labels in ([known] if (repeats - 1).clip(0).sum() >= 20 else []) + [cluster_ids]:
-        left, right = _pairs(labels, rng)
-        if len(left):
-            try:
-                return Calibration.fit(scorer.pairs(voices, left, right), labels[left] == labels[right])
-            except NotMeasurable:
-                continue
-    return Calibration(config.slope, config.intercept)
+        vocalist[rows], source[rows], score[rows] = name, "cluster", np.nan
+        probability[rows] = clusters["probability"].to_numpy()[rows]
+    credit = np.where(given, np.nan, judged.probability)
+    rows = pd.DataFrame({"track_id": track_ids, "vocalist": vocalist, "score": score, "probability": probability,
+                         "source": source, "credit_probability": credit,
+                         "disagrees": np.nan_to_num(credit, nan=1.0) < WRONG})
+    at, rank = np.nonzero((found.probability >= WORTH) & ~named[:, None])
+    candidates = pd.DataFrame({
+        "track_id": track_ids[at], "rank": (rank + 1).astype(np.int32), "vocalist": names[found.which[at, rank]],
+        "probability": found.probability[at, rank], "score": found.score[at, rank]})
+    return Tags(rows, candidates, sorted(str(track_ids[i]) for i in people.credits.track[misfit]))
 
 
 def name_clusters(track_ids: np.ndarray, cluster_ids: np.ndarray, vocalist: np.ndarray) -> dict[int, str]:
-    """Return each cluster's name: the vocalist found on more than half of its tracks, or `voice-0001`, ...
+    """Return the name `voice-0001`, ... of each cluster that holds a track without one, the largest first.
 
     Args:
-        track_ids: (n,) str. cluster_ids: (n,) int. vocalist: (n,) the enrolled vocalist found, or None.
+        track_ids: (n,) str. cluster_ids: (n,) int. vocalist: (n,) the vocalist found, or None.
     """
-    frame = pd.DataFrame({"track": track_ids, "cluster": cluster_ids, "vocalist": vocalist})
+    frame = pd.DataFrame({"track": track_ids, "cluster": cluster_ids, "open": [name is None for name in vocalist]})
     frame = frame[frame["cluster"] != NOISE]
-    sizes = frame.groupby("cluster").agg(size=("track", "size"), first=("track", "min"))
-    counts = frame.dropna(subset="vocalist").groupby(["cluster", "vocalist"]).size().reset_index(name="n")
-    names = {int(row.cluster): str(row.vocalist) for row in counts.itertuples()
-             if 2 * row.n > sizes.at[row.cluster, "size"]}
-    unnamed = sizes.drop(index=list(names)).sort_values(["size", "first"], ascending=[False, True])
-    return names | {int(cluster): f"voice-{i:04d}" for i, cluster in enumerate(unnamed.index, 1)}
+    sizes = frame.groupby("cluster").agg(size=("track", "size"), first=("track", "min"), open=("open", "any"))
+    unnamed = sizes[sizes["open"]].sort_values(["size", "first"], ascending=[False, True])
+    return {int(cluster): f"voice-{i:04d}" for i, cluster in enumerate(unnamed.index, 1)}
 
 
-def _cohort(voices: np.ndarray, config: TagConfig, rng: np.random.Generator) -> AsNorm | None:
-    if not config.as_norm or len(voices) < 3:
-        return None
-    rows = np.sort(rng.choice(len(voices), min(len(voices), 20 * config.as_norm_top), replace=False))
-    return AsNorm(voices[rows], min(config.as_norm_top, len(rows) - 1))
-
-
-def _enrolled(track_ids: np.ndarray, voices: np.ndarray, cluster_ids: np.ndarray, known: dict[str, str],
-              scorer: Scorer, calibration: Calibration, config: TagConfig,
-              ) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Weigh every voice against the enrolled vocalists.
-
-    Returns:
-        `(names, best, score, probability)`: for each voice (n,) the number in `names` of the likeliest vocalist
-        (of a known track: the given one), the score with it, and the probability that it sings.
-    """
-    labels = known_labels(track_ids, known)
-    names = sorted(set(known.values()))
-    enrolled = np.unique(labels[labels != NOISE])
-    best = np.full(len(voices), NOISE)
-    score, probability = np.full(len(voices), np.nan), np.full(len(voices), np.nan)
-    if not len(enrolled):
-        return names, best, score, probability
-    models = unit(np.stack([voices[labels == i].mean(0) for i in enrolled]))
-    fellows = np.zeros_like(voices)
-    for rows, others in Groups(voices, cluster_ids).others():
-        fellows[rows] = unit(others)
-    for start in range(0, len(voices), BLOCK):
-        part = slice(start, start + BLOCK)
-        scores = scorer.matrix(voices[part], models)
-        weight = config.cluster_weight * (cluster_ids[part] != NOISE)[:, None]
-        scores = (1 - weight) * scores + weight * scorer.matrix(fellows[part], models)
-        given = labels[part] != NOISE
-        at = scores.argmax(1)
-        at[given] = np.searchsorted(enrolled, labels[part][given])
-        best[part], score[part] = enrolled[at], np.take_along_axis(scores, at[:, None], 1)[:, 0]
-        probability[part] = _posterior(scores, at, calibration, config.unknown_prior)
-    return names, best, score, probability
-
-
-def _posterior(scores: np.ndarray, at: np.ndarray, calibration: Calibration, unknown_prior: float) -> np.ndarray:
-    """Return the probability (n,) of model `at (n,)`, given scores (n, m) with all models and a prior of none."""
-    odds = calibration.slope * scores + calibration.intercept + np.log((1 - unknown_prior) / scores.shape[1])
-    none = np.full((len(scores), 1), np.log(unknown_prior))
-    total = logsumexp(np.hstack([odds, none]), axis=1)
-    return np.exp(np.take_along_axis(odds, at[:, None], 1)[:, 0] - total)
-
-
-def _mean_scores(voices: np.ndarray, cluster_ids: np.ndarray, scorer: Scorer) -> np.ndarray:
-    """Return each voice's mean score (n,) with the other tracks of its cluster; NaN where there is none."""
-    result = np.full(len(voices), np.nan)
-    for rows, others in Groups(voices, cluster_ids).others():
-        if scorer.as_norm is None:
-            result[rows] = np.einsum("nd,nd->n", voices[rows], others)
-        else:
-            pair = np.vstack([voices[rows], unit(others)])
-            result[rows] = scorer.pairs(pair, np.arange(len(rows)), np.arange(len(rows), 2 * len(rows)))
-    return result
-
-
-def _pairs(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows of about `PAIRS` pairs of one label and as many of two labels; unlabelled rows take no part."""
-    order = np.flatnonzero(labels != NOISE)
-    if not len(order):
-        return order, order
-    order = order[np.argsort(labels[order], kind="stable")]
-    _, first, group, count = np.unique(labels[order], return_index=True, return_inverse=True, return_counts=True)
-    left = rng.integers(0, len(order), PAIRS)
-    same = first[group[left]] + rng.integers(0, count[group[left]])
-    pairs = np.concatenate([np.stack([left, same]), rng.integers(0, len(order), (2, PAIRS))], axis=1)
-    pairs = pairs[:, pairs[0] != pairs[1]]
-    return order[pairs[0]], order[pairs[1]]
+def with_files(tags: pd.DataFrame, tracks: pd.DataFrame) -> pd.DataFrame:
+    """Return tags as the table has them, with the file's `uri`, `title` and artist tag (`file_artist`); those that
+    disagree first, the surest of them first of all."""
+    about = tracks[["track_id", "uri", "title", "artist"]].rename(columns={"artist": "file_artist"})
+    rows = tags.merge(about, on="track_id", how="left")
+    wrong = np.where(rows["disagrees"], rows["credit_probability"], np.inf)
+    return rows.assign(wrong=wrong).sort_values(["wrong", "track_id"]).drop(columns="wrong").reset_index(drop=True)

@@ -48,7 +48,8 @@ SCHEMAS = {
                       embedding=pa.list_(pa.float32())),
     "clusters": _schema(track_id=TEXT, cluster_id=pa.int32(), probability=FLOAT, outlier_score=FLOAT, x=FLOAT, y=FLOAT),
     "tags": _schema(track_id=TEXT, uri=TEXT, title=TEXT, vocalist=TEXT, score=FLOAT, probability=FLOAT, source=TEXT,
-                    file_artist=TEXT, disagrees=pa.bool_()),
+                    file_artist=TEXT, credit_probability=FLOAT, disagrees=pa.bool_()),
+    "candidates": _schema(track_id=TEXT, rank=pa.int32(), vocalist=TEXT, probability=FLOAT, score=FLOAT),
     "conditioning": _schema(vocalist=TEXT, encoder_id=TEXT, source=TEXT, n_tracks=pa.int32(), n_left_out=pa.int32(),
                             n_clips=pa.int32(), clips_s=FLOAT, spread=FLOAT, embedding=pa.list_(pa.float32())),
     "evaluation": _schema(encoder=TEXT, set=TEXT, task=TEXT, condition=TEXT, metric=TEXT, value=FLOAT, low=FLOAT,
@@ -209,10 +210,15 @@ def read_embeddings(workspace: Workspace | str, table: str = "embeddings") -> tu
         workspace = Workspace(workspace)
     found = read_arrow(workspace, table)
     frame = found.drop_columns(["embedding"]).to_pandas()
-    if not len(found):
-        return frame, np.zeros((0, 0), np.float32)
-    flat = pa.concat_arrays([chunk.flatten() for chunk in found["embedding"].chunks])
-    return frame, flat.to_numpy(zero_copy_only=False).reshape(len(found), -1).astype(np.float32, copy=False)
+    return frame, vectors_of(found)
+
+
+def vectors_of(rows: pa.Table) -> np.ndarray:
+    """Return the column `embedding` as (n, d) float32; (0, 0) where there are no rows."""
+    if not len(rows):
+        return np.zeros((0, 0), np.float32)
+    flat = pa.concat_arrays([chunk.flatten() for chunk in rows["embedding"].chunks])
+    return flat.to_numpy(zero_copy_only=False).reshape(len(rows), -1).astype(np.float32, copy=False)
 
 
 def read_voices(workspace: Workspace | str) -> tuple[pd.DataFrame, np.ndarray]:

@@ -38,15 +38,21 @@ def test_other_settings_replace_the_clusters_and_drop_the_tags(workspace, make_c
     voices(workspace, 12)
     assert engine.execute(cluster.STAGE, make_config()) == 0
     tables.replace(workspace, "tags", [{"track_id": "stale"}])
-    assert engine.execute(cluster.STAGE, make_config(cluster={"min_voices": 50})) == 0
+    assert engine.execute(cluster.STAGE, make_config(cluster={"purity": 0.9999})) == 0
     assert (tables.read(workspace, "clusters")["cluster_id"] == -1).all()
     assert tables.parts(workspace, "tags") == []
 
 
-def test_too_few_voices_are_said(workspace, make_config, capsys):
+def test_two_voices_are_scored_as_well_as_many(workspace, make_config, capsys):
     voices(workspace, 2)
     assert engine.execute(cluster.STAGE, make_config()) == 0
-    assert "too few to cluster" in capsys.readouterr().out
+    assert "2 voices: 0 clusters of 0 tracks, 2 in none" in capsys.readouterr().out
+
+
+def test_an_encoder_without_a_calibration_is_said(workspace, make_config, capsys):
+    voices(workspace, 2)
+    assert engine.execute(cluster.STAGE, make_config()) == 0
+    assert "the encoder e has no calibration" in capsys.readouterr().out
 
 
 def test_without_voices_it_says_what_to_run(make_config, capsys):

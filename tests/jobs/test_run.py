@@ -81,7 +81,7 @@ def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, c
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "encoder", {}, "untrained")
     # Without UMAP, which compiles anew in every driver.
     settings = {"stages": list(KILLED_IN), "embed": {"encoder": str(tmp_path / "encoder")},
-                "cluster": {"min_voices": 100}}
+                "cluster": {"umap": False}}
     calm, killed = (chain_config(tmp_path / name, **settings) for name in ("calm", "killed"))
     assert run.run_stages(calm) == 0
     (tmp_path / "killed.yaml").write_text(killed.to_yaml())

@@ -40,7 +40,7 @@ def known(tmp_path: Path, *rows: str) -> str:
 def test_chain_tags_every_voice(chain_workspace):
     tags = tables.read(chain_workspace, "tags")
     assert set(tags["track_id"]) == tables.keys(chain_workspace, "voices", "track_id")
-    assert set(tags["source"]) <= {"enrolled", "cluster", "unknown"}
+    assert set(tags["source"]) <= {"enrolled", "credited", "cluster", "unknown"}
     assert tags["probability"].dropna().between(0, 1).all()
     assert (tags["vocalist"].isna() == (tags["source"] == "unknown")).all()
 
@@ -48,18 +48,29 @@ def test_chain_tags_every_voice(chain_workspace):
 def test_known_names_clusters_and_disagreements(clustered, make_config, tmp_path, capsys):
     path = known(tmp_path, "/music/0.mp3,Singer 0", "/music/4.mp3,Singer 1", "gone.mp3,Nobody",
                  "/music/silent.mp3,Singer 3")
-    assert engine.execute(tag.STAGE, make_config(known=path)) == 0
+    assert engine.execute(tag.STAGE, make_config(known=path, tag={"use_credits": False})) == 0
     said = capsys.readouterr().out
     assert "1 known tracks match no track of the catalogue: gone.mp3" in said
     assert "1 known tracks have no voice" in said
     tags = tables.read(clustered, "tags").sort_values("track_id")
     assert tags["vocalist"].tolist() == ["Singer 0"] * 4 + ["Singer 1"] * 4 + ["voice-0001"] * 4 + ["voice-0002"] * 4
-    assert tags.loc[tags["disagrees"], "file_artist"].tolist() == ["Somebody Else"]
     assert "silent" not in set(tags["track_id"])
 
 
-def test_without_known_names_clusters_name_the_tracks(clustered, make_config, capsys):
+def test_credits_name_tracks_and_the_wrong_one_is_told(clustered, make_config, capsys):
+    files = tables.read(clustered, "tracks")
+    files.loc[files["track_id"] == f"{15:032x}", "artist"] = "Singer 1"
+    tables.replace(clustered, "tracks", files)
     assert engine.execute(tag.STAGE, make_config()) == 0
+    assert "1 credits are very likely wrong" in capsys.readouterr().out
+    tags = tables.read(clustered, "tags")
+    assert tags["file_artist"][0] == "Singer 1" and tags["disagrees"].tolist() == [True] + [False] * 15
+    assert tags["vocalist"][0] == "Singer 3" and (tags["source"] == "credited").all()
+    assert len(tables.read(clustered, "candidates")) == 0
+
+
+def test_without_known_names_clusters_name_the_tracks(clustered, make_config, capsys):
+    assert engine.execute(tag.STAGE, make_config(tag={"use_credits": False})) == 0
     assert "no known names" in capsys.readouterr().out
     tags = tables.read(clustered, "tags")
     assert set(tags["vocalist"]) == {"voice-0001", "voice-0002", "voice-0003", "voice-0004"}

@@ -51,7 +51,7 @@ def settings(folder, **chosen):
             "bootstrap": 20,
             "sets": [{"name": "s", "path": str(folder), "reader": "karaoke", **chosen}],
         },
-        "cluster": {"min_voices": 50},
+        "cluster": {"purity": 0.6},
     }
 
 
@@ -69,9 +69,7 @@ def test_every_task_from_files(make_config, workspace, folder):
         "similarity, pooled",
     }
     assert ("scores, calibrated", "clean", "cllr") in values or any("scores" in row["key"] for row in results.failures)
-    # What cannot be measured is said, and has stopped nothing.
-    told = {row["key"]: row["message"] for row in results.failures}
-    assert told["s/mfcc/clean/clusters"] == "12 recordings are too few to cluster"
+    assert {task for task, _, _ in values} >= {"names", "clusters"}
     tables.replace(workspace, "evaluation", results.rows)
     assert len(tables.read(workspace, "evaluation")) == len(results.rows)
 

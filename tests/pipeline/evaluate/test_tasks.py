@@ -6,6 +6,7 @@ import pytest
 from pipeline.evaluate import tasks, trials
 from pipeline.evaluate.tasks import Labelled
 from pipeline.scoring import metrics
+from pipeline.scoring.backend import Backend
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.sections import ClusterConfig, EvaluateConfig
 
@@ -103,10 +104,10 @@ def test_retrieval_finds_the_same_singer():
 
 
 def test_clusters_are_the_pipelines_own():
-    values = {m.metric: m.value for m in tasks.clusters(labelled(songs=8, noise=0.1), ClusterConfig())}
+    data = labelled(songs=8, noise=0.1)
+    backend = Backend(np.zeros(data.vectors.shape[1]), np.eye(data.vectors.shape[1]))
+    values = {m.metric: m.value for m in tasks.clusters(data, backend, ClusterConfig(), 4.0)}
     assert values["n_truth"] == 8 and values["bcubed_f1"] > 0.9 and values["ari"] > 0.8
-    with pytest.raises(NotMeasurable, match="too few to cluster"):
-        tasks.clusters(labelled(n_singers=2, songs=2), ClusterConfig())
 
 
 def test_normalisations_help_where_there_is_something_to_remove():

@@ -35,8 +35,9 @@ def fill(workspace, tags: list[tuple], encoder_id: str = "e-1") -> dict[str, np.
     return voices
 
 
-TAGS = [("d", "Ann", "enrolled", 1.0), ("b", "Ann", "cluster", 0.6), ("c", "voice-0001", "cluster", 0.9),
-        ("a", None, "unknown", 0.2), ("e", "Zoë 歌", "enrolled", 0.8), ("f", "Zoë 歌", "enrolled", np.nan)]
+TAGS = [("d", "Ann", "enrolled", 1.0), ("b", "Ann", "credited", 0.96), ("c", "voice-0001", "cluster", 0.9),
+        ("a", None, "unknown", 0.2), ("e", "Zoë 歌", "enrolled", 0.8), ("f", "Zoë 歌", "cluster", 0.9),
+        ("g", "Zoë 歌", "cluster", 0.5)]
 
 
 def rows_of(workspace, **settings) -> pd.DataFrame:
@@ -54,7 +55,7 @@ def test_one_row_for_each_vocalist_and_none_for_unknown_tracks(workspace):
     voices = fill(workspace, TAGS)
     rows = rows_of(workspace)
     assert rows.index.tolist() == ["Ann", "Zoë 歌", "voice-0001"]
-    assert rows["source"].tolist() == ["mixed", "enrolled", "cluster"]
+    assert rows["source"].tolist() == ["mixed", "mixed", "cluster"]
     assert rows["n_tracks"].tolist() == [2, 2, 1]
     assert rows["n_clips"].tolist() == [4, 4, 2]
     assert rows["clips_s"].tolist() == [20.0, 20.0, 10.0]
@@ -78,8 +79,8 @@ def test_the_order_of_the_tables_changes_nothing(workspace, tmp_path):
 def test_few_tracks_and_unsure_tags_are_left_out_when_asked(workspace):
     fill(workspace, TAGS)
     assert rows_of(workspace, min_tracks=2).index.tolist() == ["Ann", "Zoë 歌"]
-    sure = rows_of(workspace, min_probability=0.7)
-    assert sure["n_tracks"].to_dict() == {"Ann": 1, "Zoë 歌": 1, "voice-0001": 1}
+    sure = rows_of(workspace, min_probability=0.97)
+    assert sure["n_tracks"].to_dict() == {"Ann": 1}
     assert sure.at["Ann", "source"] == "enrolled"
     with pytest.raises(ConfigError, match=r"no vocalist has 9 tracks.*export\.min_tracks"):
         rows_of(workspace, min_tracks=9)

@@ -1,142 +1,183 @@
-"""Tagging on simulated voices, with a few known names."""
+"""Tagging on simulated voices, with a few known names, credits and clusters."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.scoring.scores import AsNorm
-from pipeline.sections import TagConfig
-from pipeline.stages.tag import Scorer, calibrate, name_clusters, tag_voices, with_files
+from pipeline.people.names import key
+from pipeline.scoring.backend import Backend, Numbers
+from pipeline.scoring.groups import NOISE
+from pipeline.scoring.voices import Voices
+from pipeline.sections import ClusterConfig, TagConfig
+from pipeline.stages.cluster import cluster_voices
+from pipeline.stages.tag import Tags, name_clusters, tag_voices, with_files
 
 CONFIG = TagConfig()
+DIM = 64
+SCATTER = 0.8
+NOBODY = pd.DataFrame({"track_id": [], "key": [], "name": []}, dtype=object)
 
 
-def catalogue(sizes: list[int], scatter: float = 0.8, dim: int = 64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return ids (n,), unit vectors (n, dim) that all lean to one side, and singers (n,)."""
+def calibrated(scatter: float = SCATTER) -> Backend:
+    """Return the back-end that is right for voices of this scatter: Gaussian scores of variance 1 / DIM."""
+    return Backend(np.zeros(DIM), np.eye(DIM), Numbers(1 / (1 + scatter**2), 0.01, DIM, DIM / 2, 0.0))
+
+
+BACKEND = calibrated()
+
+
+def catalogue(sizes: list[int], scatter: float = SCATTER) -> tuple[Voices, np.ndarray]:
+    """Return voices and who sings them."""
     rng = np.random.default_rng(1)
     who = np.repeat(np.arange(len(sizes)), sizes)
-    rows = 2 * rng.normal(size=dim) + rng.normal(size=(len(sizes), dim))[who]
-    rows += scatter * rng.normal(size=(len(who), dim))
-    ids = np.array([f"{i:032x}" for i in range(len(who))])
-    return ids, (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), who
+    rows = rng.normal(size=(len(sizes), DIM))[who] + scatter * rng.normal(size=(len(who), DIM))
+    vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return Voices(np.array([f"{i:032x}" for i in range(len(who))], object), vectors, np.full(len(who), 60.0)), who
+
+
+def clusters(voices: Voices) -> pd.DataFrame:
+    """Return the clusters that the stage before makes."""
+    return cluster_voices(voices, BACKEND, ClusterConfig(umap=False))
+
+
+def alone(voices: Voices) -> pd.DataFrame:
+    """Return every voice in no cluster."""
+    return pd.DataFrame({"cluster_id": np.full(len(voices), NOISE), "probability": 0.0})
+
+
+def credited(voices: Voices, names: np.ndarray) -> pd.DataFrame:
+    """Return a credit for each track."""
+    return pd.DataFrame({"track_id": voices.track_ids, "key": [key(name) for name in names], "name": names})
 
 
 @pytest.fixture(scope="module")
-def tagged() -> tuple[pd.DataFrame, np.ndarray]:
-    """Eight singers, six tracks each, the first track of the first four known; clusters as they truly are."""
-    ids, vectors, who = catalogue([6] * 8)
-    known = {ids[6 * singer]: f"Singer {singer}" for singer in range(4)}
-    return tag_voices(ids, vectors, who, known, CONFIG), who
+def tagged() -> tuple[Tags, np.ndarray]:
+    """Eight singers, six tracks each, the first track of the first four known."""
+    voices, who = catalogue([6] * 8)
+    known = {voices.track_ids[6 * singer]: f"Singer {singer}" for singer in range(4)}
+    return tag_voices(voices, BACKEND, clusters(voices), known, NOBODY, CONFIG), who
 
 
-def test_enrolled_vocalists_are_found(tagged: tuple[pd.DataFrame, np.ndarray]):
+def test_enrolled_vocalists_are_found(tagged):
     tags, who = tagged
-    expected = [f"Singer {singer}" for singer in who[who < 4]]
-    assert tags["vocalist"][who < 4].tolist() == expected
-    assert (tags["source"][who < 4] == "enrolled").all()
-    assert tags["probability"][::6][:4].eq(1).all(), "what was given is sure"
+    rows = tags.rows
+    assert rows["vocalist"][who < 4].tolist() == [f"Singer {singer}" for singer in who[who < 4]]
+    assert (rows["source"][who < 4] == "enrolled").all()
+    assert rows["probability"][::6][:4].eq(1).all(), "what was given is sure"
+    assert rows["score"][::6][:4].isna().all()
 
 
 def test_others_are_named_from_their_cluster_and_never_after_a_known_singer(tagged):
-    tags, who = tagged
-    assert tags["vocalist"][who >= 4].tolist() == [f"voice-{singer - 3:04d}" for singer in who[who >= 4]]
-    assert (tags["source"][who >= 4] == "cluster").all()
+    rows, who = tagged[0].rows, tagged[1]
+    assert rows["vocalist"][who >= 4].tolist() == [f"voice-{singer - 3:04d}" for singer in who[who >= 4]]
+    assert (rows["source"][who >= 4] == "cluster").all()
+    assert rows["probability"].between(0, 1).all()
 
 
-def test_scores_and_probabilities_are_whole(tagged):
-    tags, _ = tagged
-    assert tags["score"].between(-1, 1.0001).all()
-    assert tags["probability"].between(0, 1).all()
+def test_unsure_names_are_candidates_and_not_names():
+    voices, who = catalogue([10] * 20, scatter=1.3)
+    known = {voices.track_ids[10 * singer]: str(singer) for singer in range(20)}
+    tags = tag_voices(voices, calibrated(1.3), alone(voices), known, NOBODY, CONFIG)
+    found = tags.candidates.merge(tags.rows[["track_id", "source"]], on="track_id")
+    assert (found["source"] != "enrolled").all()
+    assert found.groupby("track_id").size().max() == 3
+    assert (found.sort_values(["track_id", "rank"]).groupby("track_id")["probability"].diff().dropna() <= 0).all()
+    assert found["probability"].max() < CONFIG.min_probability
+    asked = ~tags.rows["track_id"].isin(list(known)).to_numpy()
+    named = (tags.rows["source"] == "enrolled").to_numpy() & asked
+    assert 0.05 < named[asked].mean() < 0.95, "some are sure and some are not"
+    assert (tags.rows["vocalist"][named] == who[named].astype(str)).mean() >= 0.95
 
 
-def test_without_clusters_strangers_stay_unknown():
-    ids, vectors, who = catalogue([10, 10] + [1] * 20, scatter=0.4)
-    clusters = np.where(who < 2, who, -1)
-    tags = tag_voices(ids, vectors, clusters, {ids[0]: "Ann"}, CONFIG)
-    assert (tags["vocalist"][who == 0] == "Ann").all()
-    strangers = tags[who >= 2]
-    assert (strangers["source"] == "unknown").all()
-    assert strangers["vocalist"].isna().all()
-    assert (strangers["probability"] < CONFIG.min_probability).all()
+def test_strangers_are_not_named():
+    voices, who = catalogue([6] * 5 + [1] * 60)
+    known = {voices.track_ids[6 * singer]: str(singer) for singer in range(5)}
+    rows = tag_voices(voices, BACKEND, clusters(voices), known, NOBODY, CONFIG).rows
+    assert (rows["source"][who >= 5] == "enrolled").mean() <= 0.03
+    assert (rows["source"][who < 5] == "enrolled").mean() > 0.9
 
 
-def test_probability_is_about_how_often_it_is_right():
-    ids, vectors, who = catalogue([12] * 20, scatter=2.2, dim=32)
-    known = {ids[12 * singer]: str(singer) for singer in range(20)}
-    tags = tag_voices(ids, vectors, who, known, TagConfig(cluster_weight=0, min_probability=0.01))
-    asked = ~np.isin(ids, list(known))
-    right = (tags["vocalist"] == [str(singer) for singer in who])[asked]
-    assert 0.2 < right.mean() < 0.98, "a test of calibration needs some mistakes"
-    assert abs(tags["probability"][asked].mean() - right.mean()) < 0.15
+def test_a_cluster_speaks_for_its_tracks():
+    voices, who = catalogue([8] * 10, scatter=1.2)
+    known = {voices.track_ids[8 * singer]: str(singer) for singer in range(10)}
+    truth = pd.DataFrame({"cluster_id": who, "probability": 0.95})
+
+    def named(found: pd.DataFrame) -> int:
+        tags = tag_voices(voices, calibrated(1.2), found, known, NOBODY, CONFIG)
+        return int((tags.rows["source"] == "enrolled").sum())
+
+    assert named(truth) > named(alone(voices)) + 5
 
 
-def test_cluster_speaks_for_its_tracks():
-    ids, vectors, who = catalogue([8] * 10, scatter=2.0)
-    known = {ids[8 * singer]: str(singer) for singer in range(10)}
-    asked = ~np.isin(ids, list(known))
-
-    def accuracy(weight: float) -> float:
-        tags = tag_voices(ids, vectors, who, known, TagConfig(cluster_weight=weight, min_probability=0))
-        return float((tags["vocalist"] == [str(singer) for singer in who])[asked].mean())
-
-    assert accuracy(0.3) > accuracy(0.0)
-
-
-def test_as_norm_changes_scores_and_keeps_names():
-    ids, vectors, who = catalogue([6] * 8)
-    known = {ids[6 * singer]: str(singer) for singer in range(8)}
-    plain = tag_voices(ids, vectors, who, known, CONFIG)
-    normed = tag_voices(ids, vectors, who, known, TagConfig(as_norm=True, as_norm_top=20))
-    assert (normed["vocalist"] == plain["vocalist"]).all()
-    assert normed["score"].max() > 1.5, "AS-norm's scores are deviations, not cosines"
+def test_credits_enrol_and_the_uncredited_track_is_named():
+    voices, who = catalogue([6] * 6)
+    names = np.array([f"Artist {singer}" for singer in who], object)
+    credits = credited(voices, names).drop(index=[0])
+    rows = tag_voices(voices, BACKEND, clusters(voices), {}, credits, CONFIG).rows
+    assert (rows["vocalist"][0], rows["source"][0]) == ("Artist 0", "credited")
+    assert np.isnan(rows["credit_probability"][0])
+    assert (rows["credit_probability"][1:] > 0.9).all()
+    without = tag_voices(voices, BACKEND, clusters(voices), {}, credits, TagConfig(use_credits=False)).rows
+    assert (without["source"] == "cluster").all()
+    assert without["credit_probability"].isna().all()
 
 
-def test_a_cluster_takes_the_name_found_on_most_of_its_tracks():
-    ids = np.array(list("abcdefghi"))
-    clusters = np.array([0, 0, 0, 1, 1, 2, 2, -1, 3])
-    vocalist = np.array(["Ann", "Ann", None, "Bob", None, None, None, "Ann", None], object)
-    assert name_clusters(ids, clusters, vocalist) == {0: "Ann", 1: "voice-0001", 2: "voice-0002", 3: "voice-0003"}
+def test_swapped_credits_disagree_and_no_other():
+    voices, who = catalogue([6] * 10)
+    names = np.array([f"Artist {singer}" for singer in who], object)
+    names[[0, 30]] = names[[30, 0]]
+    rows = tag_voices(voices, BACKEND, clusters(voices), {}, credited(voices, names), CONFIG).rows
+    assert np.flatnonzero(rows["disagrees"]).tolist() == [0, 30]
+    assert rows["vocalist"][[0, 30]].tolist() == ["Artist 0", "Artist 5"], "the voice says who it is"
+
+
+def test_a_known_name_and_a_credit_are_one_person_and_a_band_is_not_its_singer():
+    voices, who = catalogue([6] * 6)
+    names = np.array([f"Artist {singer}" for singer in who], object)
+    names[who == 1] = "The Band"
+    known = {voices.track_ids[0]: "ARTIST 0", voices.track_ids[6]: "Ann"}
+    rows = tag_voices(voices, BACKEND, clusters(voices), known, credited(voices, names), CONFIG).rows
+    assert set(rows["vocalist"][who == 0]) == {"ARTIST 0"}
+    assert set(rows["vocalist"][who == 1]) == {"Ann"}
+    assert (rows["source"][who < 2] == "enrolled").all()
+    assert not rows["disagrees"].any()
+
+
+def test_a_known_track_that_does_not_fit_the_others_is_told_and_teaches_nothing():
+    voices, who = catalogue([8] * 6)
+    known = {voices.track_ids[i]: "Ann" for i in (0, 1, 2, 8)}
+    tags = tag_voices(voices, BACKEND, clusters(voices), known, NOBODY, CONFIG)
+    assert tags.misfits == [voices.track_ids[8]]
+    assert set(tags.rows["vocalist"][(who == 0)]) == {"Ann"}
+    assert tags.rows["vocalist"][who == 1].tolist()[1:] == ["voice-0001"] * 7
 
 
 def test_voice_names_go_by_size_then_by_smallest_track():
     ids = np.array(list("zyxcba"))
-    clusters = np.array([5, 5, 5, 1, 0, 0])
-    assert name_clusters(ids, clusters, np.full(6, None)) == {5: "voice-0001", 0: "voice-0002", 1: "voice-0003"}
+    groups = np.array([5, 5, 5, 1, 0, 0])
+    nameless = np.full(6, None)
+    assert name_clusters(ids, groups, nameless) == {5: "voice-0001", 0: "voice-0002", 1: "voice-0003"}
     shuffled = np.array([3, 0, 5, 1, 4, 2])
-    again = name_clusters(ids[shuffled], clusters[shuffled], np.full(6, None))
-    assert again == {5: "voice-0001", 0: "voice-0002", 1: "voice-0003"}
+    assert name_clusters(ids[shuffled], groups[shuffled], nameless) == name_clusters(ids, groups, nameless)
+    assert name_clusters(ids, groups, np.array(["Ann"] * 3 + [None] * 3, object)) == {0: "voice-0001", 1: "voice-0002"}
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
 def test_tiny_catalogues(n: int):
-    ids, vectors, _ = catalogue([3, 3])
-    tags = tag_voices(ids[:n], vectors[:n], np.full(n, -1), {ids[0]: "Ann", "not-there": "Bob"}, CONFIG)
-    assert len(tags) == n
-    assert n == 0 or tags["vocalist"][0] == "Ann"
+    voices, _ = catalogue([3, 3])
+    few = voices[np.arange(n)]
+    known = {voices.track_ids[0]: "Ann", "not-there": "Bob"}
+    rows = tag_voices(few, BACKEND, clusters(few), known, NOBODY, CONFIG).rows
+    assert len(rows) == n
+    assert n == 0 or rows["vocalist"][0] == "Ann"
 
 
-def test_calibration_falls_back_to_the_config():
-    _, vectors, _ = catalogue([4, 4])
-    nothing = np.full(8, -1)
-    found = calibrate(vectors, nothing, nothing, Scorer(None), CONFIG, np.random.default_rng(0))
-    assert (found.slope, found.intercept) == (CONFIG.slope, CONFIG.intercept)
-    one_cluster = calibrate(vectors, np.zeros(8, int), nothing, Scorer(None), CONFIG, np.random.default_rng(0))
-    assert one_cluster.slope == CONFIG.slope
-
-
-def test_scorer_agrees_with_itself():
-    _, vectors, _ = catalogue([5] * 6)
-    for scorer in (Scorer(None), Scorer(AsNorm(vectors, 10))):
-        left, right = np.arange(10), np.arange(10, 20)
-        pairs = scorer.pairs(vectors, left, right)
-        np.testing.assert_allclose(np.diag(scorer.matrix(vectors[left], vectors[right])), pairs, atol=2e-5)
-
-
-def test_with_files_lists_disagreements():
-    tags = pd.DataFrame({"track_id": ["b", "a"], "vocalist": ["Ann", "Ann"], "score": 0.5, "probability": 0.9,
-                         "source": "enrolled"})
-    tracks = pd.DataFrame({"track_id": ["a", "b"], "uri": ["/a", "/b"], "title": ["A", None],
-                           "artist": ["Ann", "Bob"]})
-    rows = with_files(tags, tracks, {"a": "Ann"})
-    assert rows["track_id"].tolist() == ["a", "b"]
-    assert rows["disagrees"].tolist() == [False, True]
+def test_with_files_shows_the_surest_disagreements_first():
+    tags = pd.DataFrame({"track_id": ["a", "b", "c"], "vocalist": "Ann", "score": 0.5, "probability": 0.9,
+                         "source": "enrolled", "credit_probability": [0.99, 0.2, 0.1],
+                         "disagrees": [False, True, True]})
+    tracks = pd.DataFrame({"track_id": ["a", "b", "c"], "uri": ["/a", "/b", "/c"], "title": ["A", None, "C"],
+                           "artist": ["Ann", "Bob", "Cy"]})
+    rows = with_files(tags, tracks)
+    assert rows["track_id"].tolist() == ["c", "b", "a"]
+    assert rows["file_artist"].tolist() == ["Cy", "Bob", "Ann"]

@@ -1,0 +1,64 @@
+"""Measure what scores of an encoder's vectors mean, on tracks whose singer is known: `encoders/<encoder_id>/`.
+
+The labels are the known names (`known=…`), or the files' own artist tags where no list is given; they should be right,
+of singers whom the encoder was not trained on, and cover every track. Two singers or more have two tracks or more.
+"""
+
+import sys
+
+import numpy as np
+
+from jobs import engine
+from pipeline.config import Config
+from pipeline.people.known import match_known, read_known
+from pipeline.people.names import key
+from pipeline.scoring import calibrate, voices
+from pipeline.scoring.metrics import NotMeasurable
+from pipeline.store import tables
+from pipeline.store.errors import ConfigError
+from pipeline.store.workspace import Workspace
+
+
+def run(config: Config) -> int:
+    """Fit the back-end of the workspace's encoder and put it beside the encoder; return the exit status.
+
+    Raises:
+        ConfigError: there are no voices, or too few labelled ones.
+    """
+    workspace = Workspace(config.workspace)
+    _, backend = voices.read(workspace)
+    clips = labelled_clips(workspace, singers(config, workspace))
+    print(f"{len(clips.singer)} tracks by {len(set(clips.singer))} singers", flush=True)
+    try:
+        fitted = calibrate.fit([clips], backend.encoder_id, config.seed)
+    except NotMeasurable as error:
+        raise ConfigError(f"the encoder {backend.encoder_id} cannot be calibrated: {error}") from error
+    name = voices.calibration_name(backend.encoder_id)
+    workspace.write_bytes(name, fitted.to_bytes())
+    numbers = ", ".join(f"{title} {value:.3g}" for title, value in vars(fitted.numbers).items())
+    print(f"{workspace.uri(name)}: {numbers}\nRun the cluster stage again with replace=true.")
+    return 0
+
+
+def singers(config: Config, workspace: Workspace) -> dict[str, str]:
+    """Return the singer of each labelled track: by the known names, or by the artist tags."""
+    if config.known:
+        files = tables.read(workspace, "files", ["uri", "track_id"])
+        return match_known(read_known(config.known), config.known, files).vocalists
+    tracks = tables.read(workspace, "tracks", ["track_id", "artist"]).dropna()
+    return {track_id: key(artist) for track_id, artist in zip(tracks["track_id"], tracks["artist"], strict=True)}
+
+
+def labelled_clips(workspace: Workspace, labels: dict[str, str]) -> calibrate.Clips:
+    """Return the clips of the labelled tracks."""
+    frame, vectors = tables.read_embeddings(workspace)
+    kept = frame["track_id"].isin(labels.keys()).to_numpy()
+    frame, vectors = frame[kept], vectors[kept]
+    track_ids, track = np.unique(frame["track_id"], return_inverse=True)
+    seconds = (frame["end_s"] - frame["start_s"]).to_numpy(float)
+    singer = np.array([labels[track_id] for track_id in track_ids], object)
+    return calibrate.Clips(vectors.astype(np.float64), seconds, track, singer)
+
+
+if __name__ == "__main__":
+    sys.exit(engine.command("calibrate", __doc__, run))

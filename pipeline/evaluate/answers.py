@@ -1,0 +1,98 @@
+"""What the names that `tag` gives are worth: tagged as the stage tags, with some vocalists known, and compared.
+
+Every track that is not given is asked who sings it; by a vocalist who is enrolled it could be named, by a stranger it
+must not. Conventions as in `pipeline.scoring.metrics`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.scoring import metrics
+from pipeline.scoring.backend import Backend
+from pipeline.scoring.metrics import NotMeasurable
+from pipeline.scoring.voices import Voices
+from pipeline.stages.tag import TagConfig, Tags, tag_voices
+
+FALSE_ALARM = 0.01
+BINS = 10
+FULL = 30  # tracks from which a bin of stated probabilities says anything
+NO_CREDITS = pd.DataFrame({"track_id": [], "key": [], "name": []}, dtype=object)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The tracks that were asked: the `probability (n,)` of their likeliest name, whether it is `right`, whether it was
+    `named` so, and whether its singer is enrolled, so that it `could` be."""
+
+    probability: np.ndarray
+    right: np.ndarray
+    named: np.ndarray
+    could: np.ndarray
+    singer: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Asked"]) -> "Asked":
+        """Return the tracks of several catalogues as one."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts])
+                     for name in ("probability", "right", "named", "could", "singer")))
+
+
+def ask(voices: Voices, singer: np.ndarray, given: np.ndarray, clusters: pd.DataFrame, backend: Backend,
+        config: TagConfig, credits: pd.DataFrame = NO_CREDITS) -> tuple[Asked, Tags]:
+    """Tag a catalogue whose tracks at `given` are known, and compare the names of the others with `singer (n,)`."""
+    known = {voices.track_ids[i]: str(singer[i]) for i in given}
+    tags = tag_voices(voices, backend, clusters, known, credits, config)
+    rows, asked = tags.rows, np.setdiff1d(np.arange(len(voices)), given)
+    named = rows["source"].isin(["enrolled", "credited"]).to_numpy()
+    first = tags.candidates[tags.candidates["rank"] == 1].set_index("track_id")
+    name = np.where(named, rows["vocalist"], first["vocalist"].reindex(rows["track_id"]).to_numpy())
+    likely = np.where(named, rows["probability"], first["probability"].reindex(rows["track_id"]).fillna(0.0).to_numpy())
+    could = np.isin(singer, np.unique(singer[given]))
+    return Asked(likely[asked], (name == singer)[asked], named[asked], could[asked], singer[asked]), tags
+
+
+def measures(asked: Asked) -> dict[str, float]:
+    """Return by name: how many of the named tracks are right, how many that could be named are, how many by strangers
+    are named wrongly, how far stated probabilities are off (`ece`, and `worst_bin` of `FULL` tracks or more), and the
+    detection and identification rate at 1 % false alarms.
+
+    Raises:
+        NotMeasurable: no track could be named, or none is a stranger's.
+    """
+    if not asked.could.any() or asked.could.all():
+        raise NotMeasurable("open-set identification needs enrolled singers and singers who are not")
+    mine, wrong = asked.could, asked.named & ~asked.right
+    strangers = np.sort(asked.probability[~mine])[::-1]
+    threshold = strangers[min(int(FALSE_ALARM * len(strangers) + 1e-9), len(strangers) - 1)]
+    gaps = bins(asked.probability, asked.right)
+    return {
+        "named_right": float(asked.right[asked.named].mean()) if asked.named.any() else 1.0,
+        "named": float((asked.named & asked.right)[mine].mean()),
+        "strangers_named": float(wrong[~mine].mean()),
+        "ece": float((gaps["n"] * (gaps["stated"] - gaps["right"]).abs()).sum() / gaps["n"].sum()),
+        "worst_bin": float((gaps["stated"] - gaps["right"]).abs()[gaps["n"] >= FULL].max()),
+        "dir_at_1pct_false_alarms": float((asked.right & (asked.probability > threshold))[mine].mean()),
+    }
+
+
+def bins(probability: np.ndarray, right: np.ndarray) -> pd.DataFrame:
+    """Return for each tenth of stated probability that occurs: `n` tracks, the mean `stated`, the part `right`."""
+    frame = pd.DataFrame({"bin": np.minimum((probability * BINS).astype(int), BINS - 1), "stated": probability,
+                          "right": right.astype(float)})
+    return frame.groupby("bin").agg(n=("right", "size"), stated=("stated", "mean"), right=("right", "mean"))
+
+
+def accused(tags: Tags, wrong: np.ndarray) -> dict[str, float]:
+    """Return how well disagreements find the credits that are `wrong (n,)`: precision, recall, and how many true ones
+    are accused."""
+    said = tags.rows["disagrees"].to_numpy()
+    return {"precision": float(wrong[said].mean()) if said.any() else 1.0,
+            "recall": float(said[wrong].mean()) if wrong.any() else 1.0, "accused": float(said[~wrong].mean())}
+
+
+def grouped(singer: np.ndarray, clusters: pd.DataFrame) -> metrics.BCubed:
+    """Return the B-cubed measures of clusters."""
+    return metrics.bcubed(singer, clusters["cluster_id"].to_numpy())

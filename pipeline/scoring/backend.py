@@ -1,0 +1,175 @@
+"""Scoring back-end: how much two recordings, or two sets of recordings, speak for one voice.
+
+A track's vector is centred, normalised by the covariance of clips within a track (which share a singer) and brought
+to unit length. How much it can say depends on how much singing it is made of: `reliability` is the squared
+correlation that such a vector is expected to have with its singer's true direction, `share * s / (s + settle_s)` for s
+seconds. Sets of tracks add up as independent measurements do (Spearman and Brown): each weighs by its precision
+r / (1 - r).
+
+The score of two sides is a log-likelihood ratio: how many times likelier (natural log) their cosine is if they share a
+singer than if they do not. With m = sqrt(r_left * r_right), the cosine that one singer's two sides would have,
+
+    llr = slope * m * cosine - curve * m^2 + offset
+
+which is what Gaussian scores of equal variance give, and spherical PLDA on unit vectors to first order. Its five
+numbers are fitted on labelled singers (`pipeline.scoring.calibrate`) and travel with the encoder.
+
+Sizov, Lee, Kinnunen: "Unifying probabilistic linear discriminant analysis variants" (S+SSPR 2014). Peng et al.:
+"Unifying cosine and PLDA back-ends for speaker verification" (Interspeech 2022). Brummer and de Villiers, "The speaker
+partitioning problem" (Odyssey 2010). Spearman, "Correlation calculated from faulty data" (1910).
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import load, save
+
+from pipeline.scoring.scores import unit
+
+FILE = "calibration.safetensors"
+SETTLED_VOICES = 10.0  # distinct voices at which a catalogue's own mean counts as much as the one that was shipped
+SHRINK = 0.4  # of the within-track covariance towards the identity
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The five numbers of the log-likelihood ratio.
+
+    The defaults are about those of the shipped encoder; for an encoder that brings none they are a guess.
+    """
+
+    share: float = 0.46  # squared correlation of endless singing in one song with its singer's direction
+    settle_s: float = 6.1  # seconds of clips at which half of that is reached
+    slope: float = 41.0
+    curve: float = 32.0
+    offset: float = 1.8
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What recordings say of who sings: sums over tracks, so a group's evidence is that of its tracks added up.
+
+    `vector: (..., d)` points to the voice, `precision: (...)` says how surely (0: nothing is known).
+    """
+
+    vector: np.ndarray
+    precision: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.precision)
+
+    def __getitem__(self, rows: Any) -> "Evidence":
+        return Evidence(self.vector[rows], self.precision[rows])
+
+    def __sub__(self, other: "Evidence") -> "Evidence":
+        return Evidence(self.vector - other.vector, np.maximum(self.precision - other.precision, 0.0))
+
+    @property
+    def reliability(self) -> np.ndarray:
+        """Expected squared correlation (...) with the singer's true direction."""
+        return self.precision / (1.0 + self.precision)
+
+    @property
+    def direction(self) -> np.ndarray:
+        """Unit vectors (..., d); zeros where nothing is known."""
+        return np.where(self.precision[..., None] > 1e-9, unit(self.vector), 0.0).astype(np.float32)
+
+    def summed(self, group: np.ndarray, n_groups: int) -> "Evidence":
+        """Return the evidence of each group; rows whose `group (n,)` is negative take no part."""
+        rows = np.flatnonzero(group >= 0)
+        vector = np.zeros((n_groups, self.vector.shape[1]), self.vector.dtype)
+        np.add.at(vector, group[rows], self.vector[rows])
+        return Evidence(vector, np.bincount(group[rows], self.precision[rows], minlength=n_groups))
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Centre `mean (d,)`, normalisation `matrix (d, d)` and the numbers of the score, for one encoder's vectors."""
+
+    mean: np.ndarray
+    matrix: np.ndarray
+    numbers: Numbers = Numbers()
+    encoder_id: str = ""
+
+    def evidence(self, means: np.ndarray, seconds: np.ndarray, weights: np.ndarray | None = None) -> Evidence:
+        """Return the evidence of tracks.
+
+        Args:
+            means: (n, d) mean of each track's clip vectors, not brought to unit length. seconds: (n,) of clips in it.
+            weights: (n,) how much of an independent recording each is; 1 for all if not given.
+        """
+        normed = unit((means - self.mean) @ self.matrix)
+        share = self.numbers.share * seconds / (seconds + self.numbers.settle_s)
+        precision = share / (1 - share) * (1.0 if weights is None else weights)
+        return Evidence((normed * (precision / np.sqrt(share))[:, None]).astype(np.float32), precision)
+
+    def llr(self, cosine: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return the log-likelihood ratio of cosines between sides of the given reliability, all broadcast."""
+        expected = np.sqrt(left * right)
+        numbers = self.numbers
+        return numbers.slope * expected * cosine - numbers.curve * expected**2 + numbers.offset
+
+    def pairs(self, left: Evidence, right: Evidence) -> np.ndarray:
+        """Return the log-likelihood ratios (n,) of row with row; -inf where a side knows nothing."""
+        cosine = np.einsum("nd,nd->n", left.direction, right.direction)
+        return _blank(self.llr(cosine, left.reliability, right.reliability), left.precision, right.precision)
+
+    def table(self, left: Evidence, right: Evidence) -> np.ndarray:
+        """Return the log-likelihood ratios (n, m) of every row with every row; -inf where a side knows nothing."""
+        cosine = left.direction @ right.direction.T
+        found = self.llr(cosine, left.reliability[:, None].astype(np.float32), right.reliability.astype(np.float32))
+        return _blank(found, left.precision[:, None], right.precision)
+
+    def moved(self, own_mean: np.ndarray, n_voices: float) -> "Backend":
+        """Return the back-end with its centre moved towards a catalogue's own, as far as that has distinct voices."""
+        share = n_voices / (n_voices + SETTLED_VOICES)
+        return replace(self, mean=(1 - share) * self.mean + share * own_mean)
+
+    def centred(self, means: np.ndarray, group: np.ndarray) -> "Backend":
+        """Return the back-end moved towards the mean of a catalogue's groups, each counted once.
+
+        Args:
+            means: (n, d) of tracks. group: (n,) of each, 0, 1, ...; a track alone is a group.
+        """
+        if not len(means):
+            return self
+        count = np.bincount(group)
+        sums = np.zeros((len(count), means.shape[1]))
+        np.add.at(sums, group, means)
+        return self.moved((sums / count[:, None]).mean(0), len(count))
+
+    def to_bytes(self) -> bytes:
+        """Return the back-end as a safetensors file; the numbers are JSON in its metadata."""
+        about = json.dumps({"encoder_id": self.encoder_id, **asdict(self.numbers)})
+        return save({"mean": self.mean.astype(np.float32), "matrix": self.matrix.astype(np.float32)},
+                    {"vocatlas": about})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Backend":
+        """Return the back-end that `to_bytes` wrote.
+
+        Raises:
+            ValueError: these bytes are none.
+        """
+        try:
+            deserialize(data)
+            tensors, length = load(data), int.from_bytes(data[:8], "little")
+            about = json.loads(json.loads(data[8:8 + length])["__metadata__"]["vocatlas"])
+            return cls(tensors["mean"], tensors["matrix"], encoder_id=about.pop("encoder_id"), numbers=Numbers(**about))
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"this is no calibration: {error}") from error
+
+
+def _blank(scores: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.where((left > 1e-9) & (right > 1e-9), scores, -np.inf)
+
+
+def within_matrix(scatter: np.ndarray) -> np.ndarray:
+    """Return the matrix (d, d) that makes a within-track covariance, shrunk towards the identity, white."""
+    dim = len(scatter)
+    covariance = (1 - SHRINK) * scatter * dim / max(np.trace(scatter), 1e-12) + SHRINK * np.eye(dim)
+    variance, axes = np.linalg.eigh(covariance)
+    return (axes / np.sqrt(np.maximum(variance, 1e-6))) @ axes.T

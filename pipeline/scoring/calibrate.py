@@ -1,0 +1,232 @@
+"""Fit a scoring back-end on labelled singers: from clips to a centre, a normalisation and the numbers of the score.
+
+Trials are what `cluster` and `tag` really score: one, two or five tracks of a singer against a track, or as many, of
+the same singer's other songs or of anybody else's, whole and cut into short pieces. A singer counts as much as another
+however many songs there are. The numbers are those of a logistic regression at a prior where names are given.
+
+Brummer and du Preez, "Application-independent evaluation of speaker detection", Computer Speech and Language 20 (2006).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from pipeline.scoring.backend import Backend, Evidence, Numbers, within_matrix
+from pipeline.scoring.metrics import NotMeasurable
+
+PRIOR = 0.05  # of a trial being of one singer, in the fit
+ENROLLED = (1, 2, 5)
+PIECES = {2: 3, 5: 2}  # clips in a piece: pieces kept of a track
+DRAWS = 4  # sets of tracks drawn for each singer and number of tracks
+OTHERS = 60  # tracks that each set is compared with: so many singers' one each, and so many of all others'
+STIFF = 5e-4  # how strongly the numbers are held near the shipped encoder's: some of them say nearly the same
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Labelled clips: unit `vectors (c, d)`, `seconds (c,)`, `track (c,)` 0 ... n-1, `singer (n,)` of each track."""
+
+    vectors: np.ndarray
+    seconds: np.ndarray
+    track: np.ndarray
+    singer: np.ndarray
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Tracks and pieces of them: `means (n, d)`, `seconds (n,)`, `singer (n,)`, `song (n,)` the track each is of."""
+
+    means: np.ndarray
+    seconds: np.ndarray
+    singer: np.ndarray
+    song: np.ndarray
+
+
+@dataclass(frozen=True)
+class Trials:
+    """`cosine (t,)`, seconds of the up to five tracks on either side `left_s`, `right_s` (t, 5; 0: none), `target (t,)`
+    whether both are one singer's, `singer (t,)` whose set the left one is."""
+
+    cosine: np.ndarray
+    left_s: np.ndarray
+    right_s: np.ndarray
+    target: np.ndarray
+    singer: np.ndarray
+
+
+def pool(clips: Clips) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the tracks' mean vectors (n, d), their seconds (n,), and the scatter (d, d) of clips around them."""
+    n = len(clips.singer)
+    seconds = np.bincount(clips.track, clips.seconds, minlength=n)
+    sums = np.zeros((n, clips.vectors.shape[1]))
+    np.add.at(sums, clips.track, clips.vectors * clips.seconds[:, None])
+    means = sums / seconds[:, None]
+    apart = clips.vectors - means[clips.track]
+    return means, seconds, apart.T @ apart
+
+
+def fit(catalogues: Sequence[Clips], encoder_id: str, seed: int = 0) -> Backend:
+    """Return the back-end of labelled catalogues; a singer of one track is only ever somebody else.
+
+    Tracks are compared within their catalogue, whose centre is moved as `cluster` moves it.
+
+    Raises:
+        NotMeasurable: fewer than two singers have two tracks.
+    """
+    centre = np.mean(np.concatenate([singer_means(clips) for clips in catalogues]), axis=0)
+    scatter = np.sum([pool(clips)[2] for clips in catalogues], axis=0)
+    backend = Backend(centre, within_matrix(scatter), Numbers(), encoder_id)
+    heard = [recordings(clips, np.random.default_rng([seed, i])) for i, clips in enumerate(catalogues)]
+    centres = [singer_means(clips) for clips in catalogues]
+    for _ in range(2):  # how tracks are weighed in a set depends, a little, on the numbers
+        found = []
+        for own, part in zip(centres, heard, strict=True):
+            moved = backend.moved(own.mean(0), len(own))
+            found.append(trials(moved.evidence(part.means, part.seconds), part, np.random.default_rng([seed, 1])))
+        backend = replace(backend, numbers=fit_numbers(joined(found), backend.numbers))
+    return backend
+
+
+def singer_means(clips: Clips) -> np.ndarray:
+    """Return the mean vector (m, d) of each singer's tracks."""
+    means, _, _ = pool(clips)
+    _, at = np.unique(clips.singer, return_inverse=True)
+    sums = np.zeros((at.max() + 1, means.shape[1]))
+    np.add.at(sums, at, means)
+    return sums / np.bincount(at)[:, None]
+
+
+def recordings(clips: Clips, rng: np.random.Generator) -> Recordings:
+    """Return all tracks whole, and those of singers with several cut into pieces as well."""
+    means, seconds, _ = pool(clips)
+    _, at, count = np.unique(clips.singer, return_inverse=True, return_counts=True)
+    parts = [(means, seconds, np.arange(len(means)))]
+    for track in np.flatnonzero(count[at] > 1):
+        own = np.flatnonzero(clips.track == track)
+        for size, kept in PIECES.items():
+            starts = np.arange(0, len(own) - size, size)  # a piece is shorter than its track
+            for start in rng.permutation(starts)[:kept]:
+                cut = own[start:start + size]
+                total = clips.seconds[cut].sum()
+                mean = (clips.vectors[cut] * clips.seconds[cut, None]).sum(0) / total
+                parts.append((mean[None], np.array([total]), np.array([track])))
+    stacked = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Recordings(stacked[0], stacked[1], clips.singer[stacked[2]], stacked[2])
+
+
+def joined(parts: Sequence[Trials]) -> Trials:
+    """Return the trials of several catalogues as one, every singer with the same weight."""
+    cosine, left, right, target, singer = (np.concatenate([getattr(part, name) for part in parts]) for name in
+                                           ("cosine", "left_s", "right_s", "target", "singer"))
+    own = np.concatenate([np.full(len(part.singer), i) for i, part in enumerate(parts)])
+    return Trials(cosine, left, right, target, np.array([f"{i}/{name}" for i, name in zip(own, singer, strict=True)]))
+
+
+def trials(evidence: Evidence, heard: Recordings, rng: np.random.Generator) -> Trials:
+    """Return trials of sets of a singer's tracks against others, none of which holds a piece of the same track.
+
+    Raises:
+        NotMeasurable: fewer than two singers have two tracks.
+    """
+    songs = {name: np.unique(heard.song[heard.singer == name]) for name in np.unique(heard.singer)}
+    several = [name for name, own in songs.items() if len(own) > 1]
+    if len(several) < 2:
+        raise NotMeasurable("calibration needs two singers or more with two tracks or more")
+    draw = _Draw(evidence, heard, songs, rng)
+    found = [draw.against(name, size) for name in several for size in ENROLLED if len(songs[name]) > size
+             for _ in range(DRAWS * (len(songs[name]) if size == 1 else 1))]
+    cosine, left, right, target, singer = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Trials(cosine, left, right, target, singer)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Draws sets of recordings, and what they are compared with."""
+
+    evidence: Evidence
+    heard: Recordings
+    songs: dict[str, np.ndarray]
+    rng: np.random.Generator
+
+    def against(self, name: str, size: int) -> tuple[np.ndarray, ...]:
+        """Return one set's trials: cosines, seconds on either side, targets, and whose set it is."""
+        singer, song = self.heard.singer, self.heard.song
+        enrolled = self._set(name, size, ())
+        own = np.flatnonzero((singer == name) & ~np.isin(song, song[enrolled]))
+        others = self.rng.permutation(np.flatnonzero(singer != name))
+        strangers = others[np.unique(singer[others], return_index=True)[1]]  # every other singer once
+        single = np.concatenate([own, self.rng.permutation(strangers)[:OTHERS], others[:OTHERS]])
+        sets = [np.array([row]) for row in single]
+        if size > 1:
+            left = {other: len(own) - size * (other == name) for other, own in self.songs.items()}
+            sets += [self._set(other, size, song[enrolled]) for other in self.songs if left[other] >= size]
+        group = np.repeat(np.arange(len(sets)), [len(rows) for rows in sets])
+        tested = self.evidence[np.concatenate(sets)].summed(group, len(sets))
+        model = self.evidence[enrolled].summed(np.zeros(size, int), 1)
+        seconds = np.zeros((len(sets), max(ENROLLED)))
+        for row, rows in zip(seconds, sets, strict=True):
+            row[:len(rows)] = self.heard.seconds[rows]
+        mine = np.zeros((len(sets), max(ENROLLED)))
+        mine[:, :size] = self.heard.seconds[enrolled]
+        target = np.array([singer[rows[0]] == name for rows in sets])
+        return tested.direction @ model.direction[0], mine, seconds, target, np.full(len(sets), name, object)
+
+    def _set(self, name: str, size: int, without: np.ndarray | tuple) -> np.ndarray:
+        """Return a recording each of so many of a singer's songs, none of those left out."""
+        chosen = self.rng.choice(np.setdiff1d(self.songs[name], without), size, replace=False)
+        own = np.flatnonzero(self.heard.singer == name)
+        return np.array([self.rng.choice(own[self.heard.song[own] == song]) for song in chosen])
+
+
+def weights(target: np.ndarray, singer: np.ndarray) -> np.ndarray:
+    """Return weights (t,) that sum to 1, targets to PRIOR, every singer's to the same."""
+    at = np.unique(singer.astype(str), return_inverse=True)[1]
+    hits, misses = np.bincount(at, target), np.bincount(at, ~target)
+    share = np.where(target, PRIOR / np.maximum(hits[at], 1), (1 - PRIOR) / np.maximum(misses[at], 1))
+    return share / len(hits)
+
+
+def fit_numbers(found: Trials, start: Numbers) -> Numbers:
+    """Return the numbers that describe trials best, by weighted logistic loss.
+
+    Raises:
+        NotMeasurable: targets score no higher than the rest.
+    """
+    if found.cosine[found.target].mean() <= found.cosine[~found.target].mean():
+        raise NotMeasurable("recordings of one singer are no more alike than others': nothing can be calibrated")
+
+    def loss(theta: np.ndarray) -> float:
+        odds = ratio(found, _unpack(theta)) + logit(PRIOR)
+        cost = (weight * np.logaddexp(0, np.where(found.target, -odds, odds))).sum()
+        return float(cost + STIFF * ((theta - usual) ** 2).sum())
+
+    weight = weights(found.target, found.singer)
+    usual, first = _pack(Numbers()), _pack(start)
+    simplex = np.vstack([first, first + np.diag([0.7, 0.6, 0.5, 0.5, 0.8])])
+    best = minimize(loss, first, method="Nelder-Mead",
+                    options={"initial_simplex": simplex, "maxfev": 1000, "xatol": 0.01, "fatol": 1e-7})
+    return _unpack(best.x)
+
+
+def _pack(numbers: Numbers) -> np.ndarray:
+    return np.array([logit(numbers.share), *np.log([numbers.settle_s, numbers.slope, numbers.curve]), numbers.offset])
+
+
+def _unpack(theta: np.ndarray) -> Numbers:
+    settle_s, slope, curve = np.exp(theta[1:4]).tolist()
+    return Numbers(float(expit(theta[0])), settle_s, slope, curve, float(theta[4]))
+
+
+def ratio(found: Trials, numbers: Numbers) -> np.ndarray:
+    """Return the log-likelihood ratios (t,) that the numbers give to trials."""
+    left, right = _reliability(found.left_s, numbers), _reliability(found.right_s, numbers)
+    return Backend(np.zeros(0), np.zeros((0, 0)), numbers).llr(found.cosine, left, right)
+
+
+def _reliability(seconds: np.ndarray, numbers: Numbers) -> np.ndarray:
+    share = numbers.share * seconds / (seconds + numbers.settle_s)
+    precision = (share / (1 - share)).sum(1)
+    return precision / (1 + precision)

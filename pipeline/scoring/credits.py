@@ -1,0 +1,111 @@
+"""Credits as noisy labels: from all voices and all names on files, how likely each credit is right.
+
+Every credited person's voice is made from the tracks that bear the name, each weighing as much as its credit is
+believed; a credit is then judged by the voice that the person's other tracks make, and against all other voices that it
+could be; and how often credits are right is what comes out on average (expectation maximisation).
+
+- Where a person has no other track, nothing of the voice speaks for or against the credit.
+- A right credit may still bear another voice (a band's second singer, a guest): a part `OTHER_VOICE` of them does, so
+  that an unlike voice alone convicts less surely than one that is somebody else's.
+
+Dawid and Skene, "Maximum likelihood estimation of observer error-rates" (Applied Statistics 28, 1979). Raykar et al.,
+"Learning from crowds" (JMLR 11, 2010).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from pipeline.scoring.backend import Backend, Evidence
+
+OTHER_VOICE = 0.02  # of right credits, whose voice is not the person's usual one
+USUALLY_RIGHT = (57.0, 3.0)  # credits right and wrong that are taken as seen before any is judged
+ROUNDS = 15
+HEARD = 0.02  # precision from which the other tracks of a person say anything
+BLOCK = 2048
+
+
+@dataclass(frozen=True)
+class Credits:
+    """Who is credited where: row by row a `track (r,)` and a `person (r,)`; a track may credit several people.
+
+    `given (r,)` rows are known from elsewhere to be right.
+    """
+
+    track: np.ndarray
+    person: np.ndarray
+    given: np.ndarray
+    n_people: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of `Credits`: `probability (n,)` that a track's credit is right (NaN: it has none), `heard (n,)`
+    whether any voice speaks for or against it, `weight (r,)` of each row in its person's voice, and the part of all
+    credits that is `right`."""
+
+    probability: np.ndarray
+    heard: np.ndarray
+    weight: np.ndarray
+    right: float
+
+
+def judge(evidence: Evidence, credits: Credits, backend: Backend) -> Judged:
+    """Return how likely each track's credit is right, and how much each row says of its person's voice."""
+    n, right = len(evidence), USUALLY_RIGHT[0] / sum(USUALLY_RIGHT)
+    weight = np.where(credits.given, 1.0, right) / _per_track(np.ones(len(credits.track)), credits, n)[credits.track]
+    probability, heard = np.full(n, np.nan), np.zeros(n, bool)
+    if not len(credits.track):
+        return Judged(probability, heard, weight, right)
+    credited = np.bincount(credits.track, minlength=n) > 0
+    for _ in range(ROUNDS):
+        own, audible = own_voices(evidence, credits, weight, backend)
+        others = someone_else(evidence, credits, weight, backend)
+        share = np.where(audible, (1 - OTHER_VOICE) * np.exp(own) + OTHER_VOICE, 1.0)
+        n_people = _per_track(np.ones(len(own)), credits, n)
+        fits = _per_track(share, credits, n) / np.maximum(n_people, 1)
+        belief = right * fits / (right * fits + (1 - right) * (1 + np.exp(others)) / 2)
+        probability = np.where(credited, belief, np.nan)
+        weight = probability[credits.track] * share / np.maximum(_per_track(share, credits, n), 1e-12)[credits.track]
+        weight[credits.given] = 1.0
+        heard = _per_track(audible.astype(float), credits, n) > 0
+        seen = probability[heard]
+        right = float((seen.sum() + USUALLY_RIGHT[0]) / (len(seen) + sum(USUALLY_RIGHT)))
+    return Judged(probability, heard, weight, right)
+
+
+def voices_of(evidence: Evidence, credits: Credits, weight: np.ndarray) -> Evidence:
+    """Return the evidence of each person: tracks that bear the name, by the weight of each row."""
+    return _scaled(evidence[credits.track], weight).summed(credits.person, credits.n_people)
+
+
+def own_voices(evidence: Evidence, credits: Credits, weight: np.ndarray,
+               backend: Backend) -> tuple[np.ndarray, np.ndarray]:
+    """Return each row's ratio (r,) of its track with the person's others (0 if none), and whether there are any."""
+    rows = _scaled(evidence[credits.track], weight)
+    others = rows.summed(credits.person, credits.n_people)[credits.person] - rows
+    audible = others.precision > HEARD
+    ratio = backend.pairs(evidence[credits.track], others)
+    return np.where(audible, np.minimum(np.where(np.isfinite(ratio), ratio, 0.0), 20.0), 0.0), audible
+
+
+def someone_else(evidence: Evidence, credits: Credits, weight: np.ndarray, backend: Backend) -> np.ndarray:
+    """Return the log of the mean likelihood ratio (n,) of a track with everybody whom it does not credit."""
+    people = voices_of(evidence, credits, weight)
+    found = np.empty(len(evidence))
+    for start in range(0, len(evidence), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(evidence)))
+        table = backend.table(evidence[rows], people)
+        mine = (credits.track >= start) & (credits.track < start + BLOCK)
+        table[credits.track[mine] - start, credits.person[mine]] = -np.inf
+        found[rows] = logsumexp(np.minimum(table, 20.0), axis=1) - np.log(max(credits.n_people, 1))
+    return found
+
+
+def _scaled(evidence: Evidence, weight: np.ndarray) -> Evidence:
+    return Evidence(evidence.vector * weight[:, None].astype(np.float32), evidence.precision * weight)
+
+
+def _per_track(values: np.ndarray, credits: Credits, n: int) -> np.ndarray:
+    return np.bincount(credits.track, values, minlength=n)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from pipeline.scoring import calibrate
+from pipeline.scoring.calibrate import Clips, fit, recordings
+from pipeline.scoring.metrics import NotMeasurable
+from pipeline.scoring.scores import reliability
+
+
+def clips(seed: int = 0, singers: int = 16, songs: int = 4, per_song: int = 8, dim: int = 48) -> Clips:
+    """Return clips of singers whose songs differ, and of songs whose clips differ."""
+    rng = np.random.default_rng(seed)
+    singer = np.repeat(np.arange(singers), songs)
+    track = np.repeat(np.arange(len(singer)), per_song)
+    song = rng.normal(size=(singers, dim))[singer] + 0.9 * rng.normal(size=(len(singer), dim))
+    vectors = song[track] + 1.5 * rng.normal(size=(len(track), dim)) + 1.0
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Clips(vectors, np.full(len(track), 5.0), track, np.array([f"s{i}" for i in singer], object))
+
+
+def test_ratios_are_calibrated_on_singers_that_were_not_fitted_on():
+    backend = fit([clips(seed=1)], "e")
+    heard = recordings(clips(seed=2), np.random.default_rng(0))
+    found = calibrate.trials(backend.evidence(heard.means, heard.seconds), heard, np.random.default_rng(0))
+    stated = expit(calibrate.ratio(found, backend.numbers) + logit(0.3))
+    assert reliability(stated, found.target, prior=0.3).ece < 0.06
+    assert backend.encoder_id == "e"
+    np.testing.assert_allclose(backend.mean, backend.mean.mean(), atol=0.06)
+
+
+def test_pieces_are_shorter_and_of_the_same_song():
+    given = clips(singers=3)
+    found = recordings(given, np.random.default_rng(0))
+    whole = len(given.singer)
+    assert (found.seconds[:whole] == 40).all()
+    assert set(found.seconds[whole:]) == {10, 25}
+    assert (found.singer[whole:] == given.singer[found.song[whole:]]).all()
+
+
+def test_trials_never_share_a_song():
+    heard = recordings(clips(singers=4), np.random.default_rng(0))
+    backend = fit([clips(singers=4)], "e")
+    found = calibrate.trials(backend.evidence(heard.means, heard.seconds), heard, np.random.default_rng(0))
+    assert found.cosine.max() < 0.99, "a piece of an enrolled song would be nearly the same vector"
+    weight = calibrate.weights(found.target, found.singer)
+    assert weight.sum() == pytest.approx(1)
+    assert weight[found.target].sum() == pytest.approx(calibrate.PRIOR)
+
+
+def test_a_singer_of_one_song_each_cannot_calibrate():
+    with pytest.raises(NotMeasurable, match="two singers"):
+        fit([clips(songs=1)], "e")
+
+
+def test_vectors_that_tell_nobody_apart_are_refused(simulate):
+    vectors, _ = simulate([1] * 20)
+    opposite = Clips(np.concatenate([vectors, -vectors]), np.full(40, 5.0), np.arange(40),
+                     np.array([f"s{i % 20}" for i in range(40)], object))
+    with pytest.raises(NotMeasurable, match="no more alike"):
+        fit([opposite], "e")

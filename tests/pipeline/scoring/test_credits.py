@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from pipeline.scoring.credits import Credits, judge, own_voices
+
+
+def credited(person: np.ndarray) -> Credits:
+    """Return one credit a track."""
+    return Credits(np.arange(len(person)), person, np.zeros(len(person), bool), int(person.max()) + 1)
+
+
+@pytest.fixture
+def catalogue(simulate, backend):
+    """Return the evidence of 30 singers with six tracks each, and who sings."""
+    vectors, who = simulate([6] * 30, scatter=0.7)
+    return backend.evidence(vectors, np.full(len(who), 60.0)), who
+
+
+def test_swapped_credits_are_found_and_true_ones_are_not_accused(catalogue, backend):
+    evidence, who = catalogue
+    swapped = np.arange(0, len(who), 20)
+    person = who.copy()
+    person[swapped] = np.roll(who[swapped], 1)
+    found = judge(evidence, credited(person), backend)
+    accused = found.probability < 0.25
+    assert accused[swapped].all()
+    assert accused.sum() == len(swapped)
+    assert found.right == pytest.approx(0.95, abs=0.02)
+    assert found.weight[swapped].max() < 0.25, "a wrong credit teaches little"
+
+
+def test_true_credits_are_all_believed(catalogue, backend):
+    evidence, who = catalogue
+    found = judge(evidence, credited(who), backend)
+    assert (found.probability > 0.9).all()
+    assert found.heard.all()
+
+
+def test_who_has_one_track_is_not_accused(simulate, backend):
+    vectors, who = simulate([1] * 40, scatter=0.7)
+    found = judge(backend.evidence(vectors, np.full(40, 60.0)), credited(who), backend)
+    assert not found.heard.any()
+    assert (found.probability > 0.5).all()
+
+
+def test_a_bands_second_singer_is_not_accused_by_an_unlike_voice_alone(catalogue, simulate, backend):
+    evidence, who = catalogue
+    band = np.where(who < 2, 0, who - 1)  # the first two singers share a band, six tracks each
+    found = judge(evidence, credited(band), backend)
+    assert (found.probability[who < 2] > 0.25).all()
+
+
+def test_a_guest_is_a_credit_and_either_may_sing(catalogue, backend):
+    evidence, who = catalogue
+    track = np.concatenate([np.arange(len(who)), [0, 6]])
+    person = np.concatenate([who, [1, 0]])
+    both = Credits(track, person, np.zeros(len(track), bool), 30)
+    found = judge(evidence, both, backend)
+    assert found.probability[[0, 6]].min() > 0.9
+    assert found.weight[-2:].max() < 0.1, "the guest's voice is not made of the host's song"
+
+
+def test_nobody_is_credited(catalogue, backend):
+    evidence, _ = catalogue
+    none = np.zeros(0, int)
+    found = judge(evidence, Credits(none, none, none.astype(bool), 0), backend)
+    assert np.isnan(found.probability).all()
+    assert not found.heard.any()
+
+
+def test_a_track_is_not_compared_with_itself(catalogue, backend):
+    evidence, who = catalogue
+    credits = credited(who)
+    ratio, audible = own_voices(evidence, credits, np.ones(len(who)), backend)
+    others = evidence[1:6].summed(np.zeros(5, int), 1)
+    assert audible.all()
+    assert ratio[0] == pytest.approx(backend.pairs(evidence[:1], others)[0], rel=1e-4)
