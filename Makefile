@@ -29,7 +29,7 @@ RAY      = RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=$(if $(filter 1
            PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster lint run results bench-recipes ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
+.PHONY: help setup demo test test-cluster lint run results picture bench-recipes ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
 
 help:  ## list the targets
 	@grep -hE '^[a-z%][a-zA-Z_ %-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]*):.*## (.*)/\1|\2/' \
@@ -56,9 +56,10 @@ test: setup  ## all tests
 test-cluster: setup  ## the tests that need minutes: outages, several nodes, nodes that die
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m cluster
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 run: setup  ## all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
 	$(RUN) jobs.run $(WITH)
@@ -87,6 +88,9 @@ ray-down: setup  ## stop it
 results: setup  ## the README's results from real recordings: AUDIO=folder
 	$(RUN) jobs.bench.results $(call quote,$(AUDIO)) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
+picture: setup  ## docs/report.png from the report of a workspace: WORKSPACE=…
+	$(RUN) jobs.bench.screenshot $(call quote,$(or $(WORKSPACE),workspace/demo)) docs/report.png
+
 bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
 	$(RUN) jobs.bench.recipes $(WITH)
 
@@ -94,4 +98,4 @@ $(BENCHES): bench-%: setup
 	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))
 
 clean:  ## remove what make has built (never a workspace of yours)
-	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache .coverage *.egg-info

@@ -7,7 +7,6 @@ import sys
 
 from jobs import cluster, embed, engine, evaluate, export, report, scan, separate, shard, tag, train
 from pipeline.config import Config
-from pipeline.store.workspace import Workspace
 
 STAGES = {stage.name: stage for stage in (
     scan.STAGE, separate.STAGE, shard.STAGE, train.STAGE, embed.STAGE, cluster.STAGE, tag.STAGE, evaluate.STAGE,
@@ -21,9 +20,9 @@ def run_stages(config: Config) -> int:
         RunError: a stage could not go on; those after it are not begun.
     """
     stages = [STAGES[name] for name in config.stages]
-    for stage in stages:
-        stage.check(config)
-    with engine.alone(Workspace(config.workspace), config, "run"):
+    with engine.alone(config, "run"):
+        for stage in stages:
+            stage.check(config)
         return max(engine.execute(stage, config) for stage in stages)
 
 

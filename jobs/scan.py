@@ -3,6 +3,7 @@
 import sys
 
 from jobs import engine
+from jobs.running import counted
 from pipeline.config import Config
 from pipeline.people.known import read_known, unmatched
 from pipeline.stages import scan
@@ -25,8 +26,8 @@ def run(config: Config, run: engine.Run) -> None:
     gone = scan.forget_absent(run.workspace, listing)
     tracks = scan.derive_tracks(run.workspace)
     duplicates = int((tracks["n_files"] - 1).sum())
-    told = [engine.counted(len(tracks), "track"), engine.counted(duplicates, "duplicate file"),
-            f"{engine.counted(gone, 'earlier file')} gone or replaced" if gone else "", scan.describe(passed)]
+    told = [counted(len(tracks), "track"), counted(duplicates, "duplicate file"),
+            f"{counted(gone, 'earlier file')} gone or replaced" if gone else "", scan.describe(passed)]
     run.note = ", ".join(text for text in told if text)
 
 

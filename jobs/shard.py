@@ -3,6 +3,7 @@
 import sys
 
 from jobs import engine
+from jobs.running import counted
 from pipeline import separators
 from pipeline.config import Config
 from pipeline.stages import shard
@@ -28,7 +29,7 @@ STAGE = engine.Stage(
         shard.ShardWorker,
         shard.pending,
         settings=lambda config: (config.shard, config.separate, config.seed),
-        note=lambda workspace, decided: engine.counted(len(tables.parts(workspace, "clips")), "shard"),
+        note=lambda workspace, decided: counted(len(tables.parts(workspace, "clips")), "shard"),
     ),
 )
 

@@ -1,70 +1,18 @@
-"""The config of one catalogue run: a section per stage, read from a file and from settings that win over it."""
+"""Reading the config of one catalogue run: from a file, and from settings that win over it."""
 
 import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from encoder.frozen import Frozen
-from encoder.training.config import TrainConfig
-from pipeline.sections import (
-    ClusterConfig,
-    EmbedConfig,
-    EvaluateConfig,
-    ExportConfig,
-    RenderConfig,
-    ReportConfig,
-    ScanConfig,
-    SeparateConfig,
-    ShardConfig,
-    StoreConfig,
-    TagConfig,
-    fingerprint,
-)
+from pipeline.sections import STAGES, Config
 from pipeline.store.errors import ConfigError
 
-Stage = Literal["scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report", "export"]
-STAGES: tuple[str, ...] = get_args(Stage)
-
-
-class Config(Frozen):
-    """One catalogue run. Relative paths are taken from the folder the command runs in."""
-
-    workspace: str = Field("workspace", description="local folder, s3://… or gs://… that holds all that is made")
-    catalogue: str | None = Field(None, description="folder, glob or CSV/Parquet manifest of audio files")
-    known: str | None = Field(None, description="CSV of known names: track (or track_id), vocalist")
-    stages: tuple[Stage, ...] = Field(("scan", "separate", "shard", "embed", "cluster", "tag", "report"),
-                                      description="what `make run` runs, in this order")
-    seed: int = Field(0, description="what every random choice is derived from")
-    replace: bool = Field(False, description="discard what another config made in this workspace")
-    retry_failed: bool = Field(False, description="try again what failed before")
-    max_failed_fraction: float = Field(0.5, ge=0, le=1, description="of a stage's items; with more, its exit is 1")
-    min_free_gb: float = Field(1.0, ge=0, description="room that a local workspace must have before work starts")
-
-    store: StoreConfig = StoreConfig()
-    render: RenderConfig = RenderConfig()
-    scan: ScanConfig = ScanConfig()
-    separate: SeparateConfig = SeparateConfig()
-    shard: ShardConfig = ShardConfig()
-    train: TrainConfig = TrainConfig()
-    embed: EmbedConfig = EmbedConfig()
-    cluster: ClusterConfig = ClusterConfig()
-    tag: TagConfig = TagConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
-    report: ReportConfig = ReportConfig()
-    export: ExportConfig = ExportConfig()
-
-    def fingerprint(self, *sections: str) -> str:
-        """Return what identifies the named sections' content; how work is spread does not count."""
-        return fingerprint(*(getattr(self, section) for section in sections))
-
-    def to_yaml(self, *sections: str) -> str:
-        """Return the whole config, or the named sections, as a config file would say it."""
-        return yaml.safe_dump(self.model_dump(mode="json", include=set(sections) or None), sort_keys=False)
+__all__ = ["STAGES", "Config", "load"]
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:

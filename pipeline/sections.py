@@ -1,18 +1,27 @@
-"""The sections of a config, one a stage: what a worker is handed. Importing them brings no torch."""
+"""The config of one catalogue run and its sections, one a stage: what a worker is handed. Loads no torch."""
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+import yaml
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from encoder.frozen import Frozen
-from pipeline.sound.formats import AUDIO_SUFFIXES
+from encoder.training.config import TrainConfig
 
 # What `evaluate.audio` compares: ours, a floor, speaker verification, self-supervised speech.
 ALL_ENCODERS = ("default", "mfcc", "ge2e", "campplus", "wav2vec2", "xlsr", "hubert", "wavlm")
 TASKS = ("similarity", "identification", "retrieval", "clusters", "scores")
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+Stage = Literal["scan", "separate", "shard", "train", "embed", "cluster", "tag", "evaluate", "report", "export"]
+STAGES: tuple[str, ...] = get_args(Stage)
+AUDIO_SUFFIXES = frozenset(
+    ".3g2 .3gp .8svx .aac .ac3 .aif .aifc .aiff .alac .amr .ape .asf .au .avi .awb .caf .dff .dsf .dts .eac3 .f4a .f4v "
+    ".flac .flv .iff .m2ts .m4a .m4b .m4r .m4v .mka .mkv .mov .mp1 .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mts .mxf .oga .ogg "
+    ".oggflac .ogm .ogv .oma .opus .ra .rf64 .rm .rmvb .shn .snd .sph .spx .tak .ts .tta .vob .voc .w64 .wav .wave "
+    ".webm .wma .wmv .wtv .wv".split())
 
 
 class Compute(Frozen):
@@ -194,6 +203,42 @@ class ExportConfig(Frozen):
     min_tracks: int = Field(1, ge=1, description="vocalists with fewer tracks than these are left out")
     min_probability: float = Field(0.0, ge=0, le=1, description="of a tag, for its track to count; known ones have 1")
     trim: float = Field(0.2, ge=0, lt=0.5, description="part of a vocalist's tracks, the least like the rest, left out")
+
+
+class Config(Frozen):
+    """One catalogue run. Relative paths are taken from the folder the command runs in."""
+
+    workspace: str = Field("workspace", description="local folder, s3://… or gs://… that holds all that is made")
+    catalogue: str | None = Field(None, description="folder, glob or CSV/Parquet manifest of audio files")
+    known: str | None = Field(None, description="CSV of known names: track (or track_id), vocalist")
+    stages: tuple[Stage, ...] = Field(("scan", "separate", "shard", "embed", "cluster", "tag", "report"),
+                                      description="what `make run` runs, in this order")
+    seed: int = Field(0, description="what every random choice is derived from")
+    replace: bool = Field(False, description="discard what another config made in this workspace")
+    retry_failed: bool = Field(False, description="try again what failed before")
+    max_failed_fraction: float = Field(0.5, ge=0, le=1, description="of a stage's items; with more, its exit is 1")
+    min_free_gb: float = Field(1.0, ge=0, description="room that a local workspace must have before work starts")
+
+    store: StoreConfig = StoreConfig()
+    render: RenderConfig = RenderConfig()
+    scan: ScanConfig = ScanConfig()
+    separate: SeparateConfig = SeparateConfig()
+    shard: ShardConfig = ShardConfig()
+    train: TrainConfig = TrainConfig()
+    embed: EmbedConfig = EmbedConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    tag: TagConfig = TagConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    report: ReportConfig = ReportConfig()
+    export: ExportConfig = ExportConfig()
+
+    def fingerprint(self, *sections: str) -> str:
+        """Return what identifies the named sections' content; how work is spread does not count."""
+        return fingerprint(*(getattr(self, section) for section in sections))
+
+    def to_yaml(self, *sections: str) -> str:
+        """Return the whole config, or the named sections, as a config file would say it."""
+        return yaml.safe_dump(self.model_dump(mode="json", include=set(sections) or None), sort_keys=False)
 
 
 def fingerprint(*parts: Any) -> str:

@@ -1,34 +1,12 @@
-"""Who may import whom: `ray` under jobs/ only, `encoder/` nothing of the other rooms, the config nothing slow."""
+"""What holds for every source file. Who may import whom is in pyproject.toml, and `make lint` checks it."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 # Minutes long and run by hand, and the server that the tests of an object store run on.
 BENCHMARKS = {Path(f"jobs/bench/{name}.py") for name in ("evaluate", "separate", "store", "train", "object_store")}
-
-
-def imported(path: Path) -> set[str]:
-    """Return the top-level packages that a file imports, wherever in the file."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.partition(".")[0])
-    return found
-
-
-@pytest.mark.parametrize(
-    ("room", "forbidden"), [("pipeline", {"ray", "jobs"}), ("encoder", {"ray", "pipeline", "jobs"})])
-def test_a_room_does_not_reach_out(room, forbidden):
-    files = sorted((ROOT / room).rglob("*.py"))
-    assert files
-    assert {str(path.relative_to(ROOT)): reached for path in files if (reached := imported(path) & forbidden)} == {}
 
 
 def test_what_every_command_and_worker_imports_is_not_slow():

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from encoder.config import preset
 from encoder.frozen import Frozen
-from encoder.training.recipes import RECIPES
+from encoder.training.presets import RECIPES
 
 
 class Chance(Frozen):

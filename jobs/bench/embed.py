@@ -33,8 +33,8 @@ from jobs.bench import senko_features
 from jobs.bench.separate import clock
 from pipeline.evaluate import adapters
 from pipeline.scoring.scores import unit
-from pipeline.sections import EmbedConfig
-from pipeline.sound import audio, formats
+from pipeline.sections import AUDIO_SUFFIXES, EmbedConfig
+from pipeline.sound import audio
 from pipeline.sound.audio import Audio
 from pipeline.sound.overlap import ahead
 from pipeline.sound.probe import probe
@@ -48,7 +48,7 @@ Way = Callable[[Sequence[Path]], tuple[np.ndarray, float]]  # files -> a unit ve
 
 def files_in(folder: Path, most: int) -> list[Path]:
     """Return up to `most` audio files of a folder, evenly spread over it."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in formats.AUDIO_SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     return [found[i] for i in sorted({round(x) for x in np.linspace(0, len(found) - 1, min(most, len(found)))})]
 
 

@@ -15,7 +15,7 @@ import torch
 
 from encoder.training.config import TrainConfig
 from encoder.training.data import ClipShards
-from encoder.training.recipes import RECIPES
+from encoder.training.presets import RECIPES
 from encoder.training.trainer import Trainer, TrainingStopped
 from encoder.training.validation import validate
 from jobs import engine

@@ -1,4 +1,4 @@
-"""What counts as audio: file name endings, the containers that may be opened, the codecs that may be decoded.
+"""What counts as audio: the containers that may be opened, the codecs that may be decoded.
 
 FFmpeg would open more than recordings: texts that name other files or network addresses (SDP, playlists, `ffconcat`),
 pictures, subtitles. None of them is among `CONTAINERS`, so none is opened, whatever a file is called; and of a film no
@@ -6,12 +6,6 @@ more than its sound is decoded.
 """
 
 import re
-
-AUDIO_SUFFIXES = frozenset(
-    ".3g2 .3gp .8svx .aac .ac3 .aif .aifc .aiff .alac .amr .ape .asf .au .avi .awb .caf .dff .dsf .dts .eac3 .f4a .f4v "
-    ".flac .flv .iff .m2ts .m4a .m4b .m4r .m4v .mka .mkv .mov .mp1 .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mts .mxf .oga .ogg "
-    ".oggflac .ogm .ogv .oma .opus .ra .rf64 .rm .rmvb .shn .snd .sph .spx .tak .ts .tta .vob .voc .w64 .wav .wave "
-    ".webm .wma .wmv .wtv .wv".split())
 
 CONTAINERS = frozenset(
     "aac ac3 aiff amr amrnb amrwb ape asf asf_o au avi avr bonk caf dsf dss dts dtshd eac3 flac flv gsm iff ircam iss "

@@ -1,8 +1,7 @@
 """Reading a file: from its bytes to pieces of samples, with the rate and the channels that they have there.
 
 FFmpeg (PyAV) decodes; what it cannot open, libsndfile is asked for. Both are handed bytes, never a path or an
-address: no other file is read, nothing is fetched. FFmpeg opens only what is a container of audio (see `formats`)
-and decodes only audio. Of a file's name no more than the ending is told, which helps with a file that lost its head.
+address. Of a file's name no more than the ending is told, which helps with a file that lost its head.
 """
 
 import collections
@@ -17,9 +16,8 @@ from typing import Any
 import av
 import numpy as np
 import soundfile
-from av.codec.codec import UnknownCodecError
 
-from pipeline.sound import formats
+from pipeline.sound.container import audio_stream, not_audio, opened, packets, promised_s
 from pipeline.sound.stretch import Stretch, open_bytes
 from pipeline.store.errors import Problem
 
@@ -29,17 +27,6 @@ MAX_S = 24 * 3600.0
 LOUDEST = 1e6  # full scale is 1; what is louder is damage
 MAX_BAD_FRACTION = 0.01  # of samples that are damage, before the file counts as damaged
 FRAME = 8192  # samples that go on together
-
-
-def _audio_decoders() -> Iterator[str]:
-    for name in av.codec.codecs_available:
-        with contextlib.suppress(UnknownCodecError):  # it only encodes
-            if av.Codec(name, "r").type == "audio":
-                yield name
-
-
-_ONLY_AUDIO = {"format_whitelist": ",".join(sorted(formats.CONTAINERS)), "protocol_whitelist": "none",
-               "codec_whitelist": ",".join(sorted(_audio_decoders()))}
 
 
 @dataclass(frozen=True)
@@ -130,10 +117,10 @@ class Reading:
             yield behind
 
     def _by_ffmpeg(self, file: Stretch) -> Iterator[Piece]:
-        with _opened(file) as container:
-            stream = _audio_stream(container)
+        with opened(file) as container:
+            stream = audio_stream(container)
             if not stream.codec_context.sample_rate or not stream.channels:
-                raise _not_audio(file)
+                raise not_audio(file)
             if not self.codec:
                 self.tags = {key.lower(): value.strip()
                              for key, value in (stream.metadata | container.metadata).items()}
@@ -159,15 +146,11 @@ class Reading:
 
     def _frames(self, container: Any, stream: Any, size: int) -> Iterator[Any]:
         """Yield decoded frames, passing over packets that cannot be decoded; end where the file breaks off."""
-        decoder, packets = stream.codec_context, container.demux(stream)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.FFmpegError):
-                return
-            if packet.size:
+        decoder = stream.codec_context
+        for packet in itertools.chain(packets(container, stream), [None]):  # None: what the decoder still holds
+            if packet is not None:
                 if not self.n_packets:
-                    self.promised_s = _promised_s(container, stream, size - (packet.pos or 0))
+                    self.promised_s = promised_s(container, stream, size - (packet.pos or 0))
                 self.digest.update(memoryview(packet))
                 self.n_packets += 1
             try:
@@ -200,48 +183,6 @@ def check_music(sample_rate_hz: int, channels: int) -> None:
         raise Problem("decode", f"a sample rate of {sample_rate_hz} Hz is not music")
     if not 1 <= channels <= MAX_CHANNELS:
         raise Problem("decode", f"{channels} channels are not music (1 to {MAX_CHANNELS} are read)")
-
-
-def _opened(file: Stretch) -> Any:
-    try:
-        return av.open(file, metadata_errors="replace", container_options=_ONLY_AUDIO, io_open=_no_other_file)
-    except av.FFmpegError:
-        raise _not_audio(file) from None
-
-
-def _not_audio(file: Stretch) -> Problem:
-    what = formats.what_it_is(file.head(formats.HEAD_BYTES))
-    return Problem("decode", f"not audio: it is {what}" if what else
-                   "not audio, damaged beyond reading, or in a format that is not read")
-
-
-def _no_other_file(url: str, flags: int, options: dict[str, str]) -> Any:
-    raise PermissionError(url)
-
-
-def _audio_stream(container: Any) -> Any:
-    """Return the audio stream that FFmpeg thinks best, or the first that can be decoded."""
-    streams = list(container.streams.audio)
-    if not streams:
-        raise Problem("decode", "the file has no audio stream")
-    found = next((stream for stream in [container.streams.best("audio"), *streams]
-                  if stream is not None and stream.codec_context is not None), None)
-    if found is None:
-        raise Problem("decode", "there is no decoder for its audio: copy-protected, or of a rare kind")
-    return found
-
-
-def _promised_s(container: Any, stream: Any, n_bytes: int) -> float | None:
-    """Return the length that a header states; FFmpeg's guess from bit rate and bytes of audio is none."""
-    if stream.duration is not None:
-        promised_s = float(stream.duration * stream.time_base)
-    elif container.duration is not None:
-        promised_s = container.duration / av.time_base
-    else:
-        return None
-    rate_bps = stream.codec_context.bit_rate
-    guessed = rate_bps and abs(promised_s - 8 * n_bytes / rate_bps) < 0.02 * promised_s
-    return None if guessed else promised_s
 
 
 def _converted(frames: Iterable[Any]) -> Iterator[Piece]:

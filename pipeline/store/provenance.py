@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow.compute as pc
 import yaml
 
-from pipeline.config import Config
+from pipeline.sections import Config
 from pipeline.store import tables
 from pipeline.store.errors import WorkspaceError
 from pipeline.store.workspace import Workspace

@@ -1,8 +1,8 @@
 """What lies in a folder and in all folders below it, local or on an object store, whatever its names and links are.
 
 A real folder is read once, however many links lead to it or back up from it, under its own path if it has one here.
-What is hidden (its name begins with one dot) or a system's own is passed over. Nothing that is found here ends the
-walk: what cannot be read, or is no file, is an `Entry` that says why.
+What is hidden (its name begins with one dot) or a system's own is passed over, and so is a workspace. Nothing that is
+found here ends the walk: what cannot be read, or is no file, is an `Entry` that says why.
 """
 
 import collections
@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
+from pipeline.store.workspace import IN_WORK
+
 # Thumbnails, resource forks and bins of Synology, QNAP, macOS and Windows: copies and debris of what people keep.
 SYSTEM_FOLDERS = frozenset("@eadir __macosx #recycle #snapshot @recycle @recently-snapshot $recycle.bin recycler "
                            "lost+found".split()) | {"system volume information"}
 HIDDEN = "hidden or of the system"
+WORKSPACE, IN_WORKSPACES = "workspace", {IN_WORK, "runs"}  # what every workspace has
 UNREAD = ("permission", "unreadable")  # errors of folders: nobody knows what is in them
 
 
@@ -66,6 +69,9 @@ def _walk_local(root: str, passed: collections.Counter[str]) -> Iterator[Entry]:
             found = list(os.scandir(folder))
         except OSError as error:
             yield _unreadable(folder, error)
+            continue
+        if folder != root and {item.name for item in found} >= IN_WORKSPACES:
+            passed[WORKSPACE] += 1  # else the vocals would be scanned as tracks
             continue
         for item in found:
             if is_hidden(item.name):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from encoder.training.config import TERMS
-from encoder.training.recipes import RECIPES
+from encoder.training.presets import RECIPES
 from tests.encoder.conftest import make_clips as make_clips
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.connect import start_ray
+from pipeline.sections import Compute
+from pipeline.store.errors import ConfigError
+
 ROOT = Path(__file__).parents[2]
 CODE = "from jobs import connect, engine; import sys; sys.exit(engine.guarded(lambda: connect.start_ray() or 0))"
 
@@ -61,3 +65,10 @@ def test_a_start_that_fails_is_told_in_words(tmp_path):
     status, said = start(RAY_TMPDIR=str(tmp_path / "file"))
     assert (status, said.count("\n")) == (2, 1)
     assert said.startswith("error: Ray did not start on this machine: ")
+
+
+def test_a_pool_that_this_machine_can_never_hold_is_told(ray_cluster):
+    with pytest.raises(ConfigError, match="9 workers of 1 CPU"):
+        start_ray(Compute(workers_min=9, workers_max=9))
+    with pytest.raises(ConfigError, match="GPU"):
+        start_ray(Compute(gpus=64))

@@ -10,8 +10,8 @@ import pytest
 from jobs import engine
 from pipeline.sections import Compute
 from pipeline.store import tables
-from pipeline.store.errors import ConfigError, Problem
-from pipeline.store.ledger import OUTCOMES, Ledger
+from pipeline.store.errors import Problem
+from pipeline.store.ledger import Ledger
 from pipeline.store.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -86,20 +86,6 @@ def test_a_process_that_lost_its_gpu_is_replaced(ray_cluster, make_config, works
     assert "20 tracks done, 0 skipped, 0 failed" in capsys.readouterr().out
 
 
-def test_things_within_an_item_are_counted_as_what_they_are(make_config, workspace, capsys):
-    run = engine.Run("embed", make_config(max_failed_fraction=0.05), "clip", "shard")
-    run.map(Worker, ROWS.slice(0, 0), Compute(), skipped=1)
-    rows = [{"key": shard, "status": "done", "n": 50} for shard in ("one", "two")]
-    rows += [{"key": f"c{i}", "status": "failed", "error": "silent", "n": 1, "within": "two"} for i in range(3)]
-    run._count(pa.Table.from_pylist(rows, schema=OUTCOMES))
-    assert (run.done, run.failed, run.settled) == (100, 3, 2)
-    assert run.finish("ok") == 0
-    said = capsys.readouterr().out
-    assert "0 shards to do, 1 done before" in said
-    assert "100 clips done, 1 shard skipped, 3 failed (silent 3)" in said
-    assert tables.read(workspace, "runs")[["done", "unit", "failed"]].to_numpy().tolist() == [[100, "clip", 3]]
-
-
 def test_a_full_disk_ends_the_run_in_words(ray_cluster, make_config, workspace, capsys):
     assert run_worker(make_config(), {"t01": "disk full"}) == 2
     error = capsys.readouterr().err
@@ -112,13 +98,6 @@ def test_more_failures_than_allowed_is_exit_status_one(ray_cluster, make_config,
     assert run_worker(make_config(max_failed_fraction=0.25), special) == 1
     assert "more than max_failed_fraction=0.25 failed" in capsys.readouterr().out
     assert tables.read(workspace, "runs")["status"].tolist() == ["too many failed"]
-
-
-def test_a_pool_that_this_machine_can_never_hold_is_told(ray_cluster):
-    with pytest.raises(ConfigError, match="9 workers of 1 CPU"):
-        engine.start_ray(Compute(workers_min=9, workers_max=9))
-    with pytest.raises(ConfigError, match="GPU"):
-        engine.start_ray(Compute(gpus=64))
 
 
 def test_an_unwritable_workspace_stops_before_work(make_config, tmp_path, capsys):
@@ -178,11 +157,3 @@ def test_arguments_are_a_config_and_settings(tmp_path, capsys):
     assert (status, seen) == (0, [7])
     assert engine.main(stage("report", lambda *_: None), [str(tmp_path / "c.yaml"), "sed=7"]) == 2
     assert "unknown key sed (did you mean seed?)" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("rows", "batch", "blocks"), [(20, 4, 5), (21, 4, 6), (3, 8, 1), (100_000, 1, 4000)])
-def test_blocks_are_whole_batches_and_not_too_many(rows, batch, blocks):
-    found = engine._in_blocks(pa.table({"x": range(rows)}), batch)
-    assert len(found) == blocks
-    assert all(len(block) % batch == 0 for block in found[:-1])
-    assert sum(len(block) for block in found) == rows

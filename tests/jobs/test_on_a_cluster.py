@@ -18,7 +18,6 @@ import pandas as pd
 import pytest
 import soundfile
 import yaml
-from ray.cluster_utils import Cluster
 
 from pipeline.demo.mix import perform
 from pipeline.demo.singer import draw_singers
@@ -28,7 +27,6 @@ from pipeline.store.workspace import Workspace
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 RATE, N_TRACKS, TRACK_S = 44100, 8, 20.0
-NODE = {"num_cpus": 1, "object_store_memory": 100_000_000}
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +41,61 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Nodes:
+    """A cluster in a process of its own, as whether Ray asks for tokens is decided when it is loaded."""
+
+    KEEPER = """
+import sys
+node = dict(num_cpus=1, object_store_memory=100_000_000)
+cluster = Cluster(initialize_head=True, head_node_args=node | dict(include_dashboard=False))
+for line in sys.stdin:
+    if line == "add\\n":
+        cluster.add_node(**node)
+    else:
+        for worker in list(cluster.worker_nodes):
+            cluster.remove_node(worker, allow_graceful=False)
+    print("at", cluster.address, flush=True)
+cluster.shutdown()
+"""
+
+    def __init__(self, environment: dict[str, str]):
+        self.process = subprocess.Popen([sys.executable, "-c", self.KEEPER], env=environment, text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def _say(self, word: str) -> str:
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        while not (line := self.process.stdout.readline()).startswith("at "):
+            assert line, "the cluster has ended"
+        return line.split()[1]
+
+    def add(self) -> str:
+        """Add a worker and return the cluster's address."""
+        return self._say("add")
+
+    def kill_workers(self) -> None:
+        """Kill all nodes but the head."""
+        self._say("kill")
+
+    def close(self) -> None:
+        """End the cluster."""
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, object_store) -> Iterator[Cluster]:
+def cluster(monkeypatch: pytest.MonkeyPatch, object_store) -> Iterator[Nodes]:
     """Start a head and two workers with token authentication; the environment names them and the store."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: the names of sockets may not be long
     (folder / "token").write_text("a" * 64)
     for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
                         "RAY_TMPDIR": str(folder)}.items():
         monkeypatch.setenv(name, value)
-    found = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
-    for _ in range(2):
-        found.add_node(**NODE)
-    monkeypatch.setenv("RAY_ADDRESS", found.address)
-    yield found
-    found.shutdown()
+    nodes = Nodes(dict(os.environ))
+    nodes.add()
+    monkeypatch.setenv("RAY_ADDRESS", nodes.add())
+    yield nodes
+    nodes.close()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -152,13 +191,11 @@ def test_nodes_die_and_come_while_tracks_are_separated_and_embedded(cluster, wri
     while not workspace_of(config).list_all("vocals_audio"):
         assert run.poll() is None
         time.sleep(0.5)
-    for node in list(cluster.worker_nodes):
-        cluster.remove_node(node, allow_graceful=False)
-    cluster.add_node(**NODE)
+    cluster.kill_workers()
+    cluster.add()
     said += until(run, "embed .* to do")
-    for node in list(cluster.worker_nodes):
-        cluster.remove_node(node, allow_graceful=False)
-    cluster.add_node(**NODE)
+    cluster.kill_workers()
+    cluster.add()
     said = finished(run, said)
     assert "Traceback" not in said
     assert_as_undisturbed(config, music, tmp_path)
@@ -170,9 +207,8 @@ def test_training_outlives_its_workers_node(cluster, write_config):
     config = write_config(stages=["scan", "separate", "shard", "train"], train=train)
     run = start(config)
     said = until(run, r"step 10 ")
-    for node in list(cluster.worker_nodes):
-        cluster.remove_node(node, allow_graceful=False)
-    cluster.add_node(**NODE)
+    cluster.kill_workers()
+    cluster.add()
     said = finished(run, said)
     assert "step 60" in said
     assert "Traceback" not in said
@@ -183,7 +219,8 @@ def test_a_pool_that_no_node_can_take_is_told(cluster, write_config):
     config = write_config(stages=["scan"], scan={"compute": {"cpus": 64}})
     code = "import sys; from jobs import connect, scan, engine; connect.PLACE_S = 10; " \
            "sys.exit(engine.main(scan.STAGE, sys.argv[1:]))"
-    run = subprocess.run([sys.executable, "-c", code, str(config)], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    run = subprocess.run([sys.executable, "-c", code, str(config)], cwd=ROOT, capture_output=True, text=True,
+                         timeout=300)
     assert run.returncode == 2, run.stdout + run.stderr
     assert "no node has 64 CPU" in run.stdout
     assert "did not start 1 workers of 64 CPU" in run.stderr

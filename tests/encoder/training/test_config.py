@@ -4,8 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from encoder.config import preset
-from encoder.training.config import NO_AUGMENT, TERMS, AugmentConfig, ObjectivesConfig, TrainConfig, merged
-from encoder.training.recipes import RECIPES
+from encoder.training.config import NO_AUGMENT, AugmentConfig, ObjectivesConfig, TrainConfig, merged
 
 
 def test_what_cannot_work_is_refused() -> None:
@@ -40,11 +39,6 @@ def test_given_settings_go_on_top_of_another_recipe() -> None:
 
 def test_merging_is_key_by_key() -> None:
     assert merged({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}, "e": 5}) == {"a": 1, "b": {"c": 4, "d": 3}, "e": 5}
-
-
-def test_every_objective_has_a_recipe_that_uses_it() -> None:
-    used = [TrainConfig(recipe=name).objectives for name in RECIPES]
-    assert {term for term in TERMS for objectives in used if getattr(objectives, term)} == set(TERMS)
 
 
 def test_where_a_training_runs_is_not_part_of_its_content() -> None:

@@ -16,7 +16,7 @@ import torch.multiprocessing
 
 from encoder.training.config import NO_AUGMENT, ObjectivesConfig, TrainConfig
 from encoder.training.loop import fit
-from encoder.training.recipes import RECIPES
+from encoder.training.presets import RECIPES
 from encoder.training.state import finished
 from encoder.training.trainer import TrainingStopped
 

@@ -1,24 +1,6 @@
 import re
 
-import numpy as np
-
 from jobs.bench import inputs
-
-
-def test_a_seed_gives_the_same_files_again(tmp_path):
-    files = [("flac", b"fLaC" + bytes(range(256)) * 20), ("mp3", bytes(5000))]
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        inputs.generate(tmp_path / name, files, 24, seed=3)
-    one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
-    assert one == two
-    assert len(one) == 24
-    assert {name.split(" ", 1)[1].rpartition(".")[0] for name in one} >= {"cut short", "behind an ID3 tag"}
-
-
-def test_every_mutation_bears_a_file_of_one_byte():
-    for mutate in inputs.MUTATIONS.values():
-        assert isinstance(bytes(mutate(bytearray(b"x"), b"y", np.random.default_rng(0))), bytes)
 
 
 def test_the_files_go_through_scan_and_separation(tmp_path, capsys):

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from encoder.training.recipes import RECIPES
+from encoder.training.presets import RECIPES
 from jobs.bench import recipes as bench_recipes
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError

@@ -151,27 +151,6 @@ def test_a_file_that_would_never_end_does(tmp_path, monkeypatch):
         read(tmp_path / "a.wav", wav(n_bytes=16000))
 
 
-SDP = (b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 97\n"
-       b"a=rtpmap:97 opus/48000/2\n")
-MPD = (b'<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" mediaPresentationDuration="PT1S">'
-       b'<Period><AdaptationSet mimeType="audio/mp4"><Representation id="1" bandwidth="100"><BaseURL>song.wav</BaseURL>'
-       b'</Representation></AdaptationSet></Period></MPD>')
-
-
-@pytest.mark.parametrize(("data", "words"), [
-    (SDP, "network stream"), (b"ffconcat version 1.0\nfile song.wav\n", "list of other files"), (MPD, "playlist"),
-    (b"ffconcat version 1.0\nfile a.mp3\nfile a.mp3\n", "list of other files"),
-    (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsong.wav\n#EXT-X-ENDLIST\n", "playlist"),
-    (b"sine=frequency=440:duration=1", "a text"),
-], ids=["sdp", "concat", "dash", "concat of itself", "hls", "lavfi"])
-@pytest.mark.parametrize("suffix", ["mp3", "m3u8", "sdp", "ffconcat", "mpd"])
-def test_nothing_but_the_file_itself_is_ever_opened(tmp_path, monkeypatch, data, words, suffix):
-    (tmp_path / "song.wav").write_bytes(wav())
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(Problem, match=words):
-        read(tmp_path / f"a.{suffix}", data)
-
-
 def test_a_folder_and_a_pipe_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp3")
     for name, words in (("pipe.mp3", "pipe"), ("", "folder")):
@@ -195,3 +174,10 @@ def test_audio_that_is_mostly_damage_is_a_problem(tmp_path):
     soundfile.write(tmp_path / "a.wav", 1e30 * np.sin(np.arange(8000)), 8000, subtype="FLOAT")
     with pytest.raises(Problem, match="beyond any level"):
         list(Reading(tmp_path / "a.wav").pieces())
+
+
+def test_a_stream_that_comes_late_does_not_disturb_the_first(tmp_path, encoded):
+    first, late = (encoded("aac", "mpegts", seconds=6, mpegts_start_pid=pid) for pid in ("256", "512"))
+    found, pieces = read(tmp_path / "a.ts", first + late)
+    assert seconds(pieces) == pytest.approx(6, abs=0.1)
+    assert found.n_broken == 0

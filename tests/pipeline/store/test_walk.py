@@ -8,8 +8,10 @@ from pathlib import Path
 import pyarrow.fs as pafs
 import pytest
 
+from pipeline.store import tables
 from pipeline.store.locations import open_filesystem
 from pipeline.store.walk import HIDDEN, Entry, walk
+from pipeline.store.workspace import Workspace
 
 NOBODY = 65534
 
@@ -59,6 +61,15 @@ def test_what_is_hidden_or_of_the_system_is_passed_over(tmp_path):
     entries, hidden = found(tmp_path)
     assert set(entries) == {"...And Justice for All/One.mp3"}
     assert hidden == 6
+
+
+def test_a_workspace_among_the_music_is_no_music(tmp_path):
+    fill(tmp_path, "a.mp3", "runs/live/b.mp3")
+    workspace = Workspace(tmp_path / "mine")
+    workspace.write_bytes("vocals_audio/ab/abc.flac", b"sung")
+    tables.write(workspace, "runs", [{"stage": "scan"}], "x")
+    entries, _ = found(tmp_path)
+    assert set(entries) == {"a.mp3", "runs/live/b.mp3"}
 
 
 def test_an_object_store_hides_the_same_names(object_store):

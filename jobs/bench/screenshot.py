@@ -1,0 +1,54 @@
+"""The README's picture: a screenshot of a report in a headless Chromium.
+
+    make picture WORKSPACE=workspace/demo        (writes docs/report.png)
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+WIDTH, HEIGHT = 1280, 860
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def picture(report: Path, target: Path) -> None:
+    """Write a PNG of the top of a report.
+
+    Raises:
+        FileNotFoundError: there is no such report, or no Chromium on this machine.
+    """
+    from playwright.sync_api import sync_playwright
+
+    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser_path is None:
+        raise FileNotFoundError(f"none of {', '.join(BROWSERS)} is on this machine")
+    if not report.exists():
+        raise FileNotFoundError(f"there is no {report}: run `make report` for that workspace first")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        page.goto(report.absolute().as_uri())
+        page.wait_for_timeout(1000)  # the map is drawn
+        target.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(target))
+        browser.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Take the picture."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.bench.screenshot", description=__doc__)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("target", type=Path)
+    arguments = parser.parse_args(argv)
+    try:
+        picture(arguments.workspace / "report.html", arguments.target)
+    except FileNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""What FFmpeg may open of a file: a container of audio, from its bytes alone.
+
+No other file is read and nothing is fetched, whatever the bytes say: only the containers of `formats` are opened, only
+audio is decoded, and what would open something else is refused.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import av
+from av.codec.codec import UnknownCodecError
+
+from pipeline.sound import formats
+from pipeline.sound.stretch import Stretch
+from pipeline.store.errors import Problem
+
+
+def _audio_decoders() -> Iterator[str]:
+    for name in av.codec.codecs_available:
+        with contextlib.suppress(UnknownCodecError):  # it only encodes
+            if av.Codec(name, "r").type == "audio":
+                yield name
+
+
+_ONLY_AUDIO = {"format_whitelist": ",".join(sorted(formats.CONTAINERS)), "protocol_whitelist": "none",
+               "codec_whitelist": ",".join(sorted(_audio_decoders()))}
+
+
+def opened(file: Stretch) -> Any:
+    """Return the container in a file, open.
+
+    Raises:
+        Problem: `decode`; the file is none, or of no kind that is read.
+    """
+    try:
+        return av.open(file, metadata_errors="replace", container_options=_ONLY_AUDIO, io_open=_no_other_file)
+    except av.FFmpegError:
+        raise not_audio(file) from None
+
+
+def not_audio(file: Stretch) -> Problem:
+    """Return what to say of a file that is no recording."""
+    what = formats.what_it_is(file.head(formats.HEAD_BYTES))
+    return Problem("decode", f"not audio: it is {what}" if what else
+                   "not audio, damaged beyond reading, or in a format that is not read")
+
+
+def _no_other_file(url: str, flags: int, options: dict[str, str]) -> Any:
+    raise PermissionError(url)
+
+
+def audio_stream(container: Any) -> Any:
+    """Return the audio stream that FFmpeg thinks best, or the first that can be decoded.
+
+    Raises:
+        Problem: `decode`; there is none.
+    """
+    streams = list(container.streams.audio)
+    if not streams:
+        raise Problem("decode", "the file has no audio stream")
+    found = next((stream for stream in [container.streams.best("audio"), *streams]
+                  if stream is not None and stream.codec_context is not None), None)
+    if found is None:
+        raise Problem("decode", "there is no decoder for its audio: copy-protected, or of a rare kind")
+    return found
+
+
+def packets(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield a stream's packets, as far as they can be read."""
+    demuxed = container.demux(stream)
+    while True:
+        try:
+            packet = next(demuxed)
+        except (StopIteration, av.FFmpegError, IndexError):  # IndexError: PyAV at the end, where streams came late
+            return
+        if packet.size:
+            yield packet
+
+
+def promised_s(container: Any, stream: Any, n_bytes: int) -> float | None:
+    """Return the length that a header states; FFmpeg's guess from bit rate and bytes of audio is none."""
+    if stream.duration is not None:
+        length_s = float(stream.duration * stream.time_base)
+    elif container.duration is not None:
+        length_s = container.duration / av.time_base
+    else:
+        return None
+    rate_bps = stream.codec_context.bit_rate
+    guessed = rate_bps and abs(length_s - 8 * n_bytes / rate_bps) < 0.02 * length_s
+    return None if guessed else length_s
