@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import ray
 import ray.data
+import ray.exceptions
 from ray._private.services import canonicalize_bootstrap_address
 
 from encoder import allocator
@@ -18,6 +19,7 @@ from pipeline.store import locations
 from pipeline.store.errors import ConfigError, RunError
 
 ANSWER_S = 10.0
+PLACE_S = 600  # for a cluster to start a pool's first workers, new nodes included
 LONGEST_TMPDIR = 35  # bytes: the names of Ray's sockets in it may have 103 on macOS, 107 on Linux, and add 68
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)  # gRPC: HTTP/2's preface, empty settings
 SETTINGS_AT, SETTINGS = 3, 4  # of a frame of settings, with which HTTP/2 answers
@@ -40,13 +42,42 @@ def start_ray(compute: Compute | None = None) -> None:
         context.enable_progress_bars = False
         for name in ("ray.data", "ray.train"):
             logging.getLogger(name).setLevel(logging.ERROR)
-    if compute is None or address != "local":
+    if compute is None:
+        return
+    if address != "local":
+        ray.data.DataContext.get_current().wait_for_min_actors_s = PLACE_S
         return
     for resource, each in (("CPU", compute.cpus), ("GPU", compute.gpus)):
         have, want = ray.cluster_resources().get(resource, 0), each * compute.workers_min
         if want > have:
             raise ConfigError(f"compute: {compute.workers_min} workers of {each:g} {resource} each are asked for, "
                               f"and this machine has {have:g} {resource}. Lower workers_min or {resource.lower()}s.")
+
+
+def lacking(compute: Compute) -> str:
+    """Return what to say where no node of the cluster can hold a worker yet, "" where one can."""
+    wanted = {"CPU": compute.cpus, "GPU": compute.gpus}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(all(node.get(resource, 0) >= each for resource, each in wanted.items()) for node in nodes):
+        return ""
+    have = "; ".join(", ".join(f"{node.get(resource, 0):g} {resource}" for resource in wanted) for node in nodes)
+    return f"no node has {compute.cpus:g} CPU and {compute.gpus:g} GPU for a worker (there are nodes with {have})"
+
+
+@contextlib.contextmanager
+def placed(compute: Compute) -> Iterator[None]:
+    """Tell in words of a pool that a cluster cannot place, nor its autoscaler make a node for.
+
+    Raises:
+        ConfigError: `workers_min` workers were not there within `PLACE_S`.
+    """
+    try:
+        yield
+    except ray.exceptions.GetTimeoutError as error:
+        why = lacking(compute) or f"its nodes have no room for {compute.workers_min} such workers at once"
+        raise ConfigError(f"compute: the cluster did not start {compute.workers_min} workers of {compute.cpus:g} CPU "
+                          f"and {compute.gpus:g} GPU within {PLACE_S:g} s: {why}. Lower workers_min, cpus or gpus, or "
+                          "add such nodes.") from error
 
 
 @contextlib.contextmanager

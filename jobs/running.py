@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 import ray.data
 
-from jobs.connect import start_ray
+from jobs.connect import lacking, placed, start_ray
+from jobs.metrics import Metrics
 from pipeline.config import Config
 from pipeline.sections import Compute
 from pipeline.store import tables
@@ -74,13 +75,18 @@ class Run:
             batch_size=compute.batch, batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(min_size=compute.workers_min, max_size=compute.workers_max),
             num_cpus=compute.cpus, num_gpus=compute.gpus or None)
+        if told := lacking(compute):
+            self.say(f"{told}; waiting for one")
+        metrics = Metrics(self.stage)
         said, clock = 0.0, time.monotonic()
-        for batch in outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            self._count(batch)
-            if time.monotonic() - said > PROGRESS_S:
-                said = time.monotonic()
-                self.say(_progress(self.settled, total, self.given, said - clock)
-                         + f"  {counted(self.failed, self.unit)} failed")
+        with placed(compute):
+            for batch in outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                self._count(batch)
+                metrics.count(batch, total - self.settled)
+                if time.monotonic() - said > PROGRESS_S:
+                    said = time.monotonic()
+                    self.say(_progress(self.settled, total, self.given, said - clock)
+                             + f"  {counted(self.failed, self.unit)} failed")
 
     def _count(self, outcomes: pa.Table) -> None:
         for row in outcomes.to_pylist():

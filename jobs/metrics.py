@@ -1,0 +1,21 @@
+"""What a run tells Prometheus, by Ray's own exporter on each node: items done and failed, by stage and class."""
+
+import pyarrow as pa
+from ray.util.metrics import Counter, Gauge
+
+
+class Metrics:
+    """The metrics of one stage; in Prometheus their names begin with `ray_vocatlas_`."""
+
+    def __init__(self, stage: str):
+        self.stage = {"stage": stage}
+        self.items = Counter("vocatlas_items", "Items done and failed; class: of failure", ("stage", "status", "class"))
+        self.work_s = Counter("vocatlas_work_seconds", "Seconds that workers spent on items", ("stage",))
+        self.left = Gauge("vocatlas_items_left", "Items of the running stage that are still to be done", ("stage",))
+
+    def count(self, outcomes: pa.Table, left: int) -> None:
+        """Count a batch of outcomes (see `pipeline.store.ledger`), and what is left after it."""
+        for status, error in zip(outcomes["status"].to_pylist(), outcomes["error"].to_pylist(), strict=True):
+            self.items.inc(1, self.stage | {"status": status, "class": error or ""})
+        self.work_s.inc(sum(filter(None, outcomes["seconds"].to_pylist())) + 1e-9, self.stage)
+        self.left.set(max(left, 0), self.stage)

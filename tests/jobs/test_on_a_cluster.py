@@ -1,0 +1,227 @@
+"""On several nodes and on a store in trouble: nodes that die and come, outages, what no node can take.
+
+Each runs the real command in a process of its own against `ray.cluster_utils.Cluster`, whose nodes are processes here.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import yaml
+
+from pipeline.demo.mix import perform
+from pipeline.demo.singer import draw_singers
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+ROOT = Path(__file__).resolve().parents[2]
+RATE, N_TRACKS, TRACK_S = 44100, 8, 20.0
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write eight tracks."""
+    folder = tmp_path_factory.mktemp("music")
+    generator = np.random.default_rng(1)
+    songs = [perform([singer], TRACK_S, "strings", RATE, generator).mix.T
+             for singer in draw_singers(["ann", "bob"], generator)]
+    for i in range(N_TRACKS):
+        soundfile.write(folder / f"{i} #{i}.flac", songs[i % 2][: round((TRACK_S - 0.1 * i) * RATE)], RATE)
+    return folder
+
+
+class Nodes:
+    """A cluster in a process of its own, as whether Ray asks for tokens is decided when it is loaded."""
+
+    KEEPER = """
+import sys
+node = dict(num_cpus=1, object_store_memory=100_000_000)
+cluster = Cluster(initialize_head=True, head_node_args=node | dict(include_dashboard=False))
+for line in sys.stdin:
+    if line == "add\\n":
+        cluster.add_node(**node)
+    else:
+        for worker in list(cluster.worker_nodes):
+            cluster.remove_node(worker, allow_graceful=False)
+    print("at", cluster.address, flush=True)
+cluster.shutdown()
+"""
+
+    def __init__(self, environment: dict[str, str]):
+        self.process = subprocess.Popen([sys.executable, "-c", self.KEEPER], env=environment, text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def _say(self, word: str) -> str:
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        while not (line := self.process.stdout.readline()).startswith("at "):
+            assert line, "the cluster has ended"
+        return line.split()[1]
+
+    def add(self) -> str:
+        """Add a worker and return the cluster's address."""
+        return self._say("add")
+
+    def kill_workers(self) -> None:
+        """Kill all nodes but the head."""
+        self._say("kill")
+
+    def close(self) -> None:
+        """End the cluster."""
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, object_store) -> Iterator[Nodes]:
+    """Start a head and two workers with token authentication; the environment names them and the store."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: the names of sockets may not be long
+    (folder / "token").write_text("a" * 64)
+    for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
+                        "RAY_TMPDIR": str(folder)}.items():
+        monkeypatch.setenv(name, value)
+    nodes = Nodes(dict(os.environ))
+    nodes.add()
+    monkeypatch.setenv("RAY_ADDRESS", nodes.add())
+    yield nodes
+    nodes.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def write_config(tmp_path: Path, music: Path, object_store) -> Callable[..., Path]:
+    """Return a function from settings to a config whose catalogue and workspace are on the store."""
+    bucket = object_store.bucket()
+    for path in music.iterdir():
+        with object_store.client().open_output_stream(f"{bucket[5:]}/music/{path.name}") as sink:
+            sink.write(path.read_bytes())
+
+    def write(**settings: object) -> Path:
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.yaml"
+        path.write_text(yaml.safe_dump({
+            "workspace": f"{bucket}/workspace", "catalogue": f"{bucket}/music", "cluster": {"min_voices": 100},
+            "separate": {"separator": "spleeter", "compute": {"cpus": 1, "batch": 2, "workers_max": 2}},
+            "shard": {"compute": {"batch": 2}}, "stages": ["scan", "separate", "shard", "embed"]} | settings))
+        return path
+
+    return write
+
+
+def start(config: Path, stage: str = "run", **environment: str) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-u", "-m", f"jobs.{stage}", str(config)], cwd=ROOT, text=True,
+                            env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def until(process: subprocess.Popen, words: str) -> str:
+    """Read what a command prints up to a line with these words."""
+    text = ""
+    for line in process.stdout:
+        text += line
+        if re.search(words, line):
+            return text
+    raise AssertionError(f"it ended before {words!r}: {text}")
+
+
+def finished(process: subprocess.Popen, before: str = "") -> str:
+    text = before + process.communicate(timeout=600)[0]
+    assert process.returncode == 0, text
+    return text
+
+
+def workspace_of(config: Path) -> Workspace:
+    return Workspace(yaml.safe_load(config.read_text())["workspace"])
+
+
+def rows(workspace: Workspace, table: str, key: str) -> pd.DataFrame:
+    """Return a table by its key, without vectors, sound and places."""
+    frame = tables.read(workspace, table).sort_values(key).reset_index(drop=True)
+    assert frame[key].is_unique
+    return frame.drop(columns=["embedding", "audio", "vocals_uri", "shard", "uri", "modified_at"], errors="ignore")
+
+
+def assert_as_undisturbed(config: Path, music: Path, folder: Path) -> None:
+    """Compare the tables with those of a run on this machine's disk that nothing disturbs."""
+    calm = folder / "calm.yaml"
+    calm.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {
+        "workspace": str(folder / "calm"), "catalogue": str(music), "min_free_gb": 0}))
+    finished(start(calm, RAY_ADDRESS=""))
+    for table, key in (("tracks", "track_id"), ("vocals", "track_id"), ("clips", "clip_id"), ("voices", "track_id")):
+        pd.testing.assert_frame_equal(rows(workspace_of(config), table, key), rows(workspace_of(calm), table, key),
+                                      atol=0.02, rtol=0.02, obj=table)
+    assert tables.read(workspace_of(config), "failures").empty
+
+
+@pytest.mark.parametrize("seconds", [10, 60])
+def test_an_outage_is_waited_out_and_changes_nothing(object_store, write_config, music, tmp_path, seconds):
+    config = write_config()
+    run = start(config, RAY_ADDRESS="")
+    said = until(run, "separate .* to do")
+    time.sleep(5)
+    object_store.outage(seconds)
+    said = finished(run, said)
+    assert "Traceback" not in said
+    assert_as_undisturbed(config, music, tmp_path)
+
+
+def test_an_outage_without_end_ends_the_run_in_words(object_store, write_config):
+    config = write_config(stages=["scan"])
+    object_store.outage(3600)
+    run = start(config, RAY_ADDRESS="")
+    said, _ = run.communicate(timeout=120)
+    assert run.returncode == 2
+    assert "nothing answers there" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_nodes_die_and_come_while_tracks_are_separated_and_embedded(cluster, write_config, music, tmp_path):
+    config = write_config()
+    run = start(config)
+    said = until(run, "separate .* to do")
+    while not workspace_of(config).list_all("vocals_audio"):
+        assert run.poll() is None
+        time.sleep(0.5)
+    cluster.kill_workers()
+    cluster.add()
+    said += until(run, "embed .* to do")
+    cluster.kill_workers()
+    cluster.add()
+    said = finished(run, said)
+    assert "Traceback" not in said
+    assert_as_undisturbed(config, music, tmp_path)
+
+
+def test_training_outlives_its_workers_node(cluster, write_config):
+    train = {"size": "tiny", "init": None, "steps": 60, "batch": 4, "warmup": 2, "checkpoint_every": 5, "log_every": 5,
+             "validate_every": 60, "cpus": 1, "views": {"crop_s": 1.0}, "precision": "float32"}
+    config = write_config(stages=["scan", "separate", "shard", "train"], train=train)
+    run = start(config)
+    said = until(run, r"step 10 ")
+    cluster.kill_workers()
+    cluster.add()
+    said = finished(run, said)
+    assert "step 60" in said
+    assert "Traceback" not in said
+    assert len([name for name in workspace_of(config).list_all("encoders") if name.endswith("metrics.json")]) == 1
+
+
+def test_a_pool_that_no_node_can_take_is_told(cluster, write_config):
+    config = write_config(stages=["scan"], scan={"compute": {"cpus": 64}})
+    code = "import sys; from jobs import connect, scan, engine; connect.PLACE_S = 10; " \
+           "sys.exit(engine.main(scan.STAGE, sys.argv[1:]))"
+    run = subprocess.run([sys.executable, "-c", code, str(config)], cwd=ROOT, capture_output=True, text=True,
+                         timeout=300)
+    assert run.returncode == 2, run.stdout + run.stderr
+    assert "no node has 64 CPU" in run.stdout
+    assert "did not start 1 workers of 64 CPU" in run.stderr
+    assert "Traceback" not in run.stderr
