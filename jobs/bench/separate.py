@@ -58,8 +58,9 @@ def quality(audio: Path | None, scale: float, name: str) -> None:
         return print("\nquality needs --audio", flush=True)
     separator = separators.load(name, separators.best_device())
     header(f"Quality of {name}, dB, median (worst)", "set", "songs", "SI-SDR of the mix", "SI-SDR", "SDR (BSS Eval)")
-    for title, songs in (("karaoke", measure.karaoke), ("previews", measure.previews)):
-        found = measure.quality(separator, songs(audio, max(1, round(1 / scale))))
+    for title in ("karaoke", "previews"):
+        songs = measure.recordings(audio, title, max(1, round(1 / scale)))
+        found = measure.quality(separator, (song for _, song in songs))
         middle, worst = np.median(found, axis=0), np.min(found, axis=0)
         row(title, len(found), *(f"{m:.2f} ({w:.2f})" for m, w in zip(middle, worst, strict=True)))
 
@@ -72,12 +73,12 @@ def activity(audio: Path | None, scale: float, name: str) -> None:
     step = max(1, round(1 / scale))
     header(f"Vocal activity with {name}", "set", "songs", "found in mixes", "found in accompaniments",
            "balanced accuracy")
-    songs = list(measure.previews(audio, step))
-    for title, chosen in (("previews the rule was chosen on", [s for s in songs if measure.chose_the_rule(s.name)]),
-                          ("previews held out", [s for s in songs if not measure.chose_the_rule(s.name)]),
-                          ("karaoke", measure.karaoke(audio, 3 * step))):
-        mixes, bands = measure.activity(separator, chosen)
-        row(title, len(mixes), mixes.sum(), bands.sum(), f"{(mixes.mean() + 1 - bands.mean()) / 2:.1%}")
+    songs = list(measure.recordings(audio, "previews", step))
+    for title, chosen in (("previews the rule was chosen on", [s for name, s in songs if measure.chose_the_rule(name)]),
+                          ("previews held out", [s for name, s in songs if not measure.chose_the_rule(name)]),
+                          ("karaoke", (s for _, s in measure.recordings(audio, "karaoke", 3 * step)))):
+        mixes, alone = measure.activity(separator, chosen)
+        row(title, len(mixes), mixes.sum(), alone.sum(), f"{(mixes.mean() + 1 - alone.mean()) / 2:.1%}")
     found = measure.whole_songs(separator, audio)
     row("whole songs", len(found), sum(found), "", "")
 
