@@ -10,7 +10,6 @@ its speed is that of trained ones. `--scale 0.1` takes a tenth of the tracks and
 import argparse
 import hashlib
 import multiprocessing
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import torch
 from jobs.bench import measure
 from jobs.bench.quality import si_sdr
 from jobs.bench.reference import plain_spleeter, save_htdemucs_repo
+from jobs.bench.table import clock, header, row
 from pipeline import separators
 from pipeline.config import Config
 from pipeline.demo.mix import perform
@@ -38,18 +38,6 @@ RATE = 44100
 TRACKS, SHORTEST_S, LONGEST_S = 20, 30, 240
 MINUTES = (5, 60, 180)
 ENGINE_TRACKS, ENGINE_TRACK_S = 48, 60
-
-
-def row(*cells: object) -> None:
-    """Print a row of a Markdown table."""
-    print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
-
-
-def header(title: str, *cells: str) -> None:
-    """Print a heading and the head of a table."""
-    print(f"\n### {title}\n")
-    row(*cells)
-    row(*("---" for _ in cells))
 
 
 def quality(audio: Path | None, scale: float, name: str) -> None:
@@ -97,12 +85,6 @@ def render(folder: Path, lengths_s: Sequence[float] | np.ndarray, suffix: str = 
                 file.write(np.roll(song, 1000 * i, axis=0)[:left])
                 left -= len(song)
     return paths
-
-
-def clock() -> np.ndarray:
-    """Return (2,) seconds: by the clock, and of processor time, that of ended child processes too."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return np.array([time.monotonic(), sum(one.ru_utime + one.ru_stime for one in used)])
 
 
 def lengths_s(scale: float) -> np.ndarray:
@@ -206,9 +188,9 @@ def memory(audio: Path | None, scale: float, name: str) -> None:
 def _measure(path: Path, workspace: Path, sink: Any) -> None:
     worker = SeparateWorker(str(workspace), SeparateConfig(separator="spleeter"))
     loaded = _memory_mb("self", "VmRSS")
-    started = time.monotonic()
+    started = clock()
     worker(batch_of([path]))
-    seconds = time.monotonic() - started
+    seconds, _ = clock() - started
     sink.send((loaded, _memory_mb("self", "VmHWM"), _memory_mb(worker.decoder.process.pid, "VmHWM"), seconds))
     worker.decoder.close()
 
