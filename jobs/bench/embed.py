@@ -30,7 +30,7 @@ import torch
 import encoder
 from encoder import Encoder
 from jobs.bench import senko_features
-from jobs.bench.separate import clock
+from jobs.bench.table import clock
 from pipeline.evaluate import adapters
 from pipeline.scoring.scores import unit
 from pipeline.sections import AUDIO_SUFFIXES, EmbedConfig

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 
 from jobs.bench.mutations import generate, originals
-from jobs.bench.separate import header, row
+from jobs.bench.table import clock, header, row
 from pipeline.config import Config
 from pipeline.sections import Compute, SeparateConfig
 from pipeline.stages import scan, separate
@@ -145,9 +144,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         root = arguments.keep or Path(temporary)
         (root / "catalogue").mkdir(parents=True)
         generate(root / "catalogue", originals(arguments.audio), arguments.n, arguments.seed)
-        started = time.monotonic()
+        started = clock()
         found = run(Workspace(root / "workspace"), root / "catalogue")
-        show(found, time.monotonic() - started)
+        show(found, (clock() - started)[0])
         if shutil.which("ffmpeg"):
             compare(found)
     return 0

@@ -1,46 +1,28 @@
 """Measure a separator on recordings whose voice is known: how clean its vocals are, how well activity tells singing.
 
-Folders: `karaoke/<singer>/<song>.ogg` (left the accompaniment, right the voice), `previews/<artist> - <title>.ogg`
-(vocals left, right, accompaniment left, right), `songs/<artist> - <title>.*` (whole songs with vocals).
+Folders: `karaoke/` and `previews/`, as `pipeline.evaluate.datasets` reads them, and `songs/<artist> - <title>.*` (whole
+songs with vocals).
 """
 
 import hashlib
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from jobs.bench.quality import si_sdr
+from pipeline.evaluate import datasets, stems
+from pipeline.evaluate.stems import Stems
 from pipeline.separators.base import Separator, vocals_of
 from pipeline.sound import audio
 from pipeline.sound.activity import Meter
 
 
-@dataclass(frozen=True)
-class Stems:
-    """A recording's `voice` and `band`, (channels, n) float32; its mix is their sum."""
-
-    name: str
-    voice: np.ndarray
-    band: np.ndarray
-    sample_rate_hz: int
-
-
-def karaoke(folder: Path, every: int = 1) -> Iterator[Stems]:
-    """Yield every so many-th of the karaoke songs, mono."""
-    for path in sorted((folder / "karaoke").glob("*/*.ogg"))[::every]:
-        samples, rate = soundfile.read(path, dtype="float32")
-        yield Stems(path.name, samples.T[1:], samples.T[:1], rate)
-
-
-def previews(folder: Path, every: int = 1) -> Iterator[Stems]:
-    """Yield every so many-th of the previews, stereo."""
-    for path in sorted((folder / "previews").glob("*.ogg"))[::every]:
-        samples, rate = soundfile.read(path, dtype="float32")
-        yield Stems(path.name, samples.T[:2], samples.T[2:], rate)
+def recordings(folder: Path, name: str, every: int = 1) -> Iterator[tuple[str, Stems]]:
+    """Yield every so many-th recording of `karaoke` or `previews`: its name and its stems."""
+    for found in datasets.read(name, folder / name)[::every]:
+        yield found.name, stems.read(found.uri, found.voice, found.accompaniment)
 
 
 def chose_the_rule(preview: str) -> bool:
@@ -48,14 +30,15 @@ def chose_the_rule(preview: str) -> bool:
     return hashlib.sha256(preview.split(" - ")[0].encode()).digest()[0] % 2 == 0
 
 
-def sdr(voice: np.ndarray, band: np.ndarray, estimate: np.ndarray) -> float:
+def sdr(voice: np.ndarray, accompaniment: np.ndarray, estimate: np.ndarray) -> float:
     """Return the SDR of BSS Eval v3 (Vincent et al. 2006) of an estimate of the voice, dB, as mir_eval computes it."""
     import mir_eval
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         found = mir_eval.separation.bss_eval_sources(
-            np.stack([voice, band]), np.stack([estimate, voice + band - estimate]), compute_permutation=False)
+            np.stack([voice, accompaniment]), np.stack([estimate, voice + accompaniment - estimate]),
+            compute_permutation=False)
     return float(found[0][0])
 
 
@@ -63,10 +46,11 @@ def quality(separator: Separator, songs: Iterable[Stems]) -> np.ndarray:
     """Return (songs, 3) dB: SI-SDR of the mix, SI-SDR and SDR of the vocals; songs of a silent voice left out."""
     found = []
     for song in songs:
-        voice, band = song.voice.mean(0), song.band.mean(0)
+        voice, accompaniment = song.voice.mean(0), song.accompaniment.mean(0)
         if voice.any():
-            estimate = vocals_of(separator, song.voice + song.band, song.sample_rate_hz).mean(0)
-            found.append((si_sdr(voice + band, voice), si_sdr(estimate, voice), sdr(voice, band, estimate)))
+            estimate = vocals_of(separator, song.mix, song.sample_rate_hz).mean(0)
+            found.append((si_sdr(voice + accompaniment, voice), si_sdr(estimate, voice),
+                          sdr(voice, accompaniment, estimate)))
     return np.array(found).reshape(-1, 3)
 
 
@@ -80,10 +64,10 @@ def has_vocals(separator: Separator, wave: np.ndarray, sample_rate_hz: int) -> b
 
 def activity(separator: Separator, songs: Iterable[Stems]) -> tuple[np.ndarray, np.ndarray]:
     """Return, per song, whether vocals were found in its mix, and whether in its accompaniment alone."""
-    found = [(has_vocals(separator, song.voice + song.band, song.sample_rate_hz),
-              has_vocals(separator, song.band, song.sample_rate_hz)) for song in songs]
-    mixes, bands = np.array(found, bool).reshape(-1, 2).T
-    return mixes, bands
+    found = [(has_vocals(separator, song.mix, song.sample_rate_hz),
+              has_vocals(separator, song.accompaniment, song.sample_rate_hz)) for song in songs]
+    mixes, accompaniments = np.array(found, bool).reshape(-1, 2).T
+    return mixes, accompaniments
 
 
 def whole_songs(separator: Separator, folder: Path) -> list[bool]:

@@ -7,7 +7,6 @@ target trials across tracks of a singer. The rest of `train` holds for all recip
 """
 
 import sys
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +18,7 @@ from encoder.training.presets import RECIPES
 from encoder.training.trainer import Trainer, TrainingStopped
 from encoder.training.validation import validate
 from jobs import engine
+from jobs.bench.table import clock
 from jobs.tag import known_names
 from pipeline.config import Config
 from pipeline.store import tables
@@ -47,11 +47,12 @@ def split(config: Config, workspace: Workspace) -> tuple[ClipShards, ClipShards,
 def trained(train: TrainConfig, clips: ClipShards) -> tuple[Trainer, float]:
     """Return a trainer at the end of its steps, and the clips per second it took."""
     trainer = Trainer(train, clips, None, 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    started = time.perf_counter()
+    started = clock()
     for step, batches in trainer.batches():
         trainer.step(step, batches)
     trainer.finish()
-    return trainer, train.steps * train.batch * train.accumulate / (time.perf_counter() - started)
+    seconds, _ = clock() - started
+    return trainer, train.steps * train.batch * train.accumulate / seconds
 
 
 def work(config: Config) -> int:

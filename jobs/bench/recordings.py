@@ -2,12 +2,11 @@
 
     python -m jobs.bench.recordings AUDIO OUT [--without SINGER ...] [--remixes 3] [--separator spleeter] [--seed 0]
 
-AUDIO holds sets of voices: `karaoke/<singer>/<song>` (left the accompaniment, right the voice),
-`previews/<artist> - <title>` (vocals left, right, accompaniment left, right), and any other set as `<set>/<singer>`
-or `<set>/<singer>/<song>`, files of a voice alone. OUT gets `<set>/<singer>/<song>.flac`, the song in its own mix, and
-`<song>~1.flac` and so on, an excerpt of it with someone else's accompaniment: two channels at 16 kHz, the clean voice
-and the separated one (`encoder.training.recipes.clips` reads them). A file that is there is not made again, and
-is the same whenever it is made.
+AUDIO holds sets of voices: `karaoke/` and `previews/`, as `pipeline.evaluate.datasets` reads them, and any other set as
+`<set>/<singer>` or `<set>/<singer>/<song>`, files of a voice alone. OUT gets `<set>/<singer>/<song>.flac`, the song in
+its own mix, and `<song>~1.flac` and so on, an excerpt of it with someone else's accompaniment: two channels at 16 kHz,
+the clean voice and the separated one (`encoder.training.recipes.clips` reads them). A file that is there is not made
+again, and is the same whenever it is made.
 """
 
 import argparse
@@ -22,36 +21,36 @@ import soundfile
 import soxr
 
 from pipeline import separators
+from pipeline.evaluate import stems
 from pipeline.evaluate.datasets import READERS
+from pipeline.evaluate.stems import Stems
 from pipeline.separators import Separator, vocals_of
 from pipeline.sound import audio
 from pipeline.sound.remix import REMIX_DB, with_accompaniment
 
 RATE_HZ = 16000
-WITH_BAND = ("karaoke", "previews")  # sets whose files hold their accompaniment too
+ACCOMPANIED = ("karaoke", "previews")  # sets whose files hold their accompaniment too
 EXCERPT_S = 60.0  # longest remix
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A file of a set: which channels are the voice (none: all) and, where it has one, its accompaniment."""
+    """A file of a set, and its channels of the voice (none: all are) and of the accompaniment (none: it has none)."""
 
     path: Path
     group: str
     singer: str
     voice: tuple[int, ...] = ()
-    band: tuple[int, ...] | None = None
+    accompaniment: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
         """What its files are called, without suffix."""
         return f"{self.group}/{self.singer}/{self.path.stem}"
 
-    def read(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return voice and accompaniment, (1 or 2, n) each, and their rate."""
-        samples, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
-        voice = samples.T[list(self.voice)] if self.voice else samples.T
-        return voice, samples.T[list(self.band)] if self.band else np.zeros_like(voice), rate
+    def read(self) -> Stems:
+        """Return voice and accompaniment, (1 or 2, n) each."""
+        return stems.read(self.path, self.voice, self.accompaniment)
 
 
 def find_voices(folder: Path, without: Sequence[str] = ()) -> list[Voice]:
@@ -59,7 +58,7 @@ def find_voices(folder: Path, without: Sequence[str] = ()) -> list[Voice]:
     found = []
     for path in sorted(path for path in folder.glob("*/**/*") if path.suffix in (".flac", ".ogg", ".wav")):
         group, *inside = path.relative_to(folder).parts
-        if group in WITH_BAND:
+        if group in ACCOMPANIED:
             part = READERS[group](PurePosixPath(*inside))
             if part is not None:
                 found.append(Voice(path, group, part.singer, part.voice, part.accompaniment))
@@ -68,27 +67,28 @@ def find_voices(folder: Path, without: Sequence[str] = ()) -> list[Voice]:
     return [voice for voice in found if voice.singer not in without]
 
 
-def mono(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Return (1, m) at `RATE_HZ`."""
-    return soxr.resample(samples.mean(0), rate, RATE_HZ)[None].astype(np.float32)
+def mono(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Return samples (channels, n) mixed down and at `RATE_HZ`, (1, m) float32."""
+    return soxr.resample(samples.mean(0), sample_rate_hz, RATE_HZ)[None].astype(np.float32)
 
 
 def own_mix(voice: Voice, separator: Separator) -> np.ndarray:
     """Return (2, n), clean and separated, of a voice in the mix that it was made for."""
-    sung, band, rate = voice.read()
-    return np.concatenate([mono(sung, rate), mono(vocals_of(separator, sung + band, rate), rate)])
+    song = voice.read()
+    rate = song.sample_rate_hz
+    return np.concatenate([mono(song.voice, rate), mono(vocals_of(separator, song.mix, rate), rate)])
 
 
-def remix(voice: Voice, bands: Sequence[Voice], separator: Separator, rng: np.random.Generator) -> np.ndarray:
+def remix(voice: Voice, accompanied: Sequence[Voice], separator: Separator, rng: np.random.Generator) -> np.ndarray:
     """Return (2, n), clean and separated, of an excerpt of a voice with the accompaniment of another."""
-    sung, _, rate = voice.read()
-    excerpt = mono(sung, rate)
+    song = voice.read()
+    excerpt = mono(song.voice, song.sample_rate_hz)
     size = min(excerpt.shape[1], audio.to_samples(EXCERPT_S, RATE_HZ))
     start = int(rng.integers(excerpt.shape[1] - size + 1))
     excerpt = excerpt[:, start : start + size]
-    others = [other for other in bands if other.path != voice.path]
-    _, band, band_rate = others[rng.integers(len(others))].read()
-    accompaniment = mono(band, band_rate)
+    others = [other for other in accompanied if other.path != voice.path]
+    other = others[rng.integers(len(others))].read()
+    accompaniment = mono(other.accompaniment, other.sample_rate_hz)
     accompaniment = np.tile(accompaniment, -(-size // accompaniment.shape[1]) + 1)
     start = int(rng.integers(accompaniment.shape[1] - size + 1))
     mix = with_accompaniment(excerpt, accompaniment[:, start : start + size], rng.uniform(*REMIX_DB))
@@ -97,16 +97,16 @@ def remix(voice: Voice, bands: Sequence[Voice], separator: Separator, rng: np.ra
 
 def make(voices: Sequence[Voice], out: Path, separator: Separator, remixes: int, seed: int) -> Iterator[Path]:
     """Make all files that are not there yet and yield their paths."""
-    bands = [voice for voice in voices if voice.band]
-    if remixes and len(bands) < 2:
+    accompanied = [voice for voice in voices if voice.accompaniment]
+    if remixes and len(accompanied) < 2:
         raise ValueError("remixes need accompaniments: at least two files in karaoke/ or previews/")
     for voice in voices:
-        for number in range(0 if voice.band else 1, remixes + 1):
+        for number in range(0 if voice.accompaniment else 1, remixes + 1):
             path = out / f"{voice.name}{f'~{number}' if number else ''}.flac"
             if path.exists():
                 continue
             rng = np.random.default_rng([seed, number, zlib.crc32(voice.name.encode())])
-            samples = remix(voice, bands, separator, rng) if number else own_mix(voice, separator)
+            samples = remix(voice, accompanied, separator, rng) if number else own_mix(voice, separator)
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(".part")
             loudest = max(1.0, float(np.abs(samples).max()))

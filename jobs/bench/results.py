@@ -2,8 +2,8 @@
 
     python -m jobs.bench.results AUDIO [--workspace workspace/results]
 
-AUDIO holds `karaoke/<singer>/<song>.ogg` (channel 0 accompaniment, channel 1 voice; the mix is their sum),
-`songs/<Artist> - <Title>.*` (mixes as they are) and `previews/*.ogg` (vocals left, right, accompaniment left, right).
+AUDIO holds `karaoke/` and `previews/`, as `pipeline.evaluate.datasets` reads them (the mix is the sum of voice and
+accompaniment), and `songs/<Artist> - <Title>.*` (mixes as they are).
 One track of each karaoke singer is given as known. Prints Markdown.
 """
 
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soundfile
 
 from jobs import engine
 from jobs.bench.quality import si_sdr
 from jobs.run import run_stages
 from pipeline.config import Config, load
 from pipeline.demo import truth
-from pipeline.evaluate import plan
+from pipeline.evaluate import datasets, plan, stems
+from pipeline.evaluate.datasets import Recording
 from pipeline.people.known import known_uris
 from pipeline.sound import audio
 from pipeline.sound.audio import Audio
@@ -50,18 +50,26 @@ def mix_down(source: Path, catalogue: Path) -> pd.DataFrame:
     return truth.read_truth(catalogue / "truth.csv")
 
 
-def _write(catalogue: Path, name: str, mix: np.ndarray, rate: int) -> None:
+def _recordings(source: Path, name: str) -> list[Recording]:
+    return datasets.read(name, source / name) if (source / name).is_dir() else []
+
+
+def _stems(recording: Recording) -> stems.Stems:
+    return stems.read(recording.uri, recording.voice, recording.accompaniment)
+
+
+def _write(catalogue: Path, name: str, mix: np.ndarray, sample_rate_hz: int) -> None:
     path = catalogue / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(audio.flac_bytes(Audio(mix.T, rate)))
+    path.write_bytes(audio.flac_bytes(Audio(HEADROOM * mix, sample_rate_hz)))
 
 
 def _karaoke(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
-    for path in sorted((source / "karaoke").glob("*/*.ogg")):
-        stems, rate = soundfile.read(path, dtype="float32")
-        name = f"karaoke/{path.parent.name}/{path.stem}.flac"
-        _write(catalogue, name, HEADROOM * stems.sum(axis=1, keepdims=True), rate)
-        yield {"set": "karaoke", "file": name, "singer": path.parent.name, "expected": "vocalist", "source": str(path)}
+    for recording in _recordings(source, "karaoke"):
+        song, name = _stems(recording), f"karaoke/{recording.recording}.flac"
+        _write(catalogue, name, song.mix, song.sample_rate_hz)
+        yield {"set": "karaoke", "file": name, "singer": recording.singer, "expected": "vocalist",
+               "source": recording.uri}
 
 
 def _songs(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
@@ -73,30 +81,30 @@ def _songs(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
 
 
 def _previews(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
-    for path in sorted((source / "previews").glob("*.ogg")):
-        stems, rate = soundfile.read(path, dtype="float32")
-        vocals, mix = stems[:, :2], stems[:, :2] + stems[:, 2:]
-        _write(catalogue, f"previews/{path.stem}.flac", HEADROOM * mix, rate)
-        ratio_db = 10 * np.log10(max(np.mean(vocals**2), 1e-12) / max(np.mean(mix**2), 1e-12))
-        yield {"set": "previews", "file": f"previews/{path.stem}.flac", "singer": "",
-               "expected": "vocalist" if ratio_db > AUDIBLE_DB else "instrumental", "source": str(path)}
+    for recording in _recordings(source, "previews"):
+        song, name = _stems(recording), f"previews/{recording.recording}.flac"
+        _write(catalogue, name, song.mix, song.sample_rate_hz)
+        ratio_db = 10 * np.log10(max(np.mean(song.voice**2), 1e-12) / max(np.mean(song.mix**2), 1e-12))
+        yield {"set": "previews", "file": name, "singer": "",
+               "expected": "vocalist" if ratio_db > AUDIBLE_DB else "instrumental", "source": recording.uri}
 
 
-def vocals_quality(workspace: Workspace, expected: pd.DataFrame) -> np.ndarray:
-    """Return the SI-SDR in dB of each separated karaoke voice against the true one."""
+def vocals_quality(workspace: Workspace, expected: pd.DataFrame, source: Path) -> np.ndarray:
+    """Return the SI-SDR in dB of each separated karaoke voice against the true one, (songs,)."""
+    recordings = {recording.uri: recording for recording in _recordings(source, "karaoke")}
     files = tables.read(workspace, "files", ["uri", "track_id"])
     vocals = tables.read(workspace, "vocals", ["track_id", "vocals_uri", "has_vocals"])
     joined = expected[expected["set"] == "karaoke"].merge(files, on="uri").merge(vocals, on="track_id")
     found = []
     for row in joined[joined["has_vocals"]].itertuples():
-        true, rate = soundfile.read(row.source, dtype="float32")
-        estimate = audio.read(row.vocals_uri, rate, 1).samples[0]
-        n = min(len(true), len(estimate))
-        found.append(si_sdr(estimate[:n], true[:n, 1]))
+        true = _stems(recordings[row.source])
+        estimate = audio.read(row.vocals_uri, true.sample_rate_hz, 1).samples[0]
+        n = min(true.voice.shape[1], len(estimate))
+        found.append(si_sdr(estimate[:n], true.voice[0, :n]))
     return np.array(found)
 
 
-def markdown(config: Config, expected: pd.DataFrame) -> str:
+def markdown(config: Config, expected: pd.DataFrame, source: Path) -> str:
     """Return the outcome of a finished run as a Markdown table."""
     workspace = Workspace(config.workspace)
     runs = tables.read(workspace, "runs").sort_values("started_at").drop_duplicates("stage", keep="last")
@@ -107,7 +115,7 @@ def markdown(config: Config, expected: pd.DataFrame) -> str:
         heard = truth.compare(workspace, karaoke[karaoke["singer"].isin(unseen)], known)
         compared[f"the {len(unseen)} that no training of the default encoder saw"] = heard
     everything = truth.outcomes(workspace, expected)
-    quality = vocals_quality(workspace, expected)
+    quality = vocals_quality(workspace, expected, source)
     hours = tables.read(workspace, "tracks", ["duration_s"])["duration_s"].sum() / 3600
     seconds = ", ".join(f"{row.stage} {row.seconds:.0f}" for row in runs.itertuples())
     failures = tables.read(workspace, "failures")
@@ -149,7 +157,7 @@ def results(source: Path, workspace: Path, overrides: Sequence[str]) -> int:
         f"workspace={workspace}", f"catalogue={catalogue}", f"known={catalogue / 'known.csv'}",
         "separate.separator=spleeter", *overrides])
     status = run_stages(config)
-    print(f"\n{markdown(config, expected)}", flush=True)
+    print(f"\n{markdown(config, expected, source)}", flush=True)
     return status
 
 

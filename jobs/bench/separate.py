@@ -10,7 +10,6 @@ its speed is that of trained ones. `--scale 0.1` takes a tenth of the tracks and
 import argparse
 import hashlib
 import multiprocessing
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import torch
 from jobs.bench import measure
 from jobs.bench.quality import si_sdr
 from jobs.bench.reference import plain_spleeter, save_htdemucs_repo
+from jobs.bench.table import clock, header, row
 from pipeline import separators
 from pipeline.config import Config
 from pipeline.demo.mix import perform
@@ -40,26 +40,15 @@ MINUTES = (5, 60, 180)
 ENGINE_TRACKS, ENGINE_TRACK_S = 48, 60
 
 
-def row(*cells: object) -> None:
-    """Print a row of a Markdown table."""
-    print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
-
-
-def header(title: str, *cells: str) -> None:
-    """Print a heading and the head of a table."""
-    print(f"\n### {title}\n")
-    row(*cells)
-    row(*("---" for _ in cells))
-
-
 def quality(audio: Path | None, scale: float, name: str) -> None:
     """SI-SDR and SDR of the separated voice, and SI-SDR of the mix itself."""
     if audio is None:
         return print("\nquality needs --audio", flush=True)
     separator = separators.load(name, separators.best_device())
     header(f"Quality of {name}, dB, median (worst)", "set", "songs", "SI-SDR of the mix", "SI-SDR", "SDR (BSS Eval)")
-    for title, songs in (("karaoke", measure.karaoke), ("previews", measure.previews)):
-        found = measure.quality(separator, songs(audio, max(1, round(1 / scale))))
+    for title in ("karaoke", "previews"):
+        songs = measure.recordings(audio, title, max(1, round(1 / scale)))
+        found = measure.quality(separator, (song for _, song in songs))
         middle, worst = np.median(found, axis=0), np.min(found, axis=0)
         row(title, len(found), *(f"{m:.2f} ({w:.2f})" for m, w in zip(middle, worst, strict=True)))
 
@@ -72,12 +61,12 @@ def activity(audio: Path | None, scale: float, name: str) -> None:
     step = max(1, round(1 / scale))
     header(f"Vocal activity with {name}", "set", "songs", "found in mixes", "found in accompaniments",
            "balanced accuracy")
-    songs = list(measure.previews(audio, step))
-    for title, chosen in (("previews the rule was chosen on", [s for s in songs if measure.chose_the_rule(s.name)]),
-                          ("previews held out", [s for s in songs if not measure.chose_the_rule(s.name)]),
-                          ("karaoke", measure.karaoke(audio, 3 * step))):
-        mixes, bands = measure.activity(separator, chosen)
-        row(title, len(mixes), mixes.sum(), bands.sum(), f"{(mixes.mean() + 1 - bands.mean()) / 2:.1%}")
+    songs = list(measure.recordings(audio, "previews", step))
+    for title, chosen in (("previews the rule was chosen on", [s for name, s in songs if measure.chose_the_rule(name)]),
+                          ("previews held out", [s for name, s in songs if not measure.chose_the_rule(name)]),
+                          ("karaoke", (s for _, s in measure.recordings(audio, "karaoke", 3 * step)))):
+        mixes, alone = measure.activity(separator, chosen)
+        row(title, len(mixes), mixes.sum(), alone.sum(), f"{(mixes.mean() + 1 - alone.mean()) / 2:.1%}")
     found = measure.whole_songs(separator, audio)
     row("whole songs", len(found), sum(found), "", "")
 
@@ -96,12 +85,6 @@ def render(folder: Path, lengths_s: Sequence[float] | np.ndarray, suffix: str = 
                 file.write(np.roll(song, 1000 * i, axis=0)[:left])
                 left -= len(song)
     return paths
-
-
-def clock() -> np.ndarray:
-    """Return (2,) seconds: by the clock, and of processor time, that of ended child processes too."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return np.array([time.monotonic(), sum(one.ru_utime + one.ru_stime for one in used)])
 
 
 def lengths_s(scale: float) -> np.ndarray:
@@ -205,9 +188,9 @@ def memory(audio: Path | None, scale: float, name: str) -> None:
 def _measure(path: Path, workspace: Path, sink: Any) -> None:
     worker = SeparateWorker(str(workspace), SeparateConfig(separator="spleeter"))
     loaded = _memory_mb("self", "VmRSS")
-    started = time.monotonic()
+    started = clock()
     worker(batch_of([path]))
-    seconds = time.monotonic() - started
+    seconds, _ = clock() - started
     sink.send((loaded, _memory_mb("self", "VmHWM"), _memory_mb(worker.decoder.process.pid, "VmHWM"), seconds))
     worker.decoder.close()
 

@@ -14,7 +14,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ import soundfile
 import yaml
 
 from jobs.bench.object_store import ObjectStore
+from jobs.bench.table import clock, header, row
 from pipeline.demo.mix import perform
 from pipeline.demo.singer import draw_singers
 
@@ -38,18 +38,6 @@ SETTINGS = {  # batches as in configs/ray-cluster.yaml; shards that hold as many
     "min_free_gb": 0, "max_failed_fraction": 1.0, "scan": {"compute": {"batch": 64}},
     "separate": {"separator": "spleeter", "compute": {"cpus": 2, "batch": 16}},
     "shard": {"shard_mb": 8, "compute": {"batch": 32}}, "cluster": {"umap": False}}
-
-
-def row(*cells: object) -> None:
-    """Print a row of a Markdown table."""
-    print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
-
-
-def header(title: str, *cells: str) -> None:
-    """Print a heading and the head of a table."""
-    print(f"\n### {title}\n")
-    row(*cells)
-    row(*("---" for _ in cells))
 
 
 def render(folder: Path, n: int) -> None:
@@ -86,14 +74,14 @@ def run(store: ObjectStore, code: Path, config: Path) -> list[Spent]:
     process = subprocess.Popen([sys.executable, "-u", "-m", "jobs.run", str(config)], cwd=code, text=True,
                                stdout=subprocess.PIPE, env=os.environ | store.environment | {"PYTHONPATH": str(code)})
     assert process.stdout is not None
-    found, began = [], time.monotonic()
+    found, began = [], clock()
     store.forget()
     for line in process.stdout:
         if SUMMARY.search(line):
             audio = store.kinds("/music/", "/vocals_audio/")
-            found.append(Spent(store.kinds(), audio.total() - audio["LIST"], time.monotonic() - began))
+            found.append(Spent(store.kinds(), audio.total() - audio["LIST"], (clock() - began)[0]))
             store.forget()
-            began = time.monotonic()
+            began = clock()
     if process.wait():
         raise RuntimeError(f"{config} ended with {process.returncode}")
     return found

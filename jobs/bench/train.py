@@ -11,7 +11,6 @@ import argparse
 import io
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from encoder.training.data import ClipShards
 from encoder.training.log import PHASES
 from encoder.training.objectives.contrastive import nt_xent
 from encoder.training.trainer import Trainer
+from jobs.bench.table import clock
 from pipeline.sound import audio
 
 RATE_HZ, CLIP_S, CROP_S = 44100, 9.0, 4.0
@@ -124,7 +124,7 @@ def usual(folder: Path, workers: int) -> float:
     mel = torchaudio.transforms.MelSpectrogram(RATE_HZ, n_fft=2048, win_length=1102, hop_length=441, n_mels=80)
     optimiser = torch.optim.AdamW(network.parameters(), lr=5e-4)
     loader = torch.utils.data.DataLoader(UsualClips(ClipShards.open(folder)), BATCH, num_workers=workers)
-    started, done = time.perf_counter(), 0
+    started, done = clock(), 0
     for number, (first, second) in enumerate(loader):
         features = (mel(torch.cat([first, second])) + 1e-6).log()
         images = (features - features.mean()).div(features.std())[:, None].expand(-1, 3, -1, -1)
@@ -136,8 +136,9 @@ def usual(folder: Path, workers: int) -> float:
         optimiser.step()
         done += len(first)
         if number + 1 == WARM:
-            started, done = time.perf_counter(), 0
-    return done / (time.perf_counter() - started)
+            started, done = clock(), 0
+    seconds, _ = clock() - started
+    return done / seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:

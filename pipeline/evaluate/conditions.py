@@ -24,6 +24,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from pipeline.evaluate.stems import split
 from pipeline.sections import EvaluateConfig, ShardConfig
 from pipeline.separators import Separator, vocals_of
 from pipeline.sound import audio
@@ -95,8 +96,8 @@ def expand(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(parse(name).name for name in dict.fromkeys(spelled))
 
 
-class Views:
-    """One recording under every condition; bases are made once."""
+class Versions:
+    """One recording under every condition, made as asked for; each base is made once."""
 
     def __init__(
         self,
@@ -107,18 +108,10 @@ class Views:
         separator: Separator | None = None,
     ) -> None:
         self.rate_hz, self.separator = sample_rate_hz, separator
-        self._made: dict[str, Wave] = {}
-        if not voice:
-            self._whole: Wave | None = audio.read(uri, sample_rate_hz, 2).samples
-            self._layers: list[Wave] = []
-            self._made["clean"] = self._whole.mean(0)
-            return
-        wanted, channels = max(*voice, *accompaniment) + 1, audio.read(uri, sample_rate_hz, None).samples
-        if wanted != len(channels):
-            raise Problem("channels", f"it has {len(channels)} channels where {wanted} are expected")
-        self._layers = [channels[list(voice)], channels[list(accompaniment)]]
-        self._whole = None
-        self._made["clean"] = self._layers[0].mean(0)
+        self._has_accompaniment = bool(accompaniment)
+        channels = audio.read(uri, sample_rate_hz, None if voice else 2).samples
+        self._stems = split(channels, voice, accompaniment, sample_rate_hz)
+        self._made: dict[str, Wave] = {"clean": self._stems.voice.mean(0)}
 
     def wave(self, condition: Condition) -> Wave:
         """The whole recording, mono (n,), with every change but the length of crops.
@@ -135,26 +128,19 @@ class Views:
             elif kind == "pitch":
                 wave = pitch_shifted(wave, self.rate_hz, amount)
             elif kind == "mix":
-                wave = (1 - amount / 100) * wave + amount / 100 * self._mix().mean(0)
+                wave = (1 - amount / 100) * wave + amount / 100 * self._stems.mix.mean(0)
         return wave
 
     def _base(self, base: str) -> Wave:
         if base not in self._made:
-            if base == "mix" and self._whole is not None:
+            if base == "mix" and not self._has_accompaniment:
                 raise Problem("no_accompaniment", "it has no accompaniment of its own to be mixed with")
-            self._made[base] = self._mix().mean(0) if base == "mix" else self._separated()
+            self._made[base] = self._stems.mix.mean(0) if base == "mix" else self._separated()
         return self._made[base]
-
-    def _mix(self) -> Wave:
-        """What a separator is given: voice and accompaniment, or the file as it is. (1 or 2, n)"""
-        if self._whole is not None:
-            return self._whole
-        voice, accompaniment = self._layers
-        return voice + accompaniment
 
     def _separated(self) -> Wave:
         assert self.separator is not None
-        return vocals_of(self.separator, self._mix(), self.rate_hz).mean(0)
+        return vocals_of(self.separator, self._stems.mix, self.rate_hz).mean(0)
 
 
 def band_limited(wave: Wave, sample_rate_hz: int, top_hz: float) -> Wave:
@@ -229,11 +215,11 @@ def choose_crops(voice: Wave, sample_rate_hz: int, config: EvaluateConfig) -> li
     chosen = starts[parts >= _VOICED_PART] if (parts >= _VOICED_PART).any() else starts[[parts.argmax()]]
     if voiced[chosen[0] : chosen[0] + width].sum() * _FRAME_S < config.min_crop_s - 1e-9:
         raise Problem("too_short", f"less than {config.min_crop_s:g} s of voice at a stretch")
-    spread = np.linspace(0, len(chosen) - 1, min(len(chosen), config.crops_per_recording)).round().astype(int)
-    return [(float(start * _FRAME_S), float((start + width) * _FRAME_S)) for start in chosen[spread]]
+    evenly = np.linspace(0, len(chosen) - 1, min(len(chosen), config.crops_per_recording)).round().astype(int)
+    return [(float(start * _FRAME_S), float((start + width) * _FRAME_S)) for start in chosen[evenly]]
 
 
-def cut(wave: Wave, sample_rate_hz: int, start_s: float, end_s: float, crop_s: float | None = None) -> Wave:
+def crop(wave: Wave, sample_rate_hz: int, start_s: float, end_s: float, crop_s: float | None = None) -> Wave:
     """The stretch of `wave (n,)`, or `crop_s` around its middle, moved to lie inside the recording."""
     start, end = audio.to_samples(start_s, sample_rate_hz), audio.to_samples(end_s, sample_rate_hz)
     if crop_s is not None:

@@ -194,10 +194,10 @@ class Embedding:
         names = list(dict.fromkeys(name for _, name in job.wanted))
         needs_separator = any(conditions.parse(name).base == "separated" for name in names)
         rate_hz = self.config.sample_rate_hz
-        views = conditions.Views(
+        versions = conditions.Versions(
             job.uri, job.voice, job.accompaniment, rate_hz, self.separator if needs_separator else None
         )
-        voice = views.wave(conditions.parse("clean"))
+        voice = versions.wave(conditions.parse("clean"))
         if job.crops:
             crops = [(start_s, len(voice) / rate_hz if end_s is None else end_s) for start_s, end_s in job.crops]
         else:
@@ -205,19 +205,19 @@ class Embedding:
         problems = []
         for name in names:
             try:
-                self._condition(job, name, views, crops)
+                self._condition(job, name, versions, crops)
             except Problem as problem:
                 problems.append(f"{name}: {problem}")
         if problems:
             raise Problem("condition", "; ".join(problems))
 
-    def _condition(self, job: Job, name: str, views: conditions.Views, crops: list[tuple[float, float]]) -> None:
+    def _condition(self, job: Job, name: str, versions: conditions.Versions, crops: list[tuple[float, float]]) -> None:
         condition = conditions.parse(name)
-        wave = views.wave(condition)
+        wave = versions.wave(condition)
         rows, waiting = [], []
         for number, (start_s, end_s) in enumerate(crops):
-            crop = conditions.cut(wave, views.rate_hz, start_s, end_s, condition.crop_s)
-            audible = len(crop) and 20 * np.log10(np.abs(crop).max() + 1e-12) >= self.config.silence_db
+            samples = conditions.crop(wave, versions.rate_hz, start_s, end_s, condition.crop_s)
+            audible = len(samples) and 20 * np.log10(np.abs(samples).max() + 1e-12) >= self.config.silence_db
             for encoder in (encoder for encoder, wanted in job.wanted if wanted == name):
                 row = {
                     "recording_key": job.recording_key,
@@ -230,11 +230,11 @@ class Embedding:
                 }
                 rows.append(row)
                 if audible:
-                    waiting.append((encoder, row, crop))
+                    waiting.append((encoder, row, samples))
         # All of a condition or nothing: a part of it would look finished to the next run.
         self.rows += rows
-        for encoder, row, crop in waiting:
-            self.waiting.setdefault(encoder, []).append((row, crop))
+        for encoder, row, samples in waiting:
+            self.waiting.setdefault(encoder, []).append((row, samples))
         for encoder in [name for name, queue in self.waiting.items() if len(queue) >= _TOGETHER]:
             self._embed(encoder)
 

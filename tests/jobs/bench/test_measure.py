@@ -28,15 +28,16 @@ def separator():
 
 
 def test_separation_is_better_than_none(folder, separator):
-    for songs in (measure.karaoke(folder), measure.previews(folder)):
-        ((mix_db, vocals_db, sdr_db),) = measure.quality(separator, songs)
+    for name in ("karaoke", "previews"):
+        ((mix_db, vocals_db, sdr_db),) = measure.quality(separator, [s for _, s in measure.recordings(folder, name)])
         assert vocals_db > mix_db + 3
         assert sdr_db > vocals_db - 1  # BSS Eval forgives a filter besides
 
 
 def test_singing_is_found_and_its_absence_too(folder, separator):
-    mixes, bands = measure.activity(separator, measure.previews(folder))
-    assert (list(mixes), list(bands)) == ([True], [False])
+    previews = [song for _, song in measure.recordings(folder, "previews")]
+    mixes, accompaniments = measure.activity(separator, previews)
+    assert (list(mixes), list(accompaniments)) == ([True], [False])
     assert measure.whole_songs(separator, folder) == [True]
 
 

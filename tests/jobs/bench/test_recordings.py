@@ -40,11 +40,11 @@ def test_who_sings_and_where_the_voice_is(audio):
     found = recordings.find_voices(audio)
     assert [v.name for v in found] == [
         "karaoke/amy/01", "karaoke/leon/01", "previews/Band/Band - Song", "speech/84/84", "voicebanks/yuki/c4"]
-    assert [v.band is not None for v in found] == [True, True, True, False, False]
-    sung, band, rate = found[0].read()
-    np.testing.assert_allclose(sung[0], voice(300), atol=1e-4)
-    assert band.std() == pytest.approx(0.1, rel=0.05)
-    assert rate == RATE
+    assert [bool(v.accompaniment) for v in found] == [True, True, True, False, False]
+    song = found[0].read()
+    np.testing.assert_allclose(song.voice[0], voice(300), atol=1e-4)
+    assert song.accompaniment.std() == pytest.approx(0.1, rel=0.05)
+    assert song.sample_rate_hz == RATE
     assert "leon" not in [v.singer for v in recordings.find_voices(audio, ["leon"])]
 
 

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from pipeline.evaluate import conditions
-from pipeline.evaluate.conditions import Views, parse
+from pipeline.evaluate.conditions import Versions, parse
 from pipeline.sections import EvaluateConfig, ShardConfig
 from pipeline.store.errors import ConfigError, Problem
 
@@ -59,8 +59,8 @@ def test_voice_mix_and_separated_from_their_channels(tmp_path, n, voice, accompa
     channels = np.zeros((n, 2 * RATE_HZ), np.float32)
     channels[list(voice)], channels[list(accompaniment)] = tone(440), tone(3000)
     soundfile.write(tmp_path / "a.ogg", channels.T, RATE_HZ)
-    views = Views(str(tmp_path / "a.ogg"), voice, accompaniment, RATE_HZ, Halving())
-    clean, mix, separated = (views.wave(parse(name)) for name in conditions.BASES)
+    versions = Versions(str(tmp_path / "a.ogg"), voice, accompaniment, RATE_HZ, Halving())
+    clean, mix, separated = (versions.wave(parse(name)) for name in conditions.BASES)
     assert peak_hz(clean) == pytest.approx(440, abs=1)
     assert clean == pytest.approx(tone(440), abs=0.02)
     assert mix == pytest.approx(tone(440) + tone(3000), abs=0.04)
@@ -70,23 +70,23 @@ def test_voice_mix_and_separated_from_their_channels(tmp_path, n, voice, accompa
 def test_a_share_of_the_mix_is_let_in_as_in_clips(tmp_path):
     assert f"separated/mix_{100 * ShardConfig().mix_share:g}" == conditions.AS_CLIPS
     soundfile.write(tmp_path / "a.wav", np.stack([tone(3000), tone(440)], axis=1), RATE_HZ)
-    views = Views(str(tmp_path / "a.wav"), (1,), (0,), RATE_HZ, Halving())
-    separated, mix = (views.wave(parse(name)) for name in ("separated", "mix"))
-    assert views.wave(parse("separated/mix_30")) == pytest.approx(0.7 * separated + 0.3 * mix, abs=1e-6)
+    versions = Versions(str(tmp_path / "a.wav"), (1,), (0,), RATE_HZ, Halving())
+    separated, mix = (versions.wave(parse(name)) for name in ("separated", "mix"))
+    assert versions.wave(parse("separated/mix_30")) == pytest.approx(0.7 * separated + 0.3 * mix, abs=1e-6)
 
 
 def test_a_plain_file_is_its_own_mix_to_separate_but_has_no_accompaniment(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(440), RATE_HZ)
-    views = Views(str(tmp_path / "a.wav"), (), (), RATE_HZ, Halving())
-    assert views.wave(parse("separated")) == pytest.approx(0.5 * tone(440), abs=1e-4)
+    versions = Versions(str(tmp_path / "a.wav"), (), (), RATE_HZ, Halving())
+    assert versions.wave(parse("separated")) == pytest.approx(0.5 * tone(440), abs=1e-4)
     with pytest.raises(Problem, match="no accompaniment"):
-        views.wave(parse("mix"))
+        versions.wave(parse("mix"))
 
 
 def test_a_file_without_the_expected_channels_is_told(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(440), RATE_HZ)
     with pytest.raises(Problem, match="has 1 channels where 2 are expected"):
-        Views(str(tmp_path / "a.wav"), (1,), (0,), RATE_HZ)
+        Versions(str(tmp_path / "a.wav"), (1,), (0,), RATE_HZ)
 
 
 def test_band_limit():
@@ -124,7 +124,7 @@ def test_crops_are_voiced_apart_and_spread():
     assert len(crops) == CONFIG.crops_per_recording
     for start_s, end_s in crops:
         assert end_s - start_s == pytest.approx(4.0)
-        assert level_db(conditions.cut(voice, RATE_HZ, start_s, end_s)) > -20
+        assert level_db(conditions.crop(voice, RATE_HZ, start_s, end_s)) > -20
     starts = [start for start, _ in crops]
     assert np.diff(starts).min() >= 4.0 - 1e-9
     assert starts[0] < 13 and starts[-1] > 70
@@ -143,8 +143,8 @@ def test_short_recordings_are_one_crop_and_shorter_ones_are_told():
 
 def test_cut_of_another_length_stays_around_the_middle_and_inside():
     wave = np.arange(10 * RATE_HZ, dtype=np.float32)
-    assert len(conditions.cut(wave, RATE_HZ, 4, 8)) == 4 * RATE_HZ
-    assert conditions.cut(wave, RATE_HZ, 4, 8, 1.0)[0] == pytest.approx(5.5 * RATE_HZ)
-    early = conditions.cut(wave, RATE_HZ, 0, 4, 8.0)
+    assert len(conditions.crop(wave, RATE_HZ, 4, 8)) == 4 * RATE_HZ
+    assert conditions.crop(wave, RATE_HZ, 4, 8, 1.0)[0] == pytest.approx(5.5 * RATE_HZ)
+    early = conditions.crop(wave, RATE_HZ, 0, 4, 8.0)
     assert early[0] == 0 and len(early) == 8 * RATE_HZ
-    assert len(conditions.cut(wave, RATE_HZ, 4, 8, 16.0)) == len(wave)
+    assert len(conditions.crop(wave, RATE_HZ, 4, 8, 16.0)) == len(wave)

@@ -1,0 +1,24 @@
+"""What every benchmark needs to say what it measured: one clock and one way to print a table of Markdown."""
+
+import resource
+import time
+
+import numpy as np
+
+
+def clock() -> np.ndarray:
+    """Return (2,) seconds since some moment: by the wall, and of processor time with that of ended child processes."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return np.array([time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)])
+
+
+def row(*cells: object) -> None:
+    """Print a row of a Markdown table."""
+    print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
+
+
+def header(title: str, *cells: str) -> None:
+    """Print a heading and the head of a table."""
+    print(f"\n### {title}\n")
+    row(*cells)
+    row(*("---" for _ in cells))

@@ -1,0 +1,50 @@
+"""A recording's voice and its accompaniment, taken from the channels that its data set keeps them in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from pipeline.store.errors import Problem
+
+
+@dataclass(frozen=True)
+class Stems:
+    """`voice` and `accompaniment`, (channels, n) float32 each; zeros where there is no accompaniment."""
+
+    voice: np.ndarray
+    accompaniment: np.ndarray
+    sample_rate_hz: int
+
+    @property
+    def mix(self) -> np.ndarray:
+        """What a separator is given, (channels, n) float32."""
+        return self.voice + self.accompaniment
+
+
+def split(samples: np.ndarray, voice: Sequence[int], accompaniment: Sequence[int], sample_rate_hz: int) -> Stems:
+    """Return the stems of a file's samples (channels, n).
+
+    Args:
+        samples: all channels of the file.
+        voice: which of them are the voice; empty: all.
+        accompaniment: which of them are the accompaniment.
+        sample_rate_hz: of the samples.
+
+    Raises:
+        Problem: the file has other channels than its set promises (`channels`).
+    """
+    if not voice:
+        return Stems(samples, np.zeros_like(samples), sample_rate_hz)
+    wanted = max(*voice, *accompaniment) + 1 if accompaniment else max(voice) + 1
+    if wanted != len(samples):
+        raise Problem("channels", f"it has {len(samples)} channels where {wanted} are expected")
+    return Stems(samples[list(voice)], samples[list(accompaniment)], sample_rate_hz)
+
+
+def read(path: str | Path, voice: Sequence[int], accompaniment: Sequence[int]) -> Stems:
+    """Return the stems of a local file at its own rate; see `split`."""
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return split(samples.T, voice, accompaniment, rate)
