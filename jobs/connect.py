@@ -41,7 +41,7 @@ def start_ray(compute: Compute | None = None) -> None:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray.data", "ray.train"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log of an error, they raise as well
     if compute is None:
         return
     if address != "local":

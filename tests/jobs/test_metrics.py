@@ -1,4 +1,3 @@
-import json
 import time
 import urllib.request
 
@@ -17,17 +16,17 @@ def exported() -> str:
 
 
 def test_a_prometheus_endpoint_tells_what_is_done_and_failed(ray_cluster):
-    metrics = Metrics("separate")
+    metrics = Metrics("of this test")
     outcomes = [{"key": "a", "status": "done", "seconds": 2.0}, {"key": "b", "status": "done", "seconds": 3.0},
                 {"key": "c", "status": "failed", "error": "decode", "seconds": 0.5}]
     until, text = time.monotonic() + 60, ""
     metrics.count(pa.Table.from_pylist(outcomes, schema=OUTCOMES), left=7)
-    while "vocatlas_items_left" not in text or "vocatlas_work_seconds" not in text:
-        assert time.monotonic() < until, json.dumps(text[-2000:])
+    while text.count('stage="of this test"') < 4:
+        assert time.monotonic() < until, text[-2000:]
         time.sleep(1)
         text = exported()
-    lines = [line for line in text.splitlines() if line.startswith("ray_vocatlas_")]
-    assert any(line.startswith("ray_vocatlas_items") and 'status="failed"' in line and 'class="decode"' in line
+    lines = [line for line in text.splitlines() if line.startswith("ray_vocatlas_") and "of this test" in line]
+    assert any(line.startswith("ray_vocatlas_items_total") and 'status="failed"' in line and 'class="decode"' in line
                and line.endswith(" 1.0") for line in lines), lines
     assert any('status="done"' in line and line.endswith(" 2.0") for line in lines), lines
     assert any(line.startswith("ray_vocatlas_items_left") and line.endswith(" 7.0") for line in lines), lines

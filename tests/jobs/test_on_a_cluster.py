@@ -46,6 +46,7 @@ class Nodes:
 
     KEEPER = """
 import sys
+from ray.cluster_utils import Cluster
 node = dict(num_cpus=1, object_store_memory=100_000_000)
 cluster = Cluster(initialize_head=True, head_node_args=node | dict(include_dashboard=False))
 for line in sys.stdin:
