@@ -55,6 +55,9 @@ def summarise(config: Config, expected: pd.DataFrame) -> None:
     print("\nAgainst the truth")
     for line in truth.compare(workspace, expected, known_uris(config.known)).lines():
         print(f"  {line}")
+    print("\nWhat is wrong")
+    for line in truth.mistakes(workspace, expected):
+        print(f"  {line}")
     print("\nWhat the encoders reach here (equal-error rate between tracks; the singers are synthetic)")
     trained = ["trained"] if "train" in config.stages else []
     for name in dict.fromkeys([config.embed.encoder, *trained]):

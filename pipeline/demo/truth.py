@@ -119,6 +119,30 @@ def compare(workspace: Workspace, truth: pd.DataFrame, known: set[str]) -> Compa
         grouped_accuracy=best_match_accuracy(asked["singer"], asked["vocalist"].fillna("")))
 
 
+def mistakes(workspace: Workspace, truth: pd.DataFrame) -> list[str]:
+    """Return in words what is wrong in a finished run's tags, or that nothing is: names, and artist tags.
+
+    An artist tag is wrong where the truth's `artist_tag` is not its `singer`.
+    """
+    tags = tables.read(workspace, "tags", ["track_id", "vocalist", "source", "probability", "disagrees"])
+    found = outcomes(workspace, truth).drop_duplicates("track_id").merge(tags, on="track_id")
+    named = found[found["source"].isin(["enrolled", "credited"])]
+    who = zip(named["vocalist"], named["singer"], strict=True)
+    wrong = named[[name not in singer.split("+") for name, singer in who]]
+    planted = found["artist_tag"].ne("") & found["singer"].ne("") & (found["artist_tag"] != found["singer"])
+    planted &= ~found["singer"].str.contains("+", regex=False)
+    said = found["disagrees"]
+    lines = [f"{len(wrong)} of {len(named)} named tracks bear a wrong name"]
+    lines += [f"  {row.file}: {row.vocalist}, {row.probability:.0%} sure" for row in wrong.itertuples()]
+    lines.append(f"{int((planted & said).sum())} of {int(planted.sum())} wrong artist tags found, "
+                 f"{int((said & ~planted).sum())} right ones accused")
+    lines += [f"  {row.file}: the tag {row.artist_tag} is wrong, and was believed"
+              for row in found[planted & ~said].itertuples()]
+    lines += [f"  {row.file}: the tag {row.artist_tag} is right, and was accused"
+              for row in found[said & ~planted].itertuples()]
+    return lines
+
+
 def encoder_eer(workspace: Workspace, found: pd.DataFrame, model: Any) -> tuple[str, float]:
     """Return an encoder's id and its equal-error rate on pairs of a run's tracks, pooled over their clips.
 

@@ -20,7 +20,7 @@ partitioning problem" (Odyssey 2010). Spearman, "Correlation calculated from fau
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ from safetensors.numpy import load, save
 from pipeline.scoring.scores import unit
 
 FILE = "calibration.safetensors"
-SETTLED_VOICES = 10.0  # distinct voices at which a catalogue's own mean counts as much as the one that was shipped
 SHRINK = 0.4  # of the within-track covariance towards the identity
 
 
@@ -87,12 +86,16 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Backend:
-    """Centre `mean (d,)`, normalisation `matrix (d, d)` and the numbers of the score, for one encoder's vectors."""
+    """Centre `mean (d,)`, normalisation `matrix (d, d)` and the numbers of the score, for one encoder's vectors.
+
+    `spread` is the mean squared distance of a singer's mean from the centre, normalised; infinite if it is not known.
+    """
 
     mean: np.ndarray
     matrix: np.ndarray
     numbers: Numbers = Numbers()
     encoder_id: str = ""
+    spread: float = float("inf")
 
     def evidence(self, means: np.ndarray, seconds: np.ndarray, weights: np.ndarray | None = None) -> Evidence:
         """Return the evidence of tracks.
@@ -123,27 +126,9 @@ class Backend:
         found = self.llr(cosine, left.reliability[:, None].astype(np.float32), right.reliability.astype(np.float32))
         return _blank(found, left.precision[:, None], right.precision)
 
-    def moved(self, own_mean: np.ndarray, n_voices: float) -> "Backend":
-        """Return the back-end with its centre moved towards a catalogue's own, as far as that has distinct voices."""
-        share = n_voices / (n_voices + SETTLED_VOICES)
-        return replace(self, mean=(1 - share) * self.mean + share * own_mean)
-
-    def centred(self, means: np.ndarray, group: np.ndarray) -> "Backend":
-        """Return the back-end moved towards the mean of a catalogue's groups, each counted once.
-
-        Args:
-            means: (n, d) of tracks. group: (n,) of each, 0, 1, ...; a track alone is a group.
-        """
-        if not len(means):
-            return self
-        count = np.bincount(group)
-        sums = np.zeros((len(count), means.shape[1]))
-        np.add.at(sums, group, means)
-        return self.moved((sums / count[:, None]).mean(0), len(count))
-
     def to_bytes(self) -> bytes:
         """Return the back-end as a safetensors file; the numbers are JSON in its metadata."""
-        about = json.dumps({"encoder_id": self.encoder_id, **asdict(self.numbers)})
+        about = json.dumps({"encoder_id": self.encoder_id, "spread": self.spread, **asdict(self.numbers)})
         return save({"mean": self.mean.astype(np.float32), "matrix": self.matrix.astype(np.float32)},
                     {"vocatlas": about})
 
@@ -158,7 +143,8 @@ class Backend:
             deserialize(data)
             tensors, length = load(data), int.from_bytes(data[:8], "little")
             about = json.loads(json.loads(data[8:8 + length])["__metadata__"]["vocatlas"])
-            return cls(tensors["mean"], tensors["matrix"], encoder_id=about.pop("encoder_id"), numbers=Numbers(**about))
+            return cls(tensors["mean"], tensors["matrix"], encoder_id=about.pop("encoder_id"),
+                       spread=about.pop("spread"), numbers=Numbers(**about))
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this is no calibration: {error}") from error
 

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pipeline.scoring.backend import Backend, Evidence, Numbers, within_matrix
+from pipeline.scoring.centre import moved
 from pipeline.scoring.metrics import NotMeasurable
 
 PRIOR = 0.05  # of a trial being of one singer, in the fit
@@ -22,7 +23,7 @@ ENROLLED = (1, 2, 5)
 PIECES = {2: 3, 5: 2}  # clips in a piece: pieces kept of a track
 DRAWS = 4  # sets of tracks drawn for each singer and number of tracks
 OTHERS = 60  # tracks that each set is compared with: so many singers' one each, and so many of all others'
-STIFF = 5e-4  # how strongly the numbers are held near the shipped encoder's: some of them say nearly the same
+STIFF = 5e-4  # how strongly the numbers are held near the usual ones: some of them say nearly the same
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,16 @@ def fit(catalogues: Sequence[Clips], encoder_id: str, seed: int = 0) -> Backend:
         NotMeasurable: fewer than two singers have two tracks.
     """
     centre = np.mean(np.concatenate([singer_means(clips) for clips in catalogues]), axis=0)
-    scatter = np.sum([pool(clips)[2] for clips in catalogues], axis=0)
-    backend = Backend(centre, within_matrix(scatter), Numbers(), encoder_id)
+    matrix = within_matrix(np.sum([pool(clips)[2] for clips in catalogues], axis=0))
+    apart = (np.concatenate([singer_means(clips) for clips in catalogues]) - centre) @ matrix
+    backend = Backend(centre, matrix, Numbers(), encoder_id, float((apart**2).sum(1).mean()))
     heard = [recordings(clips, np.random.default_rng([seed, i])) for i, clips in enumerate(catalogues)]
-    centres = [singer_means(clips) for clips in catalogues]
     for _ in range(2):  # how tracks are weighed in a set depends, a little, on the numbers
         found = []
-        for own, part in zip(centres, heard, strict=True):
-            moved = backend.moved(own.mean(0), len(own))
-            found.append(trials(moved.evidence(part.means, part.seconds), part, np.random.default_rng([seed, 1])))
-        backend = replace(backend, numbers=fit_numbers(joined(found), backend.numbers))
+        for clips, part in zip(catalogues, heard, strict=True):
+            here = moved(backend, pool(clips)[0], np.unique(clips.singer, return_inverse=True)[1], 1.0)
+            found.append(trials(here.evidence(part.means, part.seconds), part, np.random.default_rng([seed, 1])))
+        backend = replace(backend, numbers=fit_numbers(joined(found), Numbers()))
     return backend
 
 
@@ -192,6 +193,9 @@ def weights(target: np.ndarray, singer: np.ndarray) -> np.ndarray:
 def fit_numbers(found: Trials, start: Numbers) -> Numbers:
     """Return the numbers that describe trials best, by weighted logistic loss.
 
+    Args:
+        start: numbers near which they are held.
+
     Raises:
         NotMeasurable: targets score no higher than the rest.
     """
@@ -200,11 +204,11 @@ def fit_numbers(found: Trials, start: Numbers) -> Numbers:
 
     def loss(theta: np.ndarray) -> float:
         odds = ratio(found, _unpack(theta)) + logit(PRIOR)
-        cost = (weight * np.logaddexp(0, np.where(found.target, -odds, odds))).sum()
-        return float(cost + STIFF * ((theta - usual) ** 2).sum())
+        miss = np.logaddexp(0, np.where(found.target, -odds, odds))
+        return float((weight * miss).sum() + STIFF * ((theta - first) ** 2).sum())
 
     weight = weights(found.target, found.singer)
-    usual, first = _pack(Numbers()), _pack(start)
+    first = _pack(start)
     simplex = np.vstack([first, first + np.diag([0.7, 0.6, 0.5, 0.5, 0.8])])
     best = minimize(loss, first, method="Nelder-Mead",
                     options={"initial_simplex": simplex, "maxfev": 1000, "xatol": 0.01, "fatol": 1e-7})

@@ -16,6 +16,7 @@ hierarchical clustering" (ICML 2005). Pitman, "Combinatorial stochastic processe
 """
 
 import heapq
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,14 +48,23 @@ def neighbours(evidence: Evidence, backend: Backend, k: int = NEIGHBOURS) -> tup
     return pairs // n, pairs % n, np.concatenate(scores)[at]
 
 
-def agglomerate(evidence: Evidence, backend: Backend, purity: float = 0.5) -> tuple[np.ndarray, int]:
-    """Return each track's group (n,), 0, 1, ... (a track alone is one too), and how many there are.
+class Partition(NamedTuple):
+    """Each track's `group (n,)`, 0, 1, ... (a track alone is one too), how many there are, and by how much (a natural
+    log) they are likelier than that all tracks are alone."""
+
+    group: np.ndarray
+    n_voices: int
+    gain: float
+
+
+def agglomerate(evidence: Evidence, backend: Backend, purity: float = 0.5) -> Partition:
+    """Return the likeliest partition on the path of joins.
 
     A join counts where two groups share a vocalist with probability `purity` or more, given all joins before it.
     """
     n = len(evidence)
     if n < 2:
-        return np.zeros(n, int), n
+        return Partition(np.zeros(n, int), n, 0.0)
     margin = float(logit(purity))
     groups = _Groups(evidence, backend)
     heap: list[tuple[float, int, int]] = []
@@ -76,8 +86,9 @@ def agglomerate(evidence: Evidence, backend: Backend, purity: float = 0.5) -> tu
             if len(around):
                 offer(np.full(len(around), new), around, groups.scores(new, around))
     counts = n - np.arange(len(gained))
-    joins = int(np.argmax(np.cumsum(gained) + log_prior(counts, n)))
-    return groups.after(joins), n - joins
+    posterior = np.cumsum(gained) + log_prior(counts, n)
+    joins = int(np.argmax(posterior))
+    return Partition(groups.after(joins), n - joins, float(posterior[joins] - posterior[0]))
 
 
 def log_prior(n_voices: np.ndarray, n_tracks: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A catalogue's voices and the back-end that their encoder brought, as clustering, tagging and evaluation take them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
 
+SETTLED = 10.0  # voices at which half of their mean is the centre of an encoder that brings none
 CLIP_S = 6.0  # of a clip, where the table of clips' vectors does not say how long they are
 
 
@@ -52,8 +53,8 @@ def read(workspace: Workspace) -> tuple[Voices, Backend]:
     seconds = frame["clips_s"].fillna(CLIP_S * frame["n_clips"].fillna(1)).to_numpy(float)
     voices = Voices(frame["track_id"].to_numpy(), vectors * length[:, None], seconds)
     found = backend(workspace, encoders[0] if encoders else "", vectors.shape[1])
-    if len(voices) and not found.mean.any():  # nothing was brought: all voices lean to one side, which is nobody's
-        found = found.moved(voices.means.mean(0), len(voices))
+    if len(voices) and np.isinf(found.spread):  # nothing was brought: all voices lean to one side, which is nobody's
+        found = replace(found, mean=voices.means.mean(0) * len(voices) / (len(voices) + SETTLED))
     return voices, found
 
 

@@ -12,13 +12,13 @@ import pandas as pd
 from scipy.special import expit
 
 from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.centre import centred
 from pipeline.scoring.groups import NOISE, agglomerate, concentration, membership
 from pipeline.scoring.places import places, principal
 from pipeline.scoring.voices import Voices
 from pipeline.sections import ClusterConfig
 
-SAMPLE = 2000  # voices that tell the catalogue's centre
-ROUNDS = 5
+BLOCK = 2048
 
 
 def cluster_voices(voices: Voices, backend: Backend, config: ClusterConfig, seed: int = 0) -> pd.DataFrame:
@@ -39,9 +39,9 @@ def cluster_voices(voices: Voices, backend: Backend, config: ClusterConfig, seed
         raise ValueError(f"vectors must be (n, d), not {voices.means.shape}")
     if not np.isfinite(voices.means).all():
         raise ValueError("vectors hold values that are not finite")
-    backend = centred(voices, backend, config.purity, seed)
+    backend = centred(voices, backend)
     evidence = backend.evidence(voices.means, voices.seconds)
-    group, n_voices = agglomerate(evidence, backend, config.purity)
+    group, n_voices, _ = agglomerate(evidence, backend, config.purity)
     probability = membership(evidence, group, backend, n_voices)
     labels = by_size(np.where(np.bincount(group, minlength=1)[group] > 1, group, NOISE) if len(group) else group)
     place = places(evidence.direction, seed) if config.umap else principal(evidence.direction)
@@ -52,31 +52,14 @@ def cluster_voices(voices: Voices, backend: Backend, config: ClusterConfig, seed
     })
 
 
-def centred(voices: Voices, backend: Backend, purity: float = 0.5, seed: int = 0) -> Backend:
-    """Return the back-end with its centre moved towards the mean of the catalogue's distinct voices.
-
-    Every voice counts once, however many tracks it has; on a large catalogue a seeded sample tells it.
-    """
-    if not len(voices):
-        return backend
-    rows = np.random.default_rng(seed).permutation(len(voices))[:SAMPLE]
-    sample, moved, before = voices[rows], backend, 0
-    for _ in range(ROUNDS):
-        group, n_voices = agglomerate(moved.evidence(sample.means, sample.seconds), moved, purity)
-        if n_voices < 2 * before:  # a centre that was far off hides most voices, and each round tells more apart
-            break
-        moved, before = backend.centred(sample.means, group), n_voices
-    return moved
-
-
 def _nearest(evidence: Evidence, group: np.ndarray, backend: Backend, n_voices: int) -> np.ndarray:
     """Return the probability (n,) that a track shares its vocalist with the nearest other group."""
     found = np.zeros(len(evidence))
     if n_voices < 2:
         return found
     whole = evidence.summed(group, n_voices)
-    for start in range(0, len(evidence), SAMPLE):
-        rows = np.arange(start, min(start + SAMPLE, len(evidence)))
+    for start in range(0, len(evidence), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(evidence)))
         ratios = backend.table(evidence[rows], whole)
         ratios[np.arange(len(rows)), group[rows]] = -np.inf
         found[rows] = expit(ratios.max(1) - np.log(concentration(n_voices, len(evidence))))

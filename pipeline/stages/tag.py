@@ -20,6 +20,7 @@ from scipy.special import expit, logit
 from pipeline.people.names import key
 from pipeline.scoring import credits as noisy
 from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.centre import centred
 from pipeline.scoring.groups import NOISE
 from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
 from pipeline.scoring.voices import Voices
@@ -64,11 +65,11 @@ def tag_voices(voices: Voices, backend: Backend, clusters: pd.DataFrame, known: 
         credits: `track_id`, `key`, `name`, a row per track and credited person.
     """
     group, q = _groups(clusters)
-    backend = backend.centred(voices.means, group)
+    backend = centred(voices, backend)
     evidence = backend.evidence(voices.means, voices.seconds)
     people = _people(voices.track_ids, known, credits if config.use_credits else credits.iloc[:0])
-    misfit = _misfits(evidence, people, backend)
     judged = noisy.judge(evidence, people.credits, backend)
+    misfit = _misfits(evidence, people, backend)
     weight = np.where(misfit, 0.0, judged.weight)
     answers = _Answers(evidence, people, weight, judged, backend, group, q).all()
     return _tags(voices.track_ids, people, answers, judged, clusters, misfit, config)
@@ -121,11 +122,13 @@ def _misfits(evidence: Evidence, people: People, backend: Backend) -> np.ndarray
 
 @dataclass(frozen=True)
 class _Answer:
-    """For each track (n, k): the likeliest people, their probabilities, and the track's own ratio with them."""
+    """For each track (n, k): the likeliest people, their probabilities, and the track's own ratio with them; and the
+    probability (n,) that one of those sings whom it is credited to, NaN where none of them is enrolled."""
 
     which: np.ndarray
     probability: np.ndarray
     score: np.ndarray
+    credit: np.ndarray
 
 
 class _Answers:
@@ -142,20 +145,36 @@ class _Answers:
         self.column = np.full(rows.n_people, NOISE)
         self.column[self.enrolled] = np.arange(len(self.enrolled))
         self.evidence, self.people, self.backend, self.judged = evidence, people, backend, judged
-        self.weight, self.group, self.q = weight, group, q
+        self.weight, self.group = weight, group
         self.voices = noisy.voices_of(evidence, rows, weight)[self.enrolled]
         # What is in a vocalist's voice already says nothing more of it through the cluster.
         taken = np.zeros(len(evidence))
         modelled = self.column[rows.person] >= 0
         np.add.at(taken, rows.track[modelled], weight[modelled])
+        self.q = q * self._agreement(modelled)[group]
         left = np.clip(1.0 - taken, 0.0, 1.0)
         rest = Evidence(evidence.vector * left[:, None].astype(np.float32), evidence.precision * left)
         self.rest = rest.summed(group, int(group.max(initial=-1)) + 1)
 
+    def _agreement(self, modelled: np.ndarray) -> np.ndarray:
+        """Return how far the names in each group (g,) agree: 1 if they are one vocalist's, 0 if half of them are not.
+
+        A group that holds several vocalists' tracks is not one voice, and does not speak for its tracks.
+        """
+        rows, n = self.people.credits, len(self.enrolled)
+        cell = self.group[rows.track[modelled]] * n + self.column[rows.person[modelled]]
+        found, at = np.unique(cell, return_inverse=True)
+        weight = np.bincount(at, self.weight[modelled], minlength=len(found))
+        n_groups = int(self.group.max(initial=-1)) + 1
+        total, most = np.zeros(n_groups), np.zeros(n_groups)
+        np.add.at(total, found // max(n, 1), weight)
+        np.maximum.at(most, found // max(n, 1), weight)
+        return np.where(total > 0, np.clip(2 * most / np.maximum(total, 1e-9) - 1, 0.0, 1.0) ** 2, 1.0)
+
     def all(self) -> _Answer:
         """Return the answers for all tracks."""
         n, k = len(self.evidence), min(SHOWN, len(self.enrolled))
-        found = _Answer(np.full((n, k), NOISE), np.zeros((n, k)), np.full((n, k), np.nan))
+        found = _Answer(np.full((n, k), NOISE), np.zeros((n, k)), np.full((n, k), np.nan), np.full(n, np.nan))
         if not n or not k:
             return found
         asked = self.people.given == NOISE
@@ -163,10 +182,15 @@ class _Answers:
         none = prior_of_none(anyone[asked])
         for start in range(0, n, BLOCK):
             ratios = self._ratios(start)
-            best = likeliest(reweighted(self._blended(start, ratios, none), self._factors(start, none)), k)
+            probability = reweighted(self._blended(start, ratios, none), self._factors(start, none))
+            best = likeliest(probability, k)
             rows = slice(start, start + len(ratios))
             found.which[rows], found.probability[rows] = self.enrolled[best.which], best.probability
             found.score[rows] = np.take_along_axis(ratios, best.which, 1)
+            mine, column = self._own(start)
+            at = self.people.credits.track[mine] - start
+            own = np.bincount(at, probability[at, column], minlength=len(ratios))
+            found.credit[rows] = np.where(np.bincount(at, minlength=len(ratios)) > 0, own, np.nan)
         return found
 
     def _ratios(self, start: int) -> np.ndarray:
@@ -231,7 +255,7 @@ def _tags(track_ids: np.ndarray, people: People, found: _Answer, judged: noisy.J
         rows = (cluster_ids == cluster_id) & ~named
         vocalist[rows], source[rows], score[rows] = name, "cluster", np.nan
         probability[rows] = clusters["probability"].to_numpy()[rows]
-    credit = np.where(given, np.nan, judged.probability)
+    credit = np.where(given, np.nan, _agreed(judged.probability, found.credit))
     rows = pd.DataFrame({"track_id": track_ids, "vocalist": vocalist, "score": score, "probability": probability,
                          "source": source, "credit_probability": credit,
                          "disagrees": np.nan_to_num(credit, nan=1.0) < WRONG})
@@ -240,6 +264,12 @@ def _tags(track_ids: np.ndarray, people: People, found: _Answer, judged: noisy.J
         "track_id": track_ids[at], "rank": (rank + 1).astype(np.int32), "vocalist": names[found.which[at, rank]],
         "probability": found.probability[at, rank], "score": found.score[at, rank]})
     return Tags(rows, candidates, sorted(str(track_ids[i]) for i in people.credits.track[misfit]))
+
+
+def _agreed(voice: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return how likely credits are (n,): the mean of the log-odds by the voice alone and by its cluster too."""
+    both = expit((logit(np.clip(voice, 1e-9, 1 - 1e-9)) + logit(np.clip(whole, 1e-9, 1 - 1e-9))) / 2)
+    return np.where(np.isfinite(whole), both, voice)
 
 
 def name_clusters(track_ids: np.ndarray, cluster_ids: np.ndarray, vocalist: np.ndarray) -> dict[int, str]:

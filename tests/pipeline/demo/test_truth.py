@@ -71,6 +71,19 @@ def test_the_scores_count_what_went_wrong(workspace, expected, run):
     assert any("12 of 12 files" in line for line in found.lines())
 
 
+def test_what_is_wrong_is_said_as_plainly_as_what_is_right(workspace, expected, run):
+    expected = expected.assign(artist_tag=expected["singer"].mask(expected["file"] == "b2.mp3", "Ada")
+                               .mask(expected["file"] == "a3.mp3", "Ben"))
+    tags = tables.read(workspace, "tags").assign(source="enrolled", probability=0.97)
+    tags["disagrees"] = tags["track_id"].isin(["b2", "a2"])
+    tables.replace(workspace, "tags", tags)
+    lines = truth.mistakes(workspace, expected)
+    assert "  c2.mp3: Ben, 97% sure" in lines
+    assert "1 of 2 wrong artist tags found, 1 right ones accused" in lines
+    assert "  a3.mp3: the tag Ben is wrong, and was believed" in lines
+    assert "  a2.mp3: the tag Ada is right, and was accused" in lines
+
+
 def test_a_file_that_no_stage_has_seen_is_not_as_expected(workspace, expected):
     found = truth.outcomes(workspace, expected)
     assert set(found["found"]) == {"not seen"}

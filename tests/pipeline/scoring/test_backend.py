@@ -47,17 +47,10 @@ def test_half_a_recording_counts_half(simulate, backend):
     np.testing.assert_allclose(halves.direction, whole.direction, atol=1e-6)
 
 
-def test_the_centre_moves_with_the_number_of_voices():
-    backend = Backend(np.zeros(2), np.eye(2))
-    own = np.array([1.0, 0.0])
-    assert backend.moved(own, 1).mean[0] < 0.1
-    assert backend.moved(own, 1000).mean[0] > 0.98
-
-
 def test_a_file_of_it_is_read_back():
-    backend = Backend(np.arange(3.0), np.eye(3), Numbers(0.4, 5, 30, 20, 1), "custom-01")
+    backend = Backend(np.arange(3.0), np.eye(3), Numbers(0.4, 5, 30, 20, 1), "custom-01", 0.5)
     found = Backend.from_bytes(backend.to_bytes())
-    assert (found.numbers, found.encoder_id) == (backend.numbers, "custom-01")
+    assert (found.numbers, found.encoder_id, found.spread) == (backend.numbers, "custom-01", 0.5)
     np.testing.assert_allclose(found.matrix, backend.matrix)
 
 

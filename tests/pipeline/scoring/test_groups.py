@@ -22,21 +22,21 @@ def test_neighbours_are_the_best_of_all_pairs(simulate, backend):
                          ids=["even", "uneven", "two", "one", "strangers"])
 def test_finds_who_sings_together(simulate, backend, sizes):
     vectors, who = simulate(sizes, scatter=0.6)
-    group, n_voices = agglomerate(backend.evidence(vectors, np.full(len(who), 60.0)), backend)
+    group, n_voices, _ = agglomerate(backend.evidence(vectors, np.full(len(who), 60.0)), backend)
     assert n_voices == len(np.unique(group))
     assert (group == group[0]).all() if len(sizes) == 1 else adjusted_rand_score(who, group) > 0.95
 
 
 def test_many_songs_of_few_singers_are_found_by_what_they_say_together(simulate, backend):
     vectors, who = simulate([60] * 5, scatter=1.3)
-    group, _ = agglomerate(backend.evidence(vectors, np.full(len(who), 60.0)), backend)
+    group, _, _ = agglomerate(backend.evidence(vectors, np.full(len(who), 60.0)), backend)
     assert adjusted_rand_score(who, group) > 0.8
 
 
 def test_more_purity_joins_fewer(simulate, backend):
     vectors, who = simulate([4] * 40, scatter=1.4)
     evidence = backend.evidence(vectors, np.full(len(who), 30.0))
-    counts = [agglomerate(evidence, backend, purity)[1] for purity in (0.5, 0.9, 0.99)]
+    counts = [agglomerate(evidence, backend, purity).n_voices for purity in (0.5, 0.9, 0.99)]
     assert counts == sorted(counts)
     assert counts[0] < counts[-1]
 
@@ -44,7 +44,7 @@ def test_more_purity_joins_fewer(simulate, backend):
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_hardly_any_tracks(simulate, backend, n):
     evidence = backend.evidence(simulate([2], scatter=0.1)[0][:n], np.full(n, 60.0))
-    group, n_voices = agglomerate(evidence, backend)
+    group, n_voices, _ = agglomerate(evidence, backend)
     assert (len(group), n_voices) == (n, min(n, 1))
 
 

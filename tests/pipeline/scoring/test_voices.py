@@ -44,7 +44,7 @@ def test_an_encoder_without_calibration_is_normalised_by_the_catalogues_clips(wo
 
 def test_an_owners_calibration_is_found(workspace):
     write(workspace)
-    own = Backend(np.ones(8), np.eye(8), encoder_id="e")
+    own = Backend(np.ones(8), np.eye(8), encoder_id="e", spread=1.0)
     workspace.write_bytes(voices.calibration_name("e"), own.to_bytes())
     _, backend = voices.read(workspace)
     assert voices.is_calibrated(workspace, "e")
