@@ -7,12 +7,13 @@ CATALOGUE ?=
 KNOWN     ?=
 SET       ?=
 AUDIO     ?=
+VECTORS   ?=
 HEAD      ?=
 RAY_ADDRESS ?= http://127.0.0.1:8265
 
 # What people give is taken as it stands, with spaces, quotes and any other sign in it: never expanded by make, and
 # quoted for the shell. SET holds several settings, which the command takes apart as a shell would.
-GIVEN := PYTHON CONFIG WORKSPACE CATALOGUE KNOWN SET AUDIO HEAD RAY_ADDRESS
+GIVEN := PYTHON CONFIG WORKSPACE CATALOGUE KNOWN SET AUDIO VECTORS HEAD RAY_ADDRESS
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 quote  = '$(subst ','\'',$(1))'
 
@@ -92,6 +93,10 @@ calibrate: setup  ## what scores of an encoder mean: WORKSPACE=… with voices, 
 
 bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
 	$(RUN) jobs.bench.recipes $(WITH)
+
+bench-answers: setup  ## groups, names and disagreements against the truth: [AUDIO=folder] [VECTORS=workspace]
+	$(RUN) jobs.bench.answers $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
+	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 $(BENCHES): bench-%: setup  ## speed and accuracy of one part: [AUDIO=folder]
 	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))
