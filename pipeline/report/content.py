@@ -79,7 +79,7 @@ def spread(values: np.ndarray) -> np.ndarray:
 
 def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
     """Return the numbers at the top of the page."""
-    named = tracks[tracks["source"] == "enrolled"]
+    named = tracks[tracks["source"].isin(["enrolled", "credited"])]
     grouped = tracks[tracks["source"] == "cluster"]
     # A cluster may bear the name of an enrolled vocalist; it is not counted twice.
     return {"tracks": len(tracks), "hours": float(tracks["duration_s"].fillna(0).sum()) / 3600,
