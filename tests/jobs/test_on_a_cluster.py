@@ -111,7 +111,7 @@ def write_config(tmp_path: Path, music: Path, object_store) -> Callable[..., Pat
     def write(**settings: object) -> Path:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.yaml"
         path.write_text(yaml.safe_dump({
-            "workspace": f"{bucket}/workspace", "catalogue": f"{bucket}/music", "cluster": {"min_voices": 100},
+            "workspace": f"{bucket}/workspace", "catalogue": f"{bucket}/music",
             "separate": {"separator": "spleeter", "compute": {"cpus": 1, "batch": 2, "workers_max": 2}},
             "shard": {"compute": {"batch": 2}}, "stages": ["scan", "separate", "shard", "embed"]} | settings))
         return path
