@@ -111,6 +111,7 @@ test-cluster: setup  ## the tests that need minutes: outages, several nodes, nod
 
 lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 

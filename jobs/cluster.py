@@ -20,8 +20,10 @@ def run(config: Config, run: engine.Run) -> None:
     else:
         run.say(f"{len(found)} voices")
         if not voices.is_calibrated(run.workspace, backend.encoder_id):
-            run.say(f"the encoder {backend.encoder_id} has no calibration: probabilities are a guess "
-                    "(make calibrate measures them on tracks whose singer is known)")
+            run.say(
+                f"the encoder {backend.encoder_id} has no calibration: probabilities are a guess "
+                "(make calibrate measures them on tracks whose singer is known)"
+            )
         clusters = cluster.cluster_voices(found, backend, config.cluster, config.seed)
         tables.replace(run.workspace, "clusters", clusters)
         run.done = len(found)

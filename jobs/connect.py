@@ -50,8 +50,10 @@ def start_ray(compute: Compute | None = None) -> None:
     for resource, each in (("CPU", compute.cpus), ("GPU", compute.gpus)):
         have, want = ray.cluster_resources().get(resource, 0), each * compute.workers_min
         if want > have:
-            raise ConfigError(f"compute: {compute.workers_min} workers of {each:g} {resource} each are asked for, "
-                              f"and this machine has {have:g} {resource}. Lower workers_min or {resource.lower()}s.")
+            raise ConfigError(
+                f"compute: {compute.workers_min} workers of {each:g} {resource} each are asked for, "
+                f"and this machine has {have:g} {resource}. Lower workers_min or {resource.lower()}s."
+            )
 
 
 def lacking(compute: Compute) -> str:
@@ -75,9 +77,11 @@ def placed(compute: Compute) -> Iterator[None]:
         yield
     except ray.exceptions.GetTimeoutError as error:
         why = lacking(compute) or f"its nodes have no room for {compute.workers_min} such workers at once"
-        raise ConfigError(f"compute: the cluster did not start {compute.workers_min} workers of {compute.cpus:g} CPU "
-                          f"and {compute.gpus:g} GPU within {PLACE_S:g} s: {why}. Lower workers_min, cpus or gpus, or "
-                          "add such nodes.") from error
+        raise ConfigError(
+            f"compute: the cluster did not start {compute.workers_min} workers of {compute.cpus:g} CPU "
+            f"and {compute.gpus:g} GPU within {PLACE_S:g} s: {why}. Lower workers_min, cpus or gpus, or "
+            "add such nodes."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -102,18 +106,26 @@ def _start_here() -> None:
         ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     except Exception as error:  # Ray has no class of its own for what can go wrong
         ray.shutdown()
-        raise RunError(f"Ray did not start on this machine: {first_line(error)}. Where it was only slow, the same "
-                       "command will do; where it has no place for its files, RAY_TMPDIR names another.") from error
+        raise RunError(
+            f"Ray did not start on this machine: {first_line(error)}. Where it was only slow, the same "
+            "command will do; where it has no place for its files, RAY_TMPDIR names another."
+        ) from error
 
 
 def _connect(address: str) -> None:
     try:
         _check(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR,
-                 runtime_env={"env_vars": allocator.ENVIRONMENT | locations.places()})
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": allocator.ENVIRONMENT | locations.places()},
+        )
     except Exception as error:
-        raise ConfigError(f"RAY_ADDRESS={address}: {first_line(error)}. Give the address of a head that runs "
-                          "(host:6379), or unset RAY_ADDRESS to work on this machine alone.") from error
+        raise ConfigError(
+            f"RAY_ADDRESS={address}: {first_line(error)}. Give the address of a head that runs "
+            "(host:6379), or unset RAY_ADDRESS to work on this machine alone."
+        ) from error
 
 
 def _check(address: str) -> None:

@@ -1,6 +1,6 @@
 """The whole chain on a rendered catalogue, and what it found against what is true.
 
-    python -m jobs.demo configs/demo.yaml [section.key=value ...]
+python -m jobs.demo configs/demo.yaml [section.key=value ...]
 """
 
 import sys

@@ -72,8 +72,13 @@ class Pool:
         decided = self.decided(run.workspace, config)
         provenance.claim(run.workspace, config, run.stage, **decided)
         rows, done = self.pending(run.workspace)
-        run.map(self.worker, rows, getattr(config, run.stage).compute, skipped=done,
-                arguments=(config.workspace, *self.settings(config)))
+        run.map(
+            self.worker,
+            rows,
+            getattr(config, run.stage).compute,
+            skipped=done,
+            arguments=(config.workspace, *self.settings(config)),
+        )
         run.note = self.note(run.workspace, decided)
 
 
@@ -94,8 +99,13 @@ def add_config_arguments(parser: argparse.ArgumentParser, optional: bool = False
     """Add what every entry point takes: a config file and settings that win over the file's."""
     parser.add_argument("config", nargs="?" if optional else None, help="a config file, such as configs/local.yaml")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that win over the file's")
-    parser.add_argument("--set", type=shlex.split, default=[], metavar="SETTINGS",
-                        help="further settings in one text, quoted as for a shell (make's SET)")
+    parser.add_argument(
+        "--set",
+        type=shlex.split,
+        default=[],
+        metavar="SETTINGS",
+        help="further settings in one text, quoted as for a shell (make's SET)",
+    )
 
 
 def guarded(work: Callable[[], int]) -> int:

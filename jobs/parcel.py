@@ -27,17 +27,25 @@ def pack(config_path: Path, folder: Path, code: Path = CODE) -> None:
     """
     for name in TRAVELS:
         if (code / name).is_dir():
-            shutil.copytree(code / name, folder / name, ignore=LEFT_BEHIND, symlinks=False,
-                            copy_function=_link, ignore_dangling_symlinks=True)
+            shutil.copytree(
+                code / name,
+                folder / name,
+                ignore=LEFT_BEHIND,
+                symlinks=False,
+                copy_function=_link,
+                ignore_dangling_symlinks=True,
+            )
         elif (code / name).exists():
             _link(code / name, folder / name)
     shutil.copyfile(config_path, folder / CONFIG)
     sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     if sum(sizes.values()) > MAX_BYTES:
         largest = sorted(sizes, key=lambda path: -sizes[path])[:SHOWN]
-        raise ConfigError(f"{sum(sizes.values()) / 1e6:.0f} MB would be sent with the job, and Ray takes "
-                          f"{MAX_BYTES / 1e6:.0f} MB: move away what is no code, first of all "
-                          + ", ".join(f"{path.relative_to(folder)} ({sizes[path] / 1e6:.0f} MB)" for path in largest))
+        raise ConfigError(
+            f"{sum(sizes.values()) / 1e6:.0f} MB would be sent with the job, and Ray takes "
+            f"{MAX_BYTES / 1e6:.0f} MB: move away what is no code, first of all "
+            + ", ".join(f"{path.relative_to(folder)} ({sizes[path] / 1e6:.0f} MB)" for path in largest)
+        )
 
 
 def _link(source: str | Path, target: str | Path) -> None:
@@ -63,8 +71,10 @@ def variables(names: Sequence[str], files: Sequence[str]) -> dict[str, str]:
     for item in [*(line for line in lines if line and not line.startswith("#")), *names]:
         name, given, value = item.partition("=")
         if not NAME.fullmatch(name):
-            raise ConfigError("--env and --env-file take NAME or NAME=value, the name of letters, digits and _"
-                              + ("" if given else f", not {name[:40]!r}"))
+            raise ConfigError(
+                "--env and --env-file take NAME or NAME=value, the name of letters, digits and _"
+                + ("" if given else f", not {name[:40]!r}")
+            )
         if not given and name not in os.environ:
             raise ConfigError(f"--env {name}: there is no such variable here")
         found[name] = value if given else os.environ[name]

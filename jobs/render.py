@@ -1,6 +1,6 @@
 """Render the demo's catalogue of real audio files, with its truth.
 
-    python -m jobs.render configs/demo.yaml [render.singers=3 ...]
+python -m jobs.render configs/demo.yaml [render.singers=3 ...]
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Run the stages of a config one after the other: the whole way of a track.
 
-    python -m jobs.run configs/local.yaml catalogue=/path/to/music [section.key=value ...]
+python -m jobs.run configs/local.yaml catalogue=/path/to/music [section.key=value ...]
 """
 
 import sys
@@ -8,9 +8,21 @@ import sys
 from jobs import cluster, embed, engine, evaluate, export, report, scan, separate, shard, tag, train
 from pipeline.config import Config
 
-STAGES = {stage.name: stage for stage in (
-    scan.STAGE, separate.STAGE, shard.STAGE, train.STAGE, embed.STAGE, cluster.STAGE, tag.STAGE, evaluate.STAGE,
-    report.STAGE, export.STAGE)}
+STAGES = {
+    stage.name: stage
+    for stage in (
+        scan.STAGE,
+        separate.STAGE,
+        shard.STAGE,
+        train.STAGE,
+        embed.STAGE,
+        cluster.STAGE,
+        tag.STAGE,
+        evaluate.STAGE,
+        report.STAGE,
+        export.STAGE,
+    )
+}
 
 
 def run_stages(config: Config) -> int:

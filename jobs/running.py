@@ -55,8 +55,9 @@ class Run:
         """Print a line of progress at once."""
         print(f"{self.stage:>9}  {visible(text[:MAX_SAID])}", flush=True)
 
-    def map(self, worker: Callable[..., Any], rows: pa.Table, compute: Compute, *, skipped: int = 0,
-            arguments: tuple = ()) -> None:
+    def map(
+        self, worker: Callable[..., Any], rows: pa.Table, compute: Compute, *, skipped: int = 0, arguments: tuple = ()
+    ) -> None:
         """Send rows through a pool of workers and count what becomes of them.
 
         Args:
@@ -71,10 +72,14 @@ class Run:
             return
         start_ray(compute)
         outcomes = ray.data.from_arrow(_in_blocks(rows, compute.batch)).map_batches(
-            Guarded, fn_constructor_args=(worker, *arguments),
-            batch_size=compute.batch, batch_format="pyarrow",
+            Guarded,
+            fn_constructor_args=(worker, *arguments),
+            batch_size=compute.batch,
+            batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(min_size=compute.workers_min, max_size=compute.workers_max),
-            num_cpus=compute.cpus, num_gpus=compute.gpus or None)
+            num_cpus=compute.cpus,
+            num_gpus=compute.gpus or None,
+        )
         if told := lacking(compute):
             self.say(f"{told}; waiting for one")
         metrics = Metrics(self.stage)
@@ -85,8 +90,10 @@ class Run:
                 metrics.count(batch, total - self.settled)
                 if time.monotonic() - said > PROGRESS_S:
                     said = time.monotonic()
-                    self.say(_progress(self.settled, total, self.given, said - clock)
-                             + f"  {counted(self.failed, self.unit)} failed")
+                    self.say(
+                        _progress(self.settled, total, self.given, said - clock)
+                        + f"  {counted(self.failed, self.unit)} failed"
+                    )
 
     def _count(self, outcomes: pa.Table) -> None:
         for row in outcomes.to_pylist():
@@ -101,12 +108,29 @@ class Run:
 
     def record(self, status: str, message: str = "") -> None:
         """Write the run's row of `runs/`; one whose process is killed keeps the status that it began with."""
-        tables.write(self.workspace, "runs", [{
-            "run_id": self._part.rpartition("-")[2], "stage": self.stage, "started_at": self.started_at,
-            "seconds": time.monotonic() - self._clock, "status": status,
-            "fingerprint": self.config.fingerprint(self.stage), "done": self.done, "unit": self.unit,
-            "skipped": self.skipped, "failed": self.failed, "config": self.config.to_yaml(),
-            "versions": json.dumps(_versions()), "host": socket.gethostname(), "message": message}], self._part)
+        tables.write(
+            self.workspace,
+            "runs",
+            [
+                {
+                    "run_id": self._part.rpartition("-")[2],
+                    "stage": self.stage,
+                    "started_at": self.started_at,
+                    "seconds": time.monotonic() - self._clock,
+                    "status": status,
+                    "fingerprint": self.config.fingerprint(self.stage),
+                    "done": self.done,
+                    "unit": self.unit,
+                    "skipped": self.skipped,
+                    "failed": self.failed,
+                    "config": self.config.to_yaml(),
+                    "versions": json.dumps(_versions()),
+                    "host": socket.gethostname(),
+                    "message": message,
+                }
+            ],
+            self._part,
+        )
 
     def finish(self, status: str, message: str = "") -> int:
         """Record the end of the run, print its summary and return its exit status."""
@@ -117,11 +141,16 @@ class Run:
         self.record(status, message or self.note)
         reasons = f" ({', '.join(f'{kind} {n}' for kind, n in self.errors.most_common())})" if self.errors else ""
         skipped = self.skipped if self.given == self.unit else counted(self.skipped, self.given)
-        self.say(f"{counted(self.done, self.unit)} done, {skipped} skipped, {self.failed} failed{reasons}, "
-                 + _clock(seconds) + (f"; {self.note}" if self.note else ""))
+        self.say(
+            f"{counted(self.done, self.unit)} done, {skipped} skipped, {self.failed} failed{reasons}, "
+            + _clock(seconds)
+            + (f"; {self.note}" if self.note else "")
+        )
         if status == "too many failed":
-            self.say(f"more than max_failed_fraction={self.config.max_failed_fraction:g} failed: "
-                     f"see {self.workspace.uri('failures')}")
+            self.say(
+                f"more than max_failed_fraction={self.config.max_failed_fraction:g} failed: "
+                f"see {self.workspace.uri('failures')}"
+            )
         return 0 if status == "ok" else 1
 
 
@@ -175,7 +204,7 @@ def _progress(n: int, total: int, unit: str, seconds: float) -> str:
 
 def _clock(seconds: float) -> str:
     hours, rest = divmod(round(seconds), 3600)
-    return (f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}")
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 def _versions() -> dict[str, str]:

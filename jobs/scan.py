@@ -21,13 +21,16 @@ def run(config: Config, run: engine.Run) -> None:
         for remark in unmatched(read_known(config.known), config.known, listing["uri"].to_pylist()):
             run.say(remark)
     todo = scan.pending(run.workspace, listing)
-    run.map(scan.ScanWorker, todo, config.scan.compute, skipped=len(listing) - len(todo),
-            arguments=(config.workspace,))
+    run.map(scan.ScanWorker, todo, config.scan.compute, skipped=len(listing) - len(todo), arguments=(config.workspace,))
     gone = scan.forget_absent(run.workspace, listing)
     tracks = scan.derive_tracks(run.workspace)
     duplicates = int((tracks["n_files"] - 1).sum())
-    told = [counted(len(tracks), "track"), counted(duplicates, "duplicate file"),
-            f"{counted(gone, 'earlier file')} gone or replaced" if gone else "", scan.describe(passed)]
+    told = [
+        counted(len(tracks), "track"),
+        counted(duplicates, "duplicate file"),
+        f"{counted(gone, 'earlier file')} gone or replaced" if gone else "",
+        scan.describe(passed),
+    ]
     run.note = ", ".join(text for text in told if text)
 
 

@@ -1,7 +1,7 @@
 """Find the tracks with the most similar voice, to a track, to any audio file, or to a vocalist.
 
-    python -m jobs.search WORKSPACE --like TRACK_ID_OR_FILE [-k 10] [--csv | --json]
-    python -m jobs.search WORKSPACE --vocalist NAME [-k 10]
+python -m jobs.search WORKSPACE --like TRACK_ID_OR_FILE [-k 10] [--csv | --json]
+python -m jobs.search WORKSPACE --vocalist NAME [-k 10]
 """
 
 import argparse
@@ -36,8 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _search(arguments: argparse.Namespace) -> int:
     workspace = Workspace(arguments.workspace)
-    found = (search.like(workspace, arguments.like, arguments.k) if arguments.like
-             else search.by_vocalist(workspace, arguments.vocalist, arguments.k))
+    found = (
+        search.like(workspace, arguments.like, arguments.k)
+        if arguments.like
+        else search.by_vocalist(workspace, arguments.vocalist, arguments.k)
+    )
     print(render(found, arguments.form), flush=True)
     return 0
 
@@ -56,13 +59,17 @@ def render(found: pd.DataFrame, form: str | None) -> str:
         shown[column] = [text if len(text) <= width else text[: width - 1] + "…" for text in shown[column]]
     widths = {column: max([len(column), *shown[column].str.len()]) for column in shown}
     rows = [list(shown.columns), *shown.to_numpy().tolist()]
-    return "\n".join("  ".join(text.rjust(width) if column in ("rank", "score") else text.ljust(width)
-                               for text, (column, width) in zip(row, widths.items(), strict=True)).rstrip()
-                     for row in rows)
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if column in ("rank", "score") else text.ljust(width)
+            for text, (column, width) in zip(row, widths.items(), strict=True)
+        ).rstrip()
+        for row in rows
+    )
 
 
 def _cut_left(text: str, width: int) -> str:
-    return text if len(text) <= width else "…" + text[-(width - 1):]
+    return text if len(text) <= width else "…" + text[-(width - 1) :]
 
 
 def _positive(text: str) -> int:

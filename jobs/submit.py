@@ -33,17 +33,23 @@ TALKATIVE = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.module
 
 def entry_point(stage: str, config_path: str, config: Config, overrides: Sequence[str]) -> str:
     """Return the command that the job runs, local paths absolute."""
-    given = {"workspace": config.workspace, "catalogue": config.catalogue, "known": config.known,
-             "evaluate.audio": config.evaluate.audio}
-    paths = {key: str(Path(value).expanduser().absolute())
-             for key, value in given.items() if value and not is_remote(value)}
+    given = {
+        "workspace": config.workspace,
+        "catalogue": config.catalogue,
+        "known": config.known,
+        "evaluate.audio": config.evaluate.audio,
+    }
+    paths = {
+        key: str(Path(value).expanduser().absolute()) for key, value in given.items() if value and not is_remote(value)
+    }
     kept = [item for item in overrides if item.partition("=")[0] not in paths]
     settings = [f"{key}={value}" for key, value in paths.items()]
     return shlex.join(["python", "-m", f"jobs.{stage}", config_path, *kept, *settings])
 
 
-def submit(client: JobSubmissionClient, stage: str, config_path: str, overrides: Sequence[str],
-           environment: dict[str, str]) -> str:
+def submit(
+    client: JobSubmissionClient, stage: str, config_path: str, overrides: Sequence[str], environment: dict[str, str]
+) -> str:
     """Submit the stage and return the job's id.
 
     Raises:
@@ -52,8 +58,13 @@ def submit(client: JobSubmissionClient, stage: str, config_path: str, overrides:
     command = entry_point(stage, parcel.CONFIG, load(config_path, overrides), overrides)
     with tempfile.TemporaryDirectory() as folder:
         parcel.pack(Path(config_path), Path(folder))
-        return _submit_when_ready(client, stage, entrypoint=command, metadata={"vocatlas_stage": stage},
-                                  runtime_env={"working_dir": folder, "env_vars": environment})
+        return _submit_when_ready(
+            client,
+            stage,
+            entrypoint=command,
+            metadata={"vocatlas_stage": stage},
+            runtime_env={"working_dir": folder, "env_vars": environment},
+        )
 
 
 def _submit_when_ready(client: JobSubmissionClient, stage: str, **job: object) -> str:
@@ -131,10 +142,18 @@ def work(arguments: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and do what it asks."""
     parser = argparse.ArgumentParser(prog="python -m jobs.submit", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--address", default=os.environ.get("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:8265"),
-                        help="of the Ray cluster's dashboard")
-    parser.add_argument("--env", action="append", default=[], metavar="NAME[=value]",
-                        help="a variable for the job; without a value, this environment's")
+    parser.add_argument(
+        "--address",
+        default=os.environ.get("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:8265"),
+        help="of the Ray cluster's dashboard",
+    )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME[=value]",
+        help="a variable for the job; without a value, this environment's",
+    )
     parser.add_argument("--env-file", action="append", default=[], metavar="FILE", help="of lines NAME=value")
     parser.add_argument("--detach", action="store_true", help="do not follow the job")
     parser.add_argument("--follow", metavar="JOB", help="follow the log of a job that was submitted before")

@@ -33,8 +33,10 @@ def run(config: Config, run: engine.Run) -> None:
     tracks = tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"])
     tags = tag.tag_voices(found, backend, clusters, known, of_catalogue(tracks, known.values()), config.tag)
     if tags.misfits:
-        run.say(f"{len(tags.misfits)} known tracks do not sound like the others given for their vocalist and teach "
-                f"nothing: {', '.join(tags.misfits[:SHOWN])}" + (", …" if len(tags.misfits) > SHOWN else ""))
+        run.say(
+            f"{len(tags.misfits)} known tracks do not sound like the others given for their vocalist and teach "
+            f"nothing: {', '.join(tags.misfits[:SHOWN])}" + (", …" if len(tags.misfits) > SHOWN else "")
+        )
     tables.replace(workspace, "tags", tag.with_files(tags.rows, tracks))
     tables.replace(workspace, "candidates", tags.candidates)
     run.done = len(tags.rows)
@@ -63,10 +65,12 @@ def summary(tags: pd.DataFrame) -> str:
     def vocalists(source: str) -> int:
         return tags.loc[tags["source"] == source, "vocalist"].nunique()
 
-    return (f"{count.get('enrolled', 0)} tracks by {vocalists('enrolled')} known vocalists, "
-            f"{count.get('credited', 0)} by {vocalists('credited')} credited ones, {count.get('cluster', 0)} in "
-            f"{vocalists('cluster')} unnamed clusters, {count.get('unknown', 0)} unknown; "
-            f"{int(tags['disagrees'].sum())} credits are very likely wrong")
+    return (
+        f"{count.get('enrolled', 0)} tracks by {vocalists('enrolled')} known vocalists, "
+        f"{count.get('credited', 0)} by {vocalists('credited')} credited ones, {count.get('cluster', 0)} in "
+        f"{vocalists('cluster')} unnamed clusters, {count.get('unknown', 0)} unknown; "
+        f"{int(tags['disagrees'].sum())} credits are very likely wrong"
+    )
 
 
 STAGE = engine.Stage(

@@ -69,22 +69,34 @@ def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, 
     elastic = train.workers_min is not None and train.workers_min < train.workers
     trainer = TorchTrainer(
         train_loop,
-        train_loop_config={"train": train.model_dump(), "shards": tables.parts(run.workspace, "clips"), "names": names,
-                           "workspace": run.workspace.root if run.workspace.remote else run.workspace.base},
+        train_loop_config={
+            "train": train.model_dump(),
+            "shards": tables.parts(run.workspace, "clips"),
+            "names": names,
+            "workspace": run.workspace.root if run.workspace.remote else run.workspace.base,
+        },
         scaling_config=ray.train.ScalingConfig(
             num_workers=(train.workers_min, train.workers) if elastic else train.workers,  # type: ignore[arg-type]
             use_gpu=train.gpus > 0,
-            resources_per_worker={"CPU": train.cpus} | ({"GPU": train.gpus} if train.gpus else {})),
+            resources_per_worker={"CPU": train.cpus} | ({"GPU": train.gpus} if train.gpus else {}),
+        ),
         run_config=ray.train.RunConfig(
-            name=name, storage_path=run.workspace.path(RUNS), storage_filesystem=run.workspace.fs,
+            name=name,
+            storage_path=run.workspace.path(RUNS),
+            storage_filesystem=run.workspace.fs,
             failure_config=ray.train.FailureConfig(max_failures=train.max_failures),
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1), callbacks=[Progress(lines)]))  # type: ignore[list-item]
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+            callbacks=[Progress(lines)],  # type: ignore[list-item]
+        ),
+    )
     try:
         result = trainer.fit()
     except ray.train.TrainingFailedError as error:
-        raise ConfigError(f"training failed: {_reason(error)}. It survives train.max_failures={train.max_failures} "
-                          f"losses of a worker; there were {max(told.losses, 1)}. The same command goes on from its "
-                          "last checkpoint.") from error
+        raise ConfigError(
+            f"training failed: {_reason(error)}. It survives train.max_failures={train.max_failures} "
+            f"losses of a worker; there were {max(told.losses, 1)}. The same command goes on from its "
+            "last checkpoint."
+        ) from error
     finally:
         with contextlib.suppress(ray.exceptions.RayError):
             lines.put(None)
@@ -107,9 +119,16 @@ def train_loop(settings: dict[str, Any]) -> None:
             if train.init is not None:
                 train = train.model_copy(update={"init": find_encoder(workspace, train.init)})
             start = functools.partial(
-                fit, train, [workspace.path(shard) for shard in settings["shards"]], filesystem=workspace.fs,
-                names=settings["names"], rank=context.get_world_rank(),
-                world_size=context.get_world_size(), device=ray.train.torch.get_device(), report=report)
+                fit,
+                train,
+                [workspace.path(shard) for shard in settings["shards"]],
+                filesystem=workspace.fs,
+                names=settings["names"],
+                rank=context.get_world_rank(),
+                world_size=context.get_world_size(),
+                device=ray.train.torch.get_device(),
+                report=report,
+            )
             if resume is None:
                 start(folder)
             else:
@@ -203,8 +222,9 @@ def publish(workspace: Workspace, train: TrainConfig, name: str, folder: str, n_
     return encoder_id
 
 
-STAGE = engine.Stage("train", "Train an encoder on the catalogue's own vocals.", run, needs={"clips": "shard"},
-                     unit="encoder")
+STAGE = engine.Stage(
+    "train", "Train an encoder on the catalogue's own vocals.", run, needs={"clips": "shard"}, unit="encoder"
+)
 
 if __name__ == "__main__":
     sys.exit(engine.main(STAGE))

@@ -21,7 +21,8 @@ AUDIO_SUFFIXES = frozenset(
     ".3g2 .3gp .8svx .aac .ac3 .aif .aifc .aiff .alac .amr .ape .asf .au .avi .awb .caf .dff .dsf .dts .eac3 .f4a .f4v "
     ".flac .flv .iff .m2ts .m4a .m4b .m4r .m4v .mka .mkv .mov .mp1 .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mts .mxf .oga .ogg "
     ".oggflac .ogm .ogv .oma .opus .ra .rf64 .rm .rmvb .shn .snd .sph .spx .tak .ts .tta .vob .voc .w64 .wav .wave "
-    ".webm .wma .wmv .wtv .wv".split())
+    ".webm .wma .wmv .wtv .wv".split()
+)
 
 
 class Compute(Frozen):
@@ -73,10 +74,14 @@ class ScanConfig(Frozen):
 class SeparateConfig(Frozen):
     """Which separator isolates the vocals, and how it computes."""
 
-    separator: str = Field("htdemucs", description="spleeter (embedded), htdemucs, htdemucs_ft or another demucs name, "
-                                                   "hf://…, or a folder of demucs models")
-    precision: Precision = Field("auto", description="of the network: fp32, bf16, fp16 (GPU), or auto: 16 bit where "
-                                                     "the hardware computes in it")
+    separator: str = Field(
+        "htdemucs",
+        description="spleeter (embedded), htdemucs, htdemucs_ft or another demucs name, "
+        "hf://…, or a folder of demucs models",
+    )
+    precision: Precision = Field(
+        "auto", description="of the network: fp32, bf16, fp16 (GPU), or auto: 16 bit where the hardware computes in it"
+    )
     min_s: float = Field(1.0, ge=0, description="shortest track")
     compute: Compute = Compute(cpus=2, batch=8)
 
@@ -99,17 +104,22 @@ class ShardConfig(Frozen):
     @model_validator(mode="after")
     def _lengths(self) -> "ShardConfig":
         if self.max_s < 2 * self.min_s:
-            raise ValueError(f"max_s ({self.max_s}) must be at least twice min_s ({self.min_s}), so that long "
-                             "singing can always be cut")
+            raise ValueError(
+                f"max_s ({self.max_s}) must be at least twice min_s ({self.min_s}), so that long "
+                "singing can always be cut"
+            )
         return self
 
 
 class EmbedConfig(Frozen):
     """Which encoder embeds, and how."""
 
-    encoder: str = Field("default", description="default (for research only), campplus (Apache-2.0), trained (the "
-                                                "newest under encoders/), the id of one there, a folder, a TorchScript "
-                                                "file, or hf://owner/name")
+    encoder: str = Field(
+        "default",
+        description="default (for research only), campplus (Apache-2.0), trained (the "
+        "newest under encoders/), the id of one there, a folder, a TorchScript "
+        "file, or hf://owner/name",
+    )
     batch_s: float = Field(160.0, gt=0, description="seconds of audio in one forward pass")
     bf16: bool = Field(True, description="bfloat16 arithmetic where the device has it")
     compute: Compute = Compute(batch=1)
@@ -118,10 +128,16 @@ class EmbedConfig(Frozen):
 class ClusterConfig(Frozen):
     """How voices are grouped."""
 
-    purity: float = Field(0.5, ge=0.5, lt=1, description="groups become one where they share a vocalist with this "
-                                                         "probability or more: more makes smaller, purer clusters")
-    umap: bool = Field(True, description="draw the map by UMAP, whose neighbours sound alike; false: by two principal "
-                                         "axes, at once")
+    purity: float = Field(
+        0.5,
+        ge=0.5,
+        lt=1,
+        description="groups become one where they share a vocalist with this "
+        "probability or more: more makes smaller, purer clusters",
+    )
+    umap: bool = Field(
+        True, description="draw the map by UMAP, whose neighbours sound alike; false: by two principal axes, at once"
+    )
 
 
 class TagConfig(Frozen):
@@ -199,8 +215,10 @@ class Config(Frozen):
     workspace: str = Field("workspace", description="local folder, s3://… or gs://… that holds all that is made")
     catalogue: str | None = Field(None, description="folder, glob or CSV/Parquet manifest of audio files")
     known: str | None = Field(None, description="CSV of known names: track (or track_id), vocalist")
-    stages: tuple[Stage, ...] = Field(("scan", "separate", "shard", "embed", "cluster", "tag", "report"),
-                                      description="what `make run` runs, in this order")
+    stages: tuple[Stage, ...] = Field(
+        ("scan", "separate", "shard", "embed", "cluster", "tag", "report"),
+        description="what `make run` runs, in this order",
+    )
     seed: int = Field(0, description="what every random choice is derived from")
     replace: bool = Field(False, description="discard what another config made in this workspace")
     retry_failed: bool = Field(False, description="try again what failed before")
@@ -231,7 +249,8 @@ class Config(Frozen):
 
 def fingerprint(*parts: Any) -> str:
     """Return 12 hex digits that identify configs and values by content, `compute` sections left out."""
-    plain = [part.model_dump(mode="json", exclude={"compute"}) if isinstance(part, BaseModel) else part
-             for part in parts]
+    plain = [
+        part.model_dump(mode="json", exclude={"compute"}) if isinstance(part, BaseModel) else part for part in parts
+    ]
     text = json.dumps(plain, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

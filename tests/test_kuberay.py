@@ -19,27 +19,67 @@ def closed(required: tuple[str, ...] = (), **fields: dict) -> dict:
 
 # https://github.com/ray-project/kuberay: ray-operator/apis/ray/v1, raycluster_types.go and rayjob_types.go
 CLUSTER = closed(
-    ("headGroupSpec",), rayVersion={"type": "string"}, enableInTreeAutoscaling={"type": "boolean"},
-    suspend={"type": "boolean"}, headServiceAnnotations=TEXTS,
+    ("headGroupSpec",),
+    rayVersion={"type": "string"},
+    enableInTreeAutoscaling={"type": "boolean"},
+    suspend={"type": "boolean"},
+    headServiceAnnotations=TEXTS,
     autoscalerOptions=closed(
-        resources={"type": "object"}, image={"type": "string"}, imagePullPolicy={"type": "string"},
-        env={"type": "array"}, envFrom={"type": "array"}, volumeMounts={"type": "array"},
-        securityContext={"type": "object"}, idleTimeoutSeconds=COUNT,
-        upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]}),
+        resources={"type": "object"},
+        image={"type": "string"},
+        imagePullPolicy={"type": "string"},
+        env={"type": "array"},
+        envFrom={"type": "array"},
+        volumeMounts={"type": "array"},
+        securityContext={"type": "object"},
+        idleTimeoutSeconds=COUNT,
+        upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
+    ),
     headGroupSpec=closed(
-        ("template", "rayStartParams"), serviceType={"type": "string"}, headService={"type": "object"},
-        enableIngress={"type": "boolean"}, rayStartParams=TEXTS, template=POD),
-    workerGroupSpecs={"type": "array", "items": closed(
-        ("groupName", "template", "rayStartParams", "minReplicas", "maxReplicas"), groupName={"type": "string"},
-        replicas=COUNT, minReplicas=COUNT, maxReplicas=COUNT, numOfHosts=COUNT, rayStartParams=TEXTS, template=POD,
-        scaleStrategy={"type": "object"})})
+        ("template", "rayStartParams"),
+        serviceType={"type": "string"},
+        headService={"type": "object"},
+        enableIngress={"type": "boolean"},
+        rayStartParams=TEXTS,
+        template=POD,
+    ),
+    workerGroupSpecs={
+        "type": "array",
+        "items": closed(
+            ("groupName", "template", "rayStartParams", "minReplicas", "maxReplicas"),
+            groupName={"type": "string"},
+            replicas=COUNT,
+            minReplicas=COUNT,
+            maxReplicas=COUNT,
+            numOfHosts=COUNT,
+            rayStartParams=TEXTS,
+            template=POD,
+            scaleStrategy={"type": "object"},
+        ),
+    },
+)
 TEXT, BOOL, NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "number"}
 JOB = closed(
-    entrypoint=TEXT, clusterSelector=TEXTS, rayClusterSpec=CLUSTER, metadata=TEXTS, jobId=TEXT, runtimeEnvYAML=TEXT,
-    submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode"]}, submitterPodTemplate=POD,
-    submitterConfig=closed(backoffLimit=COUNT), activeDeadlineSeconds=COUNT, backoffLimit=COUNT,
-    ttlSecondsAfterFinished=COUNT, shutdownAfterJobFinishes=BOOL, suspend=BOOL, entrypointNumCpus=NUMBER,
-    entrypointNumGpus=NUMBER, entrypointResources=TEXT, managedBy=TEXT, deletionStrategy={"type": "object"})
+    entrypoint=TEXT,
+    clusterSelector=TEXTS,
+    rayClusterSpec=CLUSTER,
+    metadata=TEXTS,
+    jobId=TEXT,
+    runtimeEnvYAML=TEXT,
+    submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode"]},
+    submitterPodTemplate=POD,
+    submitterConfig=closed(backoffLimit=COUNT),
+    activeDeadlineSeconds=COUNT,
+    backoffLimit=COUNT,
+    ttlSecondsAfterFinished=COUNT,
+    shutdownAfterJobFinishes=BOOL,
+    suspend=BOOL,
+    entrypointNumCpus=NUMBER,
+    entrypointNumGpus=NUMBER,
+    entrypointResources=TEXT,
+    managedBy=TEXT,
+    deletionStrategy={"type": "object"},
+)
 KINDS = {"RayCluster": CLUSTER, "RayJob": JOB}
 
 
@@ -49,8 +89,11 @@ def manifest(name: str) -> dict:
 
 def pods(spec: dict) -> list[dict]:
     """Return the pod templates of a cluster or a job."""
-    found = [spec.get("submitterPodTemplate"), spec.get("headGroupSpec", {}).get("template"),
-             *(group["template"] for group in spec.get("workerGroupSpecs", []))]
+    found = [
+        spec.get("submitterPodTemplate"),
+        spec.get("headGroupSpec", {}).get("template"),
+        *(group["template"] for group in spec.get("workerGroupSpecs", [])),
+    ]
     return [template for template in found if template]
 
 
@@ -79,8 +122,10 @@ def test_no_pod_is_root_and_every_node_may_use_the_store():
 
 def test_every_pool_of_the_config_fits_a_node_of_the_cluster():
     config = yaml.safe_load((ROOT / "configs" / "ray-cluster.yaml").read_text())
-    nodes = [group["template"]["spec"]["containers"][0]["resources"]["requests"]
-             for group in manifest("cluster")["spec"]["workerGroupSpecs"]]
+    nodes = [
+        group["template"]["spec"]["containers"][0]["resources"]["requests"]
+        for group in manifest("cluster")["spec"]["workerGroupSpecs"]
+    ]
     for stage in ("scan", "separate", "shard", "embed"):
         cpus, gpus = (config[stage]["compute"].get(name, 0) for name in ("cpus", "gpus"))
         assert any(float(node["cpu"]) >= cpus and float(node.get("nvidia.com/gpu", 0)) >= gpus for node in nodes), stage

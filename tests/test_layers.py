@@ -6,8 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # Minutes long and run by hand, and the server that the tests of an object store run on.
-BENCHMARKS = {Path(f"jobs/bench/{name}.py") for name in
-              ("answers", "grouping", "evaluate", "separate", "store", "train", "object_store")}
+BENCHMARKS = {
+    Path(f"jobs/bench/{name}.py")
+    for name in ("answers", "grouping", "evaluate", "separate", "store", "train", "object_store")
+}
 
 
 def test_what_every_command_and_worker_imports_is_not_slow():

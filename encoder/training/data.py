@@ -52,9 +52,7 @@ class ClipShards:
     _cache: OrderedDict[tuple[str, int], pa.Table] = field(default_factory=OrderedDict)
 
     @classmethod
-    def open(
-        cls, clips: str | Path | Sequence[str | Path], filesystem: fs.FileSystem | None = None
-    ) -> ClipShards:
+    def open(cls, clips: str | Path | Sequence[str | Path], filesystem: fs.FileSystem | None = None) -> ClipShards:
         """Read the index of all clips.
 
         Args:

@@ -52,8 +52,9 @@ class Catalogue:
         """Return the tracks at `kept (n,)` bool."""
         number = np.cumsum(kept) - 1
         rows = kept[self.clips.track]
-        clips = calibrate.Clips(self.clips.vectors[rows], self.clips.seconds[rows],
-                                number[self.clips.track[rows]], self.clips.singer[kept])
+        clips = calibrate.Clips(
+            self.clips.vectors[rows], self.clips.seconds[rows], number[self.clips.track[rows]], self.clips.singer[kept]
+        )
         return Catalogue(self.voices[np.flatnonzero(kept)], clips, self.singer[kept])
 
 
@@ -92,8 +93,9 @@ def names(catalogue: Catalogue, backend: Backend, enrolled: int, rng: np.random.
     found = []
     for _ in range(DRAWS if len(several) > 1 else 0):
         chosen = rng.permutation(several)[: max(1, len(several) // 2)]
-        given = np.concatenate([rng.choice(np.flatnonzero(catalogue.singer == name), enrolled, replace=False)
-                                for name in chosen])
+        given = np.concatenate(
+            [rng.choice(np.flatnonzero(catalogue.singer == name), enrolled, replace=False) for name in chosen]
+        )
         found.append(answers.ask(catalogue.voices, catalogue.singer, given, clusters, backend, TagConfig())[0])
     return found
 
@@ -111,8 +113,9 @@ def credits(catalogue: Catalogue, backend: Backend, rng: np.random.Generator) ->
         if draw:
             swapped = rng.choice(several, max(2, round(SWAPPED * len(several))), replace=False)
             credit[swapped] = np.roll(credit[swapped], 1)
-        frame = pd.DataFrame({"track_id": catalogue.voices.track_ids, "key": [key(name) for name in credit],
-                              "name": credit})
+        frame = pd.DataFrame(
+            {"track_id": catalogue.voices.track_ids, "key": [key(name) for name in credit], "name": credit}
+        )
         nobody = np.zeros(0, int)
         _, tags = answers.ask(catalogue.voices, catalogue.singer, nobody, clusters, backend, TagConfig(), frame)
         yield {"swapped": draw > 0, **answers.accused(tags, credit != catalogue.singer)}
@@ -137,8 +140,11 @@ def sung(source: Path, workspace: Path) -> dict[str, Catalogue]:
         folder = cut / f"{seconds}s"
         pieces[seconds] = embedded(workspace / f"{seconds}s", folder, cut_up(karaoke, folder, seconds))
     alone = together.part(np.isin(together.singer, karaoke["singer"].unique()))
-    return {"karaoke with previews": together, "karaoke": alone,
-            **{f"karaoke in pieces of {seconds} s": found for seconds, found in pieces.items()}}
+    return {
+        "karaoke with previews": together,
+        "karaoke": alone,
+        **{f"karaoke in pieces of {seconds} s": found for seconds, found in pieces.items()},
+    }
 
 
 def cut_up(songs: pd.DataFrame, folder: Path, seconds: int) -> pd.DataFrame:
@@ -147,7 +153,7 @@ def cut_up(songs: pd.DataFrame, folder: Path, seconds: int) -> pd.DataFrame:
     for row in songs.itertuples():
         mix, rate = soundfile.read(row.uri, dtype="float32", always_2d=True)
         for i, start in enumerate(range(0, len(mix), 3 * seconds * rate)):
-            piece = mix[start:start + seconds * rate].T
+            piece = mix[start : start + seconds * rate].T
             path = folder / f"{row.singer}/{Path(row.uri).stem}-{i}.flac"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(audio.flac_bytes(Audio(piece, rate)))
@@ -157,9 +163,15 @@ def cut_up(songs: pd.DataFrame, folder: Path, seconds: int) -> pd.DataFrame:
 
 def embedded(workspace: Path, catalogue: Path, expected: pd.DataFrame) -> Catalogue:
     """Run the chain up to `embed` and return its tracks."""
-    config = load(Path(__file__).parents[2] / "configs" / "local.yaml", [
-        f"workspace={workspace}", f"catalogue={catalogue}", "separate.separator=spleeter",
-        "stages=[scan, separate, shard, embed]"])
+    config = load(
+        Path(__file__).parents[2] / "configs" / "local.yaml",
+        [
+            f"workspace={workspace}",
+            f"catalogue={catalogue}",
+            "separate.separator=spleeter",
+            "stages=[scan, separate, shard, embed]",
+        ],
+    )
     run_stages(config)
     files = tables.read(Workspace(workspace), "files", ["uri", "track_id"])
     labels = expected[expected["singer"] != ""].merge(files, on="uri")
@@ -187,8 +199,10 @@ def measure(catalogues: dict[str, Catalogue], fit_on: Sequence[str]) -> None:
             asked.setdefault((name, enrolled), []).extend(names(half, backend, enrolled, rng))
         wrong.setdefault(name, []).extend(credits(half, backend, rng))
     columns = ["named_right", "named", "strangers_named", "ece", "worst_bin"]
-    print("\n| names | known by | named ones right | of those who could be, named | strangers named | "
-          "calibration error | worst bin |\n|---|---|---|---|---|---|---|")
+    print(
+        "\n| names | known by | named ones right | of those who could be, named | strangers named | "
+        "calibration error | worst bin |\n|---|---|---|---|---|---|---|"
+    )
     for (name, enrolled), parts in asked.items():
         if parts:
             found = answers.measures(answers.Asked.joined(parts))
@@ -197,8 +211,11 @@ def measure(catalogues: dict[str, Catalogue], fit_on: Sequence[str]) -> None:
     print("|---|---|---|---|---|")
     for name, rows in wrong.items():
         mean = pd.DataFrame(rows).groupby("swapped").mean()
-        print(f"| {name} | {mean.at[False, 'accused']:.2%} | {mean.at[True, 'accused']:.2%} | "
-              f"{mean.at[True, 'precision']:.0%} | {mean.at[True, 'recall']:.0%} |", flush=True)
+        print(
+            f"| {name} | {mean.at[False, 'accused']:.2%} | {mean.at[True, 'accused']:.2%} | "
+            f"{mean.at[True, 'precision']:.0%} | {mean.at[True, 'recall']:.0%} |",
+            flush=True,
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -161,8 +161,11 @@ def campplus_whole() -> Way:
 
 
 BASELINES: dict[str, Callable[[], Way]] = {
-    "GE2E": ge2e, "CAM++": campplus, "CAM++ all": functools.partial(campplus, everything=True),
-    "CAM++ whole": campplus_whole}
+    "GE2E": ge2e,
+    "CAM++": campplus,
+    "CAM++ all": functools.partial(campplus, everything=True),
+    "CAM++ whole": campplus_whole,
+}
 
 
 def split(paths: Sequence[Path]) -> dict[str, float]:
@@ -185,8 +188,9 @@ def split(paths: Sequence[Path]) -> dict[str, float]:
     return seconds
 
 
-def measure(paths: Sequence[Path], baselines: Sequence[str], repeats: int,
-            threads: int) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+def measure(
+    paths: Sequence[Path], baselines: Sequence[str], repeats: int, threads: int
+) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
     """Return `(seconds (repeats, 2) by the clock and of processor time, vectors, seconds heard)` of each way there is;
     what is missing is said."""
     ways: dict[str, Way] = {"ours": ours(), "plain": plain()}
@@ -215,8 +219,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.embed", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--audio", type=Path, required=True, help="folder of audio files")
     parser.add_argument("--files", type=int, default=40, help="of the folder, evenly spread (40)")
-    parser.add_argument("--against", nargs="*", choices=BASELINES, default=list(BASELINES), metavar="WAY",
-                        help=", ".join(BASELINES))
+    parser.add_argument(
+        "--against", nargs="*", choices=BASELINES, default=list(BASELINES), metavar="WAY", help=", ".join(BASELINES)
+    )
     parser.add_argument("--repeats", type=int, default=3, help="turns (3)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args(argv)
@@ -228,20 +233,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = measure(paths, arguments.against, arguments.repeats, arguments.threads)
     report(found, total_s, len(paths), arguments.threads)
     seconds = split(paths)
-    print("\nProcessor time of ours: " + ", ".join(
-        f"{part} {s / sum(seconds.values()):.0%}" for part, s in seconds.items()) + ".")
+    print(
+        "\nProcessor time of ours: "
+        + ", ".join(f"{part} {s / sum(seconds.values()):.0%}" for part, s in seconds.items())
+        + "."
+    )
     return 0
 
 
 def report(found: dict[str, tuple[np.ndarray, np.ndarray, float]], total_s: float, files: int, threads: int) -> None:
     """Print the table and what follows from it."""
     mine, vectors, _ = found["ours"]
-    print(f"| {files} files, {total_s / 60:.1f} min, {threads} threads | s of audio per s | per CPU s | heard "
-          "| ours is faster | by CPU time |\n|---|---|---|---|---|---|")
+    print(
+        f"| {files} files, {total_s / 60:.1f} min, {threads} threads | s of audio per s | per CPU s | heard "
+        "| ours is faster | by CPU time |\n|---|---|---|---|---|---|"
+    )
     for name, (spent, _, heard_s) in found.items():
         speed, faster = np.median(total_s / spent, axis=0), np.median(spent / mine, axis=0)
-        print(f"| {name} | {speed[0]:.0f} | {speed[1]:.0f} | {heard_s / total_s:.0%} | {faster[0]:.2f} "
-              f"| {faster[1]:.2f} |")
+        print(
+            f"| {name} | {speed[0]:.0f} | {speed[1]:.0f} | {heard_s / total_s:.0%} | {faster[0]:.2f} "
+            f"| {faster[1]:.2f} |"
+        )
     agreement = np.sum(vectors * found["plain"][1], axis=1).min()
     print(f"\nOurs agrees with plain: cosine at least {agreement:.5f}.")
 

@@ -17,10 +17,15 @@ from pipeline.scoring.voices import Voices
 
 DIM = 192
 RATES = (0.03, 0.08, 0.15)
-SIZES = {"20,000 voices, many alone": [1] * 8000 + [2] * 2000 + [4] * 1000 + [10] * 400,
-         "2,000 voices, many alone": [1] * 800 + [2] * 200 + [4] * 100 + [10] * 40,
-         "600 voices, 2 to 6 each": list(range(2, 7)) * 30, "10 singers of 100": [100] * 10,
-         "10 singers of 6": [6] * 10, "two singers": [6, 6], "one singer": [12]}
+SIZES = {
+    "20,000 voices, many alone": [1] * 8000 + [2] * 2000 + [4] * 1000 + [10] * 400,
+    "2,000 voices, many alone": [1] * 800 + [2] * 200 + [4] * 100 + [10] * 40,
+    "600 voices, 2 to 6 each": list(range(2, 7)) * 30,
+    "10 singers of 100": [100] * 10,
+    "10 singers of 6": [6] * 10,
+    "two singers": [6, 6],
+    "one singer": [12],
+}
 
 
 def cluster(evidence: Evidence, backend: Backend) -> np.ndarray:
@@ -30,11 +35,13 @@ def cluster(evidence: Evidence, backend: Backend) -> np.ndarray:
 
 def average(threshold: float) -> Callable[[Evidence, Backend], np.ndarray]:
     """Average linkage on the cosines, cut at a distance chosen by hand."""
+
     def group(evidence: Evidence, backend: Backend) -> np.ndarray:
         apart = np.clip(1 - evidence.direction @ evidence.direction.T, 0, 2)
         np.fill_diagonal(apart, 0)
         tree = linkage(squareform(apart, checks=False), "average")
         return fcluster(tree, threshold, "distance")
+
     return group
 
 
@@ -55,8 +62,13 @@ def leaf(evidence: Evidence, backend: Backend) -> np.ndarray:
     import hdbscan
 
     apart = np.clip(1 - evidence.direction @ evidence.direction.T, 0, 2).astype(float)
-    return hdbscan.HDBSCAN(min_cluster_size=2, min_samples=1, cluster_selection_method="leaf", metric="precomputed",
-                           cluster_selection_epsilon=0.4).fit_predict(apart)
+    return hdbscan.HDBSCAN(
+        min_cluster_size=2,
+        min_samples=1,
+        cluster_selection_method="leaf",
+        metric="precomputed",
+        cluster_selection_epsilon=0.4,
+    ).fit_predict(apart)
 
 
 def by_umap(evidence: Evidence, backend: Backend) -> np.ndarray:
@@ -67,8 +79,14 @@ def by_umap(evidence: Evidence, backend: Backend) -> np.ndarray:
     n = len(evidence)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        place = umap.UMAP(n_neighbors=min(15, max(5, int(np.sqrt(n))), n - 1), n_components=max(2, min(16, n - 3)),
-                          min_dist=0.0, metric="cosine", random_state=0, n_jobs=1).fit_transform(evidence.direction)
+        place = umap.UMAP(
+            n_neighbors=min(15, max(5, int(np.sqrt(n))), n - 1),
+            n_components=max(2, min(16, n - 3)),
+            min_dist=0.0,
+            metric="cosine",
+            random_state=0,
+            n_jobs=1,
+        ).fit_transform(evidence.direction)
     return hdbscan.HDBSCAN(min_cluster_size=2, min_samples=2).fit_predict(place.astype(float))
 
 
@@ -86,10 +104,15 @@ def whispers(evidence: Evidence, backend: Backend) -> np.ndarray:
 
 
 METHODS: dict[str, Callable[[Evidence, Backend], np.ndarray]] = {
-    "**likeliest partition (ours)**": cluster, "average linkage, cosine 0.5": average(0.5),
-    "average linkage, cosine 0.35": average(0.65), "average linkage on ratios": average_ratios,
-    "HDBSCAN `leaf`, epsilon 0.4": leaf, "UMAP, HDBSCAN": by_umap, "Chinese whispers": whispers,
-    "every track alone": lambda evidence, backend: np.arange(len(evidence))}
+    "**likeliest partition (ours)**": cluster,
+    "average linkage, cosine 0.5": average(0.5),
+    "average linkage, cosine 0.35": average(0.65),
+    "average linkage on ratios": average_ratios,
+    "HDBSCAN `leaf`, epsilon 0.4": leaf,
+    "UMAP, HDBSCAN": by_umap,
+    "Chinese whispers": whispers,
+    "every track alone": lambda evidence, backend: np.arange(len(evidence)),
+}
 
 
 def compare(catalogues: Sequence[tuple[str, Voices, np.ndarray, Backend]]) -> None:
@@ -108,8 +131,12 @@ def compare(catalogues: Sequence[tuple[str, Voices, np.ndarray, Backend]]) -> No
 
 def simulated() -> None:
     """Print how simulated catalogues are grouped."""
-    print("\n| simulated, B-cubed | " + " | ".join(f"{rate:.0%} equal-error rate" for rate in RATES)
-          + " |\n|---|" + "---|" * len(RATES))
+    print(
+        "\n| simulated, B-cubed | "
+        + " | ".join(f"{rate:.0%} equal-error rate" for rate in RATES)
+        + " |\n|---|"
+        + "---|" * len(RATES)
+    )
     for title, sizes in SIZES.items():
         cells = []
         for rate in RATES:
@@ -121,8 +148,11 @@ def simulated() -> None:
             several = np.bincount(groups)[groups] > 1
             sure = membership(evidence, groups, backend, n_voices)[several]
             found = metrics.bcubed(who, groups)
-            cells.append(f"{found.precision:.2f} / {found.recall:.2f} / {found.f1:.2f}, {sure.mean():.0%} sure"
-                         if several.any() else "all alone")
+            cells.append(
+                f"{found.precision:.2f} / {found.recall:.2f} / {found.f1:.2f}, {sure.mean():.0%} sure"
+                if several.any()
+                else "all alone"
+            )
         print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -52,13 +52,21 @@ def run(workspace: Workspace, catalogue: Path) -> pd.DataFrame:
     for file in found.itertuples():
         keys = [key for key in (file.key, file.track_id) if key in by_key.index]
         ended = ["failures"] * len(failures[failures["key"].isin(keys)]) + ["vocals"] * int(
-            (vocals["track_id"] == file.track_id).sum())
+            (vocals["track_id"] == file.track_id).sum()
+        )
         told = by_key.loc[keys[0]] if keys else None
-        rows.append({"uri": file.uri, "duration_s": file.duration_s, "note": file.note, "ended": ended,
-                     "duplicate": pd.notna(file.track_id) and file.uri not in kept,
-                     "error": None if told is None else told["error"],
-                     "message": None if told is None else told["message"],
-                     "seconds": max(scanned.get(file.key, 0.0), separated.get(file.track_id, 0.0))})
+        rows.append(
+            {
+                "uri": file.uri,
+                "duration_s": file.duration_s,
+                "note": file.note,
+                "ended": ended,
+                "duplicate": pd.notna(file.track_id) and file.uri not in kept,
+                "error": None if told is None else told["error"],
+                "message": None if told is None else told["message"],
+                "seconds": max(scanned.get(file.key, 0.0), separated.get(file.track_id, 0.0)),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -85,8 +93,25 @@ def _peak_gb(process: int | str) -> float:
 
 def ffmpeg_s(path: str) -> float:
     """Return how many seconds FFmpeg's command decodes of a file's best audio stream."""
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-i", path, "-map", "0:a:0",
-               "-ac", "1", "-ar", "8000", "-f", "s16le", "-"]
+    command = [
+        "ffmpeg",
+        "-nostdin",
+        "-v",
+        "error",
+        "-protocol_whitelist",
+        "file",
+        "-i",
+        path,
+        "-map",
+        "0:a:0",
+        "-ac",
+        "1",
+        "-ar",
+        "8000",
+        "-f",
+        "s16le",
+        "-",
+    ]
     try:
         return len(subprocess.run(command, capture_output=True, timeout=SLOW_S, check=False).stdout) / 16000
     except subprocess.TimeoutExpired:
@@ -108,8 +133,10 @@ def compare(found: pd.DataFrame) -> None:
         row(f"{name}, and it says why", int((which & found["note"].fillna(found["message"]).notna()).sum()))
     for name, which in (("shorter", less), ("refused", heard & refused), ("longer", more)):
         for i in found.index[which]:
-            print(f"- {name}: {Path(found['uri'][i]).name}: {ours[i]:.2f} s, FFmpeg {theirs[i]:.2f} s; "
-                  f"{found['message'][i]}; {found['note'][i]}")
+            print(
+                f"- {name}: {Path(found['uri'][i]).name}: {ours[i]:.2f} s, FFmpeg {theirs[i]:.2f} s; "
+                f"{found['message'][i]}; {found['note'][i]}"
+            )
 
 
 def show(found: pd.DataFrame, seconds: float) -> None:

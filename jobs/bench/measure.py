@@ -37,8 +37,10 @@ def sdr(voice: np.ndarray, accompaniment: np.ndarray, estimate: np.ndarray) -> f
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         found = mir_eval.separation.bss_eval_sources(
-            np.stack([voice, accompaniment]), np.stack([estimate, voice + accompaniment - estimate]),
-            compute_permutation=False)
+            np.stack([voice, accompaniment]),
+            np.stack([estimate, voice + accompaniment - estimate]),
+            compute_permutation=False,
+        )
     return float(found[0][0])
 
 
@@ -49,8 +51,9 @@ def quality(separator: Separator, songs: Iterable[Stems]) -> np.ndarray:
         voice, accompaniment = song.voice.mean(0), song.accompaniment.mean(0)
         if voice.any():
             estimate = vocals_of(separator, song.mix, song.sample_rate_hz).mean(0)
-            found.append((si_sdr(voice + accompaniment, voice), si_sdr(estimate, voice),
-                          sdr(voice, accompaniment, estimate)))
+            found.append(
+                (si_sdr(voice + accompaniment, voice), si_sdr(estimate, voice), sdr(voice, accompaniment, estimate))
+            )
     return np.array(found).reshape(-1, 3)
 
 
@@ -64,8 +67,13 @@ def has_vocals(separator: Separator, wave: np.ndarray, sample_rate_hz: int) -> b
 
 def activity(separator: Separator, songs: Iterable[Stems]) -> tuple[np.ndarray, np.ndarray]:
     """Return, per song, whether vocals were found in its mix, and whether in its accompaniment alone."""
-    found = [(has_vocals(separator, song.mix, song.sample_rate_hz),
-              has_vocals(separator, song.accompaniment, song.sample_rate_hz)) for song in songs]
+    found = [
+        (
+            has_vocals(separator, song.mix, song.sample_rate_hz),
+            has_vocals(separator, song.accompaniment, song.sample_rate_hz),
+        )
+        for song in songs
+    ]
     mixes, accompaniments = np.array(found, bool).reshape(-1, 2).T
     return mixes, accompaniments
 

@@ -21,23 +21,42 @@ NUMBERS = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFF
 
 # suffix: encoder, sample format, rate, layout, container
 ENCODINGS = {
-    "mp3": ("libmp3lame", "s16p", 44100, "stereo", "mp3"), "mono.mp3": ("libmp3lame", "s16p", 22050, "mono", "mp3"),
-    "mp2": ("mp2", "s16", 48000, "stereo", "mp2"), "flac": ("flac", "s16", 44100, "stereo", "flac"),
-    "24.flac": ("flac", "s32", 96000, "stereo", "flac"), "opus": ("libopus", "flt", 48000, "stereo", "ogg"),
-    "mka": ("libopus", "flt", 48000, "mono", "matroska"), "webm": ("libopus", "flt", 48000, "stereo", "webm"),
-    "m4a": ("aac", "fltp", 44100, "stereo", "ipod"), "alac.m4a": ("alac", "s16p", 44100, "stereo", "ipod"),
-    "aac": ("aac", "fltp", 44100, "stereo", "adts"), "mov": ("aac", "fltp", 48000, "5.1", "mov"),
-    "ac3": ("ac3", "fltp", 48000, "5.1", "ac3"), "eac3": ("eac3", "fltp", 48000, "stereo", "eac3"),
-    "wma": ("wmav2", "fltp", 44100, "stereo", "asf"), "wv": ("wavpack", "s16p", 44100, "stereo", "wv"),
-    "tta": ("tta", "s16", 44100, "stereo", "tta"), "amr": ("libopencore_amrnb", "s16", 8000, "mono", "amr"),
-    "ts": ("aac", "fltp", 44100, "stereo", "mpegts"), "flv": ("libmp3lame", "s16p", 44100, "stereo", "flv"),
-    "avi": ("libmp3lame", "s16p", 44100, "stereo", "avi"), "3gp": ("aac", "fltp", 44100, "mono", "3gp"),
-    "mp4": ("ac3", "fltp", 48000, "stereo", "mp4"), "caf": ("pcm_s16be", "s16", 44100, "stereo", "caf"),
-    "au": ("pcm_mulaw", "s16", 8000, "mono", "au"), "adpcm.wav": ("adpcm_ms", "s16", 22050, "stereo", "wav"),
+    "mp3": ("libmp3lame", "s16p", 44100, "stereo", "mp3"),
+    "mono.mp3": ("libmp3lame", "s16p", 22050, "mono", "mp3"),
+    "mp2": ("mp2", "s16", 48000, "stereo", "mp2"),
+    "flac": ("flac", "s16", 44100, "stereo", "flac"),
+    "24.flac": ("flac", "s32", 96000, "stereo", "flac"),
+    "opus": ("libopus", "flt", 48000, "stereo", "ogg"),
+    "mka": ("libopus", "flt", 48000, "mono", "matroska"),
+    "webm": ("libopus", "flt", 48000, "stereo", "webm"),
+    "m4a": ("aac", "fltp", 44100, "stereo", "ipod"),
+    "alac.m4a": ("alac", "s16p", 44100, "stereo", "ipod"),
+    "aac": ("aac", "fltp", 44100, "stereo", "adts"),
+    "mov": ("aac", "fltp", 48000, "5.1", "mov"),
+    "ac3": ("ac3", "fltp", 48000, "5.1", "ac3"),
+    "eac3": ("eac3", "fltp", 48000, "stereo", "eac3"),
+    "wma": ("wmav2", "fltp", 44100, "stereo", "asf"),
+    "wv": ("wavpack", "s16p", 44100, "stereo", "wv"),
+    "tta": ("tta", "s16", 44100, "stereo", "tta"),
+    "amr": ("libopencore_amrnb", "s16", 8000, "mono", "amr"),
+    "ts": ("aac", "fltp", 44100, "stereo", "mpegts"),
+    "flv": ("libmp3lame", "s16p", 44100, "stereo", "flv"),
+    "avi": ("libmp3lame", "s16p", 44100, "stereo", "avi"),
+    "3gp": ("aac", "fltp", 44100, "mono", "3gp"),
+    "mp4": ("ac3", "fltp", 48000, "stereo", "mp4"),
+    "caf": ("pcm_s16be", "s16", 44100, "stereo", "caf"),
+    "au": ("pcm_mulaw", "s16", 8000, "mono", "au"),
+    "adpcm.wav": ("adpcm_ms", "s16", 22050, "stereo", "wav"),
 }
 SNDFILES = {
-    "wav": ("WAV", "PCM_16"), "24.wav": ("WAV", "PCM_24"), "float.wav": ("WAV", "FLOAT"), "ogg": ("OGG", "VORBIS"),
-    "aiff": ("AIFF", "PCM_16"), "8.aiff": ("AIFF", "PCM_S8"), "w64": ("W64", "PCM_16"), "voc": ("VOC", "PCM_16"),
+    "wav": ("WAV", "PCM_16"),
+    "24.wav": ("WAV", "PCM_24"),
+    "float.wav": ("WAV", "FLOAT"),
+    "ogg": ("OGG", "VORBIS"),
+    "aiff": ("AIFF", "PCM_16"),
+    "8.aiff": ("AIFF", "PCM_S8"),
+    "w64": ("W64", "PCM_16"),
+    "voc": ("VOC", "PCM_16"),
     "rf64": ("RF64", "PCM_16"),
 }
 
@@ -113,10 +132,19 @@ def _as_it_is(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes 
 
 
 MUTATIONS: dict[str, Mutation] = {
-    "bits flipped": _flip, "head damaged": _flip_head, "head with odd numbers": _number, "cut short": _cut_short,
-    "piece missing": _cut_out, "zeros inside": _zeros, "junk before or inside": _junk, "piece repeated": _again,
-    "another file behind": _chained, "half another file": _spliced, "behind an ID3 tag": _tagged,
-    "under another's name": _as_it_is}
+    "bits flipped": _flip,
+    "head damaged": _flip_head,
+    "head with odd numbers": _number,
+    "cut short": _cut_short,
+    "piece missing": _cut_out,
+    "zeros inside": _zeros,
+    "junk before or inside": _junk,
+    "piece repeated": _again,
+    "another file behind": _chained,
+    "half another file": _spliced,
+    "behind an ID3 tag": _tagged,
+    "under another's name": _as_it_is,
+}
 
 
 def originals(folder: Path | None) -> list[tuple[str, bytes]]:
@@ -138,8 +166,9 @@ def originals(folder: Path | None) -> list[tuple[str, bytes]]:
     return found + [(path.name[-40:], path.read_bytes()) for path in theirs]
 
 
-def _encode(path: Path, song: np.ndarray, codec: str, sample_format: str, rate_hz: int, layout: str,
-            container: str) -> None:
+def _encode(
+    path: Path, song: np.ndarray, codec: str, sample_format: str, rate_hz: int, layout: str, container: str
+) -> None:
     with av.open(str(path), "w", format=container) as out:
         stream: Any = out.add_stream(codec, rate=rate_hz, layout=layout)
         stream.codec_context.format = sample_format

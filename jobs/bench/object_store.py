@@ -42,8 +42,13 @@ class ObjectStore:
     @property
     def environment(self) -> dict[str, str]:
         """Return the variables by which clients find the server."""
-        return {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.server.port}", "AWS_ACCESS_KEY_ID": "key",
-                "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.server.port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
 
     def calm(self) -> None:
         """End all delay and trouble, and forget the requests."""
@@ -57,8 +62,9 @@ class ObjectStore:
 
     def kinds(self, *parts: str) -> collections.Counter[str]:
         """Return how many requests of each kind there were, for paths with one of these parts (none: for all)."""
-        return collections.Counter(kind for kind, path, query in self.requests
-                                   if not parts or any(part in path + query for part in parts))
+        return collections.Counter(
+            kind for kind, path, query in self.requests if not parts or any(part in path + query for part in parts)
+        )
 
     def outage(self, seconds: float, trouble: Trouble = "drop") -> None:
         """Let every request of the next seconds fail."""
@@ -74,8 +80,13 @@ class ObjectStore:
 
     def client(self) -> pafs.S3FileSystem:
         """Return a client that may make buckets."""
-        return pafs.S3FileSystem(access_key="key", secret_key="secret", region="us-east-1", allow_bucket_creation=True,
-                                 endpoint_override=self.environment["AWS_ENDPOINT_URL"])
+        return pafs.S3FileSystem(
+            access_key="key",
+            secret_key="secret",
+            region="us-east-1",
+            allow_bucket_creation=True,
+            endpoint_override=self.environment["AWS_ENDPOINT_URL"],
+        )
 
     def close(self) -> None:
         """End the server."""

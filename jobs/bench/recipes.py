@@ -61,8 +61,11 @@ def work(config: Config) -> int:
     engine.need(workspace, "clips", "shard")
     clips, measured, whose = split(config, workspace)
     torch.set_num_threads(config.train.cpus)
-    print(f"{len(clips)} clips to learn from, {len(measured)} of {len(set(whose))} other singers to measure\n\n"
-          "| recipe | EER | std of the embeddings | effective rank | clips/s |\n|---|---|---|---|---|", flush=True)
+    print(
+        f"{len(clips)} clips to learn from, {len(measured)} of {len(set(whose))} other singers to measure\n\n"
+        "| recipe | EER | std of the embeddings | effective rank | clips/s |\n|---|---|---|---|---|",
+        flush=True,
+    )
     for recipe in RECIPES:
         try:
             train = config.train.with_recipe(recipe).model_copy(update={"held_out": 0.0})
@@ -71,8 +74,11 @@ def work(config: Config) -> int:
             print(f"| {recipe} | {' '.join(str(stopped).split())} | | | |", flush=True)
             continue
         found = validate(trainer.averaged.encoder, measured, whose, train.views.crop_s)
-        print(f"| {recipe} | {found['held_out_eer']:.1%} | {found['embedding_std']:.2f} "
-              f"| {found['effective_rank']:.1f} | {rate:.1f} |", flush=True)
+        print(
+            f"| {recipe} | {found['held_out_eer']:.1%} | {found['embedding_std']:.2f} "
+            f"| {found['effective_rank']:.1f} | {rate:.1f} |",
+            flush=True,
+        )
     return 0
 
 

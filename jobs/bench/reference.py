@@ -29,8 +29,9 @@ def plain_spleeter() -> Callable[[Path, Path], None]:
     @torch.inference_mode()
     def separate(path: Path, target: Path) -> None:
         loaded = audio.read(path, 44100, 2)
-        spectrum = torch.stft(torch.from_numpy(loaded.samples), N_FFT, HOP, window=window, pad_mode="constant",
-                              return_complex=True)
+        spectrum = torch.stft(
+            torch.from_numpy(loaded.samples), N_FFT, HOP, window=window, pad_mode="constant", return_complex=True
+        )
         magnitude = spectrum[:, :BINS].abs()
         frames = magnitude.shape[-1]
         padded = functional.pad(magnitude, (0, -frames % SEGMENT_FRAMES))
@@ -57,11 +58,16 @@ def save_htdemucs_repo(folder: Path, names: tuple[str, ...] = ("htdemucs", "htde
         torch.manual_seed(i)
         model = HTDemucs(list(SOURCES), **shape)
         args, kwargs = model._init_args_kwargs
-        torch.save({"klass": HTDemucs, "args": args, "kwargs": kwargs, "state": model.state_dict(),
-                    "training_args": {}}, folder / f"part{i}.th")
+        torch.save(
+            {"klass": HTDemucs, "args": args, "kwargs": kwargs, "state": model.state_dict(), "training_args": {}},
+            folder / f"part{i}.th",
+        )
     bags: dict[str, dict] = {
         "htdemucs": {"models": ["part3"]},
-        "htdemucs_ft": {"models": [f"part{i}" for i in range(4)],
-                        "weights": [[float(i == j) for j in range(4)] for i in range(4)]}}
+        "htdemucs_ft": {
+            "models": [f"part{i}" for i in range(4)],
+            "weights": [[float(i == j) for j in range(4)] for i in range(4)],
+        },
+    }
     for name in names:
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(bags[name]))

@@ -46,7 +46,8 @@ def mix_down(source: Path, catalogue: Path) -> pd.DataFrame:
     frame.to_csv(catalogue / "truth.csv", index=False)
     known = frame[frame["set"] == "karaoke"].drop_duplicates("singer")
     known.rename(columns={"file": "track", "singer": "vocalist"})[["track", "vocalist"]].to_csv(
-        catalogue / "known.csv", index=False)
+        catalogue / "known.csv", index=False
+    )
     return truth.read_truth(catalogue / "truth.csv")
 
 
@@ -68,16 +69,26 @@ def _karaoke(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
     for recording in _recordings(source, "karaoke"):
         song, name = _stems(recording), f"karaoke/{recording.recording}.flac"
         _write(catalogue, name, song.mix, song.sample_rate_hz)
-        yield {"set": "karaoke", "file": name, "singer": recording.singer, "expected": "vocalist",
-               "source": recording.uri}
+        yield {
+            "set": "karaoke",
+            "file": name,
+            "singer": recording.singer,
+            "expected": "vocalist",
+            "source": recording.uri,
+        }
 
 
 def _songs(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
     for path in sorted((source / "songs").glob("* - *")):
         (catalogue / "songs").mkdir(parents=True, exist_ok=True)
         (catalogue / "songs" / path.name).write_bytes(path.read_bytes())
-        yield {"set": "songs", "file": f"songs/{path.name}", "singer": path.name.partition(" - ")[0],
-               "expected": "vocalist", "source": str(path)}
+        yield {
+            "set": "songs",
+            "file": f"songs/{path.name}",
+            "singer": path.name.partition(" - ")[0],
+            "expected": "vocalist",
+            "source": str(path),
+        }
 
 
 def _previews(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
@@ -85,8 +96,13 @@ def _previews(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
         song, name = _stems(recording), f"previews/{recording.recording}.flac"
         _write(catalogue, name, song.mix, song.sample_rate_hz)
         ratio_db = 10 * np.log10(max(np.mean(song.voice**2), 1e-12) / max(np.mean(song.mix**2), 1e-12))
-        yield {"set": "previews", "file": name, "singer": "",
-               "expected": "vocalist" if ratio_db > AUDIBLE_DB else "instrumental", "source": recording.uri}
+        yield {
+            "set": "previews",
+            "file": name,
+            "singer": "",
+            "expected": "vocalist" if ratio_db > AUDIBLE_DB else "instrumental",
+            "source": recording.uri,
+        }
 
 
 def vocals_quality(workspace: Workspace, expected: pd.DataFrame, source: Path) -> np.ndarray:
@@ -125,10 +141,14 @@ def markdown(config: Config, expected: pd.DataFrame, source: Path) -> str:
         ("failures", ", ".join(f"{kind} {n}" for kind, n in failures["error"].value_counts().items()) or "none"),
         ("vocals found where there are some", _vocals_found(everything)),
         ("karaoke vocals, median SI-SDR", f"{np.median(quality):.1f} dB ({len(quality)} songs)"),
-        *((f"clusters, {who}", f"B-cubed F1 {found.bcubed_f1:.3f}, ARI {found.ari:.3f}")
-          for who, found in compared.items()),
-        *((f"tags from one known track a singer, {who}", f"{found.named_accuracy:.1%} of {found.named_tracks} right")
-          for who, found in compared.items()),
+        *(
+            (f"clusters, {who}", f"B-cubed F1 {found.bcubed_f1:.3f}, ARI {found.ari:.3f}")
+            for who, found in compared.items()
+        ),
+        *(
+            (f"tags from one known track a singer, {who}", f"{found.named_accuracy:.1%} of {found.named_tracks} right")
+            for who, found in compared.items()
+        ),
         ("encoder", ", ".join(tables.read(workspace, "voices", ["encoder_id"])["encoder_id"].unique())),
     ]
     return "\n".join(["| measure | result |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
@@ -153,9 +173,16 @@ def results(source: Path, workspace: Path, overrides: Sequence[str]) -> int:
     """Run the chain on the recordings and print the table; return the exit status."""
     catalogue = workspace.with_name(workspace.name + "-catalogue")
     expected = mix_down(source, catalogue)
-    config = load(Path(__file__).parents[2] / "configs" / "local.yaml", [
-        f"workspace={workspace}", f"catalogue={catalogue}", f"known={catalogue / 'known.csv'}",
-        "separate.separator=spleeter", *overrides])
+    config = load(
+        Path(__file__).parents[2] / "configs" / "local.yaml",
+        [
+            f"workspace={workspace}",
+            f"catalogue={catalogue}",
+            f"known={catalogue / 'known.csv'}",
+            "separate.separator=spleeter",
+            *overrides,
+        ],
+    )
     status = run_stages(config)
     print(f"\n{markdown(config, expected, source)}", flush=True)
     return status

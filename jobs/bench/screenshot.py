@@ -1,6 +1,6 @@
 """The README's picture: a screenshot of a report in a headless Chromium.
 
-    make picture WORKSPACE=workspace/demo        (writes docs/report.png)
+make picture WORKSPACE=workspace/demo        (writes docs/report.png)
 """
 
 import argparse

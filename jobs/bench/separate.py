@@ -59,12 +59,15 @@ def activity(audio: Path | None, scale: float, name: str) -> None:
         return print("\nactivity needs --audio", flush=True)
     separator = separators.load(name, separators.best_device())
     step = max(1, round(1 / scale))
-    header(f"Vocal activity with {name}", "set", "songs", "found in mixes", "found in accompaniments",
-           "balanced accuracy")
+    header(
+        f"Vocal activity with {name}", "set", "songs", "found in mixes", "found in accompaniments", "balanced accuracy"
+    )
     songs = list(measure.recordings(audio, "previews", step))
-    for title, chosen in (("previews the rule was chosen on", [s for name, s in songs if measure.chose_the_rule(name)]),
-                          ("previews held out", [s for name, s in songs if not measure.chose_the_rule(name)]),
-                          ("karaoke", (s for _, s in measure.recordings(audio, "karaoke", 3 * step)))):
+    for title, chosen in (
+        ("previews the rule was chosen on", [s for name, s in songs if measure.chose_the_rule(name)]),
+        ("previews held out", [s for name, s in songs if not measure.chose_the_rule(name)]),
+        ("karaoke", (s for _, s in measure.recordings(audio, "karaoke", 3 * step))),
+    ):
         mixes, alone = measure.activity(separator, chosen)
         row(title, len(mixes), mixes.sum(), alone.sum(), f"{(mixes.mean() + 1 - alone.mean()) / 2:.1%}")
     found = measure.whole_songs(separator, audio)
@@ -94,8 +97,13 @@ def lengths_s(scale: float) -> np.ndarray:
 
 def speed_row(*name: object, spent: np.ndarray, base: np.ndarray, audio_s: float, more: str | None = None) -> None:
     """Print a row of a table of speeds: seconds and ratios, by the clock and of processor time."""
-    row(*name, *(f"{s:.1f}" for s in spent), f"{audio_s / spent[0]:.1f}", *(f"{r:.2f}" for r in base / spent),
-        *([] if more is None else [more]))
+    row(
+        *name,
+        *(f"{s:.1f}" for s in spent),
+        f"{audio_s / spent[0]:.1f}",
+        *(f"{r:.2f}" for r in base / spent),
+        *([] if more is None else [more]),
+    )
 
 
 SPEED = ("seconds", "CPU seconds", "times real time", "faster", "faster by CPU time")
@@ -116,8 +124,9 @@ def stage(folder: Path, paths: Sequence[Path], separator: str, precision: str) -
 
 def batch_of(paths: Sequence[Path]) -> pa.Table:
     """Return files as rows for the worker."""
-    return pa.Table.from_pylist([{"track_id": hashlib.md5(path.name.encode()).hexdigest(), "uri": str(path)}
-                                 for path in paths])
+    return pa.Table.from_pylist(
+        [{"track_id": hashlib.md5(path.name.encode()).hexdigest(), "uri": str(path)} for path in paths]
+    )
 
 
 def spleeter(audio: Path | None, scale: float, name: str) -> None:
@@ -126,8 +135,11 @@ def spleeter(audio: Path | None, scale: float, name: str) -> None:
         folder = Path(name_)
         paths = render(folder / "music", lengths_s(scale))
         total_s = sum(soundfile.info(path).duration for path in paths)
-        header(f"Spleeter, files to FLAC, {len(paths)} tracks, {total_s / 60:.0f} min, "
-               f"{torch.get_num_threads()} threads", "way", *SPEED)
+        header(
+            f"Spleeter, files to FLAC, {len(paths)} tracks, {total_s / 60:.0f} min, {torch.get_num_threads()} threads",
+            "way",
+            *SPEED,
+        )
         loop = plain_spleeter()
         started = clock()
         for path in paths:
@@ -145,21 +157,53 @@ def demucs(audio: Path | None, scale: float, name: str) -> None:
         folder = Path(name_)
         save_htdemucs_repo(folder / "repo")
         paths = render(folder / "music", lengths_s(scale), ".wav")
-        header(f"Demucs on CPU, untrained, files to files, {torch.get_num_threads()} threads", "model", "tracks",
-               "minutes", "way", *SPEED, "least agreement with the command line, dB")
+        header(
+            f"Demucs on CPU, untrained, files to files, {torch.get_num_threads()} threads",
+            "model",
+            "tracks",
+            "minutes",
+            "way",
+            *SPEED,
+            "least agreement with the command line, dB",
+        )
         for model, chosen in (("htdemucs", paths), ("htdemucs_ft", paths[:: max(1, len(paths) // 2)])):
             total_s = sum(soundfile.info(path).duration for path in chosen)
             started = clock()
-            subprocess.run([sys.executable, "-m", "demucs", "--two-stems", "vocals", "--shifts", "0", "-d", "cpu",
-                            "-n", model, "--repo", folder / "repo", "-o", folder / "cli", "--float32", *chosen],
-                           check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "demucs",
+                    "--two-stems",
+                    "vocals",
+                    "--shifts",
+                    "0",
+                    "-d",
+                    "cpu",
+                    "-n",
+                    model,
+                    "--repo",
+                    folder / "repo",
+                    "-o",
+                    folder / "cli",
+                    "--float32",
+                    *chosen,
+                ],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
             line = clock() - started
             what = (model, len(chosen), f"{total_s / 60:.1f}")
             speed_row(*what, "python -m demucs --two-stems vocals", spent=line, base=line, audio_s=total_s, more="")
             spent, batch = stage(folder / model, chosen, str(folder / "repo" / model), "auto")
-            agreement = [_agreement_db(folder / "cli" / model / path.stem / "vocals.wav",
-                                       folder / model / "vocals_audio" / key[:2] / f"{key}.flac")
-                         for path, key in zip(chosen, batch["track_id"].to_pylist(), strict=True)]
+            agreement = [
+                _agreement_db(
+                    folder / "cli" / model / path.stem / "vocals.wav",
+                    folder / model / "vocals_audio" / key[:2] / f"{key}.flac",
+                )
+                for path, key in zip(chosen, batch["track_id"].to_pylist(), strict=True)
+            ]
             speed_row(*what, "stage", spent=spent, base=line, audio_s=total_s, more=f"{min(agreement):.1f}")
 
 
@@ -171,8 +215,15 @@ def _agreement_db(theirs: Path, ours: Path) -> float:
 
 def memory(audio: Path | None, scale: float, name: str) -> None:
     """Peak resident memory of the worker and its decoder, for longer and longer mixes."""
-    header("Memory, one mix, spleeter", "minutes", "model loaded, MB", "peak, MB", "above the model, MB",
-           "decoder's peak, MB", "seconds")
+    header(
+        "Memory, one mix, spleeter",
+        "minutes",
+        "model loaded, MB",
+        "peak, MB",
+        "above the model, MB",
+        "decoder's peak, MB",
+        "seconds",
+    )
     with tempfile.TemporaryDirectory() as folder:
         for minutes in (minutes * scale for minutes in MINUTES):
             (path,) = render(Path(folder) / "music", [60 * minutes])
@@ -210,15 +261,23 @@ def engine(audio: Path | None, scale: float, name: str) -> None:
     from pipeline.store import tables
     from pipeline.store.workspace import Workspace
 
-    header(f"The engine, spleeter, one worker, tracks of {ENGINE_TRACK_S} s", "way", "tracks", "first track after, s",
-           "tracks per minute once running")
+    header(
+        f"The engine, spleeter, one worker, tracks of {ENGINE_TRACK_S} s",
+        "way",
+        "tracks",
+        "first track after, s",
+        "tracks per minute once running",
+    )
     with tempfile.TemporaryDirectory() as folder:
         paths = render(Path(folder) / "music", [ENGINE_TRACK_S] * max(8, round(ENGINE_TRACKS * scale)))
         compute = Compute(cpus=torch.get_num_threads(), batch=4)
         speeds = []
         for way in ("bare loop", "Ray stage"):
-            config = Config(workspace=f"{folder}/{way}", min_free_gb=0,
-                            separate=SeparateConfig(separator="spleeter", compute=compute))
+            config = Config(
+                workspace=f"{folder}/{way}",
+                min_free_gb=0,
+                separate=SeparateConfig(separator="spleeter", compute=compute),
+            )
             started = time.time()
             if way == "bare loop":
                 worker = SeparateWorker(config.workspace, config.separate)
@@ -235,8 +294,13 @@ def engine(audio: Path | None, scale: float, name: str) -> None:
 
 
 PARTS: dict[str, Callable[[Path | None, float, str], None]] = {
-    "quality": quality, "activity": activity, "spleeter": spleeter, "demucs": demucs, "engine": engine,
-    "memory": memory}
+    "quality": quality,
+    "activity": activity,
+    "spleeter": spleeter,
+    "demucs": demucs,
+    "engine": engine,
+    "memory": memory,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

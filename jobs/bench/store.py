@@ -35,16 +35,22 @@ BIG_S = 504  # of an mp3 of 160 kbit/s: 10 MB
 # Amazon's list prices of S3 Standard in us-east-1, dollars a request: https://aws.amazon.com/s3/pricing/
 PRICES = {"GET": 0.4e-6, "HEAD": 0.4e-6, "PUT": 5e-6, "POST": 5e-6, "LIST": 5e-6, "DELETE": 0.0}
 SETTINGS = {  # batches as in configs/ray-cluster.yaml; shards that hold as many of these short tracks as of whole ones
-    "min_free_gb": 0, "max_failed_fraction": 1.0, "scan": {"compute": {"batch": 64}},
+    "min_free_gb": 0,
+    "max_failed_fraction": 1.0,
+    "scan": {"compute": {"batch": 64}},
     "separate": {"separator": "spleeter", "compute": {"cpus": 2, "batch": 16}},
-    "shard": {"shard_mb": 8, "compute": {"batch": 32}}, "cluster": {"umap": False}}
+    "shard": {"shard_mb": 8, "compute": {"batch": 32}},
+    "cluster": {"umap": False},
+}
 
 
 def render(folder: Path, n: int) -> None:
     """Write `n` different pieces of some rendered songs."""
     generator = np.random.default_rng(0)
-    songs = [perform([singer], SONG_S, "strings", RATE, generator).mix
-             for singer in draw_singers(["ann", "bob", "cyd"], generator)]
+    songs = [
+        perform([singer], SONG_S, "strings", RATE, generator).mix
+        for singer in draw_singers(["ann", "bob", "cyd"], generator)
+    ]
     folder.mkdir(parents=True)
     for i in range(n):
         song = songs[i % len(songs)]
@@ -71,8 +77,13 @@ class Spent:
 
 def run(store: ObjectStore, code: Path, config: Path) -> list[Spent]:
     """Run all stages of a config in one process; what each spent is told apart by the summary that it prints."""
-    process = subprocess.Popen([sys.executable, "-u", "-m", "jobs.run", str(config)], cwd=code, text=True,
-                               stdout=subprocess.PIPE, env=os.environ | store.environment | {"PYTHONPATH": str(code)})
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "jobs.run", str(config)],
+        cwd=code,
+        text=True,
+        stdout=subprocess.PIPE,
+        env=os.environ | store.environment | {"PYTHONPATH": str(code)},
+    )
     assert process.stdout is not None
     found, began = [], clock()
     store.forget()
@@ -102,15 +113,32 @@ def requests(store: ObjectStore, code: Path, folder: Path, sizes: Sequence[int])
     files = sorted((folder / "music").iterdir())
     (few, few_again), (many, many_again) = (catalogue(store, code, folder, files[:n]) for n in sizes)
     more = sizes[1] - sizes[0]
-    header(f"Requests a track (the difference of {sizes[1]} and {sizes[0]} tracks)", "stage", *PRICES, "in all",
-           "of it audio", "again, with nothing new", "a run, whatever the number")
+    header(
+        f"Requests a track (the difference of {sizes[1]} and {sizes[0]} tracks)",
+        "stage",
+        *PRICES,
+        "in all",
+        "of it audio",
+        "again, with nothing new",
+        "a run, whatever the number",
+    )
     table = []
     for i, stage in enumerate(STAGES):
         each = [(many[i].kinds[kind] - few[i].kinds[kind]) / more for kind in PRICES]
-        table.append([*each, sum(each), (many[i].audio - few[i].audio) / more,
-                      (many_again[i].kinds.total() - few_again[i].kinds.total()) / more])
-        row(stage, *(f"{value:.2f}" for value in table[-1][:-1]), f"{table[-1][-1]:.3f}",
-            round(few[i].kinds.total() - sum(each) * sizes[0]))
+        table.append(
+            [
+                *each,
+                sum(each),
+                (many[i].audio - few[i].audio) / more,
+                (many_again[i].kinds.total() - few_again[i].kinds.total()) / more,
+            ]
+        )
+        row(
+            stage,
+            *(f"{value:.2f}" for value in table[-1][:-1]),
+            f"{table[-1][-1]:.3f}",
+            round(few[i].kinds.total() - sum(each) * sizes[0]),
+        )
     total = np.sum(table, axis=0)
     row("all", *(f"{value:.2f}" for value in total[:-1]), f"{total[-1]:.3f}", "")
     dollars = 1e6 * sum(value * price for value, price in zip(total, PRICES.values(), strict=False))
@@ -123,17 +151,31 @@ def seconds(store: ObjectStore, code: Path, folder: Path) -> None:
     track = folder / "big" / "track.mp3"
     generator = np.random.default_rng(1)
     song = perform(draw_singers(["ann"], generator), SONG_S, "strings", RATE, generator).mix
-    soundfile.write(track, np.tile(song.T, (round(BIG_S / SONG_S), 1)), RATE, format="MP3", bitrate_mode="CONSTANT",
-                    compression_level=0.5)
-    header(f"One mp3 of {track.stat().st_size / 1e6:.1f} MB", "stage", "requests for audio",
-           *(f"seconds at {delay_s * 1000:g} ms a request" for delay_s in DELAYS_S))
+    soundfile.write(
+        track,
+        np.tile(song.T, (round(BIG_S / SONG_S), 1)),
+        RATE,
+        format="MP3",
+        bitrate_mode="CONSTANT",
+        compression_level=0.5,
+    )
+    header(
+        f"One mp3 of {track.stat().st_size / 1e6:.1f} MB",
+        "stage",
+        "requests for audio",
+        *(f"seconds at {delay_s * 1000:g} ms a request" for delay_s in DELAYS_S),
+    )
     found = []
     for delay_s in DELAYS_S:
         bucket = store.bucket()
         put(store, [track], f"{bucket}/music")
         config = folder / "big.yaml"
-        config.write_text(yaml.safe_dump(SETTINGS | {"workspace": f"{bucket}/workspace", "catalogue": f"{bucket}/music",
-                                                     "stages": list(STAGES[:3])}))
+        config.write_text(
+            yaml.safe_dump(
+                SETTINGS
+                | {"workspace": f"{bucket}/workspace", "catalogue": f"{bucket}/music", "stages": list(STAGES[:3])}
+            )
+        )
         store.delay_s = delay_s
         found.append(run(store, code, config))
         store.calm()

@@ -59,16 +59,31 @@ def write_shard(clips: list[NDArray[np.float32]], folder: Path) -> None:
     for i, wave in enumerate(clips):
         buffer = io.BytesIO()
         soundfile.write(buffer, wave, RATE_HZ, format="FLAC")
-        rows.append({"clip_id": f"{i}", "track_id": f"{i}", "start_s": 0.0, "end_s": CLIP_S,
-                     "sample_rate_hz": RATE_HZ, "audio": buffer.getvalue()})
+        rows.append(
+            {
+                "clip_id": f"{i}",
+                "track_id": f"{i}",
+                "start_s": 0.0,
+                "end_s": CLIP_S,
+                "sample_rate_hz": RATE_HZ,
+                "audio": buffer.getvalue(),
+            }
+        )
     pq.write_table(pa.Table.from_pylist(rows), folder / "clips.parquet", row_group_size=16)
 
 
 def ours(folder: Path) -> tuple[float, dict[str, float]]:
     """Clips per second of `small`, and the share of each phase of a step."""
-    config = TrainConfig.model_validate({
-        "size": "small", "init": None, "batch": BATCH, "held_out": 0,
-        "steps": WARM + TIMED, "views": {"crop_s": CROP_S}})
+    config = TrainConfig.model_validate(
+        {
+            "size": "small",
+            "init": None,
+            "batch": BATCH,
+            "held_out": 0,
+            "steps": WARM + TIMED,
+            "views": {"crop_s": CROP_S},
+        }
+    )
     trainer = Trainer(config, ClipShards.open(folder), None, 0, 1, torch.device("cpu"))
     rows = [trainer.step(step, batches) for step, batches in trainer.batches()][WARM:]
     seconds = {phase: sum(row[f"{phase}_s"] for row in rows) for phase in PHASES}
@@ -83,10 +98,15 @@ class UsualClips(torch.utils.data.Dataset):
         import audiomentations
 
         self.shards = shards
-        self.augment = audiomentations.Compose([
-            audiomentations.AddGaussianSNR(10, 40, p=0.5), audiomentations.Gain(-12, 6, p=0.5),
-            audiomentations.SevenBandParametricEQ(-6, 6, p=0.5), audiomentations.LowPassFilter(3400, 12000, p=0.5),
-            audiomentations.TimeMask(0.0, 0.1, p=0.5)])
+        self.augment = audiomentations.Compose(
+            [
+                audiomentations.AddGaussianSNR(10, 40, p=0.5),
+                audiomentations.Gain(-12, 6, p=0.5),
+                audiomentations.SevenBandParametricEQ(-6, 6, p=0.5),
+                audiomentations.LowPassFilter(3400, 12000, p=0.5),
+                audiomentations.TimeMask(0.0, 0.1, p=0.5),
+            ]
+        )
 
     def __len__(self) -> int:
         return BATCH * (WARM + TIMED)
@@ -155,9 +175,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"| training, two {CROP_S:g} s crops a clip, {arguments.threads} CPU threads | clips/s |\n|---|---|")
     print(f"| vocatlas `small` | {rate:.1f} |")
     print(f"| usual: audiomentations, Praat, EfficientNet-B0 | {theirs:.1f} |")
-    print(f"\n{rate / theirs:.1f} times as fast. Share of a step: "
-          + ", ".join(f"{phase} {share:.0%}" for phase, share in shares.items())
-          + ".")
+    print(
+        f"\n{rate / theirs:.1f} times as fast. Share of a step: "
+        + ", ".join(f"{phase} {share:.0%}" for phase, share in shares.items())
+        + "."
+    )
     return 0
 
 

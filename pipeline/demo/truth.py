@@ -72,14 +72,22 @@ def outcomes(workspace: Workspace, truth: pd.DataFrame) -> pd.DataFrame:
     tracks = tables.read(workspace, "tracks", ["track_id", "uri"]).rename(columns={"uri": "kept_uri"})
     vocals = tables.read(workspace, "vocals", ["track_id", "has_vocals"])
     failures = tables.read(workspace, "failures", ["stage", "track_id", "uri", "error", "message"])
-    joined = (truth.merge(files, on="uri", how="left").merge(tracks, on="track_id", how="left")
-              .merge(vocals, on="track_id", how="left"))
+    joined = (
+        truth.merge(files, on="uri", how="left")
+        .merge(tracks, on="track_id", how="left")
+        .merge(vocals, on="track_id", how="left")
+    )
     by_uri = failures[failures["stage"] == "scan"].drop_duplicates("uri").set_index("uri")
     by_track = failures[failures["stage"] == "separate"].drop_duplicates("track_id").set_index("track_id")
     found, messages = [], []
     for row in joined.itertuples():
-        failure = by_uri.loc[row.uri] if row.uri in by_uri.index else \
-            by_track.loc[row.track_id] if row.track_id in by_track.index else None
+        failure = (
+            by_uri.loc[row.uri]
+            if row.uri in by_uri.index
+            else by_track.loc[row.track_id]
+            if row.track_id in by_track.index
+            else None
+        )
         found.append(_found(row, failure))
         messages.append("" if failure is None else failure["message"])
     return joined.assign(found=found, message=messages)
@@ -102,21 +110,29 @@ def compare(workspace: Workspace, truth: pd.DataFrame, known: set[str]) -> Compa
     found = outcomes(workspace, truth)
     # A duplicate may be the file that the track is kept at: one of the two must be, the other must not.
     right = (found["found"] == found["expected"]) | (
-        (found["found"] == "vocalist") & found.duplicated("track_id", keep=False))
+        (found["found"] == "vocalist") & found.duplicated("track_id", keep=False)
+    )
     solo = found[(found["singer"] != "") & ~found["singer"].str.contains("+", regex=False)]
-    solo = solo.drop_duplicates("track_id").merge(
-        tables.read(workspace, "clusters", ["track_id", "cluster_id"]), on="track_id").merge(
-        tables.read(workspace, "tags", ["track_id", "vocalist"]), on="track_id")
+    solo = (
+        solo.drop_duplicates("track_id")
+        .merge(tables.read(workspace, "clusters", ["track_id", "cluster_id"]), on="track_id")
+        .merge(tables.read(workspace, "tags", ["track_id", "vocalist"]), on="track_id")
+    )
     singers = solo["singer"].to_numpy()
     enrolled = set(solo.loc[solo["uri"].isin(known), "singer"])
     asked = solo[~solo["uri"].isin(known)]
     named = asked[asked["singer"].isin(enrolled)]
     return Comparison(
-        files=len(found), as_expected=int(right.sum()), singers=len(set(singers)), tracks=len(solo),
+        files=len(found),
+        as_expected=int(right.sum()),
+        singers=len(set(singers)),
+        tracks=len(solo),
         bcubed_f1=metrics.bcubed(singers, solo["cluster_id"].to_numpy()).f1 if len(solo) else float("nan"),
         ari=metrics.ari(singers, solo["cluster_id"].to_numpy()) if len(solo) else float("nan"),
-        named_accuracy=float((named["vocalist"] == named["singer"]).mean()), named_tracks=len(named),
-        grouped_accuracy=best_match_accuracy(asked["singer"], asked["vocalist"].fillna("")))
+        named_accuracy=float((named["vocalist"] == named["singer"]).mean()),
+        named_tracks=len(named),
+        grouped_accuracy=best_match_accuracy(asked["singer"], asked["vocalist"].fillna("")),
+    )
 
 
 def mistakes(workspace: Workspace, truth: pd.DataFrame) -> list[str]:
@@ -134,12 +150,18 @@ def mistakes(workspace: Workspace, truth: pd.DataFrame) -> list[str]:
     said = found["disagrees"]
     lines = [f"{len(wrong)} of {len(named)} named tracks bear a wrong name"]
     lines += [f"  {row.file}: {row.vocalist}, {row.probability:.0%} sure" for row in wrong.itertuples()]
-    lines.append(f"{int((planted & said).sum())} of {int(planted.sum())} wrong artist tags found, "
-                 f"{int((said & ~planted).sum())} right ones accused")
-    lines += [f"  {row.file}: the tag {row.artist_tag} is wrong, and was believed"
-              for row in found[planted & ~said].itertuples()]
-    lines += [f"  {row.file}: the tag {row.artist_tag} is right, and was accused"
-              for row in found[said & ~planted].itertuples()]
+    lines.append(
+        f"{int((planted & said).sum())} of {int(planted.sum())} wrong artist tags found, "
+        f"{int((said & ~planted).sum())} right ones accused"
+    )
+    lines += [
+        f"  {row.file}: the tag {row.artist_tag} is wrong, and was believed"
+        for row in found[planted & ~said].itertuples()
+    ]
+    lines += [
+        f"  {row.file}: the tag {row.artist_tag} is right, and was accused"
+        for row in found[said & ~planted].itertuples()
+    ]
     return lines
 
 

@@ -36,12 +36,23 @@ class Asked:
     @classmethod
     def joined(cls, parts: Sequence["Asked"]) -> "Asked":
         """Return the tracks of several catalogues as one."""
-        return cls(*(np.concatenate([getattr(part, name) for part in parts])
-                     for name in ("probability", "right", "named", "could", "singer")))
+        return cls(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("probability", "right", "named", "could", "singer")
+            )
+        )
 
 
-def ask(voices: Voices, singer: np.ndarray, given: np.ndarray, clusters: pd.DataFrame, backend: Backend,
-        config: TagConfig, credits: pd.DataFrame = NO_CREDITS) -> tuple[Asked, Tags]:
+def ask(
+    voices: Voices,
+    singer: np.ndarray,
+    given: np.ndarray,
+    clusters: pd.DataFrame,
+    backend: Backend,
+    config: TagConfig,
+    credits: pd.DataFrame = NO_CREDITS,
+) -> tuple[Asked, Tags]:
     """Tag a catalogue whose tracks at `given` are known, and compare the names of the others with `singer (n,)`."""
     known = {voices.track_ids[i]: str(singer[i]) for i in given}
     tags = tag_voices(voices, backend, clusters, known, credits, config)
@@ -80,8 +91,13 @@ def measures(asked: Asked) -> dict[str, float]:
 
 def bins(probability: np.ndarray, right: np.ndarray) -> pd.DataFrame:
     """Return for each tenth of stated probability that occurs: `n` tracks, the mean `stated`, the part `right`."""
-    frame = pd.DataFrame({"bin": np.minimum((probability * BINS).astype(int), BINS - 1), "stated": probability,
-                          "right": right.astype(float)})
+    frame = pd.DataFrame(
+        {
+            "bin": np.minimum((probability * BINS).astype(int), BINS - 1),
+            "stated": probability,
+            "right": right.astype(float),
+        }
+    )
     return frame.groupby("bin").agg(n=("right", "size"), stated=("stated", "mean"), right=("right", "mean"))
 
 
@@ -89,8 +105,11 @@ def accused(tags: Tags, wrong: np.ndarray) -> dict[str, float]:
     """Return how well disagreements find the credits that are `wrong (n,)`: precision, recall, and how many true ones
     are accused."""
     said = tags.rows["disagrees"].to_numpy()
-    return {"precision": float(wrong[said].mean()) if said.any() else 1.0,
-            "recall": float(said[wrong].mean()) if wrong.any() else 1.0, "accused": float(said[~wrong].mean())}
+    return {
+        "precision": float(wrong[said].mean()) if said.any() else 1.0,
+        "recall": float(said[wrong].mean()) if wrong.any() else 1.0,
+        "accused": float(said[~wrong].mean()),
+    }
 
 
 def grouped(singer: np.ndarray, clusters: pd.DataFrame) -> metrics.BCubed:

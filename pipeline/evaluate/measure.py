@@ -73,9 +73,7 @@ def _crops(workspace: Workspace, planned: Planned) -> tuple[pd.DataFrame, list[R
     return crops, [by_key[key] for key in crops["recording_key"]]
 
 
-def _trials(
-    planned: Planned, crops: pd.DataFrame, whose: list[Recording], config: Config, results: Results
-) -> Trials:
+def _trials(planned: Planned, crops: pd.DataFrame, whose: list[Recording], config: Config, results: Results) -> Trials:
     """The set's trials over the rows of `crops`: made, or those of its file whose crops are there."""
     if planned.trials is None:
         singers, recordings = [r.singer for r in whose], [r.recording for r in whose]

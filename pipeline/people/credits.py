@@ -17,20 +17,26 @@ from pipeline.people.names import display, is_nobody, key, written
 OPEN, CLOSE = r"(\[（【", r")\]）】"
 
 # Between people for sure; not the Feat of "Little Feat", nor a title's "6 ft. Under" or "The Feat of Strength".
-GUEST = (rf"(?i:(?:^|(?<!\d)[\s{OPEN}]+)(?:feat|ft|featuring|при участии|con la participación de)\b[.:]?\s*"
-         rf"(?=[\w\"'$¡†])(?!(?:feat|ft|of)\b))")
+GUEST = (
+    rf"(?i:(?:^|(?<!\d)[\s{OPEN}]+)(?:feat|ft|featuring|при участии|con la participación de)\b[.:]?\s*"
+    rf"(?=[\w\"'$¡†])(?!(?:feat|ft|of)\b))"
+)
 SURE = re.compile(rf"\s*[;；\0\n]\s*|{GUEST}")
 
 # Between people, or within one name. `y` is Spanish, Y an initial; the X of "Malcolm X" links nothing.
 SIGN = rf"[&＆+＋,，、،・･·•/／|｜×✕✖{OPEN}{CLOSE}]"
-LINK = (r"(?i:and|with|w/|vs|versus|presents|pres|introduces|meets|x|et|avec|und|mit|con|com|og|och|med|met|ve|ile|"
-        r"oraz|și|та|και|με|와|과|和|与|與|と)\.?|y|e|i|и|і|с")
+LINK = (
+    r"(?i:and|with|w/|vs|versus|presents|pres|introduces|meets|x|et|avec|und|mit|con|com|og|och|med|met|ve|ile|"
+    r"oraz|și|та|και|με|와|과|和|与|與|と)\.?|y|e|i|и|і|с"
+)
 POSSIBLE = re.compile(rf"\s*{SIGN}\s*|\s+(?:{LINK})\s+(?=[\w\"'$¡†])(?!(?:{LINK})\s)")
 
 TITLE_GUEST = re.compile(rf"{GUEST}(?P<names>[^{OPEN}{CLOSE}]+?)(?=\s+[-–—]\s|\s+prod\b|[{OPEN}{CLOSE}]|$)")
 # Perhaps: "(with Bob)", but also "Dancing (With Myself)".
-TITLE_WITH = re.compile(rf"(?i:[{OPEN}]\s*(?:(?:duet|duett|duo|dúo) )?(?:with|w/|avec|mit|con|com|med|met|с)\s+)"
-                        rf"(?P<names>[^{OPEN}{CLOSE}]+)")
+TITLE_WITH = re.compile(
+    rf"(?i:[{OPEN}]\s*(?:(?:duet|duett|duo|dúo) )?(?:with|w/|avec|mit|con|com|med|met|с)\s+)"
+    rf"(?P<names>[^{OPEN}{CLOSE}]+)"
+)
 MAY_NAME = re.compile(rf"f(?:ea)?t|участ|particip|[{OPEN}]", re.IGNORECASE)  # without it, a title credits nobody
 
 
@@ -87,8 +93,12 @@ def of_catalogue(tracks: pd.DataFrame, known: Iterable[str] = ()) -> pd.DataFram
         for part in reading.parts:
             wholes.setdefault(part.key, set()).add(reading.whole.key)
     alone |= {part for part, tags in wholes.items() if len(tags) > 1}
-    rows = [(track_id, credit.key, credit.name) for track_id, found in zip(tracks["track_id"], readings, strict=True)
-            for reading in found for credit in _borne_out(reading, alone)]
+    rows = [
+        (track_id, credit.key, credit.name)
+        for track_id, found in zip(tracks["track_id"], readings, strict=True)
+        for reading in found
+        for credit in _borne_out(reading, alone)
+    ]
     frame = pd.DataFrame(rows, columns=["track_id", "key", "name"])
     return frame.assign(name=frame["key"].map(written(frame["name"]))).drop_duplicates(ignore_index=True)
 
@@ -101,8 +111,9 @@ def _borne_out(reading: _Reading, alone: set[str]) -> Iterator[Credit]:
 
 
 def _read(artist: str | None, title: str | None) -> tuple[_Reading, ...]:
-    return (_read_artist(artist) if isinstance(artist, str) else ()) \
-        + (_read_title(title) if isinstance(title, str) else ())
+    return (_read_artist(artist) if isinstance(artist, str) else ()) + (
+        _read_title(title) if isinstance(title, str) else ()
+    )
 
 
 @functools.lru_cache(maxsize=2**16)
@@ -113,8 +124,11 @@ def _read_artist(artist: str) -> tuple[_Reading, ...]:
 def _read_title(title: str) -> tuple[_Reading, ...]:
     if not MAY_NAME.search(title):
         return ()
-    return tuple(reading for pattern, sure in ((TITLE_GUEST, True), (TITLE_WITH, False))
-                 for reading in _readings((found["names"] for found in pattern.finditer(title)), sure))
+    return tuple(
+        reading
+        for pattern, sure in ((TITLE_GUEST, True), (TITLE_WITH, False))
+        for reading in _readings((found["names"] for found in pattern.finditer(title)), sure)
+    )
 
 
 def _readings(texts: Iterable[str], sure: bool) -> Iterator[_Reading]:

@@ -44,8 +44,10 @@ def read_known(path: str) -> KnownNames:
     table = sheet.read(path, "known names")
     column = table.column(TRACK_COLUMNS)
     if column is None or "vocalist" not in table.columns:
-        raise ConfigError(f"the known names {path} need the columns track and vocalist; "
-                          f"there are {clean(', '.join(table.columns), 200)}")
+        raise ConfigError(
+            f"the known names {path} need the columns track and vocalist; "
+            f"there are {clean(', '.join(table.columns), 200)}"
+        )
     rows, faults, own, unnamed = [], [], [], 0
     for record in table.records:
         if isinstance(record, sheet.Fault):
@@ -61,8 +63,10 @@ def read_known(path: str) -> KnownNames:
         else:
             rows.append((track, vocalist))
     if own:
-        raise ConfigError(f"the known names {path} give names that Vocatlas itself gives: {_some(own)}. "
-                          "Write the vocalist's real name there, or leave the row out.")
+        raise ConfigError(
+            f"the known names {path} give names that Vocatlas itself gives: {_some(own)}. "
+            "Write the vocalist's real name there, or leave the row out."
+        )
     frame, remarks = _one_form(pd.DataFrame(rows, columns=["track", "vocalist"]))
     if unnamed:
         remarks.append(f"{unnamed} rows of the known names give no track or no vocalist")
@@ -95,9 +99,15 @@ def match_known(known: KnownNames, path: str, files: pd.DataFrame) -> Known:
         else:
             names.setdefault(next(iter(fit.track_ids)), set()).add(vocalist)
     contrary = [f"{' and '.join(sorted(given))} for {track_id}" for track_id, given in names.items() if len(given) > 1]
-    remarks = [f"{len(rows)} known tracks {what}: {_some(rows)}" for what, rows in (
-        ("match no track of the catalogue", missing), ("fit several tracks", ambiguous),
-        ("have several names", contrary)) if rows]
+    remarks = [
+        f"{len(rows)} known tracks {what}: {_some(rows)}"
+        for what, rows in (
+            ("match no track of the catalogue", missing),
+            ("fit several tracks", ambiguous),
+            ("have several names", contrary),
+        )
+        if rows
+    ]
     sure = {track_id: next(iter(given)) for track_id, given in names.items() if len(given) == 1}
     return Known(sure, known.remarks + tuple(remarks))
 
@@ -115,8 +125,9 @@ def _one_form(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     for person, names in rows["vocalist"].map(display).groupby(rows["vocalist"].map(key), sort=False):
         others = [name for name in dict.fromkeys(names) if name != forms[str(person)]]
         if others:
-            remarks.append(f"{forms[str(person)]} is also written {', '.join(others)} in the known names: "
-                           "taken for one person")
+            remarks.append(
+                f"{forms[str(person)]} is also written {', '.join(others)} in the known names: taken for one person"
+            )
     return rows.assign(vocalist=rows["vocalist"].map(key).map(forms)), remarks
 
 

@@ -19,12 +19,13 @@ from importlib import resources
 from anyascii import anyascii
 from opencc import OpenCC
 
-MAX_CHARS = 300       # of a name; the rest of an endless one is not looked at
-ROTATED_FROM = 6      # letters, from which the order of a name's words is free; shorter, Amy would be Mya
+MAX_CHARS = 300  # of a name; the rest of an endless one is not looked at
+ROTATED_FROM = 6  # letters, from which the order of a name's words is free; shorter, Amy would be Mya
 
 SUFFIXES = re.compile(
     r"(?:\s+[-–—]\s+topic|\s*[(\[](?:\d+|official|singer|musician|vocalist|rapper|band|artist)[)\]]|(?<=\w)vevo)\s*$",
-    re.IGNORECASE)
+    re.IGNORECASE,
+)
 AND = frozenset("and und et y e og och n и й і та και".split())
 THE = "the"
 NOT_HAN = re.compile(r"[^々〇㐀-䶿一-鿿豈-﫿𠀀-𳿿]+")
@@ -96,8 +97,11 @@ def _words(text: str) -> list[str]:
 
 def _is_and(words: list[str], at: int) -> bool:
     """Return whether a word links two others; in `R E M` no letter does."""
-    return words[at] in AND and 0 < at < len(words) - 1 \
+    return (
+        words[at] in AND
+        and 0 < at < len(words) - 1
         and (len(words[at]) > 1 or len(words[at - 1]) > 1 < len(words[at + 1]))
+    )
 
 
 def _plain(text: str) -> str:

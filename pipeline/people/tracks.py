@@ -61,8 +61,10 @@ def find_tracks(written: Sequence[str], files: pd.DataFrame, list_path: str | No
     ids = set(files["track_id"])
     meant = [candidates(track, list_path) or [track] for track in written]
     by_name = _by_name(files, {_name(uris[0]) for uris in meant})
-    fitting = [{track} & ids or _fitting(track, set(uris), by_name.get(_name(uris[0]), []))
-               for track, uris in zip(written, meant, strict=True)]
+    fitting = [
+        {track} & ids or _fitting(track, set(uris), by_name.get(_name(uris[0]), []))
+        for track, uris in zip(written, meant, strict=True)
+    ]
     lost = [track for track, track_ids in zip(written, fitting, strict=True) if not track_ids][:NEAREST]
     nearest = _nearest(lost, files["uri"]) if lost else {}
     return [Found(frozenset(track_ids), nearest.get(track)) for track, track_ids in zip(written, fitting, strict=True)]
@@ -88,14 +90,16 @@ def _beside(name: str, names: list[str]) -> list[str]:
 
 def _by_name(files: pd.DataFrame, wanted: set[str]) -> dict[str, list[_File]]:
     """Return the files that bear a wanted name, by it."""
-    roots = {scheme: _shared_folder(uris.min(), uris.max()) for scheme, uris in
-             files["uri"].groupby(files["uri"].str.extract(r"^(\w+)://", expand=False).fillna(""))}
+    roots = {
+        scheme: _shared_folder(uris.min(), uris.max())
+        for scheme, uris in files["uri"].groupby(files["uri"].str.extract(r"^(\w+)://", expand=False).fillna(""))
+    }
     by_name: dict[str, list[_File]] = {}
     for track_id, uri in zip(files["track_id"], files["uri"], strict=True):
         name = _name(uri)
         if name in wanted:
             root = roots[uri.partition("://")[0] if "://" in uri else ""]
-            by_name.setdefault(name, []).append(_File(track_id, uri, _fold(uri), _fold(uri[len(root):].lstrip("/"))))
+            by_name.setdefault(name, []).append(_File(track_id, uri, _fold(uri), _fold(uri[len(root) :].lstrip("/"))))
     return by_name
 
 
@@ -114,7 +118,8 @@ def _fitting(track: str, exact: set[str], files: list[_File]) -> set[str]:
         lambda file: ("/" + file.uri).endswith(end),
         lambda file: file.folded in folded,
         lambda file: ("/" + file.folded).endswith(folded_end),
-        lambda file: folded_end.endswith("/" + file.below)]
+        lambda file: folded_end.endswith("/" + file.below),
+    ]
     return next((tracks for rule in rules if (tracks := {file.track_id for file in files if rule(file)})), set())
 
 

@@ -30,12 +30,17 @@ def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[st
     chosen = snippets.choose(points, config.max_snippets)
     sounds, unheard = snippets.cut(workspace, chosen, config.snippet_s)
     page = {
-        "workspace": workspace.root, "made_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "facts": content.facts(workspace, tracks), "n_voices": n_voices, "n_points": len(points),
+        "workspace": workspace.root,
+        "made_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "facts": content.facts(workspace, tracks),
+        "n_voices": n_voices,
+        "n_points": len(points),
         "vocalists": content.vocalists(tracks, config.max_rows),
         "disagreements": content.disagreements(tracks, config.max_rows),
-        "failures": content.failures(workspace, config.max_rows), "runs": content.runs(workspace),
-        "evaluation": content.evaluation(workspace, config.max_rows), "max_rows": config.max_rows,
+        "failures": content.failures(workspace, config.max_rows),
+        "runs": content.runs(workspace),
+        "evaluation": content.evaluation(workspace, config.max_rows),
+        "max_rows": config.max_rows,
         "snippet_s": config.snippet_s,
     }
     data = content.map_data(workspace, points, sounds)
@@ -45,16 +50,26 @@ def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[st
 
 def render(page: dict[str, Any], data: dict[str, Any], sounds: dict[str, bytes]) -> str:
     """Fill the page's template; `data` is the map's, `sounds` are mp3 by track_id."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True,
-                                     trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     environment.filters |= {"clock": clock, "count": lambda n: f"{n:,}"}
     drawing, acting, style = ((FOLDER / f"{name}.jinja").read_text() for name in ("map.js", "page.js", "page.css"))
     source = f"{drawing}\n{acting}"
     digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
     encoded = {track_id: base64.b64encode(sound).decode() for track_id, sound in sounds.items()}
     return environment.get_template("page.html.jinja").render(
-        page, script=Markup(source), style=Markup(style), script_hash=digest,
-        data=json_for_html(data), sounds=json_for_html(encoded))
+        page,
+        script=Markup(source),
+        style=Markup(style),
+        script_hash=digest,
+        data=json_for_html(data),
+        sounds=json_for_html(encoded),
+    )
 
 
 def json_for_html(value: Any) -> Markup:

@@ -21,8 +21,11 @@ def tracks(workspace: Workspace) -> pd.DataFrame:
     """Return a row per track of the catalogue, with its tag, its place on the map and what its vocals are."""
     frame = tables.read(workspace, "tracks", ["track_id", "uri", "artist", "title", "duration_s"])
     frame = frame.drop_duplicates("track_id")
-    columns = {"vocals": ["track_id", "vocals_uri", "has_vocals"], "clusters": ["track_id", "cluster_id", "x", "y"],
-               "tags": ["track_id", "vocalist", "score", "probability", "source", "file_artist", "disagrees"]}
+    columns = {
+        "vocals": ["track_id", "vocals_uri", "has_vocals"],
+        "clusters": ["track_id", "cluster_id", "x", "y"],
+        "tags": ["track_id", "vocalist", "score", "probability", "source", "file_artist", "disagrees"],
+    }
     for table, names in columns.items():
         frame = frame.merge(tables.read(workspace, table, names).drop_duplicates("track_id"), on="track_id", how="left")
     for name in TEXTS:
@@ -32,8 +35,9 @@ def tracks(workspace: Workspace) -> pd.DataFrame:
     return frame.sort_values("track_id").reset_index(drop=True)
 
 
-def points(workspace: Workspace, tracks: pd.DataFrame, max_points: int,
-           rng: np.random.Generator) -> tuple[pd.DataFrame, int]:
+def points(
+    workspace: Workspace, tracks: pd.DataFrame, max_points: int, rng: np.random.Generator
+) -> tuple[pd.DataFrame, int]:
     """Return the tracks that the map shows, with the start of their first clip, and how many have a place on it."""
     placed = tracks[tracks["x"].notna() & tracks["y"].notna()]
     shown = placed
@@ -54,11 +58,15 @@ def map_data(workspace: Workspace, points: pd.DataFrame, sounds: Iterable[str]) 
     names = sorted(counts.index, key=lambda name: (-counts[name], name))
     number = {name: i for i, name in enumerate(names)}
     return {
-        "names": names, "embedded": sorted(sounds),
+        "names": names,
+        "embedded": sorted(sounds),
         "beside": not workspace.remote,  # the vocals lie beside the page, which may play them where it stands
-        "id": points["track_id"].tolist(), "title": points["label"].tolist(), "artist": points["artist"].tolist(),
+        "id": points["track_id"].tolist(),
+        "title": points["label"].tolist(),
+        "artist": points["artist"].tolist(),
         **{axis: [round(float(value), 4) for value in spread(points[axis].to_numpy())] for axis in "xy"},
-        "vocalist": [number.get(name, -1) for name in points["vocalist"]], "source": points["source"].tolist(),
+        "vocalist": [number.get(name, -1) for name in points["vocalist"]],
+        "source": points["source"].tolist(),
         "probability": [_number(value) for value in points["probability"]],
         "start": [round(float(value), 2) for value in points["start_s"]],
         "disagrees": [int(value) for value in points["disagrees"]],
@@ -82,12 +90,19 @@ def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
     named = tracks[tracks["source"].isin(["enrolled", "credited"])]
     grouped = tracks[tracks["source"] == "cluster"]
     # A cluster may bear the name of an enrolled vocalist; it is not counted twice.
-    return {"tracks": len(tracks), "hours": float(tracks["duration_s"].fillna(0).sum()) / 3600,
-            "sung": int(tracks["has_vocals"].eq(True).sum()), "instrumental": int(tracks["has_vocals"].eq(False).sum()),
-            "known": int(named["vocalist"].nunique()), "named_tracks": len(named),
-            "voices": len(set(grouped["vocalist"]) - set(named["vocalist"])), "grouped_tracks": len(grouped),
-            "unknown": int((tracks["source"] == "unknown").sum()), "disagrees": int(tracks["disagrees"].sum()),
-            "failures": len(tables.read(workspace, "failures", ["stage"]))}
+    return {
+        "tracks": len(tracks),
+        "hours": float(tracks["duration_s"].fillna(0).sum()) / 3600,
+        "sung": int(tracks["has_vocals"].eq(True).sum()),
+        "instrumental": int(tracks["has_vocals"].eq(False).sum()),
+        "known": int(named["vocalist"].nunique()),
+        "named_tracks": len(named),
+        "voices": len(set(grouped["vocalist"]) - set(named["vocalist"])),
+        "grouped_tracks": len(grouped),
+        "unknown": int((tracks["source"] == "unknown").sum()),
+        "disagrees": int(tracks["disagrees"].sum()),
+        "failures": len(tables.read(workspace, "failures", ["stage"])),
+    }
 
 
 def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
@@ -96,10 +111,18 @@ def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
     for name, group in tracks[tracks["vocalist"] != ""].groupby("vocalist"):
         artists = group.loc[group["artist"] != "", "artist"].value_counts()
         best = group.sort_values(["probability", "track_id"], ascending=[False, True])
-        rows.append({"name": name, "tracks": len(group), "known": bool((group["source"] == "enrolled").any()),
-                     "probability": _number(group["probability"].mean()), "artists": list(artists.index[:3]),
-                     "more_artists": max(0, len(artists) - 3), "disagrees": int(group["disagrees"].sum()),
-                     "track_id": best["track_id"].iloc[0]})
+        rows.append(
+            {
+                "name": name,
+                "tracks": len(group),
+                "known": bool((group["source"] == "enrolled").any()),
+                "probability": _number(group["probability"].mean()),
+                "artists": list(artists.index[:3]),
+                "more_artists": max(0, len(artists) - 3),
+                "disagrees": int(group["disagrees"].sum()),
+                "track_id": best["track_id"].iloc[0],
+            }
+        )
     rows.sort(key=lambda row: (-row["tracks"], row["name"]))
     most = rows[0]["tracks"] if rows else 1
     return {"rows": [row | {"share": row["tracks"] / most} for row in rows[:max_rows]], "total": len(rows)}
@@ -109,8 +132,10 @@ def disagreements(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
     """Return the tracks whose artist tag contradicts the vocalist found, the surest first."""
     found = tracks[tracks["disagrees"]].sort_values(["probability", "track_id"], ascending=[False, True])
     rows = found.head(max_rows)[["track_id", "label", "file_artist", "vocalist", "probability", "uri"]]
-    return {"rows": [row | {"probability": _number(row["probability"])} for row in rows.to_dict("records")],
-            "total": len(found)}
+    return {
+        "rows": [row | {"probability": _number(row["probability"])} for row in rows.to_dict("records")],
+        "total": len(found),
+    }
 
 
 def failures(workspace: Workspace, max_rows: int) -> dict[str, Any]:
@@ -118,8 +143,14 @@ def failures(workspace: Workspace, max_rows: int) -> dict[str, Any]:
     frame = tables.read(workspace, "failures", ["stage", "key", "track_id", "uri", "error", "message"])
     groups = []
     for (stage, error), group in frame.groupby(["stage", "error"], sort=False, dropna=False):
-        items = [{"uri": row.uri or row.key or "", "name": (row.uri or row.key or "").rpartition("/")[2],
-                  "message": row.message or ""} for row in group.head(max_rows).itertuples()]
+        items = [
+            {
+                "uri": row.uri or row.key or "",
+                "name": (row.uri or row.key or "").rpartition("/")[2],
+                "message": row.message or "",
+            }
+            for row in group.head(max_rows).itertuples()
+        ]
         groups.append({"stage": stage, "error": error, "total": len(group), "rows": items})
     groups.sort(key=lambda group: (_stage_order(group["stage"]), -group["total"]))
     return {"groups": groups, "total": len(frame)}
@@ -133,13 +164,24 @@ def runs(workspace: Workspace) -> dict[str, Any]:
     rows = []
     for stage, group in frame.sort_values("started_at").groupby("stage"):
         last = group.iloc[-1]
-        rows.append({"stage": stage, "runs": len(group), "seconds": float(group["seconds"].sum()),
-                     "done": int(group["done"].sum()), "unit": last["unit"], "failed": int(group["failed"].sum()),
-                     "status": last["status"], "message": last["message"]})
+        rows.append(
+            {
+                "stage": stage,
+                "runs": len(group),
+                "seconds": float(group["seconds"].sum()),
+                "done": int(group["done"].sum()),
+                "unit": last["unit"],
+                "failed": int(group["failed"].sum()),
+                "status": last["status"],
+                "message": last["message"],
+            }
+        )
     rows.sort(key=lambda row: _stage_order(row["stage"]))
     longest = max((row["seconds"] for row in rows), default=0.0) or 1.0
-    return {"rows": [row | {"share": row["seconds"] / longest} for row in rows],
-            "seconds": sum(row["seconds"] for row in rows)}
+    return {
+        "rows": [row | {"share": row["seconds"] / longest} for row in rows],
+        "seconds": sum(row["seconds"] for row in rows),
+    }
 
 
 def evaluation(workspace: Workspace, max_rows: int) -> dict[str, Any]:
@@ -152,8 +194,10 @@ def evaluation(workspace: Workspace, max_rows: int) -> dict[str, Any]:
     for name in by:  # in the order in which they were evaluated, the encoders side by side
         frame = frame.assign(**{name: pd.Categorical(frame[name], frame[name].unique())})
     for keys, group in frame.groupby(by, observed=True):
-        cells = {row.metric: {"value": _number(row.value), "low": _number(row.low), "high": _number(row.high)}
-                 for row in group.itertuples()}
+        cells = {
+            row.metric: {"value": _number(row.value), "low": _number(row.low), "high": _number(row.high)}
+            for row in group.itertuples()
+        }
         rows.append(dict(zip(by, keys, strict=True), cells=cells))
     return {"metrics": metrics, "rows": rows[:max_rows], "total": len(rows)}
 

@@ -11,9 +11,9 @@ from pipeline.store.spool import local_copy
 from pipeline.store.workspace import Workspace
 
 FADE_S = 0.03
-PEAK = 0.7         # level that excerpts are brought to, ...
-MAX_GAIN = 8.0     # ... but noise is not blown up to it
-LEAD_S = 0.25      # starts a little before the voice
+PEAK = 0.7  # level that excerpts are brought to, ...
+MAX_GAIN = 8.0  # ... but noise is not blown up to it
+LEAD_S = 0.25  # starts a little before the voice
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT"}
 COMPRESSION = 0.9  # libsndfile's scale; 57 kbit/s for 44.1 kHz mono
 
@@ -26,7 +26,8 @@ def choose(points: pd.DataFrame, limit: int) -> pd.DataFrame:
     heard = points[points["vocals_uri"].notna()]
     counts = heard["vocalist"].map(heard["vocalist"].value_counts())
     order = heard.assign(count=counts.where(heard["vocalist"] != "", 0)).sort_values(
-        ["count", "vocalist", "probability", "track_id"], ascending=[False, True, False, True])
+        ["count", "vocalist", "probability", "track_id"], ascending=[False, True, False, True]
+    )
     turn = order.groupby("vocalist").cumcount()
     turn = turn.where(~order["disagrees"], turn.clip(upper=0.5)).where(order["vocalist"] != "", turn + 1)
     return order.loc[turn.sort_values(kind="stable").index[:limit]]

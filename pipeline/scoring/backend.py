@@ -129,8 +129,9 @@ class Backend:
     def to_bytes(self) -> bytes:
         """Return the back-end as a safetensors file; the numbers are JSON in its metadata."""
         about = json.dumps({"encoder_id": self.encoder_id, "spread": self.spread, **asdict(self.numbers)})
-        return save({"mean": self.mean.astype(np.float32), "matrix": self.matrix.astype(np.float32)},
-                    {"vocatlas": about})
+        return save(
+            {"mean": self.mean.astype(np.float32), "matrix": self.matrix.astype(np.float32)}, {"vocatlas": about}
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Backend":
@@ -142,9 +143,14 @@ class Backend:
         try:
             deserialize(data)
             tensors, length = load(data), int.from_bytes(data[:8], "little")
-            about = json.loads(json.loads(data[8:8 + length])["__metadata__"]["vocatlas"])
-            return cls(tensors["mean"], tensors["matrix"], encoder_id=about.pop("encoder_id"),
-                       spread=about.pop("spread"), numbers=Numbers(**about))
+            about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["vocatlas"])
+            return cls(
+                tensors["mean"],
+                tensors["matrix"],
+                encoder_id=about.pop("encoder_id"),
+                spread=about.pop("spread"),
+                numbers=Numbers(**about),
+            )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this is no calibration: {error}") from error
 

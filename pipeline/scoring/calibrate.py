@@ -110,7 +110,7 @@ def recordings(clips: Clips, rng: np.random.Generator) -> Recordings:
         for size, kept in PIECES.items():
             starts = np.arange(0, len(own) - size, size)  # a piece is shorter than its track
             for start in rng.permutation(starts)[:kept]:
-                cut = own[start:start + size]
+                cut = own[start : start + size]
                 total = clips.seconds[cut].sum()
                 mean = (clips.vectors[cut] * clips.seconds[cut, None]).sum(0) / total
                 parts.append((mean[None], np.array([total]), np.array([track])))
@@ -120,8 +120,10 @@ def recordings(clips: Clips, rng: np.random.Generator) -> Recordings:
 
 def joined(parts: Sequence[Trials]) -> Trials:
     """Return the trials of several catalogues as one, every singer with the same weight."""
-    cosine, left, right, target, singer = (np.concatenate([getattr(part, name) for part in parts]) for name in
-                                           ("cosine", "left_s", "right_s", "target", "singer"))
+    cosine, left, right, target, singer = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("cosine", "left_s", "right_s", "target", "singer")
+    )
     own = np.concatenate([np.full(len(part.singer), i) for i, part in enumerate(parts)])
     return Trials(cosine, left, right, target, np.array([f"{i}/{name}" for i, name in zip(own, singer, strict=True)]))
 
@@ -137,8 +139,13 @@ def trials(evidence: Evidence, heard: Recordings, rng: np.random.Generator) -> T
     if len(several) < 2:
         raise NotMeasurable("calibration needs two singers or more with two tracks or more")
     draw = _Draw(evidence, heard, songs, rng)
-    found = [draw.against(name, size) for name in several for size in ENROLLED if len(songs[name]) > size
-             for _ in range(DRAWS * (len(songs[name]) if size == 1 else 1))]
+    found = [
+        draw.against(name, size)
+        for name in several
+        for size in ENROLLED
+        if len(songs[name]) > size
+        for _ in range(DRAWS * (len(songs[name]) if size == 1 else 1))
+    ]
     cosine, left, right, target, singer = (np.concatenate(column) for column in zip(*found, strict=True))
     return Trials(cosine, left, right, target, singer)
 
@@ -169,7 +176,7 @@ class _Draw:
         model = self.evidence[enrolled].summed(np.zeros(size, int), 1)
         seconds = np.zeros((len(sets), max(ENROLLED)))
         for row, rows in zip(seconds, sets, strict=True):
-            row[:len(rows)] = self.heard.seconds[rows]
+            row[: len(rows)] = self.heard.seconds[rows]
         mine = np.zeros((len(sets), max(ENROLLED)))
         mine[:, :size] = self.heard.seconds[enrolled]
         target = np.array([singer[rows[0]] == name for rows in sets])
@@ -210,8 +217,12 @@ def fit_numbers(found: Trials, start: Numbers) -> Numbers:
     weight = weights(found.target, found.singer)
     first = _pack(start)
     simplex = np.vstack([first, first + np.diag([0.7, 0.6, 0.5, 0.5, 0.8])])
-    best = minimize(loss, first, method="Nelder-Mead",
-                    options={"initial_simplex": simplex, "maxfev": 1000, "xatol": 0.01, "fatol": 1e-7})
+    best = minimize(
+        loss,
+        first,
+        method="Nelder-Mead",
+        options={"initial_simplex": simplex, "maxfev": 1000, "xatol": 0.01, "fatol": 1e-7},
+    )
     return _unpack(best.x)
 
 

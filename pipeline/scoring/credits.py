@@ -80,8 +80,9 @@ def voices_of(evidence: Evidence, credits: Credits, weight: np.ndarray) -> Evide
     return _scaled(evidence[credits.track], weight).summed(credits.person, credits.n_people)
 
 
-def own_voices(evidence: Evidence, credits: Credits, weight: np.ndarray,
-               backend: Backend) -> tuple[np.ndarray, np.ndarray]:
+def own_voices(
+    evidence: Evidence, credits: Credits, weight: np.ndarray, backend: Backend
+) -> tuple[np.ndarray, np.ndarray]:
     """Return each row's ratio (r,) of its track with the person's others (0 if none), and whether there are any."""
     rows = _scaled(evidence[credits.track], weight)
     others = rows.summed(credits.person, credits.n_people)[credits.person] - rows

@@ -151,7 +151,7 @@ class _Groups:
         root = np.where(self.parent[nodes] < len(nodes), self.parent[nodes], nodes)
         for node in nodes[::-1]:  # a parent comes after its children
             root[node] = root[root[node]]
-        return np.unique(root[:self.n], return_inverse=True)[1]
+        return np.unique(root[: self.n], return_inverse=True)[1]
 
 
 def membership(evidence: Evidence, group: np.ndarray, backend: Backend, n_voices: int) -> np.ndarray:

@@ -24,8 +24,13 @@ def places(directions: np.ndarray, seed: int = 0) -> np.ndarray:
     n = len(directions)
     fitted = np.sort(np.random.default_rng(seed).choice(n, MOST, replace=False)) if n > MOST else np.arange(n)
     # In a small catalogue many neighbours would join everyone.
-    model = umap.UMAP(n_neighbors=min(NEIGHBOURS, max(5, math.isqrt(len(fitted))), len(fitted) - 1),
-                      min_dist=MIN_DISTANCE, metric="cosine", random_state=seed, n_jobs=1)
+    model = umap.UMAP(
+        n_neighbors=min(NEIGHBOURS, max(5, math.isqrt(len(fitted))), len(fitted) - 1),
+        min_dist=MIN_DISTANCE,
+        metric="cosine",
+        random_state=seed,
+        n_jobs=1,
+    )
     place = np.empty((n, 2), np.float32)
     with warnings.catch_warnings():
         # Catalogues of far-apart voices fall into separate graphs, which UMAP handles and warns about.
@@ -33,7 +38,7 @@ def places(directions: np.ndarray, seed: int = 0) -> np.ndarray:
         place[fitted] = model.fit_transform(directions[fitted])
         rest = np.setdiff1d(np.arange(n), fitted)
         for start in range(0, len(rest), BLOCK):
-            place[rest[start:start + BLOCK]] = model.transform(directions[rest[start:start + BLOCK]])
+            place[rest[start : start + BLOCK]] = model.transform(directions[rest[start : start + BLOCK]])
     # A voice without any neighbour (all its distances at the maximum) has no place of its own: the middle.
     lost = ~np.isfinite(place).all(axis=1)
     place[lost] = place[~lost].mean(0) if (~lost).any() else 0.0

@@ -43,8 +43,10 @@ def read(workspace: Workspace) -> tuple[Voices, Backend]:
     """
     frame, vectors = tables.read_voices(workspace)
     if len(encoders := sorted(frame["encoder_id"].dropna().unique())) > 1:
-        raise ConfigError(f"the voices were made by several encoders ({', '.join(encoders)}), whose vectors cannot be "
-                          "compared: run the embed stage with replace=true")
+        raise ConfigError(
+            f"the voices were made by several encoders ({', '.join(encoders)}), whose vectors cannot be "
+            "compared: run the embed stage with replace=true"
+        )
     frame = frame.assign(row=np.arange(len(frame))).merge(clip_seconds(workspace), on="track_id", how="left")
     frame = frame.sort_values("track_id")
     vectors = vectors[frame["row"].to_numpy()]
@@ -60,9 +62,14 @@ def read(workspace: Workspace) -> tuple[Voices, Backend]:
 
 def clip_seconds(workspace: Workspace) -> pd.DataFrame:
     """Return the summed length of each track's clips: `track_id`, `clips_s`; in the memory of one part."""
-    found = [pd.DataFrame({"track_id": part["track_id"].to_pylist(),
-                           "clips_s": part["end_s"].to_numpy() - part["start_s"].to_numpy()}).groupby("track_id").sum()
-             for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s", "end_s"])]
+    found = [
+        pd.DataFrame(
+            {"track_id": part["track_id"].to_pylist(), "clips_s": part["end_s"].to_numpy() - part["start_s"].to_numpy()}
+        )
+        .groupby("track_id")
+        .sum()
+        for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s", "end_s"])
+    ]
     if not found:
         return pd.DataFrame({"track_id": pd.Series(dtype=object), "clips_s": pd.Series(dtype=float)})
     return pd.concat(found).groupby("track_id").sum().reset_index()

@@ -4,8 +4,19 @@ from pipeline.sections import Precision
 from pipeline.separators.base import Level, Piece, Segment, Separator, Stream, best_device, separate_tracks, vocals_of
 from pipeline.store.errors import ConfigError
 
-__all__ = ["Level", "Piece", "Precision", "Segment", "Separator", "Stream", "best_device", "check", "load",
-           "separate_tracks", "vocals_of"]
+__all__ = [
+    "Level",
+    "Piece",
+    "Precision",
+    "Segment",
+    "Separator",
+    "Stream",
+    "best_device",
+    "check",
+    "load",
+    "separate_tracks",
+    "vocals_of",
+]
 
 
 def load(name: str, device: str = "cpu", precision: Precision = "auto", stack: int | None = None) -> Separator:

@@ -22,8 +22,10 @@ class HeadwiseAttention(nn.Module):
         """(b, t, c), (b, s, c), (b, s, c) to (b, t, c), and no weights, as demucs asks for none."""
         projections = zip((query, key, value), self.in_weight.chunk(3), self.in_bias.chunk(3), strict=True)
         # (b, heads, time, c / heads)
-        q, k, v = (functional.linear(x, weight, bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
-                   for x, weight, bias in projections)
+        q, k, v = (
+            functional.linear(x, weight, bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for x, weight, bias in projections
+        )
         q = q * q.shape[-1] ** -0.5
         out = torch.empty_like(q)
         for item, head in torch.cartesian_prod(torch.arange(len(q)), torch.arange(self.heads)).tolist():

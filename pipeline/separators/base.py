@@ -87,7 +87,7 @@ class Stream(ABC):
 
     def keep_from(self, start: int) -> None:
         """Forget the mix before sample `start`."""
-        self.held, self.start = self.held[:, start - self.start:].clone(), start
+        self.held, self.start = self.held[:, start - self.start :].clone(), start
 
     def pull(self, segment: Segment, vocals: Tensor) -> Tensor:
         """Add a segment's vocals, (channels, n of its wave), and return those that are now final."""

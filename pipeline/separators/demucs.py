@@ -32,8 +32,14 @@ class Demucs(Separator):
 
     needs_level = True
 
-    def __init__(self, name: str, model: DemucsModel | BagOfModels, device: str = "cpu",
-                 precision: Precision = "auto", stack: int | None = None):
+    def __init__(
+        self,
+        name: str,
+        model: DemucsModel | BagOfModels,
+        device: str = "cpu",
+        precision: Precision = "auto",
+        stack: int | None = None,
+    ):
         self.name, self.device = name, torch.device(device)
         self.dtype = resolve_precision(precision, self.device)
         self.stack = stack or (1 if self.device.type == "cpu" else 8)
@@ -46,8 +52,11 @@ class Demucs(Separator):
         shares = [1.0]
         if isinstance(model, BagOfModels):
             networks, shares = list(model.models), [weights[vocals] for weights in model.weights]
-        self.parts = [(_vocals_only(network, self.device, self.dtype), share)
-                      for network, share in zip(networks, shares, strict=True) if share]
+        self.parts = [
+            (_vocals_only(network, self.device, self.dtype), share)
+            for network, share in zip(networks, shares, strict=True)
+            if share
+        ]
         self.segment = _segment_samples(self.parts[0][0])
         if any(_segment_samples(network) != self.segment for network, _ in self.parts):
             raise ValueError(f"{name}: its models have segments of different length")
@@ -63,8 +72,9 @@ class Demucs(Separator):
 
     def shape(self, segment: Segment) -> Hashable:
         """Return what segments must share to be stacked."""
-        return segment.wave.shape[-1], len({_valid_length(network, segment.length) for network, _ in self.parts}) > 1 \
-            and segment.length
+        return segment.wave.shape[-1], len(
+            {_valid_length(network, segment.length) for network, _ in self.parts}
+        ) > 1 and segment.length
 
     def run(self, waves: Tensor, length: int) -> Tensor:
         """Return the vocals of segments: (b, channels, padded(length)) to the same."""
@@ -103,8 +113,15 @@ class _Stream(Stream):
             padded = self.separator.padded(length)
             skip = (padded - length) // 2
             last = ended and self.next + stride >= self.length
-            yield Segment(self._window(self.next - skip, padded), length, slice(skip, skip + length), self.next,
-                          self.triangle[:length], settled=self.length if last else self.next + stride, last=last)
+            yield Segment(
+                self._window(self.next - skip, padded),
+                length,
+                slice(skip, skip + length),
+                self.next,
+                self.triangle[:length],
+                settled=self.length if last else self.next + stride,
+                last=last,
+            )
             self.next += stride
             self.keep_from(max(self.start, min(self.length, self.next - widest)))
 

@@ -52,14 +52,17 @@ def load_demucs(name: str) -> Model | BagOfModels:
         try:
             return _from_demucs_server(plain)
         except KeyError:
-            raise ConfigError(f"separate.separator: demucs knows no model {name!r} (it has {', '.join(_known())}), "
-                              "and there is no such folder") from None
+            raise ConfigError(
+                f"separate.separator: demucs knows no model {name!r} (it has {', '.join(_known())}), "
+                "and there is no such folder"
+            ) from None
         except OSError as error:
             reason += f"; then {type(error).__name__}: {error}"
     raise ConfigError(
         f"separate.separator: the weights of {name} cannot be had here ({reason}). Either let this machine reach "
         "huggingface.co or dl.fbaipublicfiles.com once (they are kept), or copy the model's files to a folder and name "
-        "that: separate.separator=/path/to/folder. Or choose the embedded one: separate.separator=spleeter")
+        "that: separate.separator=/path/to/folder. Or choose the embedded one: separate.separator=spleeter"
+    )
 
 
 def _known() -> list[str]:
@@ -76,8 +79,10 @@ def _from_hugging_face(name: str) -> BagOfModels:
 
     namespace, _, short = name.rpartition("/")
     repo = f"{namespace or NAMESPACE}/{hf_repo_name(short)}"
-    return _bag(Path(hf_hub_download(repo, f"{short}.yaml")),
-                lambda signature: _from_safetensors(hf_hub_download(repo, f"{signature}.safetensors")))
+    return _bag(
+        Path(hf_hub_download(repo, f"{short}.yaml")),
+        lambda signature: _from_safetensors(hf_hub_download(repo, f"{signature}.safetensors")),
+    )
 
 
 def _from_demucs_server(name: str) -> Model | BagOfModels:
@@ -101,17 +106,24 @@ def _only_model(folder: Path) -> str:
     found = bags or singles
     if len(found) == 1:
         return found[0]
-    raise ConfigError(f"separate.separator: the folder {folder} holds " + (
-        f"several models, say which: {', '.join(f'{folder}/{name}' for name in found)}" if found
-        else "no demucs model (.yaml with .th or .safetensors files, as demucs' --repo reads them)"))
+    raise ConfigError(
+        f"separate.separator: the folder {folder} holds "
+        + (
+            f"several models, say which: {', '.join(f'{folder}/{name}' for name in found)}"
+            if found
+            else "no demucs model (.yaml with .th or .safetensors files, as demucs' --repo reads them)"
+        )
+    )
 
 
 def _from_folder(folder: Path, name: str) -> Model | BagOfModels:
     def model(signature: str) -> Model:
         found = sorted({*folder.glob(f"{signature}.*"), *folder.glob(f"{signature}-*")} - {*folder.glob("*.yaml")})
         if len(found) != 1:
-            raise ConfigError(f"separate.separator: {folder} should hold one file {signature}.th or "
-                              f"{signature}.safetensors, and holds {len(found)}")
+            raise ConfigError(
+                f"separate.separator: {folder} should hold one file {signature}.th or "
+                f"{signature}.safetensors, and holds {len(found)}"
+            )
         path = found[0]
         if path.suffix == ".safetensors":
             return _from_safetensors(path)
@@ -132,8 +144,10 @@ def _from_pickle(path: Path) -> Model:
         try:
             package = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise ConfigError(f"separate.separator: {path} is not a demucs model that can be read safely "
-                              f"({str(error).splitlines()[0]})") from error
+            raise ConfigError(
+                f"separate.separator: {path} is not a demucs model that can be read safely "
+                f"({str(error).splitlines()[0]})"
+            ) from error
     return load_model(package)
 
 
@@ -143,8 +157,9 @@ def _from_safetensors(path: str | Path) -> Model:
     names = {f"{known.__module__}.{known.__name__}" for known in CLASSES}
     classes = {metadata.get("klass"), *_classes_in(json.loads(metadata.get("structure", "{}")))}
     if not classes <= names:
-        raise ConfigError(f"separate.separator: {path} is not a demucs model: "
-                          f"it names {', '.join(sorted(map(str, classes - names)))}")
+        raise ConfigError(
+            f"separate.separator: {path} is not a demucs model: it names {', '.join(sorted(map(str, classes - names)))}"
+        )
     return load_safetensors_model(path)
 
 

@@ -40,16 +40,29 @@ class _Stream(Stream):
         stride, one = window - 2 * context, torch.ones(1)
         while self.length >= self.next + window:
             skip = context if self.next else 0
-            yield Segment(self.held[:, :window].clone(), window, slice(skip, context + stride), self.next + skip, one,
-                          settled=self.next + context + stride)
+            yield Segment(
+                self.held[:, :window].clone(),
+                window,
+                slice(skip, context + stride),
+                self.next + skip,
+                one,
+                settled=self.next + context + stride,
+            )
             self.next += stride
             self.keep_from(self.next)
         if ended:
             rest = self.length - self.next
             frames = -(-(rest + 2 * HOP) // (GRID * HOP)) * GRID  # two more, which the last samples are made of
             skip = context if self.next else 0
-            yield Segment(functional.pad(self.held, (0, frames * HOP - rest)), rest, slice(skip, rest),
-                          self.next + skip, one, settled=self.length, last=True)
+            yield Segment(
+                functional.pad(self.held, (0, frames * HOP - rest)),
+                rest,
+                slice(skip, rest),
+                self.next + skip,
+                one,
+                settled=self.length,
+                last=True,
+            )
 
 
 class SubPixel(nn.Module):
@@ -85,9 +98,14 @@ def load_published(name: str) -> UNet:
     """Return one of the two networks as published: (b, 2, frames, BINS) magnitudes to the same."""
     # The checkpoints hold NumPy arrays; no more than what those need is let out of the pickle.
     multiarray = np._core.multiarray  # type: ignore[attr-defined]
-    allowed: list[Any] = [(multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
-                          (multiarray.scalar, "numpy.core.multiarray.scalar"), np.ndarray, np.dtype,
-                          type(np.dtype(np.float32)), type(np.dtype(np.int64))]
+    allowed: list[Any] = [
+        (multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
+        (multiarray.scalar, "numpy.core.multiarray.scalar"),
+        np.ndarray,
+        np.dtype,
+        type(np.dtype(np.float32)),
+        type(np.dtype(np.int64)),
+    ]
     with torch.serialization.safe_globals(allowed):
         arrays = torch.load(WEIGHTS / name, map_location="cpu", weights_only=True)
     net = UNet(2)

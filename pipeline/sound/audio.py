@@ -41,8 +41,9 @@ def to_samples(seconds: float, sample_rate_hz: int) -> int:
     return round(seconds * sample_rate_hz)
 
 
-def blocks(uri: str | Path, sample_rate_hz: int, channels: int | None,
-           block_s: float = BLOCK_S) -> Iterator[np.ndarray]:
+def blocks(
+    uri: str | Path, sample_rate_hz: int, channels: int | None, block_s: float = BLOCK_S
+) -> Iterator[np.ndarray]:
     """Decode a file of any format and length as blocks at a wanted rate, in the memory of a few blocks.
 
     Damaged packets are passed over, single damaged samples become 0; a file that is mostly such is a `Problem`.
@@ -124,6 +125,7 @@ class FlacWriter:
     def __enter__(self) -> "FlacWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.file.close()

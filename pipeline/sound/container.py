@@ -23,8 +23,11 @@ def _audio_decoders() -> Iterator[str]:
                 yield name
 
 
-_ONLY_AUDIO = {"format_whitelist": ",".join(sorted(formats.CONTAINERS)), "protocol_whitelist": "none",
-               "codec_whitelist": ",".join(sorted(_audio_decoders()))}
+_ONLY_AUDIO = {
+    "format_whitelist": ",".join(sorted(formats.CONTAINERS)),
+    "protocol_whitelist": "none",
+    "codec_whitelist": ",".join(sorted(_audio_decoders())),
+}
 
 
 def opened(file: Stretch) -> Any:
@@ -42,8 +45,10 @@ def opened(file: Stretch) -> Any:
 def not_audio(file: Stretch) -> Problem:
     """Return what to say of a file that is no recording."""
     what = formats.what_it_is(file.head(formats.HEAD_BYTES))
-    return Problem("decode", f"not audio: it is {what}" if what else
-                   "not audio, damaged beyond reading, or in a format that is not read")
+    return Problem(
+        "decode",
+        f"not audio: it is {what}" if what else "not audio, damaged beyond reading, or in a format that is not read",
+    )
 
 
 def _no_other_file(url: str, flags: int, options: dict[str, str]) -> Any:
@@ -59,8 +64,14 @@ def audio_stream(container: Any) -> Any:
     streams = list(container.streams.audio)
     if not streams:
         raise Problem("decode", "the file has no audio stream")
-    found = next((stream for stream in [container.streams.best("audio"), *streams]
-                  if stream is not None and stream.codec_context is not None), None)
+    found = next(
+        (
+            stream
+            for stream in [container.streams.best("audio"), *streams]
+            if stream is not None and stream.codec_context is not None
+        ),
+        None,
+    )
     if found is None:
         raise Problem("decode", "there is no decoder for its audio: copy-protected, or of a rare kind")
     return found

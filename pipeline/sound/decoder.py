@@ -96,9 +96,13 @@ class Decoder:
         if self.process is None or self.process.poll() is not None:
             self.close()
             paths = os.pathsep.join(path for path in sys.path if path)
-            self.process = subprocess.Popen([sys.executable, "-m", "pipeline.sound.decoder"], stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, bufsize=0,
-                                            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"})
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.sound.decoder"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            )
         return self.process
 
     def _number(self, process: Any) -> int:

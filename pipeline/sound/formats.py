@@ -10,15 +10,21 @@ import re
 CONTAINERS = frozenset(
     "aac ac3 aiff amr amrnb amrwb ape asf asf_o au avi avr bonk caf dsf dss dts dtshd eac3 flac flv gsm iff ircam iss "
     "loas matroska mlp mov mp3 mpc mpc8 mpeg mpegts mxf nistsphere nsv nut ogg oma osq paf pvf qcp qoa rka rm rso shn "
-    "sox spdif tak truehd tta voc vqf w64 wav wsd wtv wv xwma".split())
+    "sox spdif tak truehd tta voc vqf w64 wav wsd wtv wv xwma".split()
+)
 
 HEAD_BYTES = 4096  # of a file, to tell what it is
 _NO_SOUND = (
-    (rb"version https://git-lfs|.{0,99}/annex/objects/",
-     "a pointer of Git LFS or git-annex, whose content was not fetched (`git lfs pull` fetches it)"),
+    (
+        rb"version https://git-lfs|.{0,99}/annex/objects/",
+        "a pointer of Git LFS or git-annex, whose content was not fetched (`git lfs pull` fetches it)",
+    ),
     (rb"\s*(<!--.*?-->\s*)?<(!doctype )?html", "a web page (HTML): what a server answered in place of the recording"),
-    (rb"\s*#EXTM3U|\s*\[playlist\]|.{0,200}<(playlist|smil|asx|MPD)\b|.{0,999}\bFILE .{1,300} (WAVE|MP3|AIFF|BINARY)\b",
-     "a playlist or cue sheet, which names recordings and holds none"),
+    (
+        rb"\s*#EXTM3U|\s*\[playlist\]|.{0,200}<(playlist|smil|asx|MPD)\b"
+        rb"|.{0,999}\bFILE .{1,300} (WAVE|MP3|AIFF|BINARY)\b",
+        "a playlist or cue sheet, which names recordings and holds none",
+    ),
     (rb"ffconcat version", "a list of other files (ffconcat)"),
     (rb"v=0\r?\n", "the description of a network stream (SDP)"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|BM.{4}\0\0\0\0|RIFF.{4}WEBP|II\*\0|MM\0\*", "a picture"),

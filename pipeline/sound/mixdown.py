@@ -18,13 +18,13 @@ FADE_S = 0.05  # from one way of mixing to the next
 SILENT = 1e-4  # power relative to the other side's: -40 dB
 INVERTED = 0.05  # power of the sides' sum relative to that of their difference: -13 dB
 FAINT = 1e-9  # power of the louder side under which nothing is told: -90 dB
-_AS_IT_IS, _LEFT, _RIGHT, _TURNED = (np.array(rows, np.float32) for rows in (
-    [[1, 0], [0, 1]], [[1, 0], [1, 0]], [[0, 1], [0, 1]], [[1, 0], [0, -1]]))
+_AS_IT_IS, _LEFT, _RIGHT, _TURNED = (
+    np.array(rows, np.float32) for rows in ([[1, 0], [0, 1]], [[1, 0], [1, 0]], [[0, 1], [0, 1]], [[1, 0], [0, -1]])
+)
 
 
 def mixed_down(pieces: Iterable[Piece], channels: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield a file's pieces mixed down to 1 channel (the mean of both sides) or 2: (channels, n) float32, and the rate.
-    """
+    """Yield a file's pieces mixed down to 1 channel (the sides' mean) or 2: (channels, n) float32, and the rate."""
     way = _AS_IT_IS
     for rate_hz, run in itertools.groupby(pieces, key=lambda piece: piece.sample_rate_hz):
         for window in _windows(map(to_sides, run), round(WINDOW_S * rate_hz)):

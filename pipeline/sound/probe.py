@@ -45,8 +45,15 @@ def probe(uri: str | Path, at_work: Callable[[], None] = lambda: None) -> Probe:
         at_work()
     with contextlib.closing(open_bytes(uri)) as file:
         tags = read_tags(file, reading.tags)
-    return Probe(reading.digest.hexdigest(), reading.read_s, reading.sample_rate_hz, reading.channels, reading.codec,
-                 tags, "; ".join(_notes(reading)) or None)
+    return Probe(
+        reading.digest.hexdigest(),
+        reading.read_s,
+        reading.sample_rate_hz,
+        reading.channels,
+        reading.codec,
+        tags,
+        "; ".join(_notes(reading)) or None,
+    )
 
 
 def _notes(reading: Reading) -> list[str]:

@@ -86,8 +86,11 @@ class Reading:
         finally:
             file.close()
         if not self.n_samples:
-            raise Problem("decode", f"none of its {self.n_broken} packets can be decoded") if self.n_broken else \
-                Problem("too_short", "the file has a header but no audio")
+            raise (
+                Problem("decode", f"none of its {self.n_broken} packets can be decoded")
+                if self.n_broken
+                else Problem("too_short", "the file has a header but no audio")
+            )
         if self.n_bad > MAX_BAD_FRACTION * self.n_samples:
             raise Problem("decode", f"{self.n_bad} of {self.n_samples} samples are NaN, infinite or beyond any level")
 
@@ -122,8 +125,9 @@ class Reading:
             if not stream.codec_context.sample_rate or not stream.channels:
                 raise not_audio(file)
             if not self.codec:
-                self.tags = {key.lower(): value.strip()
-                             for key, value in (stream.metadata | container.metadata).items()}
+                self.tags = {
+                    key.lower(): value.strip() for key, value in (stream.metadata | container.metadata).items()
+                }
                 self._begin(stream.codec_context.name, stream.codec_context.sample_rate, stream.channels)
             try:
                 yield from _converted(self._frames(container, stream, file.size))

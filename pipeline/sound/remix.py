@@ -34,8 +34,9 @@ class Accompaniment:
     """What is left of a track when its vocals are taken away, over and over from its beginning."""
 
     def __init__(self, vocals_uri: str, mix_uri: str, sample_rate_hz: int):
-        self.blocks = itertools.chain.from_iterable(beside(vocals_uri, mix_uri, sample_rate_hz)
-                                                    for _ in itertools.count())
+        self.blocks = itertools.chain.from_iterable(
+            beside(vocals_uri, mix_uri, sample_rate_hz) for _ in itertools.count()
+        )
         self.held = np.zeros((1, 0), np.float32)
 
     def take(self, n: int) -> np.ndarray:

@@ -120,8 +120,10 @@ def _id3(file: _Limited, offset: int = 0) -> Values:
         return {}
     size = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:])))
     tag = id3.ID3(io.BytesIO(head + file.read(size)), known_frames=_Frames(file.check), translate=False, load_v1=False)
-    return {name: [value for frame in tag.getall(key) for value in _frame_values(frame.data)]
-            for name, key in ID3_NAMES.items()}
+    return {
+        name: [value for frame in tag.getall(key) for value in _frame_values(frame.data)]
+        for name, key in ID3_NAMES.items()
+    }
 
 
 def _frame_values(data: bytes) -> list[str | bytes]:

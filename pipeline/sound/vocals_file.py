@@ -69,8 +69,11 @@ class VocalsFile:
             raise Problem("too_short", f"{length_s:g} s of audio; separate.min_s asks for {min_s:g} s")
         loudest_db = self.meter.loudest_db()
         if loudest_db < SILENT_DB:
-            raise Problem("silent", "there is nothing to hear in it" + (
-                f": its loudest tenth of a second is at {loudest_db:.0f} dB" if loudest_db > -190 else ""))
+            raise Problem(
+                "silent",
+                "there is nothing to hear in it"
+                + (f": its loudest tenth of a second is at {loudest_db:.0f} dB" if loudest_db > -190 else ""),
+            )
 
     def write(self, mono: np.ndarray) -> None:
         """Append (n,) samples.
@@ -89,8 +92,13 @@ class VocalsFile:
 
     def row(self, track_id: str, separator: str) -> dict[str, Any]:
         """Return the track's row of `vocals/`, but for where the file will be."""
-        return {"track_id": track_id, "vocals_uri": None, "separator": separator,
-                "sample_rate_hz": self.sample_rate_hz, **asdict(self.meter.measure())}
+        return {
+            "track_id": track_id,
+            "vocals_uri": None,
+            "separator": separator,
+            "sample_rate_hz": self.sample_rate_hz,
+            **asdict(self.meter.measure()),
+        }
 
     def finish(self, row: dict[str, Any], fingerprint: str) -> None:
         """Close the file, check that it is whole, and write its comments.
@@ -123,5 +131,7 @@ class VocalsFile:
         try:
             yield
         except (soundfile.SoundFileError, mutagen.MutagenError, OSError) as error:
-            raise WorkspaceError(f"cannot write the vocals to {self.path.parent}: {error}. If the disk is full, free "
-                                 "some space, then run the same command: it goes on where it stopped.") from error
+            raise WorkspaceError(
+                f"cannot write the vocals to {self.path.parent}: {error}. If the disk is full, free "
+                "some space, then run the same command: it goes on where it stopped."
+            ) from error

@@ -45,11 +45,16 @@ def cluster_voices(voices: Voices, backend: Backend, config: ClusterConfig, seed
     probability = membership(evidence, group, backend, n_voices)
     labels = by_size(np.where(np.bincount(group, minlength=1)[group] > 1, group, NOISE) if len(group) else group)
     place = places(evidence.direction, seed) if config.umap else principal(evidence.direction)
-    return pd.DataFrame({
-        "track_id": voices.track_ids, "cluster_id": labels.astype(np.int32), "probability": probability,
-        "outlier_score": 1.0 - np.where(labels == NOISE, _nearest(evidence, group, backend, n_voices), probability),
-        "x": place[:, 0].astype(np.float64), "y": place[:, 1].astype(np.float64),
-    })
+    return pd.DataFrame(
+        {
+            "track_id": voices.track_ids,
+            "cluster_id": labels.astype(np.int32),
+            "probability": probability,
+            "outlier_score": 1.0 - np.where(labels == NOISE, _nearest(evidence, group, backend, n_voices), probability),
+            "x": place[:, 0].astype(np.float64),
+            "y": place[:, 1].astype(np.float64),
+        }
+    )
 
 
 def _nearest(evidence: Evidence, group: np.ndarray, backend: Backend, n_voices: int) -> np.ndarray:
@@ -78,6 +83,8 @@ def describe(clusters: pd.DataFrame) -> str:
     """Say in one sentence what clustering found."""
     n = len(clusters)
     found = clusters[clusters["cluster_id"] != NOISE]
-    line = (f"{n} voice{'s' * (n != 1)}: {found['cluster_id'].nunique()} clusters of {len(found)} tracks, "
-            f"{n - len(found)} in none")
+    line = (
+        f"{n} voice{'s' * (n != 1)}: {found['cluster_id'].nunique()} clusters of {len(found)} tracks, "
+        f"{n - len(found)} in none"
+    )
     return line + (f"; {found['probability'].mean():.0%} sure" if len(found) else "")

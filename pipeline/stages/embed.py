@@ -85,8 +85,10 @@ def newest_encoder(workspace: Workspace) -> str:
     selector = pafs.FileSelector(workspace.path("encoders"), recursive=True, allow_not_found=True)
     weights = [info for info in workspace.fs.get_file_info(selector) if info.base_name == "model.safetensors"]
     if not weights:
-        raise ConfigError(f"embed.encoder=trained, but {workspace.uri('encoders')} holds none: "
-                          "run the train stage first, or say embed.encoder=default")
+        raise ConfigError(
+            f"embed.encoder=trained, but {workspace.uri('encoders')} holds none: "
+            "run the train stage first, or say embed.encoder=default"
+        )
     return max(weights, key=lambda info: info.mtime_ns or 0).path.split("/")[-2]
 
 
@@ -189,8 +191,10 @@ class EmbedWorker:
         rows: list[pa.Table] = []
         with pq.ParquetFile(path) as file, contextlib.closing(ahead(decoded(file), 1)) as groups:
             for clips, sounds in groups:
-                usable = [self._check(ledger, shard, key, sound) for key, sound in
-                          zip(clips["clip_id"].to_pylist(), sounds, strict=True)]
+                usable = [
+                    self._check(ledger, shard, key, sound)
+                    for key, sound in zip(clips["clip_id"].to_pylist(), sounds, strict=True)
+                ]
                 kept = clips.drop_columns(["audio"]).filter(pa.array(usable))
                 if len(kept):
                     vectors = self.embedder([sound for sound, good in zip(sounds, usable, strict=True) if good])
@@ -206,8 +210,9 @@ class EmbedWorker:
     def _check(self, ledger: Ledger, shard: str, clip_id: str, sound: audio.Audio) -> bool:
         if np.any(sound.samples):
             return True
-        ledger.fail(clip_id, Problem("silent", "the clip is digital silence"), track_id=clip_id.rpartition("-")[0],
-                    within=shard)
+        ledger.fail(
+            clip_id, Problem("silent", "the clip is digital silence"), track_id=clip_id.rpartition("-")[0], within=shard
+        )
         return False
 
 
@@ -235,7 +240,13 @@ def pool(embeddings: pa.Table) -> list[dict[str, Any]]:
         mean = np.average(vectors[at], axis=0, weights=weights[at])
         voice = mean / max(np.linalg.norm(mean), 1e-9)
         spread = 1 - np.average(vectors[at] @ voice, weights=weights[at])
-        rows.append({"track_id": str(track_id), "encoder_id": embeddings["encoder_id"][0].as_py(),
-                     "n_clips": int(at.sum()), "spread": float(spread),
-                     "embedding": voice.astype(np.float32).tolist()})
+        rows.append(
+            {
+                "track_id": str(track_id),
+                "encoder_id": embeddings["encoder_id"][0].as_py(),
+                "n_clips": int(at.sum()),
+                "spread": float(spread),
+                "embedding": voice.astype(np.float32).tolist(),
+            }
+        )
     return rows

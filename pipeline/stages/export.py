@@ -45,8 +45,10 @@ def sung_tracks(workspace: Workspace, config: ExportConfig) -> tuple[pd.DataFram
         if not len(rows):
             raise ConfigError(f"{workspace.uri(table)} holds nothing to export: run the stages up to {stage} first")
     if len(encoders := sorted(frame["encoder_id"].unique())) > 1:
-        raise ConfigError(f"the voices were made by several encoders ({', '.join(encoders)}), whose vectors cannot be "
-                          "averaged: run the embed stage with replace=true")
+        raise ConfigError(
+            f"the voices were made by several encoders ({', '.join(encoders)}), whose vectors cannot be "
+            "averaged: run the embed stage with replace=true"
+        )
     sure = tags["probability"].fillna(0) >= config.min_probability
     kept = tags[sure & tags["vocalist"].notna()].drop(columns="probability")
     frame = frame.assign(row=np.arange(len(frame))).merge(kept, on="track_id")
@@ -68,14 +70,24 @@ def conditioning(frame: pd.DataFrame, voices: np.ndarray, config: ExportConfig) 
             continue
         vector, kept = centre(voices[at], tracks["n_clips"].to_numpy(), config.trim)
         sources = tracks["source"].unique()
-        rows.append({"vocalist": vocalist, "encoder_id": tracks["encoder_id"].iloc[0],
-                     "source": sources[0] if len(sources) == 1 else "mixed", "n_tracks": len(tracks),
-                     "n_left_out": int((~kept).sum()), "n_clips": int(tracks["n_clips"].to_numpy()[kept].sum()),
-                     "clips_s": float(tracks["clips_s"].to_numpy()[kept].sum()),
-                     "spread": float(1 - (voices[at] @ vector).mean()), "embedding": vector.tolist()})
+        rows.append(
+            {
+                "vocalist": vocalist,
+                "encoder_id": tracks["encoder_id"].iloc[0],
+                "source": sources[0] if len(sources) == 1 else "mixed",
+                "n_tracks": len(tracks),
+                "n_left_out": int((~kept).sum()),
+                "n_clips": int(tracks["n_clips"].to_numpy()[kept].sum()),
+                "clips_s": float(tracks["clips_s"].to_numpy()[kept].sum()),
+                "spread": float(1 - (voices[at] @ vector).mean()),
+                "embedding": vector.tolist(),
+            }
+        )
     if not rows:
-        raise ConfigError(f"no vocalist has {config.min_tracks} tracks or more whose tags have a probability of "
-                          f"{config.min_probability:g}: lower export.min_tracks or export.min_probability")
+        raise ConfigError(
+            f"no vocalist has {config.min_tracks} tracks or more whose tags have a probability of "
+            f"{config.min_probability:g}: lower export.min_tracks or export.min_probability"
+        )
     return rows
 
 
@@ -89,7 +101,7 @@ def centre(voices: np.ndarray, n_clips: np.ndarray, trim: float) -> tuple[np.nda
     weighted = voices * weights[:, None]
     likeness = np.einsum("nd,nd->n", voices, unit(weighted.sum(0) - weighted))  # of each with all the others
     kept = np.ones(len(voices), bool)
-    kept[np.argsort(likeness, kind="stable")[:int(trim * len(voices))]] = False
+    kept[np.argsort(likeness, kind="stable")[: int(trim * len(voices))]] = False
     return unit(weighted[kept].sum(0)), kept
 
 

@@ -46,8 +46,10 @@ def read_manifest(uri: str) -> Iterator[Listed]:
     table = sheet.read(uri, "manifest")
     column = table.column(URI_COLUMNS)
     if column is None:
-        raise ConfigError(f"catalogue: the manifest {uri} needs a column uri, path or file; "
-                          f"it has {clean(', '.join(table.columns), 200)}")
+        raise ConfigError(
+            f"catalogue: the manifest {uri} needs a column uri, path or file; "
+            f"it has {clean(', '.join(table.columns), 200)}"
+        )
     folder = uri.rpartition("/")[0] if is_remote(uri) else str(Path(uri).expanduser().absolute().parent)
     files: dict[str, dict[str, str]] = {}
     for record in table.records:
@@ -81,8 +83,11 @@ def _sized(files: dict[str, dict[str, str]]) -> Iterator[Listed]:
         except (OSError, WorkspaceError) as error:
             silent = clean(str(error))
         for file in names:
-            yield _listed(file, found[file], files[file]) if file in found else \
-                Listed(file, error=UNAVAILABLE, message=silent, tags=files[file])
+            yield (
+                _listed(file, found[file], files[file])
+                if file in found
+                else Listed(file, error=UNAVAILABLE, message=silent, tags=files[file])
+            )
 
 
 def _infos(batch: list[str]) -> list[pafs.FileInfo | OSError]:

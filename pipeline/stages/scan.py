@@ -31,9 +31,17 @@ from pipeline.store.walk import UNREAD, Entry, walk
 from pipeline.store.workspace import Workspace
 
 MANIFEST_SUFFIXES = {".csv", ".tsv", ".parquet"}
-LISTING = pa.schema([("key", pa.string()), ("uri", pa.string()), ("size_bytes", pa.int64()),
-                     ("modified_at", tables.TIME), ("error", pa.string()), ("message", pa.string()),
-                     *((tag, pa.string()) for tag in TAG_COLUMNS)])
+LISTING = pa.schema(
+    [
+        ("key", pa.string()),
+        ("uri", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_at", tables.TIME),
+        ("error", pa.string()),
+        ("message", pa.string()),
+        *((tag, pa.string()) for tag in TAG_COLUMNS),
+    ]
+)
 VERSION = ("uri", "size_bytes", "modified_at")
 EPOCH = datetime.fromtimestamp(0, UTC)
 ENDING = re.compile(r"\.[a-z0-9]{1,8}")
@@ -62,14 +70,17 @@ def list_catalogue(catalogue: str, suffixes: tuple[str, ...]) -> tuple[pa.Table,
         rows = [_row(uri_of(catalogue, found.path), found) for found in _audio(walked, suffixes, passed)]
     elif any(sign in path for sign in "*?["):
         fixed = path[: min(path.find(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
-        fitting = (found for found in walk(fs, fixed, passed)
-                   if found.error in UNREAD or fnmatch.fnmatch(found.path, path))
+        fitting = (
+            found for found in walk(fs, fixed, passed) if found.error in UNREAD or fnmatch.fnmatch(found.path, path)
+        )
         rows = [_row(uri_of(catalogue, found.path), found) for found in _audio(fitting, suffixes, passed)]
     else:
         raise ConfigError(f"catalogue: there is no file or folder {catalogue}")
     if not rows:
-        raise ConfigError(f"catalogue: no audio files in {catalogue} (looked for {', '.join(suffixes)}"
-                          + (f"; {told})" if (told := describe(passed)) else ")"))
+        raise ConfigError(
+            f"catalogue: no audio files in {catalogue} (looked for {', '.join(suffixes)}"
+            + (f"; {told})" if (told := describe(passed)) else ")")
+        )
     return pa.Table.from_pylist(sorted(rows, key=lambda row: row["uri"]), schema=LISTING), passed
 
 
@@ -77,8 +88,15 @@ def describe(passed: collections.Counter[str]) -> str:
     """Return in words what was passed over, the most frequent endings first; "" for nothing."""
     most = passed.most_common(SHOWN_ENDINGS)
     rest = passed.total() - sum(n for _, n in most)
-    return (f"passed over {passed.total()}: " + ", ".join(f"{ending} {n}" for ending, n in most)
-            + (f", other endings {rest}" if rest else "")) if passed else ""
+    return (
+        (
+            f"passed over {passed.total()}: "
+            + ", ".join(f"{ending} {n}" for ending, n in most)
+            + (f", other endings {rest}" if rest else "")
+        )
+        if passed
+        else ""
+    )
 
 
 def _audio(found: Iterable[Entry], suffixes: tuple[str, ...], passed: collections.Counter[str]) -> Iterator[Entry]:
@@ -95,16 +113,24 @@ def _row(uri: str, found: Entry | Listed) -> dict:
     """Return a row of the listing."""
     facts = [found.size_bytes, found.mtime_ns, found.error, found.message]
     modified = None if found.mtime_ns is None else EPOCH + timedelta(microseconds=found.mtime_ns // 1000)
-    return {"key": "|".join([uri, *(str(fact) for fact in facts if fact is not None)]), "uri": uri,
-            "size_bytes": found.size_bytes, "modified_at": modified, "error": found.error, "message": found.message}
+    return {
+        "key": "|".join([uri, *(str(fact) for fact in facts if fact is not None)]),
+        "uri": uri,
+        "size_bytes": found.size_bytes,
+        "modified_at": modified,
+        "error": found.error,
+        "message": found.message,
+    }
 
 
 def pending(workspace: Workspace, listing: pa.Table) -> pa.Table:
     """Return the listed files that were not scanned before, or have changed since."""
     known = set(_versions(tables.read_arrow(workspace, "files", VERSION)))
     failed = tables.failed_keys(workspace, "scan")
-    new = [key not in failed and version not in known
-           for key, version in zip(listing["key"].to_pylist(), _versions(listing), strict=True)]
+    new = [
+        key not in failed and version not in known
+        for key, version in zip(listing["key"].to_pylist(), _versions(listing), strict=True)
+    ]
     return listing.filter(pa.array(new, pa.bool_()))
 
 
@@ -129,10 +155,18 @@ class ScanWorker:
                     raise Problem(row["error"], row["message"])
                 found = self.decoder.probe(copies[row["uri"]])
                 tags = {tag: row[tag] or found.tags.get(tag) or None for tag in TAG_COLUMNS}
-                ledger.add(uri=row["uri"], track_id=found.track_id, size_bytes=row["size_bytes"],
-                           modified_at=row["modified_at"], duration_s=found.duration_s,
-                           sample_rate_hz=found.sample_rate_hz, channels=found.channels, codec=found.codec,
-                           note=found.note, **tags)
+                ledger.add(
+                    uri=row["uri"],
+                    track_id=found.track_id,
+                    size_bytes=row["size_bytes"],
+                    modified_at=row["modified_at"],
+                    duration_s=found.duration_s,
+                    sample_rate_hz=found.sample_rate_hz,
+                    channels=found.channels,
+                    codec=found.codec,
+                    note=found.note,
+                    **tags,
+                )
         return ledger.commit()
 
 
@@ -148,8 +182,13 @@ def forget_absent(workspace: Workspace, listing: pa.Table) -> int:
 
     def still_counts(part: pa.Table) -> np.ndarray:
         rows = zip(*(part[name].to_pylist() for name in ("stage", "key", "track_id")), strict=True)
-        return np.array([key in keys if stage == "scan" else track_id is None or track_id in track_ids
-                         for stage, key, track_id in rows], bool)
+        return np.array(
+            [
+                key in keys if stage == "scan" else track_id is None or track_id in track_ids
+                for stage, key, track_id in rows
+            ],
+            bool,
+        )
 
     tables.keep(workspace, "failures", still_counts)
     return gone

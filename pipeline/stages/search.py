@@ -64,8 +64,9 @@ def normaliser(workspace: Workspace) -> Normaliser:
     return Normaliser((np.zeros_like(total) if n < FEWEST else total / n).astype(np.float32))
 
 
-def most_similar(workspace: Workspace, question: np.ndarray, k: int, centre: Normaliser,
-                 without: set[str] | None = None) -> pd.DataFrame:
+def most_similar(
+    workspace: Workspace, question: np.ndarray, k: int, centre: Normaliser, without: set[str] | None = None
+) -> pd.DataFrame:
     """Return the `k` tracks with the highest score, best first: `track_id`, `score`; equal scores by track_id.
 
     Args:
@@ -99,8 +100,10 @@ def like(workspace: Workspace, track: str, k: int) -> pd.DataFrame:
         track_id = find_track(track, files)
         question = voices_of(workspace, {track_id})
         if not len(question):
-            raise ConfigError(f"{track} is in the catalogue but has no voice: it is instrumental, silent or failed "
-                              f"(see {workspace.uri('failures')})")
+            raise ConfigError(
+                f"{track} is in the catalogue but has no voice: it is instrumental, silent or failed "
+                f"(see {workspace.uri('failures')})"
+            )
         return about(workspace, most_similar(workspace, centre(question)[0], k, centre, {track_id}))
     track_id, voice = voice_of_file(workspace, uri)
     return about(workspace, most_similar(workspace, centre(voice[None])[0], k, centre, {track_id}))
@@ -116,8 +119,10 @@ def find_track(track: str, files: pd.DataFrame) -> str:
     if len(found.track_ids) > 1:
         raise ConfigError(f"{track} fits several tracks of the catalogue: give more of the path, or the track_id")
     if not found.track_ids:
-        raise ConfigError(f"{track} is neither a track of the catalogue nor a file"
-                          + (f"; there is {found.nearest}" if found.nearest else ""))
+        raise ConfigError(
+            f"{track} is neither a track of the catalogue nor a file"
+            + (f"; there is {found.nearest}" if found.nearest else "")
+        )
     return next(iter(found.track_ids))
 
 
@@ -129,12 +134,12 @@ def by_vocalist(workspace: Workspace, name: str, k: int) -> pd.DataFrame:
     """
     centre = normaliser(workspace)
     tags = tables.read(workspace, "tags", ["track_id", "vocalist"])
-    own = set(tags.loc[tags["vocalist"].map(lambda v: isinstance(v, str) and key(v) == key(name)),
-                       "track_id"])
+    own = set(tags.loc[tags["vocalist"].map(lambda v: isinstance(v, str) and key(v) == key(name)), "track_id"])
     if not own:
         there = tags["vocalist"].dropna().unique().tolist()
-        near = ([v for v in there if letters(name) in letters(v)]
-                or difflib.get_close_matches(name, there, cutoff=0.5))[:3]
+        near = (
+            [v for v in there if letters(name) in letters(v)] or difflib.get_close_matches(name, there, cutoff=0.5)
+        )[:3]
         raise ConfigError(f"no track is tagged {name}" + (f"; there is {', '.join(near)}" if near else ""))
     question = unit(centre(voices_of(workspace, own)).mean(0))
     return about(workspace, most_similar(workspace, question, k, centre, own))
@@ -158,8 +163,10 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
     """
     made_by = provenance.saved(workspace, "embeddings")
     if not made_by:
-        raise ConfigError(f"{workspace.uri('embeddings')} does not say how it was made: "
-                          "only the catalogue's own tracks can be asked for")
+        raise ConfigError(
+            f"{workspace.uri('embeddings')} does not say how it was made: "
+            "only the catalogue's own tracks can be asked for"
+        )
     encoder_id = str(made_by["encoder_id"])
     name = encoder_id if workspace.exists(f"encoders/{encoder_id}/model.safetensors") else made_by["embed"]["encoder"]
     sections: dict[str, Any] = {section: made_by[section] for section in ("separate", "shard")}
@@ -171,9 +178,10 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
         scan.ScanWorker(folder)(scan.pending(inner, listing))
         scan.derive_tracks(inner)
         for worker, pending, settings in (
-                (separate.SeparateWorker, separate.pending, (config.separate,)),
-                (shard.ShardWorker, shard.pending, (config.shard, config.separate, config.seed)),
-                (embed.EmbedWorker, embed.pending, (config.embed,))):
+            (separate.SeparateWorker, separate.pending, (config.separate,)),
+            (shard.ShardWorker, shard.pending, (config.shard, config.separate, config.seed)),
+            (embed.EmbedWorker, embed.pending, (config.embed,)),
+        ):
             todo, _ = pending(inner)
             if len(todo):
                 worker(folder, *settings)(todo)
@@ -182,6 +190,8 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
     if not len(frame):
         raise ConfigError(f"{uri} has no voice to search by: {'; '.join(failures) or 'nobody sings in it'}")
     if frame["encoder_id"][0] != encoder_id:
-        raise ConfigError(f"the voices were made by the encoder {encoder_id}, which is not there any more "
-                          f"({name} is {frame['encoder_id'][0]} now): only the catalogue's own tracks can be asked for")
+        raise ConfigError(
+            f"the voices were made by the encoder {encoder_id}, which is not there any more "
+            f"({name} is {frame['encoder_id'][0]} now): only the catalogue's own tracks can be asked for"
+        )
     return str(frame["track_id"][0]), vectors[0]

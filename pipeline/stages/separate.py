@@ -112,8 +112,10 @@ class _Group:
         self.rows: list[dict[str, Any]] = []
         self.open: dict[str, tuple[VocalsFile, contextlib.ExitStack]] = {}
         self.behind = Behind(WRITES_BEHIND)
-        self.folder = Path(tempfile.gettempdir() if worker.workspace.remote
-                           else worker.workspace.path("_in_work/separate")) / f"audio-{uuid.uuid4().hex}"
+        self.folder = (
+            Path(tempfile.gettempdir() if worker.workspace.remote else worker.workspace.path("_in_work/separate"))
+            / f"audio-{uuid.uuid4().hex}"
+        )
 
     def __enter__(self) -> "_Group":
         os.makedirs(self.folder, exist_ok=True)

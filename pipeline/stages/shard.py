@@ -114,8 +114,10 @@ def cut_clips(vocals_uri: str, mix_uri: str | None, config: ShardConfig) -> Iter
     levels = np.concatenate([frame_levels_db(block, frame) for block in audio.blocks(vocals_uri, rate, 1)])
     stretches = voiced_stretches(levels, config)
     if not stretches:
-        raise Problem("too_short", f"no stretch of singing is {config.phrase_s:g} s long with room for a clip of "
-                                   f"{config.min_s:g} s")
+        raise Problem(
+            "too_short",
+            f"no stretch of singing is {config.phrase_s:g} s long with room for a clip of {config.min_s:g} s",
+        )
     held, offset = np.zeros((2, 0), np.float32), 0
     source = remix.beside(vocals_uri, mix_uri, rate)
     for first, last in stretches:
@@ -154,8 +156,9 @@ class ShardWorker:
     def __init__(self, workspace: str, config: ShardConfig, separate: SeparateConfig, seed: int = 0):
         self.workspace = Workspace(workspace)
         self.config, self.seed = config, seed
-        self.separator = separators.load(separate.separator, separators.best_device(),
-                                         separate.precision) if config.pairs else None
+        self.separator = (
+            separators.load(separate.separator, separators.best_device(), separate.precision) if config.pairs else None
+        )
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Shard a batch of rows (see `pending`) and return their outcomes."""
@@ -178,25 +181,44 @@ class ShardWorker:
         """Write a shard and what is in it."""
         outcomes = ledger.commit()
         counts = collections.Counter(row["track_id"] for row in ledger.rows)
-        ledger.put("shards", [{"track_id": track_id, "shard": f"part-{ledger.part}.parquet", "n_clips": n}
-                              for track_id, n in counts.items()], ledger.part)
+        ledger.put(
+            "shards",
+            [
+                {"track_id": track_id, "shard": f"part-{ledger.part}.parquet", "n_clips": n}
+                for track_id, n in counts.items()
+            ],
+            ledger.part,
+        )
         return outcomes
 
     def _files(self, track: dict[str, Any]) -> list[str]:
         """Return the files that a track's clips are made of."""
-        return [track["vocals_uri"], *([track["uri"]] if self.config.mix_share else []),
-                *([track["other_vocals_uri"], track["other_uri"]] if self.separator else [])]
+        return [
+            track["vocals_uri"],
+            *([track["uri"]] if self.config.mix_share else []),
+            *([track["other_vocals_uri"], track["other_uri"]] if self.separator else []),
+        ]
 
     def _rows(self, track: dict[str, Any], copies: Copies) -> Iterator[dict[str, Any]]:
         rate = self.config.sample_rate_hz
-        other = remix.Accompaniment(copies[track["other_vocals_uri"]], copies[track["other_uri"]], rate) \
-            if self.separator else None
+        other = (
+            remix.Accompaniment(copies[track["other_vocals_uri"]], copies[track["other_uri"]], rate)
+            if self.separator
+            else None
+        )
         mix = copies[track["uri"]] if self.config.mix_share else None
         for cut in cut_clips(copies[track["vocals_uri"]], mix, self.config):
             clip_id = f"{track['track_id']}-{round(cut.start_s * 10):06d}"
             pair = self._pair(clip_id, cut, other) if other else None
-            yield {"clip_id": clip_id, "track_id": track["track_id"], "start_s": cut.start_s, "end_s": cut.end_s,
-                   "sample_rate_hz": rate, "audio": self._flac(cut.vocals, cut.mix), "pair_audio": pair}
+            yield {
+                "clip_id": clip_id,
+                "track_id": track["track_id"],
+                "start_s": cut.start_s,
+                "end_s": cut.end_s,
+                "sample_rate_hz": rate,
+                "audio": self._flac(cut.vocals, cut.mix),
+                "pair_audio": pair,
+            }
 
     def _pair(self, clip_id: str, cut: Cut, other: remix.Accompaniment) -> bytes:
         ratio_db = np.random.default_rng([self.seed, zlib.crc32(clip_id.encode())]).uniform(*remix.REMIX_DB)

@@ -55,8 +55,14 @@ class People:
     given: np.ndarray  # (n,) the known vocalist of each track, NOISE for none
 
 
-def tag_voices(voices: Voices, backend: Backend, clusters: pd.DataFrame, known: Mapping[str, str],
-               credits: pd.DataFrame, config: TagConfig) -> Tags:
+def tag_voices(
+    voices: Voices,
+    backend: Backend,
+    clusters: pd.DataFrame,
+    known: Mapping[str, str],
+    credits: pd.DataFrame,
+    config: TagConfig,
+) -> Tags:
     """Give every voice a name, or none.
 
     Args:
@@ -104,8 +110,9 @@ def _people(track_ids: np.ndarray, known: Mapping[str, str], credits: pd.DataFra
     track, person, given = table[:, 0], table[:, 1], table[:, 2].astype(bool)
     owner = np.full(len(track_ids), NOISE)
     owner[track[given]] = person[given]
-    return People(list(names.values()), np.arange(len(names)) < n_known,
-                  noisy.Credits(track, person, given, len(names)), owner)
+    return People(
+        list(names.values()), np.arange(len(names)) < n_known, noisy.Credits(track, person, given, len(names)), owner
+    )
 
 
 def _misfits(evidence: Evidence, people: People, backend: Backend) -> np.ndarray:
@@ -134,8 +141,16 @@ class _Answer:
 class _Answers:
     """The weighing of all tracks against all enrolled, block by block."""
 
-    def __init__(self, evidence: Evidence, people: People, weight: np.ndarray, judged: noisy.Judged, backend: Backend,
-                 group: np.ndarray, q: np.ndarray):
+    def __init__(
+        self,
+        evidence: Evidence,
+        people: People,
+        weight: np.ndarray,
+        judged: noisy.Judged,
+        backend: Backend,
+        group: np.ndarray,
+        q: np.ndarray,
+    ):
         rows = people.credits
         believed = np.bincount(rows.person, weight, minlength=rows.n_people)
         several = np.bincount(rows.person, minlength=rows.n_people) > 1
@@ -198,8 +213,10 @@ class _Answers:
         rows, block = self.people.credits, np.arange(start, min(start + BLOCK, len(self.evidence)))
         ratios = self.backend.table(self.evidence[block], self.voices)
         mine, column = self._own(start)
-        own = Evidence(self.evidence.vector[rows.track[mine]] * self.weight[mine, None].astype(np.float32),
-                       self.evidence.precision[rows.track[mine]] * self.weight[mine])
+        own = Evidence(
+            self.evidence.vector[rows.track[mine]] * self.weight[mine, None].astype(np.float32),
+            self.evidence.precision[rows.track[mine]] * self.weight[mine],
+        )
         alone = self.backend.pairs(self.evidence[rows.track[mine]], self.voices[column] - own)
         ratios[rows.track[mine] - start, column] = np.where(np.isfinite(alone), alone, 0.0)
         return np.where(np.isfinite(ratios), ratios, 0.0).astype(float)
@@ -224,7 +241,7 @@ class _Answers:
         """Return what a track's own credits make of the odds (b, m) of each vocalist against none."""
         rows, n = self.people.credits, min(BLOCK, len(self.evidence) - start)
         right = self.judged.right
-        named = np.bincount(rows.track, ~rows.given, minlength=len(self.evidence))[start:start + n]
+        named = np.bincount(rows.track, ~rows.given, minlength=len(self.evidence))[start : start + n]
         mine, column = self._own(start)
         mine, column = mine[~rows.given[mine]], column[~rows.given[mine]]
         at = rows.track[mine] - start
@@ -235,8 +252,15 @@ class _Answers:
         return factors
 
 
-def _tags(track_ids: np.ndarray, people: People, found: _Answer, judged: noisy.Judged, clusters: pd.DataFrame,
-          misfit: np.ndarray, config: TagConfig) -> Tags:
+def _tags(
+    track_ids: np.ndarray,
+    people: People,
+    found: _Answer,
+    judged: noisy.Judged,
+    clusters: pd.DataFrame,
+    misfit: np.ndarray,
+    config: TagConfig,
+) -> Tags:
     n = len(track_ids)
     names: np.ndarray = np.array([*people.names, None], object)  # the last is nobody's
     has = found.which.shape[1] > 0
@@ -248,21 +272,36 @@ def _tags(track_ids: np.ndarray, people: People, found: _Answer, judged: noisy.J
     best = np.where(given, people.given, best)
     probability[given], score[given] = 1.0, np.nan
     vocalist = names[np.where(named, best, NOISE)]
-    source = np.where(named, np.where(people.known[best] if len(people.known) else False, "enrolled", "credited"),
-                      "unknown").astype(object)
+    source = np.where(
+        named, np.where(people.known[best] if len(people.known) else False, "enrolled", "credited"), "unknown"
+    ).astype(object)
     cluster_ids = clusters["cluster_id"].to_numpy()
     for cluster_id, name in name_clusters(track_ids, cluster_ids, vocalist).items():
         rows = (cluster_ids == cluster_id) & ~named
         vocalist[rows], source[rows], score[rows] = name, "cluster", np.nan
         probability[rows] = clusters["probability"].to_numpy()[rows]
     credit = np.where(given, np.nan, _agreed(judged.probability, found.credit))
-    rows = pd.DataFrame({"track_id": track_ids, "vocalist": vocalist, "score": score, "probability": probability,
-                         "source": source, "credit_probability": credit,
-                         "disagrees": np.nan_to_num(credit, nan=1.0) < WRONG})
+    rows = pd.DataFrame(
+        {
+            "track_id": track_ids,
+            "vocalist": vocalist,
+            "score": score,
+            "probability": probability,
+            "source": source,
+            "credit_probability": credit,
+            "disagrees": np.nan_to_num(credit, nan=1.0) < WRONG,
+        }
+    )
     at, rank = np.nonzero((found.probability >= WORTH) & ~named[:, None])
-    candidates = pd.DataFrame({
-        "track_id": track_ids[at], "rank": (rank + 1).astype(np.int32), "vocalist": names[found.which[at, rank]],
-        "probability": found.probability[at, rank], "score": found.score[at, rank]})
+    candidates = pd.DataFrame(
+        {
+            "track_id": track_ids[at],
+            "rank": (rank + 1).astype(np.int32),
+            "vocalist": names[found.which[at, rank]],
+            "probability": found.probability[at, rank],
+            "score": found.score[at, rank],
+        }
+    )
     return Tags(rows, candidates, sorted(str(track_ids[i]) for i in people.credits.track[misfit]))
 
 

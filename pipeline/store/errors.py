@@ -8,11 +8,17 @@ import errno
 import re
 
 # What object stores' clients say, after minutes of trying again, of troubles that pass.
-PASSING = re.compile(r"NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|INTERNAL_ERROR|THROTTLING|"
-                     r"REQUEST_TIMEOUT|HTTP status (429|5\d\d)|curlCode|\bUNAVAILABLE\b|DEADLINE_EXCEEDED|"
-                     r"Fail to get a new connection|Timed? ?out", re.IGNORECASE)
-DENIED = re.compile(r"ACCESS_DENIED|HTTP status 40[13]|INVALID_ACCESS_KEY|SIGNATURE_DOES_NOT_MATCH|PERMISSION_DENIED|"
-                    r"UNAUTHENTICATED|AuthenticationFailed|AuthorizationFailure", re.IGNORECASE)
+PASSING = re.compile(
+    r"NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|INTERNAL_ERROR|THROTTLING|"
+    r"REQUEST_TIMEOUT|HTTP status (429|5\d\d)|curlCode|\bUNAVAILABLE\b|DEADLINE_EXCEEDED|"
+    r"Fail to get a new connection|Timed? ?out",
+    re.IGNORECASE,
+)
+DENIED = re.compile(
+    r"ACCESS_DENIED|HTTP status 40[13]|INVALID_ACCESS_KEY|SIGNATURE_DOES_NOT_MATCH|PERMISSION_DENIED|"
+    r"UNAUTHENTICATED|AuthenticationFailed|AuthorizationFailure",
+    re.IGNORECASE,
+)
 GONE = re.compile(r"NO_SUCH_BUCKET|NO_SUCH_KEY|HTTP status 404|ContainerNotFound", re.IGNORECASE)
 UNAVAILABLE = "unavailable"  # the class of items that the next run tries again by itself
 
@@ -81,8 +87,10 @@ def as_run_error(error: BaseException) -> RunError | None:
     if isinstance(error, RunError):
         return error
     if is_passing(error):
-        return WorkspaceError(f"the store did not answer for minutes ({error}). When it does, run the same command: it "
-                              "goes on where it stopped.")
+        return WorkspaceError(
+            f"the store did not answer for minutes ({error}). When it does, run the same command: it "
+            "goes on where it stopped."
+        )
     if is_like(error, DENIED) or is_like(error, GONE):
         return WorkspaceError(f"the store refuses: {error}")
     return None
@@ -99,6 +107,8 @@ def raise_if_fatal(error: BaseException) -> None:
     if "CUDA error" in str(error) and "out of memory" not in str(error):
         raise DeviceLost(f"the GPU takes no more work from this process ({str(error).splitlines()[0]})") from error
     if isinstance(error, OSError) and error.errno in FATAL_ERRNOS:
-        raise WorkspaceError(f"cannot write: {error.strerror} ({error.filename or 'workspace'}). "
-                             "Free some space or choose another workspace, then run the same command: "
-                             "it goes on where it stopped.") from error
+        raise WorkspaceError(
+            f"cannot write: {error.strerror} ({error.filename or 'workspace'}). "
+            "Free some space or choose another workspace, then run the same command: "
+            "it goes on where it stopped."
+        ) from error

@@ -22,8 +22,16 @@ from pipeline.store.errors import Problem, explain, raise_if_fatal
 from pipeline.store.workspace import Workspace
 
 MAX_CRASHES = 3
-OUTCOMES = pa.schema([("key", pa.string()), ("status", pa.string()), ("error", pa.string()), ("seconds", pa.float64()),
-                      ("n", pa.int64()), ("within", pa.string())])
+OUTCOMES = pa.schema(
+    [
+        ("key", pa.string()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("seconds", pa.float64()),
+        ("n", pa.int64()),
+        ("within", pa.string()),
+    ]
+)
 
 
 def forget_crashes(workspace: Workspace, stage: str) -> None:
@@ -61,8 +69,12 @@ class Ledger:
             if crashes < MAX_CRASHES:
                 alive.append(item)
             else:
-                self.fail(item[key], Problem("crashed", f"its worker died {crashes} times while working on it alone"),
-                          track_id=item.get("track_id"), uri=item.get("uri"))
+                self.fail(
+                    item[key],
+                    Problem("crashed", f"its worker died {crashes} times while working on it alone"),
+                    track_id=item.get("track_id"),
+                    uri=item.get("uri"),
+                )
         return alive
 
     @contextlib.contextmanager
@@ -104,14 +116,32 @@ class Ledger:
         """Add a row of the stage's table."""
         self.rows.append(row)
 
-    def fail(self, key: str, error: Exception, *, track_id: str | None = None, uri: str | None = None,
-             seconds: float = 0.0, within: str | None = None) -> None:
+    def fail(
+        self,
+        key: str,
+        error: Exception,
+        *,
+        track_id: str | None = None,
+        uri: str | None = None,
+        seconds: float = 0.0,
+        within: str | None = None,
+    ) -> None:
         """Add an item's failure, or that of a thing `within` an item: its class and a message in words."""
         kind, message = explain(error)
-        self.failures.append({"stage": self.stage, "key": key, "track_id": track_id, "uri": uri, "error": kind,
-                              "message": message, "failed_at": datetime.now(UTC)})
-        self.outcomes.append({"key": key, "status": "failed", "error": kind, "seconds": seconds, "n": 1,
-                              "within": within})
+        self.failures.append(
+            {
+                "stage": self.stage,
+                "key": key,
+                "track_id": track_id,
+                "uri": uri,
+                "error": kind,
+                "message": message,
+                "failed_at": datetime.now(UTC),
+            }
+        )
+        self.outcomes.append(
+            {"key": key, "status": "failed", "error": kind, "seconds": seconds, "n": 1, "within": within}
+        )
 
     def _mark(self, key: str) -> str:
         return f"_in_work/{self.stage}/{batch_name([key])}"
@@ -130,8 +160,10 @@ class Ledger:
 
     def is_left_over(self) -> bool:
         """Return whether a worker that died with the batch has written the part that this ledger would write."""
-        return self.careful and any(tables.is_there(self.workspace, table, name) for table, name in (
-            (self.table, self.part), ("failures", f"{self.stage}-{self.part}")))
+        return self.careful and any(
+            tables.is_there(self.workspace, table, name)
+            for table, name in ((self.table, self.part), ("failures", f"{self.stage}-{self.part}"))
+        )
 
     def put(self, table: str, rows: list[dict[str, Any]], part: str) -> None:
         """Write rows of the batch to a table, in place of what an earlier try may have written."""

@@ -73,13 +73,17 @@ def places() -> dict[str, str]:
 
 def settings() -> tuple[tuple[str, str], ...]:
     """Return the variables that decide how a store is opened, so that a changed one opens it anew."""
-    return tuple((name, value) for name, value in sorted(os.environ.items())
-                 if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "STORAGE_EMULATOR_HOST")))
+    return tuple(
+        (name, value)
+        for name, value in sorted(os.environ.items())
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "STORAGE_EMULATOR_HOST"))
+    )
 
 
 @functools.lru_cache(maxsize=16)
-def _filesystem(scheme: str, bucket: str, account: str, attempts: int,
-                settings: tuple[tuple[str, str], ...]) -> pafs.FileSystem:
+def _filesystem(
+    scheme: str, bucket: str, account: str, attempts: int, settings: tuple[tuple[str, str], ...]
+) -> pafs.FileSystem:
     """Return the client of a store: one for each bucket in a process, as it keeps its connections."""
     if scheme in S3:
         return s3(bucket, dict(settings), attempts)
@@ -98,8 +102,13 @@ def s3(bucket: str, settings: dict[str, str], attempts: int) -> pafs.S3FileSyste
     if not (endpoint or region):
         region = pafs.resolve_s3_region(bucket)
     return pafs.S3FileSystem(
-        endpoint_override=endpoint, region=region, connect_timeout=CONNECT_S, request_timeout=ANSWER_S,
-        allow_delayed_open=True, retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=attempts))
+        endpoint_override=endpoint,
+        region=region,
+        connect_timeout=CONNECT_S,
+        request_timeout=ANSWER_S,
+        allow_delayed_open=True,
+        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=attempts),
+    )
 
 
 def azure(account: str, settings: dict[str, str]) -> pafs.AzureFileSystem:
@@ -107,5 +116,6 @@ def azure(account: str, settings: dict[str, str]) -> pafs.AzureFileSystem:
     name = account.partition(".")[0] or settings.get("AZURE_STORAGE_ACCOUNT")
     if not name:
         raise ValueError("write abfs://container@account/key, or set AZURE_STORAGE_ACCOUNT")
-    return pafs.AzureFileSystem(name, account_key=settings.get("AZURE_STORAGE_KEY"),
-                                sas_token=settings.get("AZURE_STORAGE_SAS_TOKEN"))
+    return pafs.AzureFileSystem(
+        name, account_key=settings.get("AZURE_STORAGE_KEY"), sas_token=settings.get("AZURE_STORAGE_SAS_TOKEN")
+    )

@@ -60,8 +60,10 @@ class Claim:
             return False
 
     def __str__(self) -> str:
-        return (f"{self.by['user']}@{self.by['host']} (process {self.by['pid']}, {self.by['doing']}, "
-                f"since {self.by['since']})")
+        return (
+            f"{self.by['user']}@{self.by['host']} (process {self.by['pid']}, {self.by['doing']}, "
+            f"since {self.by['since']})"
+        )
 
 
 @contextlib.contextmanager
@@ -75,8 +77,13 @@ def hold(workspace: Workspace, doing: str, say: Callable[[str], None]) -> Iterat
         yield
         return
     name, ended, lost = f"{FOLDER}/{uuid.uuid4().hex}.json", threading.Event(), threading.Event()
-    by = _place() | {"user": _user(), "pid": os.getpid(), "began": psutil.Process().create_time(), "doing": doing,
-                     "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
+    by = _place() | {
+        "user": _user(),
+        "pid": os.getpid(),
+        "began": psutil.Process().create_time(),
+        "doing": doing,
+        "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    }
     content = json.dumps(by).encode()
     workspace.write_bytes(name, content)
 
@@ -126,10 +133,17 @@ def _be_alone(workspace: Workspace, mine: str, say: Callable[[str], None]) -> No
         if claim.name == mine:
             continue
         if claim.is_alive:
-            wait = "" if claim.is_here else (f" Its last sign of life is {claim.age_s:.0f} s old; "
-                                             f"with none for {DEAD_S:.0f} s, the next run takes over.")
-            raise WorkspaceError(f"{claim} works in {workspace.root}. Wait for it or end it, "
-                                 f"or name another workspace.{wait}")
+            wait = (
+                ""
+                if claim.is_here
+                else (
+                    f" Its last sign of life is {claim.age_s:.0f} s old; "
+                    f"with none for {DEAD_S:.0f} s, the next run takes over."
+                )
+            )
+            raise WorkspaceError(
+                f"{claim} works in {workspace.root}. Wait for it or end it, or name another workspace.{wait}"
+            )
         say(f"taking over from {claim}, which is dead")
         workspace.delete(claim.name)
 

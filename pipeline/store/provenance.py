@@ -11,8 +11,14 @@ from pipeline.store.errors import WorkspaceError
 from pipeline.store.workspace import Workspace
 
 # What each stage makes, in the order in which they hang on each other.
-MADE_BY = {"separate": ("vocals", "vocals_audio"), "shard": ("clips", "shards"), "embed": ("embeddings", "voices"),
-           "cluster": ("clusters",), "tag": ("tags",), "export": ("conditioning", "vocalists.safetensors")}
+MADE_BY = {
+    "separate": ("vocals", "vocals_audio"),
+    "shard": ("clips", "shards"),
+    "embed": ("embeddings", "voices"),
+    "cluster": ("clusters",),
+    "tag": ("tags",),
+    "export": ("conditioning", "vocalists.safetensors"),
+}
 ORDER = tuple(MADE_BY)
 
 
@@ -36,7 +42,8 @@ def claim(workspace: Workspace, config: Config, stage: str, **decided: Any) -> N
         if different and not config.replace:
             raise WorkspaceError(
                 f"{workspace.uri(table)} was made by another config ({'; '.join(different)}). Use another "
-                "workspace, or say replace=true to discard what was made and all that was derived from it.")
+                "workspace, or say replace=true to discard what was made and all that was derived from it."
+            )
         if different:
             discard(workspace, stage)
     workspace.write_bytes(_config_name(table), yaml.safe_dump(mine | decided, sort_keys=False).encode())
@@ -51,8 +58,10 @@ def saved(workspace: Workspace, table: str) -> dict[str, Any]:
     for name in (_config_name(table), _config_within(table)):
         if workspace.exists(name):
             known = yaml.safe_load(Config().to_yaml())
-            return {key: _still_known(value, known.get(key))
-                    for key, value in (yaml.safe_load(workspace.read_bytes(name)) or {}).items()}
+            return {
+                key: _still_known(value, known.get(key))
+                for key, value in (yaml.safe_load(workspace.read_bytes(name)) or {}).items()
+            }
     return {}
 
 
@@ -73,7 +82,7 @@ def _config_within(table: str) -> str:
 
 def discard(workspace: Workspace, stage: str) -> None:
     """Remove what a stage has made and failed at, and the same of the stages after it."""
-    for later in ORDER[ORDER.index(stage):]:
+    for later in ORDER[ORDER.index(stage) :]:
         for table in MADE_BY[later]:
             tables.remove(workspace, table)
             workspace.delete(_config_name(table))

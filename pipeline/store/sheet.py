@@ -22,8 +22,15 @@ from pipeline.store.locations import open_filesystem
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 NO_DELIMITER = "\x1f"
 MAX_RECORD_LINES = 20
-OTHER_FORMATS = {b"PK\x03\x04": "a spreadsheet or a zip archive", b"\xd0\xcf\x11\xe0": "an Excel workbook",
-                 b"%PDF": "a PDF", b"{": "JSON", b"[": "JSON", b"#EXTM3U": "a playlist", b"<": "a web page or XML"}
+OTHER_FORMATS = {
+    b"PK\x03\x04": "a spreadsheet or a zip archive",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"%PDF": "a PDF",
+    b"{": "JSON",
+    b"[": "JSON",
+    b"#EXTM3U": "a playlist",
+    b"<": "a web page or XML",
+}
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,7 @@ def _text_records(lines: list[str], at: int, delimiter: str, columns: tuple[str,
         line = at + 1
         n_lines, cells, fault = _record(lines, at, delimiter) if lines[at].strip() else (1, [], "")
         at += n_lines
-        cells = cells[: len(columns)] + [cell for cell in cells[len(columns):] if cell.strip()]
+        cells = cells[: len(columns)] + [cell for cell in cells[len(columns) :] if cell.strip()]
         if not fault and cells and len(cells) != len(columns):
             fault = f"{len(cells)} fields where the header has {len(columns)}"
             if len(cells) > len(columns):

@@ -41,8 +41,9 @@ class Copies:
         return copy
 
 
-def spooled(items: Iterable[Item],
-            uris: Callable[[Item], Sequence[str | None]]) -> Generator[tuple[Item, Copies], None, None]:
+def spooled(
+    items: Iterable[Item], uris: Callable[[Item], Sequence[str | None]]
+) -> Generator[tuple[Item, Copies], None, None]:
     """Yield each item with copies of its files, the next item's being fetched meanwhile, and removed afterwards.
 
     Args:
@@ -50,8 +51,10 @@ def spooled(items: Iterable[Item],
             is asked for.
     """
     _sweep()
-    with (tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as folder,
-          ThreadPoolExecutor(1) as pool):
+    with (
+        tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as folder,
+        ThreadPoolExecutor(1) as pool,
+    ):
         here: tuple[Item, Future[Copies]] | None = None
         for item in items:
             wanted = [uri for uri in uris(item) if uri]

@@ -32,32 +32,105 @@ def _vectors(dim: int) -> pa.DataType:
 
 SCHEMAS = {
     # One row per audio file that scan has seen; two files of one track are two rows here.
-    "files": _schema(uri=TEXT, track_id=TEXT, size_bytes=pa.int64(), modified_at=TIME, artist=TEXT, title=TEXT,
-                     album=TEXT, duration_s=FLOAT, sample_rate_hz=pa.int32(), channels=pa.int32(), codec=TEXT,
-                     note=TEXT),
-    "tracks": _schema(track_id=TEXT, uri=TEXT, artist=TEXT, title=TEXT, album=TEXT, duration_s=FLOAT,
-                      sample_rate_hz=pa.int32(), channels=pa.int32(), codec=TEXT, n_files=pa.int32(), note=TEXT),
-    "vocals": _schema(track_id=TEXT, vocals_uri=TEXT, separator=TEXT, duration_s=FLOAT, sample_rate_hz=pa.int32(),
-                      voiced_s=FLOAT, vocal_ratio=FLOAT, vocals_db=FLOAT, has_vocals=pa.bool_()),
-    "clips": _schema(clip_id=TEXT, track_id=TEXT, start_s=FLOAT, end_s=FLOAT, sample_rate_hz=pa.int32(),
-                     audio=pa.binary(), pair_audio=pa.binary()),
+    "files": _schema(
+        uri=TEXT,
+        track_id=TEXT,
+        size_bytes=pa.int64(),
+        modified_at=TIME,
+        artist=TEXT,
+        title=TEXT,
+        album=TEXT,
+        duration_s=FLOAT,
+        sample_rate_hz=pa.int32(),
+        channels=pa.int32(),
+        codec=TEXT,
+        note=TEXT,
+    ),
+    "tracks": _schema(
+        track_id=TEXT,
+        uri=TEXT,
+        artist=TEXT,
+        title=TEXT,
+        album=TEXT,
+        duration_s=FLOAT,
+        sample_rate_hz=pa.int32(),
+        channels=pa.int32(),
+        codec=TEXT,
+        n_files=pa.int32(),
+        note=TEXT,
+    ),
+    "vocals": _schema(
+        track_id=TEXT,
+        vocals_uri=TEXT,
+        separator=TEXT,
+        duration_s=FLOAT,
+        sample_rate_hz=pa.int32(),
+        voiced_s=FLOAT,
+        vocal_ratio=FLOAT,
+        vocals_db=FLOAT,
+        has_vocals=pa.bool_(),
+    ),
+    "clips": _schema(
+        clip_id=TEXT,
+        track_id=TEXT,
+        start_s=FLOAT,
+        end_s=FLOAT,
+        sample_rate_hz=pa.int32(),
+        audio=pa.binary(),
+        pair_audio=pa.binary(),
+    ),
     "shards": _schema(track_id=TEXT, shard=TEXT, n_clips=pa.int32()),
-    "embeddings": _schema(clip_id=TEXT, track_id=TEXT, start_s=FLOAT, end_s=FLOAT, encoder_id=TEXT,
-                          embedding=pa.list_(pa.float32())),
-    "voices": _schema(track_id=TEXT, encoder_id=TEXT, n_clips=pa.int32(), spread=FLOAT,
-                      embedding=pa.list_(pa.float32())),
+    "embeddings": _schema(
+        clip_id=TEXT, track_id=TEXT, start_s=FLOAT, end_s=FLOAT, encoder_id=TEXT, embedding=pa.list_(pa.float32())
+    ),
+    "voices": _schema(
+        track_id=TEXT, encoder_id=TEXT, n_clips=pa.int32(), spread=FLOAT, embedding=pa.list_(pa.float32())
+    ),
     "clusters": _schema(track_id=TEXT, cluster_id=pa.int32(), probability=FLOAT, outlier_score=FLOAT, x=FLOAT, y=FLOAT),
-    "tags": _schema(track_id=TEXT, uri=TEXT, title=TEXT, vocalist=TEXT, score=FLOAT, probability=FLOAT, source=TEXT,
-                    file_artist=TEXT, credit_probability=FLOAT, disagrees=pa.bool_()),
+    "tags": _schema(
+        track_id=TEXT,
+        uri=TEXT,
+        title=TEXT,
+        vocalist=TEXT,
+        score=FLOAT,
+        probability=FLOAT,
+        source=TEXT,
+        file_artist=TEXT,
+        credit_probability=FLOAT,
+        disagrees=pa.bool_(),
+    ),
     "candidates": _schema(track_id=TEXT, rank=pa.int32(), vocalist=TEXT, probability=FLOAT, score=FLOAT),
-    "conditioning": _schema(vocalist=TEXT, encoder_id=TEXT, source=TEXT, n_tracks=pa.int32(), n_left_out=pa.int32(),
-                            n_clips=pa.int32(), clips_s=FLOAT, spread=FLOAT, embedding=pa.list_(pa.float32())),
-    "evaluation": _schema(encoder=TEXT, set=TEXT, task=TEXT, condition=TEXT, metric=TEXT, value=FLOAT, low=FLOAT,
-                          high=FLOAT, n=pa.int64()),
+    "conditioning": _schema(
+        vocalist=TEXT,
+        encoder_id=TEXT,
+        source=TEXT,
+        n_tracks=pa.int32(),
+        n_left_out=pa.int32(),
+        n_clips=pa.int32(),
+        clips_s=FLOAT,
+        spread=FLOAT,
+        embedding=pa.list_(pa.float32()),
+    ),
+    "evaluation": _schema(
+        encoder=TEXT, set=TEXT, task=TEXT, condition=TEXT, metric=TEXT, value=FLOAT, low=FLOAT, high=FLOAT, n=pa.int64()
+    ),
     "failures": _schema(stage=TEXT, key=TEXT, track_id=TEXT, uri=TEXT, error=TEXT, message=TEXT, failed_at=TIME),
-    "runs": _schema(run_id=TEXT, stage=TEXT, started_at=TIME, seconds=FLOAT, status=TEXT, fingerprint=TEXT,
-                    done=pa.int64(), unit=TEXT, skipped=pa.int64(), failed=pa.int64(), config=TEXT, versions=TEXT,
-                    host=TEXT, message=TEXT),
+    "runs": _schema(
+        run_id=TEXT,
+        stage=TEXT,
+        started_at=TIME,
+        seconds=FLOAT,
+        status=TEXT,
+        fingerprint=TEXT,
+        done=pa.int64(),
+        unit=TEXT,
+        skipped=pa.int64(),
+        failed=pa.int64(),
+        config=TEXT,
+        versions=TEXT,
+        host=TEXT,
+        message=TEXT,
+    ),
 }
 WHOLE = "part-0.parquet"
 GATHERED = ("files", "vocals", "shards", "embeddings", "voices", "failures")  # tables whose parts are small
@@ -84,19 +157,23 @@ def to_arrow(table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Tabl
         dim = len(found["embedding"][0].as_py())
         at = schema.get_field_index("embedding")
         schema = schema.set(at, pa.field("embedding", _vectors(dim)))
-    columns = [found[field.name].cast(field.type) if field.name in found.column_names
-               else pa.nulls(len(found), field.type) for field in schema]
+    columns = [
+        found[field.name].cast(field.type) if field.name in found.column_names else pa.nulls(len(found), field.type)
+        for field in schema
+    ]
     return pa.table(columns, schema=schema)
 
 
-def write(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table,
-          part: str) -> None:
+def write(
+    workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, part: str
+) -> None:
     """Write the rows as the part named `part` of an append table; a part of that name is replaced whole."""
     workspace.write_bytes(part_name(table, part), parquet(to_arrow(table, rows)))
 
 
-def append(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table,
-           part: str) -> None:
+def append(
+    workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, part: str
+) -> None:
     """Write what a worker of a stage has made, as `write` does; a table of many small parts has them gathered later."""
     workspace.write_bytes(appended_name(table, part), parquet(to_arrow(table, rows)))
 
@@ -182,8 +259,9 @@ def read_part(workspace: Workspace, name: str, columns: Sequence[str] | None = N
     """Return one part file, or those of the named columns that it has."""
     with workspace.fs.open_input_file(workspace.path(name)) as source:
         file = pq.ParquetFile(source)
-        return file.read(columns=[name for name in columns or file.schema_arrow.names
-                                  if name in file.schema_arrow.names])
+        return file.read(
+            columns=[name for name in columns or file.schema_arrow.names if name in file.schema_arrow.names]
+        )
 
 
 def read_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pa.Table:

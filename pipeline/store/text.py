@@ -34,8 +34,10 @@ def decode(pieces: Sequence[bytes]) -> list[str]:
     unicode = [_unicode(piece) for piece in pieces]
     page = _code_page([piece for piece, text in zip(pieces, unicode, strict=True) if text is None])
     decoder = codecs.getincrementaldecoder(page)
-    return [text if text is not None else decoder("replace").decode(piece)
-            for piece, text in zip(pieces, unicode, strict=True)]
+    return [
+        text if text is not None else decoder("replace").decode(piece)
+        for piece, text in zip(pieces, unicode, strict=True)
+    ]
 
 
 def mend(text: str) -> str:
@@ -86,11 +88,15 @@ def _code_page(pieces: Sequence[bytes]) -> str:
     """Return the code page in which all pieces read best."""
     if not pieces:
         return "utf-8"
-    found = chardet.detect_all(b"\n".join(pieces), include_encodings=(*ALPHABETS, *CHARACTERS), prefer_superset=True,
-                               ignore_threshold=True)
+    found = chardet.detect_all(
+        b"\n".join(pieces), include_encodings=(*ALPHABETS, *CHARACTERS), prefer_superset=True, ignore_threshold=True
+    )
     likely = {item["encoding"].lower(): item["confidence"] for item in found if item["encoding"]}
-    pages = [*sorted(ALPHABETS, key=lambda page: -likely.get(page, 0)), CENTRAL_EUROPEAN,
-             *sorted(CHARACTERS, key=lambda page: -likely.get(page, 0))]
+    pages = [
+        *sorted(ALPHABETS, key=lambda page: -likely.get(page, 0)),
+        CENTRAL_EUROPEAN,
+        *sorted(CHARACTERS, key=lambda page: -likely.get(page, 0)),
+    ]
     texts = {page: text for page in pages if (text := _strict(pieces, page)) is not None}
     japanese = texts.get("cp932", "")
     if len(KANA.findall(japanese)) > len(japanese) / 5:

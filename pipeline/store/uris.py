@@ -30,16 +30,20 @@ def resolve(written: str, folder: str) -> str:
         raise Problem("manifest", "the path holds a NUL character, which no file name can")
     scheme = (SCHEME.match(path) or ["", ""])[1].lower()
     if scheme in SCHEMES:
-        return scheme + path[len(scheme):]
+        return scheme + path[len(scheme) :]
     if scheme not in ("", "file"):
-        raise Problem("manifest", f"{scheme}:// is not read: copy the file to a folder or an object store "
-                                  f"({', '.join(f'{name}://' for name in SCHEMES)}) and name it there")
+        raise Problem(
+            "manifest",
+            f"{scheme}:// is not read: copy the file to a folder or an object store "
+            f"({', '.join(f'{name}://' for name in SCHEMES)}) and name it there",
+        )
     if path[:6].lower() == "file:/":
         path = _path_of_file_uri(path)
     path = str(Path(path).expanduser()) if path.startswith("~/") else path
     path = str(PurePosixPath(path)) if path.startswith("/") else f"{folder}/{PurePosixPath(path)}"
-    if len(os.fsencode(path)) > MAX_PATH_BYTES or any(len(os.fsencode(part)) > MAX_NAME_BYTES
-                                                      for part in path.split("/")):
+    if len(os.fsencode(path)) > MAX_PATH_BYTES or any(
+        len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.split("/")
+    ):
         raise Problem("manifest", f"the path is longer ({len(os.fsencode(path))} bytes) than one can be")
     return path
 

@@ -17,8 +17,9 @@ import pyarrow.fs as pafs
 from pipeline.store.workspace import IN_WORK
 
 # Thumbnails, resource forks and bins of Synology, QNAP, macOS and Windows: copies and debris of what people keep.
-SYSTEM_FOLDERS = frozenset("@eadir __macosx #recycle #snapshot @recycle @recently-snapshot $recycle.bin recycler "
-                           "lost+found".split()) | {"system volume information"}
+SYSTEM_FOLDERS = frozenset(
+    "@eadir __macosx #recycle #snapshot @recycle @recently-snapshot $recycle.bin recycler lost+found".split()
+) | {"system volume information"}
 HIDDEN = "hidden or of the system"
 WORKSPACE, IN_WORKSPACES = "workspace", {IN_WORK, "runs"}  # what every workspace has
 UNREAD = ("permission", "unreadable")  # errors of folders: nobody knows what is in them
@@ -97,8 +98,13 @@ def _entry(path: str, status: os.stat_result) -> Entry:
     if not stat.S_ISREG(status.st_mode):
         return Entry(shown, error="not_a_file", message="it is no file but a pipe, a socket or a device")
     if shown != path:
-        return Entry(shown, status.st_size, status.st_mtime_ns, "name",
-                     "its name, or that of a folder on the way to it, is not UTF-8: rename it")
+        return Entry(
+            shown,
+            status.st_size,
+            status.st_mtime_ns,
+            "name",
+            "its name, or that of a folder on the way to it, is not UTF-8: rename it",
+        )
     return Entry(path, status.st_size, status.st_mtime_ns)
 
 

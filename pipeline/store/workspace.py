@@ -50,15 +50,22 @@ class Workspace:
     def list(self, folder: str, suffix: str = "") -> list[str]:
         """Return the names of the complete files directly in `folder`, sorted; none if it is not there."""
         selector = pafs.FileSelector(self.path(folder), allow_not_found=True)
-        return sorted(f"{folder}/{info.base_name}" for info in self.fs.get_file_info(selector)
-                      if info.type == pafs.FileType.File and info.base_name.endswith(suffix)
-                      and not info.base_name.startswith("."))
+        return sorted(
+            f"{folder}/{info.base_name}"
+            for info in self.fs.get_file_info(selector)
+            if info.type == pafs.FileType.File
+            and info.base_name.endswith(suffix)
+            and not info.base_name.startswith(".")
+        )
 
     def list_all(self, folder: str) -> dict[str, int]:
         """Return the names of all complete files in `folder` and the folders in it, and their sizes in bytes."""
         selector = pafs.FileSelector(self.path(folder), recursive=True, allow_not_found=True)
-        return {info.path.removeprefix(f"{self.base}/"): info.size for info in self.fs.get_file_info(selector)
-                if info.type == pafs.FileType.File and not info.base_name.startswith(".")}
+        return {
+            info.path.removeprefix(f"{self.base}/"): info.size
+            for info in self.fs.get_file_info(selector)
+            if info.type == pafs.FileType.File and not info.base_name.startswith(".")
+        }
 
     def read_bytes(self, name: str) -> bytes:
         """Return a file's content."""
@@ -109,13 +116,17 @@ class Workspace:
             self.write_bytes(probe, b"vocatlas")
             self.delete(probe)
         except (WorkspaceError, OSError) as error:
-            raise WorkspaceError(f"the workspace {self.root} cannot be written: {error}. "
-                                 "Name another with workspace=… or mend its permissions.") from error
+            raise WorkspaceError(
+                f"the workspace {self.root} cannot be written: {error}. "
+                "Name another with workspace=… or mend its permissions."
+            ) from error
         free_gb = shutil.disk_usage(self.base).free / 1e9
         if free_gb < min_free_gb:
-            raise WorkspaceError(f"only {free_gb:.1f} GB are free for the workspace {self.root}, "
-                                 f"min_free_gb asks for {min_free_gb:g}. Free some space or name "
-                                 "another workspace.")
+            raise WorkspaceError(
+                f"only {free_gb:.1f} GB are free for the workspace {self.root}, "
+                f"min_free_gb asks for {min_free_gb:g}. Free some space or name "
+                "another workspace."
+            )
 
     def _write(self, path: str, data: pa.Buffer) -> None:
         """Write a file from its first byte to its last in one call of the client, which is closed only after that.

@@ -13,8 +13,10 @@ def tree(package: Path, depth: int = 0) -> list[str]:
     text = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
     sentence = " ".join(text.split("\n\n")[0].split()).partition(". ")[0].removesuffix(".")
     inside = sorted(path.parent for path in package.glob("*/__init__.py"))
-    return [f"{'  ' * depth + package.name + '/':{WIDTH}}{sentence}",
-            *(line for each in inside for line in tree(each, depth + 1))]
+    return [
+        f"{'  ' * depth + package.name + '/':{WIDTH}}{sentence}",
+        *(line for each in inside for line in tree(each, depth + 1)),
+    ]
 
 
 def test_the_tree_is_what_is_there() -> None:

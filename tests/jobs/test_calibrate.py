@@ -14,14 +14,42 @@ def fill(workspace, singers: int, songs: int = 4) -> None:
         clips /= np.linalg.norm(clips, axis=1, keepdims=True)
         track_id, mean = f"{song:032x}", clips.mean(0)
         length = np.linalg.norm(mean)
-        tables.write(workspace, "embeddings", [
-            {"clip_id": f"{track_id}-{i}", "track_id": track_id, "start_s": 5.0 * i, "end_s": 5.0 * i + 5,
-             "encoder_id": "e", "embedding": clip.tolist()} for i, clip in enumerate(clips)], track_id)
-        tables.write(workspace, "voices", [
-            {"track_id": track_id, "encoder_id": "e", "n_clips": 6, "spread": float(1 - length),
-             "embedding": (mean / length).tolist()}], track_id)
-        tables.write(workspace, "tracks", [{"track_id": track_id, "uri": f"/{song}.mp3",
-                                            "artist": f"Singer {song // songs}"}], track_id)
+        tables.write(
+            workspace,
+            "embeddings",
+            [
+                {
+                    "clip_id": f"{track_id}-{i}",
+                    "track_id": track_id,
+                    "start_s": 5.0 * i,
+                    "end_s": 5.0 * i + 5,
+                    "encoder_id": "e",
+                    "embedding": clip.tolist(),
+                }
+                for i, clip in enumerate(clips)
+            ],
+            track_id,
+        )
+        tables.write(
+            workspace,
+            "voices",
+            [
+                {
+                    "track_id": track_id,
+                    "encoder_id": "e",
+                    "n_clips": 6,
+                    "spread": float(1 - length),
+                    "embedding": (mean / length).tolist(),
+                }
+            ],
+            track_id,
+        )
+        tables.write(
+            workspace,
+            "tracks",
+            [{"track_id": track_id, "uri": f"/{song}.mp3", "artist": f"Singer {song // songs}"}],
+            track_id,
+        )
 
 
 def test_a_labelled_catalogue_calibrates_its_encoder(workspace, make_config, capsys):

@@ -11,8 +11,13 @@ def voices(workspace: Workspace, n: int) -> None:
     singers = rng.normal(size=(3, 16))
     for i in range(n):
         vector = singers[i % 3] + 0.2 * rng.normal(size=16)
-        row = {"track_id": f"{i:032x}", "encoder_id": "e", "n_clips": 1, "spread": 0.0,
-               "embedding": (vector / np.linalg.norm(vector)).tolist()}
+        row = {
+            "track_id": f"{i:032x}",
+            "encoder_id": "e",
+            "n_clips": 1,
+            "spread": 0.0,
+            "embedding": (vector / np.linalg.norm(vector)).tolist(),
+        }
         tables.write(workspace, "voices", [row], str(i))
 
 

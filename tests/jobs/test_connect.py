@@ -21,8 +21,9 @@ CODE = "from jobs import connect, engine; import sys; sys.exit(engine.guarded(la
 def start(**environment: str) -> tuple[int, str]:
     """Start Ray in a process of its own; return its exit status and all that it printed."""
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, env=inherited | environment, capture_output=True,
-                          text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], cwd=ROOT, env=inherited | environment, capture_output=True, text=True, timeout=120
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -35,10 +36,16 @@ def web_server() -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize(("address", "words"), [
-    ("http://127.0.0.1:8265", "where jobs are submitted to"), ("127.0.0.1:1", "Connection refused"),
-    ("nowhere.invalid:6379", "not known|resolution"), ("ray://127.0.0.1:1", "Connection refused"),
-    ("nonsense", "Invalid address")])
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://127.0.0.1:8265", "where jobs are submitted to"),
+        ("127.0.0.1:1", "Connection refused"),
+        ("nowhere.invalid:6379", "not known|resolution"),
+        ("ray://127.0.0.1:1", "Connection refused"),
+        ("nonsense", "Invalid address"),
+    ],
+)
 def test_a_wrong_address_is_told_at_once(address, words):
     status, said = start(RAY_ADDRESS=address)
     assert status == 2

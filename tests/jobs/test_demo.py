@@ -7,8 +7,16 @@ from pipeline.demo import truth
 def test_the_summary_says_what_was_found_where_it_lies_and_what_to_try(chain, chain_truth, capsys):
     demo.summarise(chain, chain_truth)
     text = capsys.readouterr().out
-    for part in ("unreadable", "instrumental", "B-cubed F1", "named from known voices", "EER", "pd.read_parquet",
-                 chain.workspace, "report.html"):
+    for part in (
+        "unreadable",
+        "instrumental",
+        "B-cubed F1",
+        "named from known voices",
+        "EER",
+        "pd.read_parquet",
+        chain.workspace,
+        "report.html",
+    ):
         assert part in text
     right, files = text.split(" files ended as expected")[0].split("\n")[-1].split(" of ")
     assert int(right) == int(files) == len(chain_truth)

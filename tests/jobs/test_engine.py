@@ -50,10 +50,18 @@ def stage(name, work):
 
 def run_worker(config, special: dict[str, str]) -> int:
     def body(config, run):
-        todo = ROWS.filter(pa.array([key not in tables.keys(run.workspace, "vocals", "track_id")
-                                     for key in ROWS["track_id"].to_pylist()]))
-        run.map(Worker, todo, Compute(workers_max=2, batch=4), skipped=len(ROWS) - len(todo),
-                arguments=(config.workspace, special))
+        todo = ROWS.filter(
+            pa.array(
+                [key not in tables.keys(run.workspace, "vocals", "track_id") for key in ROWS["track_id"].to_pylist()]
+            )
+        )
+        run.map(
+            Worker,
+            todo,
+            Compute(workers_max=2, batch=4),
+            skipped=len(ROWS) - len(todo),
+            arguments=(config.workspace, special),
+        )
 
     return engine.guarded(lambda: engine.execute(stage("separate", body), config))
 
@@ -75,7 +83,9 @@ def test_killed_workers_and_bad_tracks_lose_and_double_nothing(ray_cluster, make
     assert len(tables.read(workspace, "failures")) == 0
     runs = tables.read(workspace, "runs").sort_values("started_at")
     assert runs[["stage", "status", "done", "skipped", "failed"]].to_numpy().tolist() == [
-        ["separate", "ok", 18, 0, 2], ["separate", "ok", 2, 18, 0]]
+        ["separate", "ok", 18, 0, 2],
+        ["separate", "ok", 2, 18, 0],
+    ]
     assert "ray" in runs["versions"].iloc[0]
     assert "workspace:" in runs["config"].iloc[0]
 
@@ -136,8 +146,9 @@ def test_ctrl_c_is_exit_status_130_and_one_line_that_says_how_to_go_on(capsys):
     assert engine.guarded(work) == 130
     line = "interrupted: the same command goes on where this one stopped\n"
     assert capsys.readouterr().err == line
-    loading = subprocess.run([sys.executable, "-c", "import jobs; raise KeyboardInterrupt"], cwd=ROOT,
-                             capture_output=True, text=True)
+    loading = subprocess.run(
+        [sys.executable, "-c", "import jobs; raise KeyboardInterrupt"], cwd=ROOT, capture_output=True, text=True
+    )
     assert (loading.returncode, loading.stderr) == (130, line)
 
 

@@ -12,13 +12,22 @@ from pipeline.store.workspace import Workspace
 
 def voices(workspace: Workspace, **vocalists: list[float]) -> None:
     """Write a track with a voice of two numbers for each vocalist, its tag, and no other."""
-    rows = [{"track_id": f"of {name}", "encoder_id": "e", "n_clips": 1, "spread": 0.0, "embedding": voice}
-            for name, voice in vocalists.items()]
+    rows = [
+        {"track_id": f"of {name}", "encoder_id": "e", "n_clips": 1, "spread": 0.0, "embedding": voice}
+        for name, voice in vocalists.items()
+    ]
     tables.write(workspace, "voices", rows, "a")
-    tables.write(workspace, "embeddings", [{"track_id": row["track_id"], "start_s": 0.0, "end_s": 5.0,
-                                            "embedding": row["embedding"]} for row in rows], "a")
-    tables.replace(workspace, "tags", [{"track_id": f"of {name}", "vocalist": name, "source": "enrolled",
-                                        "probability": 1.0} for name in vocalists])
+    tables.write(
+        workspace,
+        "embeddings",
+        [{"track_id": row["track_id"], "start_s": 0.0, "end_s": 5.0, "embedding": row["embedding"]} for row in rows],
+        "a",
+    )
+    tables.replace(
+        workspace,
+        "tags",
+        [{"track_id": f"of {name}", "vocalist": name, "source": "enrolled", "probability": 1.0} for name in vocalists],
+    )
 
 
 def matrix(workspace: Workspace) -> tuple[dict, torch.Tensor]:

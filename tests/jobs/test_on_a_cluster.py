@@ -34,8 +34,10 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write eight tracks."""
     folder = tmp_path_factory.mktemp("music")
     generator = np.random.default_rng(1)
-    songs = [perform([singer], TRACK_S, "strings", RATE, generator).mix.T
-             for singer in draw_singers(["ann", "bob"], generator)]
+    songs = [
+        perform([singer], TRACK_S, "strings", RATE, generator).mix.T
+        for singer in draw_singers(["ann", "bob"], generator)
+    ]
     for i in range(N_TRACKS):
         soundfile.write(folder / f"{i} #{i}.flac", songs[i % 2][: round((TRACK_S - 0.1 * i) * RATE)], RATE)
     return folder
@@ -60,8 +62,14 @@ cluster.shutdown()
 """
 
     def __init__(self, environment: dict[str, str]):
-        self.process = subprocess.Popen([sys.executable, "-c", self.KEEPER], env=environment, text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.KEEPER],
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
 
     def _say(self, word: str) -> str:
         self.process.stdin.write(f"{word}\n")
@@ -89,8 +97,11 @@ def cluster(monkeypatch: pytest.MonkeyPatch, object_store) -> Iterator[Nodes]:
     """Start a head and two workers with token authentication; the environment names them and the store."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: the names of sockets may not be long
     (folder / "token").write_text("a" * 64)
-    for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-                        "RAY_TMPDIR": str(folder)}.items():
+    for name, value in {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
+        "RAY_TMPDIR": str(folder),
+    }.items():
         monkeypatch.setenv(name, value)
     nodes = Nodes(dict(os.environ))
     nodes.add()
@@ -110,18 +121,32 @@ def write_config(tmp_path: Path, music: Path, object_store) -> Callable[..., Pat
 
     def write(**settings: object) -> Path:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.yaml"
-        path.write_text(yaml.safe_dump({
-            "workspace": f"{bucket}/workspace", "catalogue": f"{bucket}/music",
-            "separate": {"separator": "spleeter", "compute": {"cpus": 1, "batch": 2, "workers_max": 2}},
-            "shard": {"compute": {"batch": 2}}, "stages": ["scan", "separate", "shard", "embed"]} | settings))
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "workspace": f"{bucket}/workspace",
+                    "catalogue": f"{bucket}/music",
+                    "separate": {"separator": "spleeter", "compute": {"cpus": 1, "batch": 2, "workers_max": 2}},
+                    "shard": {"compute": {"batch": 2}},
+                    "stages": ["scan", "separate", "shard", "embed"],
+                }
+                | settings
+            )
+        )
         return path
 
     return write
 
 
 def start(config: Path, stage: str = "run", **environment: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-u", "-m", f"jobs.{stage}", str(config)], cwd=ROOT, text=True,
-                            env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", f"jobs.{stage}", str(config)],
+        cwd=ROOT,
+        text=True,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def until(process: subprocess.Popen, words: str) -> str:
@@ -154,12 +179,21 @@ def rows(workspace: Workspace, table: str, key: str) -> pd.DataFrame:
 def assert_as_undisturbed(config: Path, music: Path, folder: Path) -> None:
     """Compare the tables with those of a run on this machine's disk that nothing disturbs."""
     calm = folder / "calm.yaml"
-    calm.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {
-        "workspace": str(folder / "calm"), "catalogue": str(music), "min_free_gb": 0}))
+    calm.write_text(
+        yaml.safe_dump(
+            yaml.safe_load(config.read_text())
+            | {"workspace": str(folder / "calm"), "catalogue": str(music), "min_free_gb": 0}
+        )
+    )
     finished(start(calm, RAY_ADDRESS=""))
     for table, key in (("tracks", "track_id"), ("vocals", "track_id"), ("clips", "clip_id"), ("voices", "track_id")):
-        pd.testing.assert_frame_equal(rows(workspace_of(config), table, key), rows(workspace_of(calm), table, key),
-                                      atol=0.02, rtol=0.02, obj=table)
+        pd.testing.assert_frame_equal(
+            rows(workspace_of(config), table, key),
+            rows(workspace_of(calm), table, key),
+            atol=0.02,
+            rtol=0.02,
+            obj=table,
+        )
     assert tables.read(workspace_of(config), "failures").empty
 
 
@@ -203,8 +237,19 @@ def test_nodes_die_and_come_while_tracks_are_separated_and_embedded(cluster, wri
 
 
 def test_training_outlives_its_workers_node(cluster, write_config):
-    train = {"size": "tiny", "init": None, "steps": 60, "batch": 4, "warmup": 2, "checkpoint_every": 5, "log_every": 5,
-             "validate_every": 60, "cpus": 1, "views": {"crop_s": 1.0}, "precision": "float32"}
+    train = {
+        "size": "tiny",
+        "init": None,
+        "steps": 60,
+        "batch": 4,
+        "warmup": 2,
+        "checkpoint_every": 5,
+        "log_every": 5,
+        "validate_every": 60,
+        "cpus": 1,
+        "views": {"crop_s": 1.0},
+        "precision": "float32",
+    }
     config = write_config(stages=["scan", "separate", "shard", "train"], train=train)
     run = start(config)
     said = until(run, r"step 10 ")
@@ -218,10 +263,13 @@ def test_training_outlives_its_workers_node(cluster, write_config):
 
 def test_a_pool_that_no_node_can_take_is_told(cluster, write_config):
     config = write_config(stages=["scan"], scan={"compute": {"cpus": 64}})
-    code = "import sys; from jobs import connect, scan, engine; connect.PLACE_S = 10; " \
-           "sys.exit(engine.main(scan.STAGE, sys.argv[1:]))"
-    run = subprocess.run([sys.executable, "-c", code, str(config)], cwd=ROOT, capture_output=True, text=True,
-                         timeout=300)
+    code = (
+        "import sys; from jobs import connect, scan, engine; connect.PLACE_S = 10; "
+        "sys.exit(engine.main(scan.STAGE, sys.argv[1:]))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(config)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
     assert run.returncode == 2, run.stdout + run.stderr
     assert "no node has 64 CPU" in run.stdout
     assert "did not start 1 workers of 64 CPU" in run.stderr

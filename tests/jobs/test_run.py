@@ -19,8 +19,17 @@ from pipeline.store.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 KILLED_IN = ("scan", "separate", "shard", "embed", "cluster", "tag")
-KEYS = {"files": "uri", "tracks": "track_id", "vocals": "track_id", "clips": "clip_id", "embeddings": "clip_id",
-        "voices": "track_id", "clusters": "track_id", "tags": "track_id", "failures": "key"}
+KEYS = {
+    "files": "uri",
+    "tracks": "track_id",
+    "vocals": "track_id",
+    "clips": "clip_id",
+    "embeddings": "clip_id",
+    "voices": "track_id",
+    "clusters": "track_id",
+    "tags": "track_id",
+    "failures": "key",
+}
 
 
 def test_every_stage_has_an_entry_point():
@@ -43,10 +52,14 @@ def test_the_tables_join_in_plain_pandas(chain_workspace):
     assert len(joined) == len(tags) > 0
 
 
-@pytest.mark.parametrize(("settings", "words"), [
-    ({"known": "nowhere.csv", "separate": {"separator": "spleeter"}}, "cannot read the known names nowhere.csv"),
-    ({"separate": {"separator": "spleeter"}, "embed": {"encoder": "nowhere"}}, "embed.encoder=nowhere"),
-    ({"separate": {"separator": "./nowhere"}}, "separate.separator")])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"known": "nowhere.csv", "separate": {"separator": "spleeter"}}, "cannot read the known names nowhere.csv"),
+        ({"separate": {"separator": "spleeter"}, "embed": {"encoder": "nowhere"}}, "embed.encoder=nowhere"),
+        ({"separate": {"separator": "./nowhere"}}, "separate.separator"),
+    ],
+)
 def test_what_a_run_needs_at_its_end_is_looked_for_before_it_begins(make_config, settings, words):
     config = make_config(catalogue="nowhere-either", **settings)
     with pytest.raises(ConfigError, match=words):
@@ -60,9 +73,14 @@ def run_and_signal(config_path: Path, stage: str, number: int) -> tuple[int, str
     Returns:
         Its exit status and what it wrote to standard error.
     """
-    process = subprocess.Popen([sys.executable, "-u", "-m", "jobs.run", str(config_path)], cwd=ROOT,
-                               env=os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address},
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "jobs.run", str(config_path)],
+        cwd=ROOT,
+        env=os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout
     for line in process.stdout:
         if line.split()[:1] == [stage]:
@@ -80,8 +98,7 @@ def rows(workspace: Workspace, table: str) -> pd.DataFrame:
 def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, chain_config, tmp_path):
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "encoder", {}, "untrained")
     # Without UMAP, which compiles anew in every driver.
-    settings = {"stages": list(KILLED_IN), "embed": {"encoder": str(tmp_path / "encoder")},
-                "cluster": {"umap": False}}
+    settings = {"stages": list(KILLED_IN), "embed": {"encoder": str(tmp_path / "encoder")}, "cluster": {"umap": False}}
     calm, killed = (chain_config(tmp_path / name, **settings) for name in ("calm", "killed"))
     assert run.run_stages(calm) == 0
     (tmp_path / "killed.yaml").write_text(killed.to_yaml())
@@ -101,7 +118,9 @@ def test_ctrl_c_says_in_one_line_how_to_go_on_and_the_run_goes_on(ray_cluster, c
     config = chain_config(tmp_path / "workspace", stages=["scan", "separate"])
     (tmp_path / "c.yaml").write_text(config.to_yaml())
     assert run_and_signal(tmp_path / "c.yaml", "separate", signal.SIGINT) == (
-        130, "interrupted: the same command goes on where this one stopped\n")
+        130,
+        "interrupted: the same command goes on where this one stopped\n",
+    )
     workspace = Workspace(config.workspace)
     assert lock.claims(workspace) == []
     assert run.run_stages(config) == 0

@@ -11,8 +11,11 @@ def test_every_audio_file_is_a_track_and_every_other_a_failure(chain, chain_work
     assert all(len(message) > 10 for message in unreadable["message"])
     readable = found[found["expected"] != "unreadable"]
     assert readable["track_id"].notna().all()
-    assert readable.loc[readable["expected"] == "duplicate", "track_id"].isin(
-        readable.loc[readable["kind"] == "song", "track_id"]).all()
+    assert (
+        readable.loc[readable["expected"] == "duplicate", "track_id"]
+        .isin(readable.loc[readable["kind"] == "song", "track_id"])
+        .all()
+    )
     tracks = tables.read(chain_workspace, "tracks")
     assert tracks["n_files"].value_counts().to_dict() == {1: len(tracks) - 1, 2: 1}
     assert tracks["artist"].notna().any()

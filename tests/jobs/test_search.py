@@ -55,16 +55,30 @@ def test_what_is_not_there_is_said(chain_workspace, arguments, capsys):
 
 
 def test_long_texts_are_cut_in_the_table_only():
-    row = {"rank": 1, "score": 0.5, "vocalist": "V" * 99, "artist": "", "title": "T", "uri": "/x/" + "u" * 99,
-           "track_id": "t"}
+    row = {
+        "rank": 1,
+        "score": 0.5,
+        "vocalist": "V" * 99,
+        "artist": "",
+        "title": "T",
+        "uri": "/x/" + "u" * 99,
+        "track_id": "t",
+    }
     frame = pd.DataFrame([row])
     assert max(map(len, search.render(frame, None).splitlines())) < 160
     assert json.loads(search.render(frame, "json")) == [row]
 
 
 def test_a_title_is_neither_a_formula_nor_a_command_to_the_terminal():
-    row = {"rank": 1, "score": -0.5, "vocalist": "@x", "artist": "A\x1b[31m", "title": "=1+1", "uri": "/x/\x07a\n.mp3",
-           "track_id": "t"}
+    row = {
+        "rank": 1,
+        "score": -0.5,
+        "vocalist": "@x",
+        "artist": "A\x1b[31m",
+        "title": "=1+1",
+        "uri": "/x/\x07a\n.mp3",
+        "track_id": "t",
+    }
     frame = pd.DataFrame([row])
     assert search.render(frame, None).replace("\n", "").isprintable()
     assert len(search.render(frame, None).splitlines()) == 2

@@ -13,7 +13,8 @@ def test_every_track_ends_as_vocals_or_as_a_failure(chain_workspace, chain_truth
 
 def test_vocals_are_flac_files_as_long_as_their_track(chain_workspace):
     vocals = tables.read(chain_workspace, "vocals").merge(
-        tables.read(chain_workspace, "tracks", ["track_id", "duration_s"]), on="track_id", suffixes=("", "_of_track"))
+        tables.read(chain_workspace, "tracks", ["track_id", "duration_s"]), on="track_id", suffixes=("", "_of_track")
+    )
     sung = vocals[vocals["has_vocals"]]
     assert len(sung) >= 9
     assert all(Path(uri).read_bytes()[:4] == b"fLaC" for uri in sung["vocals_uri"])

@@ -46,17 +46,32 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(tmp_path: Path, music: Path) -> Path:
     """Write a config whose tracks table is there."""
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({
-        "workspace": str(tmp_path / "workspace"), "min_free_gb": 0,
-        "separate": {"separator": "spleeter", "compute": {"cpus": 1, "batch": 3}}}))
-    tables.replace(Workspace(tmp_path / "workspace"), "tracks",
-                   [{"track_id": f"{i}" * 32, "uri": str(music / f"{i}.flac")} for i in range(N_TRACKS)])
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "workspace": str(tmp_path / "workspace"),
+                "min_free_gb": 0,
+                "separate": {"separator": "spleeter", "compute": {"cpus": 1, "batch": 3}},
+            }
+        )
+    )
+    tables.replace(
+        Workspace(tmp_path / "workspace"),
+        "tracks",
+        [{"track_id": f"{i}" * 32, "uri": str(music / f"{i}.flac")} for i in range(N_TRACKS)],
+    )
     return path
 
 
 def start(config: Path, *overrides: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "jobs.separate", str(config), *overrides], cwd=ROOT,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobs.separate", str(config), *overrides],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture

@@ -36,8 +36,9 @@ def test_the_chain_on_a_store_makes_what_it_makes_on_a_disk(object_store, chain_
     names = put(object_store, catalogue)
     bucket = next(iter(names)).partition("/music/")[0]
     encoder = next(name for name in Path(chain_workspace.path("encoders")).iterdir() if not name.name.startswith("_"))
-    config = chain_config(f"{bucket}/work space #1", catalogue=f"{bucket}/music", known=None,
-                          embed={"encoder": str(encoder)})
+    config = chain_config(
+        f"{bucket}/work space #1", catalogue=f"{bucket}/music", known=None, embed={"encoder": str(encoder)}
+    )
     workspace, spent = Workspace(config.workspace), {}
     for stage in ("scan", "separate", "shard", "embed"):
         object_store.forget()

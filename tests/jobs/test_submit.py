@@ -42,13 +42,19 @@ def test_an_address_where_nobody_listens_is_told(capsys):
 def test_an_address_of_another_kind_is_told(capsys, address):
     assert submit.main(["--address", address, "scan", str(ROOT / "configs" / "local.yaml")]) == 2
     assert capsys.readouterr().err == (
-        f"error: {address} is no address of a dashboard, to which jobs are submitted: http://host:8265\n")
+        f"error: {address} is no address of a dashboard, to which jobs are submitted: http://host:8265\n"
+    )
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["scan"], "name a stage and a config"), (["scan", "no/such.yaml"], "cannot read the config"),
-    (["--env", "NOT_SET_HERE", "scan", "configs/local.yaml"], "NOT_SET_HERE: there is no such variable"),
-    (["--follow", "raysubmit_x"], "knows nothing of raysubmit_x")])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["scan"], "name a stage and a config"),
+        (["scan", "no/such.yaml"], "cannot read the config"),
+        (["--env", "NOT_SET_HERE", "scan", "configs/local.yaml"], "NOT_SET_HERE: there is no such variable"),
+        (["--follow", "raysubmit_x"], "knows nothing of raysubmit_x"),
+    ],
+)
 def test_what_cannot_be_done_is_told(capsys, arguments, words):
     assert submit.main(["--address", "http://127.0.0.1:1", *arguments]) == 2
     assert words in capsys.readouterr().err
@@ -61,15 +67,33 @@ def ray_head():
     token = folder / "token"
     token.write_text("a" * 64)
     environment = os.environ | {
-        "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_TMPDIR": str(folder),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_TMPDIR": str(folder),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     ray = shutil.which("ray", path=environment["PATH"])
     assert ray
-    subprocess.run([ray, "start", "--head", "--node-ip-address=127.0.0.1", "--port=6399", "--num-cpus=2",
-                    "--dashboard-host=127.0.0.1", "--dashboard-port=8299", "--dashboard-agent-listen-port=8298",
-                    "--object-store-memory=200000000",
-                    "--disable-usage-stats"], env=environment, check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [
+            ray,
+            "start",
+            "--head",
+            "--node-ip-address=127.0.0.1",
+            "--port=6399",
+            "--num-cpus=2",
+            "--dashboard-host=127.0.0.1",
+            "--dashboard-port=8299",
+            "--dashboard-agent-listen-port=8298",
+            "--object-store-memory=200000000",
+            "--disable-usage-stats",
+        ],
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     yield environment
     pids = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True).stdout.split()
     subprocess.run(["kill", "-9", *pids], check=False)
@@ -78,8 +102,9 @@ def ray_head():
 
 def sending(environment: dict[str, str], *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "jobs.submit", "--address", "http://127.0.0.1:8299", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def sent(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
@@ -121,7 +146,8 @@ def test_ctrl_c_ends_the_following_and_not_the_job(ray_head, tmp_path, catalogue
     assert errors.splitlines() == [
         f"no longer following {job}, which goes on",
         f"to follow it: python -m jobs.submit --address http://127.0.0.1:8299 --follow {job}",
-        f"to stop it: python -m jobs.submit --address http://127.0.0.1:8299 --stop {job}"]
+        f"to stop it: python -m jobs.submit --address http://127.0.0.1:8299 --stop {job}",
+    ]
     status, out, _ = sent(ray_head, "--follow", job)
     assert status == 0
     assert "SUCCEEDED" in out

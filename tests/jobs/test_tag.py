@@ -17,16 +17,41 @@ def clustered(workspace: Workspace) -> Workspace:
     vectors = rng.normal(size=(4, 32))[who] + 0.2 * rng.normal(size=(16, 32))
     ids = [f"{i:032x}" for i in range(16)]
     artists = [f"Singer {w}" for w in who[:-1]] + ["Somebody Else"]
-    files = pd.DataFrame({"track_id": ids, "uri": [f"/music/{i}.mp3" for i in range(16)], "artist": artists,
-                          "title": "T"})
+    files = pd.DataFrame(
+        {"track_id": ids, "uri": [f"/music/{i}.mp3" for i in range(16)], "artist": artists, "title": "T"}
+    )
     silent = pd.DataFrame({"track_id": ["silent"], "uri": ["/music/silent.mp3"]})
     tables.write(workspace, "files", pd.concat([files, silent]), "a")
     tables.replace(workspace, "tracks", pd.concat([files, silent]))
-    tables.write(workspace, "voices", [{"track_id": i, "encoder_id": "e", "n_clips": 1, "spread": 0.0,
-                                        "embedding": (v / np.linalg.norm(v)).tolist()}
-                                       for i, v in zip(ids, vectors, strict=True)], "a")
-    tables.replace(workspace, "clusters", pd.DataFrame({"track_id": ids, "cluster_id": who.astype("int32"),
-                                                        "probability": 1.0, "outlier_score": 0.0, "x": 0.0, "y": 0.0}))
+    tables.write(
+        workspace,
+        "voices",
+        [
+            {
+                "track_id": i,
+                "encoder_id": "e",
+                "n_clips": 1,
+                "spread": 0.0,
+                "embedding": (v / np.linalg.norm(v)).tolist(),
+            }
+            for i, v in zip(ids, vectors, strict=True)
+        ],
+        "a",
+    )
+    tables.replace(
+        workspace,
+        "clusters",
+        pd.DataFrame(
+            {
+                "track_id": ids,
+                "cluster_id": who.astype("int32"),
+                "probability": 1.0,
+                "outlier_score": 0.0,
+                "x": 0.0,
+                "y": 0.0,
+            }
+        ),
+    )
     return workspace
 
 
@@ -46,8 +71,9 @@ def test_chain_tags_every_voice(chain_workspace):
 
 
 def test_known_names_clusters_and_disagreements(clustered, make_config, tmp_path, capsys):
-    path = known(tmp_path, "/music/0.mp3,Singer 0", "/music/4.mp3,Singer 1", "gone.mp3,Nobody",
-                 "/music/silent.mp3,Singer 3")
+    path = known(
+        tmp_path, "/music/0.mp3,Singer 0", "/music/4.mp3,Singer 1", "gone.mp3,Nobody", "/music/silent.mp3,Singer 3"
+    )
     assert engine.execute(tag.STAGE, make_config(known=path, tag={"use_credits": False})) == 0
     said = capsys.readouterr().out
     assert "1 known tracks match no track of the catalogue: gone.mp3" in said

@@ -25,8 +25,20 @@ from pipeline.store.workspace import Workspace
 
 RATE = 16000
 ROOT = Path(__file__).resolve().parents[2]
-FAST = {"size": "tiny", "init": None, "recipe": "contrastive", "batch": 8, "warmup": 2, "held_out": 0.25, "cpus": 1,
-        "precision": "float32", "views": {"crop_s": 0.5}, "log_every": 1, "validate_every": 4, "checkpoint_every": 2}
+FAST = {
+    "size": "tiny",
+    "init": None,
+    "recipe": "contrastive",
+    "batch": 8,
+    "warmup": 2,
+    "held_out": 0.25,
+    "cpus": 1,
+    "precision": "float32",
+    "views": {"crop_s": 0.5},
+    "log_every": 1,
+    "validate_every": 4,
+    "checkpoint_every": 2,
+}
 
 
 def write_clips(workspace: Workspace) -> None:
@@ -37,8 +49,16 @@ def write_clips(workspace: Workspace) -> None:
             wave = np.sin(2 * np.pi * (200 + 90 * track) * np.arange(RATE) / RATE) + 0.3 * rng.standard_normal(RATE)
             buffer = io.BytesIO()
             soundfile.write(buffer, 0.2 * wave, RATE, format="FLAC")
-            rows.append({"clip_id": f"{track}-{clip}", "track_id": f"{track}", "start_s": float(clip),
-                         "end_s": clip + 1.0, "sample_rate_hz": RATE, "audio": buffer.getvalue()})
+            rows.append(
+                {
+                    "clip_id": f"{track}-{clip}",
+                    "track_id": f"{track}",
+                    "start_s": float(clip),
+                    "end_s": clip + 1.0,
+                    "sample_rate_hz": RATE,
+                    "audio": buffer.getvalue(),
+                }
+            )
     tables.write(workspace, "clips", rows, "all")
 
 
@@ -65,8 +85,9 @@ def trained(workspace: Workspace) -> str:
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_two_workers_publish_an_encoder_once(config: Callable[..., Config], workspace: Workspace,
-                                             capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_workers_publish_an_encoder_once(
+    config: Callable[..., Config], workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert engine.execute(train.STAGE, config(workers=2)) == 0
     encoder_id = trained(workspace)
     model = encoder.load(workspace.path(f"encoders/{encoder_id}"))
@@ -86,19 +107,22 @@ def test_two_workers_publish_an_encoder_once(config: Callable[..., Config], work
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_what_cannot_be_trained_is_an_error_in_words(config: Callable[..., Config],
-                                                     capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_trained_is_an_error_in_words(
+    config: Callable[..., Config], capsys: pytest.CaptureFixture[str]
+) -> None:
     pairs = config(views={"crop_s": 0.5, "positives": "pair"})
     assert engine.guarded(lambda: engine.execute(train.STAGE, pairs)) == 2
     assert "pair_audio" in capsys.readouterr().err
 
 
-def test_a_killed_driver_goes_on_where_it_was(config: Callable[..., Config], workspace: Workspace,
-                                              tmp_path: Path) -> None:
+def test_a_killed_driver_goes_on_where_it_was(
+    config: Callable[..., Config], workspace: Workspace, tmp_path: Path
+) -> None:
     config(steps=12, checkpoint_every=3)
     command = [sys.executable, "-m", "jobs.train", str(tmp_path / "config.yaml")]
-    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                             start_new_session=True)
+    first = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     runs = Path(workspace.path("encoders/_training"))
     until = time.monotonic() + 240
     # Ray Train goes on from what stands in its snapshot, which it writes after a checkpoint is there.

@@ -27,8 +27,24 @@ def test_overrides_win_and_are_read_as_yaml(tmp_path):
     assert config.scan.compute.batch == 3
 
 
-@pytest.mark.parametrize("path", ["/music/a #1 hits", "*.mp3", "[2001] x", "Best of: 80s", "1984", "Rock & Roll", "yes",
-                                  "s3://bucket/a b?region=x&scheme=http", "it's \"this\"", "~/x", "a=b", "{a}", "- x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/music/a #1 hits",
+        "*.mp3",
+        "[2001] x",
+        "Best of: 80s",
+        "1984",
+        "Rock & Roll",
+        "yes",
+        "s3://bucket/a b?region=x&scheme=http",
+        'it\'s "this"',
+        "~/x",
+        "a=b",
+        "{a}",
+        "- x",
+    ],
+)
 def test_a_setting_that_is_a_path_is_that_text(tmp_path, path):
     (tmp_path / "c.yaml").write_text("seed: 1")
     config = load(tmp_path / "c.yaml", [f"catalogue={path}", f"workspace={path}", f"embed.encoder={path}"])
@@ -45,17 +61,20 @@ def test_no_value_is_none_where_there_may_be_none(tmp_path):
         load(tmp_path / "c.yaml", ["workspace="])
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("shard: {max_secs: 9}", r"unknown key shard.max_secs \(did you mean max_s\?\)"),
-    ("workspce: x", r"unknown key workspce \(did you mean workspace\?\)"),
-    ("shard: {max_s: long}", "shard.max_s = 'long'"),
-    ("shard: {max_s: 5}", "max_s"),
-    ("a: [", "not valid YAML"),
-    ("stages: [seperate]", "stages"),
-    ("- scan", "holds a list"),
-    (b"workspace: caf\xe9", "not valid YAML"),
-    ("catalogue: 1984", "catalogue = 1984: Input should be a valid string"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("shard: {max_secs: 9}", r"unknown key shard.max_secs \(did you mean max_s\?\)"),
+        ("workspce: x", r"unknown key workspce \(did you mean workspace\?\)"),
+        ("shard: {max_s: long}", "shard.max_s = 'long'"),
+        ("shard: {max_s: 5}", "max_s"),
+        ("a: [", "not valid YAML"),
+        ("stages: [seperate]", "stages"),
+        ("- scan", "holds a list"),
+        (b"workspace: caf\xe9", "not valid YAML"),
+        ("catalogue: 1984", "catalogue = 1984: Input should be a valid string"),
+    ],
+)
 def test_what_is_wrong_is_named(tmp_path, text, words):
     path = tmp_path / "c.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -63,9 +82,15 @@ def test_what_is_wrong_is_named(tmp_path, text, words):
         load(path)
 
 
-@pytest.mark.parametrize(("override", "words"), [("shard", "section.key=value"), ("seed.x=1", "seed is a value"),
-                                                 ("seed=[", "not valid YAML"),
-                                                 ("known=\udce9", r"known = \\xe9: .*UTF-8")])
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("shard", "section.key=value"),
+        ("seed.x=1", "seed is a value"),
+        ("seed=[", "not valid YAML"),
+        ("known=\udce9", r"known = \\xe9: .*UTF-8"),
+    ],
+)
 def test_a_wrong_override_is_named(tmp_path, override, words):
     path = tmp_path / "c.yaml"
     path.write_text("seed: 1")

@@ -42,11 +42,19 @@ def snd(subtype: str, container: str | None = None, rate: int = RATE) -> Callabl
         with soundfile.SoundFile(path, "w", rate_hz, len(wave), subtype, format=container) as file:
             for start in range(0, wave.shape[1], 44100):
                 file.write(wave[:, start : start + 44100].T)
+
     return write
 
 
-def ff(codec: str, sample_format: str = "fltp", rate: int = RATE, layout: str = "stereo",
-       container: str | None = None, picture: str | None = None, **options: str) -> Callable[[Path, np.ndarray], None]:
+def ff(
+    codec: str,
+    sample_format: str = "fltp",
+    rate: int = RATE,
+    layout: str = "stereo",
+    container: str | None = None,
+    picture: str | None = None,
+    **options: str,
+) -> Callable[[Path, np.ndarray], None]:
     def write(path: Path, wave: np.ndarray) -> None:
         with av.open(str(path), "w", format=container) as out:
             stream = out.add_stream(codec, rate=rate, layout=layout, options=options)
@@ -59,11 +67,13 @@ def ff(codec: str, sample_format: str = "fltp", rate: int = RATE, layout: str = 
                 out.mux(film.encode(None))
             source = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave, np.float32), format="fltp", layout="stereo")
             source.sample_rate = RATE
-            resampler = av.AudioResampler(format=sample_format, layout=layout, rate=rate,
-                                          frame_size=stream.codec_context.frame_size or 1024)
+            resampler = av.AudioResampler(
+                format=sample_format, layout=layout, rate=rate, frame_size=stream.codec_context.frame_size or 1024
+            )
             for frame in [*resampler.resample(source), *resampler.resample(None)]:
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))
+
     return write
 
 
@@ -71,6 +81,7 @@ def changed(writer: Callable[[Path, np.ndarray], None], change: Callable[[bytes]
     def write(path: Path, wave: np.ndarray) -> None:
         writer(path, wave)
         path.write_bytes(change(path.read_bytes()))
+
     return write
 
 
@@ -87,6 +98,7 @@ def lying_wav(claimed: int) -> Callable[[bytes], bytes]:
     def change(data: bytes) -> bytes:
         at = data.index(b"data") + 4
         return data[:at] + struct.pack("<I", claimed) + data[at + 4 :]
+
     return change
 
 
@@ -118,35 +130,78 @@ def film(codec: str, sample_format: str = "fltp", container: str | None = None, 
 
 
 GOOD: dict[str, Callable[[Path, np.ndarray], None]] = {
-    "u8.wav": snd("PCM_U8"), "16.wav": snd("PCM_16"), "24.wav": snd("PCM_24"), "32.wav": snd("PCM_32"),
-    "float.wav": snd("FLOAT"), "double.wav": snd("DOUBLE"), "ulaw.wav": snd("ULAW"), "adpcm.wav": snd("IMA_ADPCM"),
-    "s8.aiff": snd("PCM_S8"), "24.aiff": snd("PCM_24"), "float.aifc": snd("FLOAT", "AIFF"), "16.au": snd("PCM_16"),
-    "16.caf": snd("PCM_16"), "rf64.wav": snd("PCM_16", "RF64"), "16.flac": snd("PCM_16"), "24.flac": snd("PCM_24"),
-    "vorbis.ogg": snd("VORBIS"), "opus.opus": ff("libopus", "flt", 48000, container="ogg"), "cbr.mp3": ff("libmp3lame"),
-    "vbr.mp3": ff("libmp3lame", **{"q": "4"}), "mono.mp3": ff("libmp3lame", layout="mono", rate=22050),
-    "junk.mp3": with_junk_tags, "aac.m4a": ff("aac"), "aac.aac": ff("aac", container="adts"),
-    "alac.m4a": ff("alac", "s16p"), "ac3.ac3": ff("ac3", rate=48000), "wma.wma": ff("wmav2", container="asf"),
-    "wv.wv": ff("wavpack", "s16p", container="wv"), "tta.tta": ff("tta", "s16", container="tta"),
-    "film.mka": ff("libopus", "flt", 48000, container="matroska"), "mono.wav": surround(1), "3ch.wav": surround(3),
-    "5.1.wav": surround(6), "7.1.wav": surround(8), "5.1.flac": ff("flac", "s16", layout="5.1"),
-    "8k.wav": snd("PCM_16", rate=8000), "11k.wav": snd("PCM_16", rate=11025), "88k.wav": snd("PCM_16", rate=88200),
-    "176k.flac": snd("PCM_24", rate=176400), "192k.wav": ff("pcm_s24le", "s32", rate=192000),
-    "名前 – Ünï©ode 🎤.flac": snd("PCM_16"), LONG_NAME: snd("PCM_16"), "no-suffix": snd("PCM_16", "WAV"),
-    "wrong-suffix.mp3": snd("PCM_16", "FLAC"), "some-nan.wav": floats(some_bad),
-    "dc.wav": floats(lambda wave: wave + np.float32(0.4)), "clipped.wav": floats(lambda wave: np.clip(8 * wave, -1, 1)),
-    "over.wav": floats(lambda wave: 4 * wave), "loud.wav": floats(lambda wave: wave / np.abs(wave).max()),
+    "u8.wav": snd("PCM_U8"),
+    "16.wav": snd("PCM_16"),
+    "24.wav": snd("PCM_24"),
+    "32.wav": snd("PCM_32"),
+    "float.wav": snd("FLOAT"),
+    "double.wav": snd("DOUBLE"),
+    "ulaw.wav": snd("ULAW"),
+    "adpcm.wav": snd("IMA_ADPCM"),
+    "s8.aiff": snd("PCM_S8"),
+    "24.aiff": snd("PCM_24"),
+    "float.aifc": snd("FLOAT", "AIFF"),
+    "16.au": snd("PCM_16"),
+    "16.caf": snd("PCM_16"),
+    "rf64.wav": snd("PCM_16", "RF64"),
+    "16.flac": snd("PCM_16"),
+    "24.flac": snd("PCM_24"),
+    "vorbis.ogg": snd("VORBIS"),
+    "opus.opus": ff("libopus", "flt", 48000, container="ogg"),
+    "cbr.mp3": ff("libmp3lame"),
+    "vbr.mp3": ff("libmp3lame", **{"q": "4"}),
+    "mono.mp3": ff("libmp3lame", layout="mono", rate=22050),
+    "junk.mp3": with_junk_tags,
+    "aac.m4a": ff("aac"),
+    "aac.aac": ff("aac", container="adts"),
+    "alac.m4a": ff("alac", "s16p"),
+    "ac3.ac3": ff("ac3", rate=48000),
+    "wma.wma": ff("wmav2", container="asf"),
+    "wv.wv": ff("wavpack", "s16p", container="wv"),
+    "tta.tta": ff("tta", "s16", container="tta"),
+    "film.mka": ff("libopus", "flt", 48000, container="matroska"),
+    "mono.wav": surround(1),
+    "3ch.wav": surround(3),
+    "5.1.wav": surround(6),
+    "7.1.wav": surround(8),
+    "5.1.flac": ff("flac", "s16", layout="5.1"),
+    "8k.wav": snd("PCM_16", rate=8000),
+    "11k.wav": snd("PCM_16", rate=11025),
+    "88k.wav": snd("PCM_16", rate=88200),
+    "176k.flac": snd("PCM_24", rate=176400),
+    "192k.wav": ff("pcm_s24le", "s32", rate=192000),
+    "名前 – Ünï©ode 🎤.flac": snd("PCM_16"),
+    LONG_NAME: snd("PCM_16"),
+    "no-suffix": snd("PCM_16", "WAV"),
+    "wrong-suffix.mp3": snd("PCM_16", "FLAC"),
+    "some-nan.wav": floats(some_bad),
+    "dc.wav": floats(lambda wave: wave + np.float32(0.4)),
+    "clipped.wav": floats(lambda wave: np.clip(8 * wave, -1, 1)),
+    "over.wav": floats(lambda wave: 4 * wave),
+    "loud.wav": floats(lambda wave: wave / np.abs(wave).max()),
     "claims-more.wav": changed(snd("PCM_16"), lying_wav(4 * N * 50)),
     "claims-all.wav": changed(snd("PCM_16"), lying_wav(0xFFFFFFFF)),
     "truncated.mp3": changed(ff("libmp3lame"), lambda data: data[: len(data) * 2 // 3]),
     "truncated.flac": changed(snd("PCM_16"), lambda data: data[: len(data) * 2 // 3]),
     "truncated.wav": changed(snd("PCM_16"), lambda data: data[: len(data) * 2 // 3]),
-    "film.mkv": film("aac"), "film.mov": film("alac", "s16p"), "film.avi": film("libmp3lame", container="avi"),
-    "film.ts": film("aac", container="mpegts"), "film.mp4": film("aac"), "film.flv": film("libmp3lame", picture="flv"),
-    "clip.3gp": film("aac", container="3gp"), "ring.m4r": ff("aac", container="ipod"), "16.w64": snd("PCM_16", "W64"),
-    "16.voc": snd("PCM_16", "VOC"), "phone.amr": ff("libopencore_amrnb", "s16", rate=8000, layout="mono"),
-    "layer2.mp2": ff("mp2", "s16"), "24ch.wav": surround(24), "left.wav": floats(lambda wave: sides(wave, 1, 0)),
-    "right.wav": floats(lambda wave: sides(wave, 0, 1)), "inverted.wav": floats(lambda wave: sides(wave, 1, -1)),
-    "nearly-inverted.wav": floats(lambda wave: sides(wave, 1, -0.95)), "one-huge.wav": floats(one_huge),
+    "film.mkv": film("aac"),
+    "film.mov": film("alac", "s16p"),
+    "film.avi": film("libmp3lame", container="avi"),
+    "film.ts": film("aac", container="mpegts"),
+    "film.mp4": film("aac"),
+    "film.flv": film("libmp3lame", picture="flv"),
+    "clip.3gp": film("aac", container="3gp"),
+    "ring.m4r": ff("aac", container="ipod"),
+    "16.w64": snd("PCM_16", "W64"),
+    "16.voc": snd("PCM_16", "VOC"),
+    "phone.amr": ff("libopencore_amrnb", "s16", rate=8000, layout="mono"),
+    "layer2.mp2": ff("mp2", "s16"),
+    "24ch.wav": surround(24),
+    "left.wav": floats(lambda wave: sides(wave, 1, 0)),
+    "right.wav": floats(lambda wave: sides(wave, 0, 1)),
+    "inverted.wav": floats(lambda wave: sides(wave, 1, -1)),
+    "nearly-inverted.wav": floats(lambda wave: sides(wave, 1, -0.95)),
+    "one-huge.wav": floats(one_huge),
     "torn.mp3": changed(ff("libmp3lame"), lambda data: data[: len(data) // 3] + b"\0" * 3000 + data[len(data) // 3 :]),
 }
 BAD: dict[str, tuple[Callable[[Path, np.ndarray], None], str]] = {
@@ -189,12 +244,17 @@ def results(song: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[
     for name, write in [*GOOD.items(), *((name, write) for name, (write, _) in BAD.items())]:
         write(folder / "music" / name, song)
     worker = SeparateWorker(f"{folder}/workspace", SeparateConfig(separator="spleeter", min_s=0.5))
-    worker(pa.Table.from_pylist([{"track_id": f"{i:032x}", "uri": str(folder / "music" / name)}
-                                 for i, name in enumerate(names)]))
+    worker(
+        pa.Table.from_pylist(
+            [{"track_id": f"{i:032x}", "uri": str(folder / "music" / name)} for i, name in enumerate(names)]
+        )
+    )
     worker.decoder.close()
     workspace = Workspace(folder / "workspace")
-    rows = [*tables.read(workspace, "vocals").to_dict("records"),
-            *tables.read(workspace, "failures").to_dict("records")]
+    rows = [
+        *tables.read(workspace, "vocals").to_dict("records"),
+        *tables.read(workspace, "failures").to_dict("records"),
+    ]
     assert len(rows) == len(names)
     return {names[int(row["track_id"], 16)]: row for row in rows}
 

@@ -14,9 +14,11 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("audio")
     generator = np.random.default_rng(1)
     song = perform(draw_singers(["ann"], generator), 6.0, "strings", 22050, generator)
-    for name, samples in (("karaoke/ann/01.ogg", np.stack([song.accompaniment[0], song.vocals[0]])),
-                          ("previews/Ann - One.ogg", np.concatenate([song.vocals, song.accompaniment])),
-                          ("songs/Ann - Two.flac", song.mix)):
+    for name, samples in (
+        ("karaoke/ann/01.ogg", np.stack([song.accompaniment[0], song.vocals[0]])),
+        ("previews/Ann - One.ogg", np.concatenate([song.vocals, song.accompaniment])),
+        ("songs/Ann - Two.flac", song.mix),
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / name, samples.T, 22050)
     return folder

@@ -13,9 +13,14 @@ def test_requests_are_counted_by_kind_and_place(object_store):
     assert not object_store.kinds()
 
 
-@pytest.mark.parametrize(("trouble", "words"), [
-    ("drop", "NETWORK_CONNECTION"), ("503 SlowDown", "SLOW_DOWN"),
-    ("403 InvalidAccessKeyId", "AccessKeyId|ACCESS_KEY")])
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ("drop", "NETWORK_CONNECTION"),
+        ("503 SlowDown", "SLOW_DOWN"),
+        ("403 InvalidAccessKeyId", "AccessKeyId|ACCESS_KEY"),
+    ],
+)
 def test_trouble_is_what_a_client_sees_and_it_ends(object_store, trouble, words):
     place = object_store.bucket()[5:]
     object_store.outage(60, trouble)

@@ -39,7 +39,12 @@ def audio(tmp_path) -> Path:
 def test_who_sings_and_where_the_voice_is(audio):
     found = recordings.find_voices(audio)
     assert [v.name for v in found] == [
-        "karaoke/amy/01", "karaoke/leon/01", "previews/Band/Band - Song", "speech/84/84", "voicebanks/yuki/c4"]
+        "karaoke/amy/01",
+        "karaoke/leon/01",
+        "previews/Band/Band - Song",
+        "speech/84/84",
+        "voicebanks/yuki/c4",
+    ]
     assert [bool(v.accompaniment) for v in found] == [True, True, True, False, False]
     song = found[0].read()
     np.testing.assert_allclose(song.voice[0], voice(300), atol=1e-4)
@@ -53,14 +58,22 @@ def test_files_are_what_the_recipe_reads(audio, tmp_path):
     assert recordings.main([str(audio), str(out), "--remixes", "1"]) == 0
     made = sorted(str(path.relative_to(out)) for path in out.rglob("*.flac"))
     assert made == [
-        "karaoke/amy/01.flac", "karaoke/amy/01~1.flac", "karaoke/leon/01.flac", "karaoke/leon/01~1.flac",
-        "previews/Band/Band - Song.flac", "previews/Band/Band - Song~1.flac", "speech/84/84~1.flac",
-        "voicebanks/yuki/c4~1.flac"]
+        "karaoke/amy/01.flac",
+        "karaoke/amy/01~1.flac",
+        "karaoke/leon/01.flac",
+        "karaoke/leon/01~1.flac",
+        "previews/Band/Band - Song.flac",
+        "previews/Band/Band - Song~1.flac",
+        "speech/84/84~1.flac",
+        "voicebanks/yuki/c4~1.flac",
+    ]
     names = write_clips(out, tmp_path / "clips")
     assert names["karaoke/amy/01"] == "karaoke/amy"
     clips = ClipShards.open(tmp_path / "clips")
     assert [row.clip_id for row in clips.rows if row.track_id == "karaoke/amy/01"] == [
-        "karaoke/amy/01-0", "karaoke/amy/01~1-0"]
+        "karaoke/amy/01-0",
+        "karaoke/amy/01~1-0",
+    ]
     separated, clean = (clips.crop(0, 0.0, 3.0, column)[0] for column in ("audio", "pair_audio"))
     np.testing.assert_allclose(clean, voice(300), atol=1e-4)
     assert np.corrcoef(clean, separated)[0, 1] > 0.5

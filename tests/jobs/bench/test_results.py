@@ -33,9 +33,14 @@ def recordings(tmp_path):
 def test_mixes_are_the_sum_of_their_stems_and_the_truth_says_who_sings(recordings, tmp_path):
     truth = results.mix_down(recordings, tmp_path / "out").set_index("file")
     assert truth["singer"].to_dict() == {
-        "karaoke/amy/1.flac": "amy", "karaoke/amy/2.flac": "amy", "karaoke/bob/1.flac": "bob",
-        "karaoke/bob/2.flac": "bob", "songs/Cy - Tune.ogg": "Cy", "previews/Di - Sung.flac": "",
-        "previews/Ed - Played.flac": ""}
+        "karaoke/amy/1.flac": "amy",
+        "karaoke/amy/2.flac": "amy",
+        "karaoke/bob/1.flac": "bob",
+        "karaoke/bob/2.flac": "bob",
+        "songs/Cy - Tune.ogg": "Cy",
+        "previews/Di - Sung.flac": "",
+        "previews/Ed - Played.flac": "",
+    }
     assert truth.loc["previews/Ed - Played.flac", "expected"] == "instrumental"
     assert (truth["expected"] == "vocalist").sum() == 6
     stems, _ = soundfile.read(recordings / "karaoke" / "amy" / "1.ogg")

@@ -18,11 +18,13 @@ SONGS = {"a1": "Ada", "a2": "Ada", "a3": "Ada", "b1": "Ben", "b2": "Ben", "c1": 
 @pytest.fixture
 def expected(tmp_path) -> pd.DataFrame:
     rows = [{"file": f"{name}.mp3", "singer": singer, "expected": "vocalist"} for name, singer in SONGS.items()]
-    rows += [{"file": "copy.mp3", "singer": "Ada", "expected": "duplicate"},
-             {"file": "duet.mp3", "singer": "Ada+Ben", "expected": "vocalist"},
-             {"file": "band.mp3", "singer": "", "expected": "instrumental"},
-             {"file": "text.mp3", "singer": "", "expected": "unreadable"},
-             {"file": "still.wav", "singer": "", "expected": "silent"}]
+    rows += [
+        {"file": "copy.mp3", "singer": "Ada", "expected": "duplicate"},
+        {"file": "duet.mp3", "singer": "Ada+Ben", "expected": "vocalist"},
+        {"file": "band.mp3", "singer": "", "expected": "instrumental"},
+        {"file": "text.mp3", "singer": "", "expected": "unreadable"},
+        {"file": "still.wav", "singer": "", "expected": "silent"},
+    ]
     pd.DataFrame(rows).to_csv(tmp_path / "truth.csv", index=False)
     return truth.read_truth(tmp_path / "truth.csv")
 
@@ -35,14 +37,36 @@ def run(workspace, expected, tmp_path):
     track = {name: "a1" if name == "copy" else name for name in uri}
     tables.write(workspace, "files", [{"uri": uri[name], "track_id": track[name]} for name in uri], "p")
     tables.replace(workspace, "tracks", [{"uri": uri[name], "track_id": name} for name in uri if name != "copy"])
-    tables.write(workspace, "vocals", [{"track_id": name, "has_vocals": name != "band"}
-                                       for name in [*SONGS, "duet", "band"]], "p")
+    tables.write(
+        workspace,
+        "vocals",
+        [{"track_id": name, "has_vocals": name != "band"} for name in [*SONGS, "duet", "band"]],
+        "p",
+    )
     now = datetime.now(UTC)
-    tables.write(workspace, "failures", [
-        {"stage": "scan", "key": "k", "uri": str(tmp_path / "text.mp3"), "error": "decode", "message": "not audio",
-         "failed_at": now},
-        {"stage": "separate", "key": "still", "track_id": "still", "error": "silent", "message": "nothing",
-         "failed_at": now}], "p")
+    tables.write(
+        workspace,
+        "failures",
+        [
+            {
+                "stage": "scan",
+                "key": "k",
+                "uri": str(tmp_path / "text.mp3"),
+                "error": "decode",
+                "message": "not audio",
+                "failed_at": now,
+            },
+            {
+                "stage": "separate",
+                "key": "still",
+                "track_id": "still",
+                "error": "silent",
+                "message": "nothing",
+                "failed_at": now,
+            },
+        ],
+        "p",
+    )
     heard = SONGS | {"c2": "Ben", "duet": "Ada"}
     number = {"Ada": 0, "Ben": 1, "Cy": 2}
     tables.replace(workspace, "clusters", [{"track_id": k, "cluster_id": number[v]} for k, v in heard.items()])
@@ -53,9 +77,14 @@ def run(workspace, expected, tmp_path):
 
 def test_each_file_is_held_against_its_expectation(workspace, expected, run):
     found = truth.outcomes(workspace, expected).set_index("file")
-    assert found["found"].to_dict() == {**{f"{name}.mp3": "vocalist" for name in SONGS}, "copy.mp3": "duplicate",
-                                        "duet.mp3": "vocalist", "band.mp3": "instrumental",
-                                        "text.mp3": "unreadable", "still.wav": "silent"}
+    assert found["found"].to_dict() == {
+        **{f"{name}.mp3": "vocalist" for name in SONGS},
+        "copy.mp3": "duplicate",
+        "duet.mp3": "vocalist",
+        "band.mp3": "instrumental",
+        "text.mp3": "unreadable",
+        "still.wav": "silent",
+    }
     assert found.loc["text.mp3", "message"] == "not audio"
 
 
@@ -72,8 +101,11 @@ def test_the_scores_count_what_went_wrong(workspace, expected, run):
 
 
 def test_what_is_wrong_is_said_as_plainly_as_what_is_right(workspace, expected, run):
-    expected = expected.assign(artist_tag=expected["singer"].mask(expected["file"] == "b2.mp3", "Ada")
-                               .mask(expected["file"] == "a3.mp3", "Ben"))
+    expected = expected.assign(
+        artist_tag=expected["singer"]
+        .mask(expected["file"] == "b2.mp3", "Ada")
+        .mask(expected["file"] == "a3.mp3", "Ben")
+    )
     tags = tables.read(workspace, "tags").assign(source="enrolled", probability=0.97)
     tags["disagrees"] = tags["track_id"].isin(["b2", "a2"])
     tables.replace(workspace, "tags", tags)
@@ -106,9 +138,17 @@ def test_a_truth_that_cannot_serve_is_told(tmp_path):
 
 def test_an_encoder_that_hears_no_difference_is_at_chance_or_better(workspace):
     rng = np.random.default_rng(0)
-    clips = [{"clip_id": f"{name}-0", "track_id": name, "start_s": 0.0, "end_s": 1.0, "sample_rate_hz": 16000,
-              "audio": audio.flac_bytes(Audio(rng.normal(0, 0.1, (1, 16000)).astype(np.float32), 16000))}
-             for name in SONGS]
+    clips = [
+        {
+            "clip_id": f"{name}-0",
+            "track_id": name,
+            "start_s": 0.0,
+            "end_s": 1.0,
+            "sample_rate_hz": 16000,
+            "audio": audio.flac_bytes(Audio(rng.normal(0, 0.1, (1, 16000)).astype(np.float32), 16000)),
+        }
+        for name in SONGS
+    ]
     tables.write(workspace, "clips", clips, "p")
     found = pd.DataFrame({"track_id": list(SONGS), "singer": list(SONGS.values())})
     encoder_id, rate = truth.encoder_eer(workspace, found, encoder.Encoder(preset("tiny")).eval())

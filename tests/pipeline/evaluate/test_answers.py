@@ -21,8 +21,11 @@ def catalogue() -> tuple[Voices, np.ndarray, pd.DataFrame]:
     rng = np.random.default_rng(0)
     who = np.repeat(np.arange(30), [6] * 10 + [1] * 20)
     rows = rng.normal(size=(30, DIM))[who] + 0.8 * rng.normal(size=(len(who), DIM))
-    voices = Voices(np.arange(len(who)).astype(str).astype(object),
-                    rows / np.linalg.norm(rows, axis=1, keepdims=True), np.full(len(who), 60.0))
+    voices = Voices(
+        np.arange(len(who)).astype(str).astype(object),
+        rows / np.linalg.norm(rows, axis=1, keepdims=True),
+        np.full(len(who), 60.0),
+    )
     singer = np.array([f"Singer {i}" for i in who], object)
     return voices, singer, cluster_voices(voices, BACKEND, ClusterConfig(umap=False))
 
@@ -50,10 +53,13 @@ def test_swapped_credits_are_counted(catalogue):
 
 
 def test_measures_of_known_answers():
-    asked = Asked(probability=np.array([0.96, 0.99, 0.3, 0.97, 0.1, 0.0]),
-                  right=np.array([True, True, True, False, False, False]),
-                  named=np.array([True, True, False, True, False, False]),
-                  could=np.array([True, True, True, False, False, False]), singer=np.array(list("aabcde")))
+    asked = Asked(
+        probability=np.array([0.96, 0.99, 0.3, 0.97, 0.1, 0.0]),
+        right=np.array([True, True, True, False, False, False]),
+        named=np.array([True, True, False, True, False, False]),
+        could=np.array([True, True, True, False, False, False]),
+        singer=np.array(list("aabcde")),
+    )
     found = answers.measures(asked)
     assert found["named_right"] == pytest.approx(2 / 3)
     assert found["named"] == pytest.approx(2 / 3)

@@ -19,24 +19,59 @@ def test_every_name_of_a_duo_with_a_guest():
     assert sure("A & B feat. C") == ["C"]
 
 
-@pytest.mark.parametrize("artist", [
-    "Ann & Bob", "Ann＆Bob", "Ann × Bob", "Ann x Bob", "Ann X Bob", "Ann、Bob", "Ann・Bob", "Ann | Bob", "Ann/Bob",
-    "Ann + Bob",
-    "Ann, Bob", "Ann and Bob", "Ann et Bob", "Ann und Bob", "Ann y Bob", "Ann con Bob", "Ann e Bob", "Ann и Bob",
-    "Ann och Bob",
-    "Ann presents Bob", "Ann vs. Bob", "Ann with Bob", "Ann w/ Bob", "Ann (Bob)"])
+@pytest.mark.parametrize(
+    "artist",
+    [
+        "Ann & Bob",
+        "Ann＆Bob",
+        "Ann × Bob",
+        "Ann x Bob",
+        "Ann X Bob",
+        "Ann、Bob",
+        "Ann・Bob",
+        "Ann | Bob",
+        "Ann/Bob",
+        "Ann + Bob",
+        "Ann, Bob",
+        "Ann and Bob",
+        "Ann et Bob",
+        "Ann und Bob",
+        "Ann y Bob",
+        "Ann con Bob",
+        "Ann e Bob",
+        "Ann и Bob",
+        "Ann och Bob",
+        "Ann presents Bob",
+        "Ann vs. Bob",
+        "Ann with Bob",
+        "Ann w/ Bob",
+        "Ann (Bob)",
+    ],
+)
 def test_what_may_stand_between_two_people(artist: str):
     assert names(artist)[1:] == ["Ann", "Bob"]
 
 
-@pytest.mark.parametrize("artist", ["Ann; Bob", "Ann feat. Bob", "Ann FT Bob", "Ann (featuring Bob)", "Ann [feat.Bob]",
-                                    "Ann; Bob; ANN", "Ann\0Bob", "Ann при участии Bob"])
+@pytest.mark.parametrize(
+    "artist",
+    [
+        "Ann; Bob",
+        "Ann feat. Bob",
+        "Ann FT Bob",
+        "Ann (featuring Bob)",
+        "Ann [feat.Bob]",
+        "Ann; Bob; ANN",
+        "Ann\0Bob",
+        "Ann при участии Bob",
+    ],
+)
 def test_what_does_stand_between_two_people(artist: str):
     assert sure(artist) == names(artist) == ["Ann", "Bob"]
 
 
-@pytest.mark.parametrize("artist", ["Malcolm X", "Little Feat", "Harry E Belafonte", "Alexander", "Ella - Topic",
-                                    "Et Cetera"])
+@pytest.mark.parametrize(
+    "artist", ["Malcolm X", "Little Feat", "Harry E Belafonte", "Alexander", "Ella - Topic", "Et Cetera"]
+)
 def test_one_name_stays_one(artist: str):
     assert sure(artist) == names(artist) == [artist.removesuffix(" - Topic")]
 
@@ -47,9 +82,19 @@ def test_names_that_end_like_a_link():
     assert names("Little Feat feat. Bob") == ["Little Feat", "Bob"]
 
 
-@pytest.mark.parametrize("title", [
-    "Song (feat. Bob)", "Song [ft. Bob] (Live)", "Song feat. Bob - Live", "Song featuring Bob", "Song（feat. Bob）",
-    "Song (feat. Bob) [prod. Cy]", "Song feat. Bob prod. by Cy", "Song (Live, feat. X) ft. Bob"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Song (feat. Bob)",
+        "Song [ft. Bob] (Live)",
+        "Song feat. Bob - Live",
+        "Song featuring Bob",
+        "Song（feat. Bob）",
+        "Song (feat. Bob) [prod. Cy]",
+        "Song feat. Bob prod. by Cy",
+        "Song (Live, feat. X) ft. Bob",
+    ],
+)
 def test_guests_in_titles(title: str):
     assert sure("Ann", title)[0] == "Ann"
     assert sure("Ann", title)[-1] == "Bob"
@@ -67,16 +112,32 @@ def test_nobody_is_credited_by_nobodys_names():
 
 
 def test_a_catalogue_says_which_parts_are_people():
-    tracks = pd.DataFrame([
-        ("1", "Earth, Wind & Fire", None), ("2", "Queen & David Bowie", None), ("3", "Queen", None),
-        ("4", "DAVID BOWIE", "X (feat. Cy)"), ("5", "Ann & Bob", None), ("6", "Bob & Cid", None),
-        ("7", "David Bowie", "Dancing (With Myself)"), ("8", None, "Song (with Queen)"), ("9", "Di & Ed", "")],
-        columns=["track_id", "artist", "title"])
+    tracks = pd.DataFrame(
+        [
+            ("1", "Earth, Wind & Fire", None),
+            ("2", "Queen & David Bowie", None),
+            ("3", "Queen", None),
+            ("4", "DAVID BOWIE", "X (feat. Cy)"),
+            ("5", "Ann & Bob", None),
+            ("6", "Bob & Cid", None),
+            ("7", "David Bowie", "Dancing (With Myself)"),
+            ("8", None, "Song (with Queen)"),
+            ("9", "Di & Ed", ""),
+        ],
+        columns=["track_id", "artist", "title"],
+    )
     found = of_catalogue(tracks, known=["Ed"]).groupby("track_id")["name"].agg(list).to_dict()
-    assert found == {"1": ["Earth, Wind & Fire"], "2": ["Queen", "David Bowie"], "3": ["Queen"], "4": ["David Bowie",
-                                                                                                       "Cy"],
-                     "5": ["Ann & Bob", "Bob"], "6": ["Bob & Cid", "Bob"], "7": ["David Bowie"], "8": ["Queen"],
-                     "9": ["Di & Ed", "Ed"]}
+    assert found == {
+        "1": ["Earth, Wind & Fire"],
+        "2": ["Queen", "David Bowie"],
+        "3": ["Queen"],
+        "4": ["David Bowie", "Cy"],
+        "5": ["Ann & Bob", "Bob"],
+        "6": ["Bob & Cid", "Bob"],
+        "7": ["David Bowie"],
+        "8": ["Queen"],
+        "9": ["Di & Ed", "Ed"],
+    }
 
 
 def test_a_catalogue_without_credits():

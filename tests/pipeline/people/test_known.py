@@ -8,8 +8,9 @@ import pytest
 from pipeline.people.known import KnownNames, known_uris, match_known, read_known, unmatched
 from pipeline.store.errors import ConfigError
 
-FILES = pd.DataFrame({"track_id": ["t1", "t2", "t3"], "uri": ["/music/ann/one.mp3", "/music/ann/two.mp3",
-                                                              "/music/bob/one.mp3"]})
+FILES = pd.DataFrame(
+    {"track_id": ["t1", "t2", "t3"], "uri": ["/music/ann/one.mp3", "/music/ann/two.mp3", "/music/bob/one.mp3"]}
+)
 
 
 def read(tmp_path: Path, text: str | bytes) -> KnownNames:
@@ -59,9 +60,16 @@ def test_nobodys_name_is_no_known_name(tmp_path: Path):
     assert "line 2: Various Artists is nobody's name" in known.remarks[0]
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("", "it is empty"), ("track,name\na,b\n", "there are track, name"), ("vocalist\nAnn\n", "need the columns"),
-    ("PAR1", "damaged Parquet"), ("PK\x03\x04", "a spreadsheet")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "it is empty"),
+        ("track,name\na,b\n", "there are track, name"),
+        ("vocalist\nAnn\n", "need the columns"),
+        ("PAR1", "damaged Parquet"),
+        ("PK\x03\x04", "a spreadsheet"),
+    ],
+)
 def test_what_is_no_list_is_refused_in_words(tmp_path: Path, text: str, words: str):
     with pytest.raises(ConfigError, match=words):
         read(tmp_path, text)
@@ -77,7 +85,8 @@ def test_known_tracks_are_found_and_the_others_told():
     assert found.vocalists == {"t1": "Ann", "t2": "Ann"}
     assert found.remarks == (
         "1 known tracks match no track of the catalogue: gone.mp3 (the nearest is /music/bob/one.mp3)",
-        "1 known tracks fit several tracks: one.mp3")
+        "1 known tracks fit several tracks: one.mp3",
+    )
 
 
 def test_two_names_for_one_track_are_neither():
@@ -96,4 +105,6 @@ def test_known_uris_are_paths_beside_the_list(tmp_path: Path):
 def test_before_a_scan_paths_are_looked_for_and_ids_are_not():
     rows = pd.DataFrame({"track": ["0" * 32, "ann/one.mp3", "gone.xyz"], "vocalist": ["Ann", "Ann", "Bob"]})
     assert unmatched(KnownNames(rows, ("a remark",)), "/music/known.csv", FILES["uri"].tolist()) == (
-        "a remark", "1 known tracks match no track of the catalogue: gone.xyz")
+        "a remark",
+        "1 known tracks match no track of the catalogue: gone.xyz",
+    )

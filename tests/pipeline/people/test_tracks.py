@@ -8,20 +8,28 @@ import pytest
 
 from pipeline.people.tracks import candidates, find_tracks
 
-FILES = pd.DataFrame({
-    "track_id": ["t1", "t2", "t2", "t3", "t4", "t5"],
-    "uri": ["/music/ann/one.mp3", "/music/ann/two.mp3", "/music/copy/two.flac", "/music/bob/one.mp3",
+FILES = pd.DataFrame(
+    {
+        "track_id": ["t1", "t2", "t2", "t3", "t4", "t5"],
+        "uri": [
+            "/music/ann/one.mp3",
+            "/music/ann/two.mp3",
+            "/music/copy/two.flac",
+            "/music/bob/one.mp3",
             "s3://b/x/four.ogg",
-            "/music/Café/Ärger #1 100%25.mp3"],
-})
+            "/music/Café/Ärger #1 100%25.mp3",
+        ],
+    }
+)
 
 
 def find(track: str, list_path: str | None = "/music/known.csv") -> set[str]:
     return set(find_tracks([track], FILES, list_path)[0].track_ids)
 
 
-@pytest.mark.parametrize("track", ["t1", "/music/ann/one.mp3", "ann/one.mp3", "./ann/one.mp3",
-                                   "file:///music/ann/one.mp3"])
+@pytest.mark.parametrize(
+    "track", ["t1", "/music/ann/one.mp3", "ann/one.mp3", "./ann/one.mp3", "file:///music/ann/one.mp3"]
+)
 def test_a_track_is_its_id_or_a_path(track: str):
     assert find(track) == {"t1"}
 
@@ -37,8 +45,16 @@ def test_the_end_of_a_path_will_do():
     assert find("wo.mp3") == set()
 
 
-@pytest.mark.parametrize("track", [
-    "ann\\TWO.MP3", "/Music/Ann//two.mp3", "Z:\\Music\\ann\\two.mp3", "/Volumes/NAS/ann/two.mp3", "/mnt/ann/./two.mp3"])
+@pytest.mark.parametrize(
+    "track",
+    [
+        "ann\\TWO.MP3",
+        "/Music/Ann//two.mp3",
+        "Z:\\Music\\ann\\two.mp3",
+        "/Volumes/NAS/ann/two.mp3",
+        "/mnt/ann/./two.mp3",
+    ],
+)
 def test_case_slashes_and_the_mount_do_not_count_where_one_track_fits(track: str):
     assert find(track) == {"t2"}
 

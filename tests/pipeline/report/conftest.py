@@ -22,31 +22,92 @@ def fill(workspace: Workspace, n: int = 24, singers: int = 4, sound: bool = True
     angle = 2 * np.pi * who / singers
     rng = np.random.default_rng(0)
     titles = [HOSTILE if i == 0 else f"Song {i}" for i in range(n)]
-    tables.replace(workspace, "tracks", pd.DataFrame({
-        "track_id": [*ids, "ff" * 16], "uri": [*(f"/music/{i}.mp3" for i in range(n)), "/music/intro.mp3"],
-        "title": [*titles, "Intro"], "artist": [*(f"Artist {w}" for w in who), None], "duration_s": 180.0}))
+    tables.replace(
+        workspace,
+        "tracks",
+        pd.DataFrame(
+            {
+                "track_id": [*ids, "ff" * 16],
+                "uri": [*(f"/music/{i}.mp3" for i in range(n)), "/music/intro.mp3"],
+                "title": [*titles, "Intro"],
+                "artist": [*(f"Artist {w}" for w in who), None],
+                "duration_s": 180.0,
+            }
+        ),
+    )
     uris = [workspace.path(f"vocals_audio/{i[:2]}/{i}.flac") for i in ids]
-    tables.write(workspace, "vocals", pd.DataFrame({
-        "track_id": [*ids, "ff" * 16], "vocals_uri": [*uris, None], "has_vocals": [True] * n + [False]}), "a")
-    tables.write(workspace, "embeddings", pd.DataFrame({
-        "track_id": ids, "start_s": 1.0, "embedding": [[1.0, 0.0]] * n}), "a")
-    tables.replace(workspace, "clusters", pd.DataFrame({
-        "track_id": ids, "cluster_id": who.astype("int32"), "probability": 1.0, "outlier_score": 0.0,
-        "x": 5 * np.cos(angle) + rng.normal(size=n), "y": 5 * np.sin(angle) + rng.normal(size=n)}))
-    tables.replace(workspace, "tags", pd.DataFrame({
-        "track_id": ids, "vocalist": [None if i == n - 1 else "Ann" if w == 0 else f"voice-{w:04d}"
-                                      for i, w in enumerate(who)],
-        "score": 0.5, "probability": 0.9, "source": ["unknown" if i == n - 1 else "enrolled" if w == 0 else "cluster"
-                                                     for i, w in enumerate(who)],
-        "file_artist": [f"Artist {w}" for w in who], "disagrees": [i == 5 for i in range(n)]}))
+    tables.write(
+        workspace,
+        "vocals",
+        pd.DataFrame({"track_id": [*ids, "ff" * 16], "vocals_uri": [*uris, None], "has_vocals": [True] * n + [False]}),
+        "a",
+    )
+    tables.write(
+        workspace, "embeddings", pd.DataFrame({"track_id": ids, "start_s": 1.0, "embedding": [[1.0, 0.0]] * n}), "a"
+    )
+    tables.replace(
+        workspace,
+        "clusters",
+        pd.DataFrame(
+            {
+                "track_id": ids,
+                "cluster_id": who.astype("int32"),
+                "probability": 1.0,
+                "outlier_score": 0.0,
+                "x": 5 * np.cos(angle) + rng.normal(size=n),
+                "y": 5 * np.sin(angle) + rng.normal(size=n),
+            }
+        ),
+    )
+    tables.replace(
+        workspace,
+        "tags",
+        pd.DataFrame(
+            {
+                "track_id": ids,
+                "vocalist": [None if i == n - 1 else "Ann" if w == 0 else f"voice-{w:04d}" for i, w in enumerate(who)],
+                "score": 0.5,
+                "probability": 0.9,
+                "source": ["unknown" if i == n - 1 else "enrolled" if w == 0 else "cluster" for i, w in enumerate(who)],
+                "file_artist": [f"Artist {w}" for w in who],
+                "disagrees": [i == 5 for i in range(n)],
+            }
+        ),
+    )
     now = datetime.now(UTC)
-    tables.write(workspace, "failures", [
-        {"stage": "scan", "key": "k1", "uri": "/music/<b>bad</b>.mp3", "error": "decode",
-         "message": "no <audio> in it"},
-        {"stage": "separate", "key": "k2", "uri": "/music/quiet.mp3", "error": "silent", "message": "silence"}], "a")
-    tables.write(workspace, "runs", [{"stage": stage, "started_at": now, "seconds": seconds, "status": "ok", "done": n,
-                                      "unit": "track", "failed": 1, "message": ""} for stage, seconds in
-                                     (("tag", 1.0), ("scan", 2.0), ("separate", 200.0))], "a")
+    tables.write(
+        workspace,
+        "failures",
+        [
+            {
+                "stage": "scan",
+                "key": "k1",
+                "uri": "/music/<b>bad</b>.mp3",
+                "error": "decode",
+                "message": "no <audio> in it",
+            },
+            {"stage": "separate", "key": "k2", "uri": "/music/quiet.mp3", "error": "silent", "message": "silence"},
+        ],
+        "a",
+    )
+    tables.write(
+        workspace,
+        "runs",
+        [
+            {
+                "stage": stage,
+                "started_at": now,
+                "seconds": seconds,
+                "status": "ok",
+                "done": n,
+                "unit": "track",
+                "failed": 1,
+                "message": "",
+            }
+            for stage, seconds in (("tag", 1.0), ("scan", 2.0), ("separate", 200.0))
+        ],
+        "a",
+    )
     if sound:
         time_s = np.arange(4 * RATE) / RATE
         for i, uri in enumerate(uris):

@@ -19,10 +19,25 @@ def test_spread_keeps_the_order():
 
 
 def test_evaluation_is_pivoted(filled: Workspace):
-    tables.replace(filled, "evaluation", [
-        {"encoder": encoder, "set": "songs", "task": "similarity", "condition": "mix", "metric": metric, "value": value,
-         "low": 0.01, "high": 0.2, "n": 10}
-        for encoder in ("ours", "mfcc") for metric, value in (("eer", 0.1), ("threshold", 3.0))])
+    tables.replace(
+        filled,
+        "evaluation",
+        [
+            {
+                "encoder": encoder,
+                "set": "songs",
+                "task": "similarity",
+                "condition": "mix",
+                "metric": metric,
+                "value": value,
+                "low": 0.01,
+                "high": 0.2,
+                "n": 10,
+            }
+            for encoder in ("ours", "mfcc")
+            for metric, value in (("eer", 0.1), ("threshold", 3.0))
+        ],
+    )
     found = content.evaluation(filled, 10)
     assert found["metrics"] == ["eer"]
     assert [row["encoder"] for row in found["rows"]] == ["ours", "mfcc"]
@@ -47,7 +62,9 @@ def test_facts_add_up(filled: Workspace):
 def test_failures_are_grouped_in_the_order_of_the_stages(filled: Workspace):
     groups = content.failures(filled, 10)["groups"]
     assert [(group["stage"], group["error"], group["total"]) for group in groups] == [
-        ("scan", "decode", 1), ("separate", "silent", 1)]
+        ("scan", "decode", 1),
+        ("separate", "silent", 1),
+    ]
 
 
 def test_runs_are_summed_by_stage(filled: Workspace):

@@ -24,9 +24,16 @@ def test_page_says_what_the_tables_hold(filled: Workspace):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page))
     assert "4 vocalists on 23 of 25 tracks" in text
     assert "no &lt;audio&gt; in it" in page
-    for counted in ("With vocals24 tracks", "Instrumental1 track ", "Known by name1 vocalist ",
-                    "Found as voice-…3 vocalists", "Disagreements1 track ", "Failures2 items", "1 item: decode in scan",
-                    "scan 2 s 24 tracks 1"):
+    for counted in (
+        "With vocals24 tracks",
+        "Instrumental1 track ",
+        "Known by name1 vocalist ",
+        "Found as voice-…3 vocalists",
+        "Disagreements1 track ",
+        "Failures2 items",
+        "1 item: decode in scan",
+        "scan 2 s 24 tracks 1",
+    ):
         assert counted in text
     assert "3 min 20 s" in text
     assert "24 voices on the map, 24 excerpts" in note

@@ -28,7 +28,7 @@ def test_excerpts_are_short_mp3_and_go_round_the_vocalists(filled: Workspace):
 
 def test_an_excerpt_is_the_asked_piece(tmp_path: Path):
     tone = np.zeros(6 * RATE, np.float32)
-    tone[4 * RATE:5 * RATE] = 0.1 * np.sin(np.arange(RATE) * 2 * np.pi * 440 / RATE)
+    tone[4 * RATE : 5 * RATE] = 0.1 * np.sin(np.arange(RATE) * 2 * np.pi * 440 / RATE)
     soundfile.write(tmp_path / "v.flac", tone, RATE)
     (tmp_path / "e.mp3").write_bytes(snippets.excerpt(str(tmp_path / "v.flac"), 4.0, 1.5))
     samples, rate = soundfile.read(tmp_path / "e.mp3")

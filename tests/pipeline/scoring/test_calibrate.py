@@ -55,7 +55,11 @@ def test_a_singer_of_one_song_each_cannot_calibrate():
 
 def test_vectors_that_tell_nobody_apart_are_refused(simulate):
     vectors, _ = simulate([1] * 20)
-    opposite = Clips(np.concatenate([vectors, -vectors]), np.full(40, 5.0), np.arange(40),
-                     np.array([f"s{i % 20}" for i in range(40)], object))
+    opposite = Clips(
+        np.concatenate([vectors, -vectors]),
+        np.full(40, 5.0),
+        np.arange(40),
+        np.array([f"s{i % 20}" for i in range(40)], object),
+    )
     with pytest.raises(NotMeasurable, match="no more alike"):
         fit([opposite], "e")

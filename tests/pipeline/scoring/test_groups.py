@@ -18,8 +18,11 @@ def test_neighbours_are_the_best_of_all_pairs(simulate, backend):
         assert {(min(row, other), max(row, other)) for other in best.tolist()} <= found
 
 
-@pytest.mark.parametrize("sizes", [[6] * 12, [120, 40, 15, 6, 4, 3, 3], [6, 6], [12], [8] * 6 + [1] * 30],
-                         ids=["even", "uneven", "two", "one", "strangers"])
+@pytest.mark.parametrize(
+    "sizes",
+    [[6] * 12, [120, 40, 15, 6, 4, 3, 3], [6, 6], [12], [8] * 6 + [1] * 30],
+    ids=["even", "uneven", "two", "one", "strangers"],
+)
 def test_finds_who_sings_together(simulate, backend, sizes):
     vectors, who = simulate(sizes, scatter=0.6)
     group, n_voices, _ = agglomerate(backend.evidence(vectors, np.full(len(who), 60.0)), backend)

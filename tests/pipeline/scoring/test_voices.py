@@ -13,14 +13,32 @@ def write(workspace, encoder_id: str = "e", dim: int = 8) -> np.ndarray:
     rng = np.random.default_rng(0)
     clips = rng.normal(size=(6, dim))
     clips /= np.linalg.norm(clips, axis=1, keepdims=True)
-    tables.write(workspace, "embeddings", [
-        {"clip_id": str(i), "track_id": f"t{2 - i // 2}", "start_s": 0.0, "end_s": 4.0, "encoder_id": encoder_id,
-         "embedding": vector.tolist()} for i, vector in enumerate(clips)], "a")
+    tables.write(
+        workspace,
+        "embeddings",
+        [
+            {
+                "clip_id": str(i),
+                "track_id": f"t{2 - i // 2}",
+                "start_s": 0.0,
+                "end_s": 4.0,
+                "encoder_id": encoder_id,
+                "embedding": vector.tolist(),
+            }
+            for i, vector in enumerate(clips)
+        ],
+        "a",
+    )
     for i in range(3):
-        mean = clips[2 * i:2 * i + 2].mean(0)
+        mean = clips[2 * i : 2 * i + 2].mean(0)
         length = np.linalg.norm(mean)
-        row = {"track_id": f"t{2 - i}", "encoder_id": encoder_id, "n_clips": 2, "spread": float(1 - length),
-               "embedding": (mean / length).tolist()}
+        row = {
+            "track_id": f"t{2 - i}",
+            "encoder_id": encoder_id,
+            "n_clips": 2,
+            "spread": float(1 - length),
+            "embedding": (mean / length).tolist(),
+        }
         tables.write(workspace, "voices", [row], str(i))
     return clips
 

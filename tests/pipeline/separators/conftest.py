@@ -19,14 +19,17 @@ def save(model: torch.nn.Module, folder: Path, signature: str) -> None:
     """Write a model as demucs writes those it publishes."""
     args, kwargs = model._init_args_kwargs
     folder.mkdir(exist_ok=True)
-    torch.save({"klass": type(model), "args": args, "kwargs": kwargs, "state": model.state_dict(),
-                "training_args": {}}, folder / f"{signature}.th")
+    torch.save(
+        {"klass": type(model), "args": args, "kwargs": kwargs, "state": model.state_dict(), "training_args": {}},
+        folder / f"{signature}.th",
+    )
 
 
 def small_htdemucs(seed: int) -> HTDemucs:
     torch.manual_seed(seed)
-    model = HTDemucs(SOURCES, channels=8, t_layers=2, t_heads=2, bottom_channels=16, samplerate=RATE,
-                     segment=Fraction(39, 20))
+    model = HTDemucs(
+        SOURCES, channels=8, t_layers=2, t_heads=2, bottom_channels=16, samplerate=RATE, segment=Fraction(39, 20)
+    )
     for scale in (module.scale for module in model.modules() if hasattr(module, "scale")):
         if isinstance(scale, torch.nn.Parameter):
             scale.data.fill_(0.5)  # untrained layers count for nothing otherwise
@@ -43,10 +46,12 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(HDemucs(SOURCES, channels=8, samplerate=RATE, segment=2), folder, "hybrid")
     save(TimeDemucs(SOURCES, channels=8, depth=3, samplerate=RATE, segment=2, lstm_layers=0), folder, "time")
     one_each = [[float(i == j) for j in range(4)] for i in range(4)]
-    bags = {"plain": {"models": ["ht3"]}, "ft": {"models": ["ht0", "ht1", "ht2", "ht3"], "weights": one_each},
-            "weighted": {"models": ["ht0", "ht1", "ht2"],
-                         "weights": [[1, 1, 1, 0.25], [0, 0, 0, 0], [1, 1, 1, 1.5]]},
-            "mixed": {"models": ["hybrid", "time"]}}
+    bags = {
+        "plain": {"models": ["ht3"]},
+        "ft": {"models": ["ht0", "ht1", "ht2", "ht3"], "weights": one_each},
+        "weighted": {"models": ["ht0", "ht1", "ht2"], "weights": [[1, 1, 1, 0.25], [0, 0, 0, 0], [1, 1, 1, 1.5]]},
+        "mixed": {"models": ["hybrid", "time"]},
+    }
     for name, bag in bags.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(bag))
     return folder

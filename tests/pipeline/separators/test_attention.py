@@ -17,8 +17,12 @@ def test_it_is_the_attention_of_torch():
 
 
 def test_it_takes_the_place_of_what_it_can_replace_only():
-    network = nn.ModuleDict({"yes": nn.MultiheadAttention(8, 2, batch_first=True),
-                             "time_first": nn.MultiheadAttention(8, 2),
-                             "no_bias": nn.MultiheadAttention(8, 2, bias=False, batch_first=True)})
+    network = nn.ModuleDict(
+        {
+            "yes": nn.MultiheadAttention(8, 2, batch_first=True),
+            "time_first": nn.MultiheadAttention(8, 2),
+            "no_bias": nn.MultiheadAttention(8, 2, bias=False, batch_first=True),
+        }
+    )
     use_headwise_attention(network)
     assert [type(child) is HeadwiseAttention for child in network.values()] == [True, False, False]

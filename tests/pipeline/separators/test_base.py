@@ -30,8 +30,9 @@ def test_an_error_ends_its_own_track_alone(separator):
         yield noise(3000)
         raise OSError("the file breaks off")
 
-    pieces = list(separate_tracks(separator, [("a", None, [noise(3000)]), ("b", None, broken()),
-                                              ("c", None, [noise(3000)])]))
+    pieces = list(
+        separate_tracks(separator, [("a", None, [noise(3000)]), ("b", None, broken()), ("c", None, [noise(3000)])])
+    )
     assert [(piece.key, str(piece.error)) for piece in pieces if piece.error] == [("b", "the file breaks off")]
     assert {piece.key for piece in pieces if piece.vocals is not None} == {"a", "c"}
 

@@ -20,10 +20,21 @@ def music(n: int, seed: int = 0) -> torch.Tensor:
     return 0.2 * torch.randn(2, n, generator=generator) * torch.linspace(0.1, 1, n) + torch.tensor([[0.02], [0.05]])
 
 
-@pytest.mark.parametrize(("name", "n"), [
-    ("plain", SEGMENT // 3), ("plain", SEGMENT), ("plain", SEGMENT + 1), ("plain", int(3.6 * SEGMENT)),
-    ("ft", int(2.2 * SEGMENT)), ("weighted", int(1.9 * SEGMENT)), ("mixed", int(1.9 * SEGMENT)), ("ht1", 4000),
-    ("time", 3 * RATE), ("hybrid", 3 * RATE)])
+@pytest.mark.parametrize(
+    ("name", "n"),
+    [
+        ("plain", SEGMENT // 3),
+        ("plain", SEGMENT),
+        ("plain", SEGMENT + 1),
+        ("plain", int(3.6 * SEGMENT)),
+        ("ft", int(2.2 * SEGMENT)),
+        ("weighted", int(1.9 * SEGMENT)),
+        ("mixed", int(1.9 * SEGMENT)),
+        ("ht1", 4000),
+        ("time", 3 * RATE),
+        ("hybrid", 3 * RATE),
+    ],
+)
 def test_vocals_are_those_of_the_demucs_api(repo: Path, name: str, n: int) -> None:
     wave = music(n)
     expected = DemucsApi(name, repo=repo, device="cpu", shifts=0).separate_tensor(wave)[1]["vocals"]

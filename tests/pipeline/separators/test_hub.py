@@ -26,12 +26,15 @@ def test_a_safetensors_model_may_name_demucs_classes_only(tmp_path: Path, make_h
     from safetensors.torch import save_file
 
     model = make_htdemucs(0)
-    kwargs = '{"sources": ["drums", "bass", "other", "vocals"], "channels": 8, "t_layers": 2, "t_heads": 2, ' \
-             '"bottom_channels": 16, ' \
-             '"samplerate": 8000, "segment": {"_type": "fraction", "numerator": 39, "denominator": 20}}'
+    kwargs = (
+        '{"sources": ["drums", "bass", "other", "vocals"], "channels": 8, "t_layers": 2, "t_heads": 2, '
+        '"bottom_channels": 16, '
+        '"samplerate": 8000, "segment": {"_type": "fraction", "numerator": 39, "denominator": 20}}'
+    )
     for klass, name in (("demucs.htdemucs.HTDemucs", "good"), ("subprocess.Popen", "bad")):
-        save_file(model.state_dict(), tmp_path / f"{name}.safetensors",
-                  {"klass": klass, "args": "[]", "kwargs": kwargs})
+        save_file(
+            model.state_dict(), tmp_path / f"{name}.safetensors", {"klass": klass, "args": "[]", "kwargs": kwargs}
+        )
     wave = 0.2 * torch.randn(2, 15600, generator=torch.Generator().manual_seed(0))
     save_model(model, tmp_path / "th", "good")
     same = load(str(tmp_path / "th"), precision="fp32").separate(wave)

@@ -65,8 +65,11 @@ def test_blocks_have_no_seams(precision, at_least_db, recording, monkeypatch):
     monkeypatch.setattr(spleeter, "FRAMES", 10**6)
     whole = separator.separate(wave)
     monkeypatch.setattr(spleeter, "FRAMES", 2 * spleeter.CONTEXT + 64)  # a seam every 1.5 s
-    blocks = [piece.vocals for piece in separate_tracks(separator, [("a", None, wave.split(9999, dim=1))])
-              if piece.vocals is not None]
+    blocks = [
+        piece.vocals
+        for piece in separate_tracks(separator, [("a", None, wave.split(9999, dim=1))])
+        if piece.vocals is not None
+    ]
     assert len(blocks) > 1
     assert agreement_db(whole, torch.cat(blocks, dim=1)) > at_least_db
 

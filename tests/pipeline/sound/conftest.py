@@ -12,8 +12,15 @@ import pytest
 def encoded(tmp_path: Path) -> Callable[..., bytes]:
     """Return a function from codec and format to the bytes of a file: a second of tone, another in each channel."""
 
-    def encode(codec: str, container: str, rate: int = 48000, layout: str = "stereo", sample_format: str = "fltp",
-               seconds: float = 1.0, **options: str) -> bytes:
+    def encode(
+        codec: str,
+        container: str,
+        rate: int = 48000,
+        layout: str = "stereo",
+        sample_format: str = "fltp",
+        seconds: float = 1.0,
+        **options: str,
+    ) -> bytes:
         path = tmp_path / "encoded"
         with av.open(str(path), "w", format=container, options=options) as out:
             stream = out.add_stream(codec, rate=rate, layout=layout)

@@ -82,8 +82,11 @@ def test_loudest_frame():
 def test_real_songs_have_vocals_and_their_accompaniments_have_none(shared_audio):
     """Four songs of the half that the rule was not chosen on; `make bench-separate` takes all."""
     separator = separators.load("spleeter")
-    held_out = [path for path in sorted((shared_audio / "previews").glob("*.ogg"))
-                if hashlib.sha256(path.name.split(" - ")[0].encode()).digest()[0] % 2]
+    held_out = [
+        path
+        for path in sorted((shared_audio / "previews").glob("*.ogg"))
+        if hashlib.sha256(path.name.split(" - ")[0].encode()).digest()[0] % 2
+    ]
     for path in held_out[::14]:
         stems, rate = soundfile.read(path, dtype="float32")
         for wave, expected in ((stems[:, :2] + stems[:, 2:], True), (stems[:, 2:], False)):

@@ -41,11 +41,14 @@ def test_blocks_are_the_whole_file_cut(song):
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), audio.read(song, 16000, 1).samples)
 
 
-@pytest.mark.parametrize(("name", "content", "kind", "words"), [
-    ("empty.mp3", b"", "empty", "0 bytes"),
-    ("letter.mp3", b"Dear all, this is a text. " * 400, "decode", "not audio"),
-    ("noise.flac", bytes(range(256)) * 64, "decode", "not audio"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "words"),
+    [
+        ("empty.mp3", b"", "empty", "0 bytes"),
+        ("letter.mp3", b"Dear all, this is a text. " * 400, "decode", "not audio"),
+        ("noise.flac", bytes(range(256)) * 64, "decode", "not audio"),
+    ],
+)
 def test_what_is_no_audio_is_a_problem_in_words(tmp_path, name, content, kind, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(Problem, match=words) as caught:

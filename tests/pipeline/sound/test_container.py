@@ -18,19 +18,29 @@ def open_container(path: Path, data: bytes) -> Any:
     return opened(open_bytes(path))
 
 
-SDP = (b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 97\n"
-       b"a=rtpmap:97 opus/48000/2\n")
-MPD = (b'<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" mediaPresentationDuration="PT1S">'
-       b'<Period><AdaptationSet mimeType="audio/mp4"><Representation id="1" bandwidth="100"><BaseURL>song.wav</BaseURL>'
-       b'</Representation></AdaptationSet></Period></MPD>')
+SDP = (
+    b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 97\n"
+    b"a=rtpmap:97 opus/48000/2\n"
+)
+MPD = (
+    b'<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" mediaPresentationDuration="PT1S">'
+    b'<Period><AdaptationSet mimeType="audio/mp4"><Representation id="1" bandwidth="100"><BaseURL>song.wav</BaseURL>'
+    b"</Representation></AdaptationSet></Period></MPD>"
+)
 
 
-@pytest.mark.parametrize(("data", "words"), [
-    (SDP, "network stream"), (b"ffconcat version 1.0\nfile song.wav\n", "list of other files"), (MPD, "playlist"),
-    (b"ffconcat version 1.0\nfile a.mp3\nfile a.mp3\n", "list of other files"),
-    (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsong.wav\n#EXT-X-ENDLIST\n", "playlist"),
-    (b"sine=frequency=440:duration=1", "a text"),
-], ids=["sdp", "concat", "dash", "concat of itself", "hls", "lavfi"])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (SDP, "network stream"),
+        (b"ffconcat version 1.0\nfile song.wav\n", "list of other files"),
+        (MPD, "playlist"),
+        (b"ffconcat version 1.0\nfile a.mp3\nfile a.mp3\n", "list of other files"),
+        (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsong.wav\n#EXT-X-ENDLIST\n", "playlist"),
+        (b"sine=frequency=440:duration=1", "a text"),
+    ],
+    ids=["sdp", "concat", "dash", "concat of itself", "hls", "lavfi"],
+)
 @pytest.mark.parametrize("suffix", ["mp3", "m3u8", "sdp", "ffconcat", "mpd"])
 def test_nothing_but_the_file_itself_is_ever_opened(tmp_path, monkeypatch, data, words, suffix):
     soundfile.write(tmp_path / "song.wav", np.zeros(8000), 8000)

@@ -71,11 +71,14 @@ def test_silence_stays_silence():
     assert not down(np.zeros((2, 3 * RATE), np.float32), 1).any()
 
 
-@pytest.mark.parametrize(("layout", "left", "right"), [
-    (("FL", "FR", "LFE"), [1, 0, 0], [0, 1, 0]),
-    (("FL", "FR", "FC", "LFE", "SL", "SR"), [0.414, 0, 0.293, 0, 0.293, 0], [0, 0.414, 0.293, 0, 0, 0.293]),
-    (("NONE",) * 20, [0.05] * 20, [0.05] * 20),
-])
+@pytest.mark.parametrize(
+    ("layout", "left", "right"),
+    [
+        (("FL", "FR", "LFE"), [1, 0, 0], [0, 1, 0]),
+        (("FL", "FR", "FC", "LFE", "SL", "SR"), [0.414, 0, 0.293, 0, 0.293, 0], [0, 0.414, 0.293, 0, 0, 0.293]),
+        (("NONE",) * 20, [0.05] * 20, [0.05] * 20),
+    ],
+)
 def test_channels_go_where_they_stand_and_full_scale_stays_full_scale(layout, left, right):
     each = to_sides(Piece(np.eye(len(layout), dtype=np.float32), RATE, layout))
     np.testing.assert_allclose(each, [left, right], atol=1e-3)

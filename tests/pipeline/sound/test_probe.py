@@ -59,8 +59,10 @@ def test_a_header_that_promises_more_is_noted(tmp_path):
 
 
 def test_where_no_header_tells_a_length_none_is_held_against_the_file(tmp_path, encoded):
-    loud, quiet = (encoded("libmp3lame", "mp3", layout="mono", sample_format="s16p", seconds=2, write_xing="0", b=rate)
-                   for rate in ("128k", "32k"))
+    loud, quiet = (
+        encoded("libmp3lame", "mp3", layout="mono", sample_format="s16p", seconds=2, write_xing="0", b=rate)
+        for rate in ("128k", "32k")
+    )
     (tmp_path / "a.mp3").write_bytes(quiet + loud)  # FFmpeg takes the first frames' bit rate for that of the whole
     found = probe(tmp_path / "a.mp3")
     assert found.duration_s == pytest.approx(4.0, abs=0.1)

@@ -29,8 +29,16 @@ def wav(rate: int = 8000, channels: int = 1, n_bytes: int = 8000, riff: bytes = 
     order = "<" if riff == b"RIFF" else ">"
     data = (8000 * np.sin(np.arange(n_bytes // 2) / 3)).astype(order + "i2").tobytes()
     form = struct.pack(order + "HHIIHH", 1, channels, rate, 2 * rate * channels % 2**32, 2 * channels, 16)
-    return (riff + struct.pack(order + "I", 36 + len(data)) + b"WAVEfmt " + struct.pack(order + "I", 16) + form
-            + b"data" + struct.pack(order + "I", len(data)) + data)
+    return (
+        riff
+        + struct.pack(order + "I", 36 + len(data))
+        + b"WAVEfmt "
+        + struct.pack(order + "I", 16)
+        + form
+        + b"data"
+        + struct.pack(order + "I", len(data))
+        + data
+    )
 
 
 def free_format(mp3: bytes, frame_bytes: int) -> bytes:
@@ -42,9 +50,14 @@ def free_format(mp3: bytes, frame_bytes: int) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize(("first", "then"), [
-    ("mono", "stereo"), ("5.1", "mono"), ("stereo", "stereo"),
-])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("mono", "stereo"),
+        ("5.1", "mono"),
+        ("stereo", "stereo"),
+    ],
+)
 def test_chained_ogg_is_read_to_its_end(tmp_path, encoded, first, then):
     chain = b"".join(encoded("libopus", "ogg", layout=layout, sample_format="flt") for layout in (first, then))
     found, pieces = read(tmp_path / "chain.ogg", chain)
@@ -62,11 +75,14 @@ def test_chained_ogg_may_change_its_codec(tmp_path, encoded):
     assert {piece.sample_rate_hz for piece in pieces} == {48000, 22050}
 
 
-@pytest.mark.parametrize(("first", "then"), [
-    ({"rate": 48000, "sample_format": "s32"}, {"rate": 44100, "sample_format": "s16", "layout": "mono"}),
-    ({"rate": 44100, "sample_format": "s16"}, {"rate": 44100, "sample_format": "s32"}),
-    ({"rate": 44100, "sample_format": "s16"}, {"rate": 22050, "sample_format": "s16"}),
-])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"rate": 48000, "sample_format": "s32"}, {"rate": 44100, "sample_format": "s16", "layout": "mono"}),
+        ({"rate": 44100, "sample_format": "s16"}, {"rate": 44100, "sample_format": "s32"}),
+        ({"rate": 44100, "sample_format": "s16"}, {"rate": 22050, "sample_format": "s16"}),
+    ],
+)
 def test_flac_may_change_inside(tmp_path, encoded, first, then):
     start, end = encoded("flac", "flac", **first), encoded("flac", "flac", **then)
     _, pieces = read(tmp_path / "a.flac", start + end[end.index(b"\xff\xf8") :])
@@ -80,8 +96,9 @@ def test_ac3_may_change_inside(tmp_path, encoded):
     assert {len(piece.samples) for piece in pieces} == {2, 6}
 
 
-@pytest.mark.parametrize("before", [np.random.default_rng(0).bytes(3000), bytes(3000), bytes(2**20)],
-                         ids=["junk", "zeros", "a MB of zeros"])
+@pytest.mark.parametrize(
+    "before", [np.random.default_rng(0).bytes(3000), bytes(3000), bytes(2**20)], ids=["junk", "zeros", "a MB of zeros"]
+)
 def test_mp3_behind_something_else_is_found(tmp_path, encoded, before):
     _, pieces = read(tmp_path / "a.mp3", before + encoded("libmp3lame", "mp3", sample_format="s16p"))
     assert seconds(pieces) == pytest.approx(1, abs=0.06)
@@ -131,9 +148,14 @@ def test_eight_planes_are_read(tmp_path, encoded):
     assert pieces[0].layout[:4] == ("FL", "FR", "FC", "LFE")
 
 
-@pytest.mark.parametrize(("rate", "channels", "words"), [
-    (1, 1, "sample rate of 1 Hz is not music"), (2_000_000_000, 1, "2000000000 Hz"), (8000, 65, "65 channels"),
-])
+@pytest.mark.parametrize(
+    ("rate", "channels", "words"),
+    [
+        (1, 1, "sample rate of 1 Hz is not music"),
+        (2_000_000_000, 1, "2000000000 Hz"),
+        (8000, 65, "65 channels"),
+    ],
+)
 def test_numbers_that_are_not_music_are_refused(tmp_path, rate, channels, words):
     with pytest.raises(Problem, match=words):
         read(tmp_path / "a.wav", wav(rate, channels, n_bytes=8 * 130))

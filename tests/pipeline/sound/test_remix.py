@@ -27,7 +27,7 @@ def test_vocals_and_mix_stay_side_by_side(track):
     found = np.concatenate(list(remix.beside(*uris, RATE)), axis=1)
     np.testing.assert_array_equal(found[0], vocals)
     np.testing.assert_array_equal(found[1, : len(mix)], mix)
-    assert not found[1, len(mix):].any()
+    assert not found[1, len(mix) :].any()
 
 
 def test_a_longer_mix_and_a_much_shorter_one(track, tmp_path):
@@ -37,7 +37,7 @@ def test_a_longer_mix_and_a_much_shorter_one(track, tmp_path):
     shorter = write(tmp_path / "s.wav", vocals[: 3 * RATE])
     found = np.concatenate(list(remix.beside(uri, shorter, RATE)), axis=1)
     assert found.shape == (2, len(vocals))
-    assert not found[1, 3 * RATE:].any()
+    assert not found[1, 3 * RATE :].any()
 
 
 def test_an_accompaniment_begins_again_when_it_ends(track):

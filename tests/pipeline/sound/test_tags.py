@@ -14,8 +14,16 @@ from mutagen import File, apev2, asf, id3, mp4
 from pipeline.sound.tags import read_tags
 from pipeline.store.text import MAX_CHARS
 
-CODECS = {"mp3": "libmp3lame", "m4a": "aac", "flac": "flac", "opus": "libopus", "wma": "wmav2",
-          "wav": "pcm_s16le", "aiff": "pcm_s16be", "mka": "pcm_s16le"}
+CODECS = {
+    "mp3": "libmp3lame",
+    "m4a": "aac",
+    "flac": "flac",
+    "opus": "libopus",
+    "wma": "wmav2",
+    "wav": "pcm_s16le",
+    "aiff": "pcm_s16be",
+    "mka": "pcm_s16le",
+}
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +64,12 @@ def id3v2(version: int, **frames: bytes) -> bytes:
         body = b"".join(name.encode() + len(data).to_bytes(3) + data for name, data in frames.items())
     else:
         body = b"".join(name.encode() + len(data).to_bytes(4) + b"\0\0" + data for name, data in frames.items())
-    return b"ID3" + bytes([version, 0, 0]) + bytes([len(body) >> 21, len(body) >> 14 & 127, len(body) >> 7 & 127,
-                                                   len(body) & 127]) + body
+    return (
+        b"ID3"
+        + bytes([version, 0, 0])
+        + bytes([len(body) >> 21, len(body) >> 14 & 127, len(body) >> 7 & 127, len(body) & 127])
+        + body
+    )
 
 
 def id3v1(title: bytes, artist: bytes, album: bytes = b"") -> bytes:
@@ -65,14 +77,22 @@ def id3v1(title: bytes, artist: bytes, album: bytes = b"") -> bytes:
 
 
 def info(**items: bytes) -> bytes:
-    body = b"INFO" + b"".join(name.encode() + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
-                              for name, data in items.items())
+    body = b"INFO" + b"".join(
+        name.encode() + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for name, data in items.items()
+    )
     return b"LIST" + struct.pack("<I", len(body)) + body
 
 
-@pytest.mark.parametrize(("page", "artist", "title"), [
-    ("latin-1", "Björk", "Jóga"), ("cp1251", "Кино", "Группа крови"), ("shift_jis", "宇多田ヒカル", "光"),
-    ("utf-8", "Björk", "Jóga"), ("latin-1", "Plain", "Plain too")])
+@pytest.mark.parametrize(
+    ("page", "artist", "title"),
+    [
+        ("latin-1", "Björk", "Jóga"),
+        ("cp1251", "Кино", "Группа крови"),
+        ("shift_jis", "宇多田ヒカル", "光"),
+        ("utf-8", "Björk", "Jóga"),
+        ("latin-1", "Plain", "Plain too"),
+    ],
+)
 def test_id3v1_and_info_and_frames_that_say_latin_1(sounds, page: str, artist: str, title: str):
     expected = {"artist": artist, "title": title}
     artist_bytes, title_bytes = artist.encode(page), title.encode(page)
@@ -129,7 +149,10 @@ def test_apev2_in_mp3_goes_before_what_id3v1_has_room_for(copy):
     items["Artist"], items["Title"] = ["Ann", "Bob"], "A title that is longer than thirty characters"
     items.save(path)
     assert tags(path.read_bytes() + id3v1(b"A title that is longer than th", b"Ann", b"LP")) == {
-        "artist": "Ann; Bob", "title": "A title that is longer than thirty characters", "album": "LP"}
+        "artist": "Ann; Bob",
+        "title": "A title that is longer than thirty characters",
+        "album": "LP",
+    }
 
 
 def test_id3_in_wav_and_aiff_and_behind_it_another_format(copy, sounds):

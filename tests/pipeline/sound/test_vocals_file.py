@@ -54,9 +54,15 @@ def test_a_file_of_which_only_the_beginning_is_there_is_no_row(tmp_path, workspa
     assert read_row(workspace, "ab01", "f1")
 
 
-@pytest.mark.parametrize(("wave", "kind"), [
-    (np.zeros(0, np.float32), "too_short"), (loud(RATE // 2), "too_short"), (np.zeros(2 * RATE, np.float32), "silent"),
-    (1e-4 * loud(2 * RATE), "silent")])
+@pytest.mark.parametrize(
+    ("wave", "kind"),
+    [
+        (np.zeros(0, np.float32), "too_short"),
+        (loud(RATE // 2), "too_short"),
+        (np.zeros(2 * RATE, np.float32), "silent"),
+        (1e-4 * loud(2 * RATE), "silent"),
+    ],
+)
 def test_mixes_that_are_not_worth_it(tmp_path, wave, kind):
     file = VocalsFile(tmp_path / "a.flac", RATE)
     file.meter.add_mix(wave)

@@ -32,9 +32,18 @@ def tiny(tmp_path_factory):
 
 
 def write_shard(workspace, part: str, clips: dict[str, list[Audio]]) -> None:
-    rows = [{"clip_id": f"{track}-{i}", "track_id": track, "start_s": 10.0 * i, "end_s": 10.0 * i + sound.duration_s,
-             "sample_rate_hz": RATE, "audio": audio.flac_bytes(sound)}
-            for track, sounds in clips.items() for i, sound in enumerate(sounds)]
+    rows = [
+        {
+            "clip_id": f"{track}-{i}",
+            "track_id": track,
+            "start_s": 10.0 * i,
+            "end_s": 10.0 * i + sound.duration_s,
+            "sample_rate_hz": RATE,
+            "audio": audio.flac_bytes(sound),
+        }
+        for track, sounds in clips.items()
+        for i, sound in enumerate(sounds)
+    ]
     tables.write(workspace, "clips", rows, part)
 
 
@@ -81,8 +90,10 @@ def test_shards_become_embeddings_and_voices(make_config, workspace, tiny):
     assert (todo["shard"].to_pylist(), done) == (["part-one.parquet", "part-two.parquet"], 0)
     outcomes = embed.EmbedWorker(config.workspace, config.embed)(todo)
     assert sorted((row["status"], row["key"], row["n"], row["within"]) for row in outcomes.to_pylist()) == [
-        ("done", "part-one.parquet", 3, None), ("done", "part-two.parquet", 1, None),
-        ("failed", "c-1", 1, "part-two.parquet")]  # clips are counted, shards are what is to do
+        ("done", "part-one.parquet", 3, None),
+        ("done", "part-two.parquet", 1, None),
+        ("failed", "c-1", 1, "part-two.parquet"),
+    ]  # clips are counted, shards are what is to do
     frame, vectors = tables.read_embeddings(workspace)
     assert sorted(frame["clip_id"]) == ["a-0", "a-1", "b-0", "c-0"]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)

@@ -25,19 +25,38 @@ def fill(workspace, tags: list[tuple], encoder_id: str = "e-1") -> dict[str, np.
     voices = {}
     for i, (track_id, vocalist, _, _) in enumerate(tags):
         voices[track_id] = near(np.eye(DIM)[len(vocalist or "")], 1, i)[0]
-    tables.write(workspace, "voices", [
-        {"track_id": key, "encoder_id": encoder_id, "n_clips": 2, "spread": 0.1, "embedding": voice.tolist()}
-        for key, voice in voices.items()], encoder_id)
-    tables.write(workspace, "embeddings", [
-        {"clip_id": f"{key}-{i}", "track_id": key, "start_s": 10.0 * i, "end_s": 10.0 * i + 5, "embedding": [1.0]}
-        for key in voices for i in range(2)], encoder_id)
+    tables.write(
+        workspace,
+        "voices",
+        [
+            {"track_id": key, "encoder_id": encoder_id, "n_clips": 2, "spread": 0.1, "embedding": voice.tolist()}
+            for key, voice in voices.items()
+        ],
+        encoder_id,
+    )
+    tables.write(
+        workspace,
+        "embeddings",
+        [
+            {"clip_id": f"{key}-{i}", "track_id": key, "start_s": 10.0 * i, "end_s": 10.0 * i + 5, "embedding": [1.0]}
+            for key in voices
+            for i in range(2)
+        ],
+        encoder_id,
+    )
     tables.replace(workspace, "tags", pd.DataFrame(tags, columns=["track_id", "vocalist", "source", "probability"]))
     return voices
 
 
-TAGS = [("d", "Ann", "enrolled", 1.0), ("b", "Ann", "credited", 0.96), ("c", "voice-0001", "cluster", 0.9),
-        ("a", None, "unknown", 0.2), ("e", "Zoë 歌", "enrolled", 0.8), ("f", "Zoë 歌", "cluster", 0.9),
-        ("g", "Zoë 歌", "cluster", 0.5)]
+TAGS = [
+    ("d", "Ann", "enrolled", 1.0),
+    ("b", "Ann", "credited", 0.96),
+    ("c", "voice-0001", "cluster", 0.9),
+    ("a", None, "unknown", 0.2),
+    ("e", "Zoë 歌", "enrolled", 0.8),
+    ("f", "Zoë 歌", "cluster", 0.9),
+    ("g", "Zoë 歌", "cluster", 0.5),
+]
 
 
 def rows_of(workspace, **settings) -> pd.DataFrame:

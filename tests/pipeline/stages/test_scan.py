@@ -105,10 +105,15 @@ def test_a_replaced_file_is_what_is_there_now_whatever_its_time(make_config, wor
 def test_what_has_gone_no_longer_counts_and_may_come_back(make_config, workspace, music):
     config = make_config(catalogue=str(music))
     _, before = run_scan(config)
-    tables.write(workspace, "failures", [{"stage": "separate", "key": track_id, "track_id": track_id}
-                                         for track_id in before["track_id"]], "separate-x")
-    tables.write(workspace, "voices", [{"track_id": track_id, "embedding": [1.0, 0.0]}
-                                       for track_id in before["track_id"]], "x")
+    tables.write(
+        workspace,
+        "failures",
+        [{"stage": "separate", "key": track_id, "track_id": track_id} for track_id in before["track_id"]],
+        "separate-x",
+    )
+    tables.write(
+        workspace, "voices", [{"track_id": track_id, "embedding": [1.0, 0.0]} for track_id in before["track_id"]], "x"
+    )
     for name in ("broken.mp3", "album 0/song 0.flac"):
         (music / name).rename(music.parent / "away")
     _, after = run_scan(config)
@@ -133,7 +138,10 @@ def test_what_is_no_readable_file_is_a_failure_and_the_rest_is_counted(make_conf
     assert (n, len(tracks)) == (6, 3)
     failures = tables.read(workspace, "failures").set_index("uri")
     assert failures["error"].to_dict() == {
-        str(music / "broken.mp3"): "decode", str(music / "dangling.mp3"): "missing", f"{music}/caf\\xe9.mp3": "name"}
+        str(music / "broken.mp3"): "decode",
+        str(music / "dangling.mp3"): "missing",
+        f"{music}/caf\\xe9.mp3": "name",
+    }
     assert run_scan(config)[0] == 0
     _, passed = scan.list_catalogue(config.catalogue, config.scan.suffixes)
     assert passed == {".jpg": 2, "no ending": 2, ".txt": 1, "hidden or of the system": 2}
@@ -165,9 +173,15 @@ def test_a_glob_and_a_single_file(make_config, music):
     assert len(listing) == 1
 
 
-@pytest.mark.parametrize(("catalogue", "words"), [
-    ("nowhere", "no file or folder"), ("empty", "no audio files"), ("pictures", r"passed over 1: \.jpg 1"),
-    ("bad.csv", "needs a column uri, path or file")])
+@pytest.mark.parametrize(
+    ("catalogue", "words"),
+    [
+        ("nowhere", "no file or folder"),
+        ("empty", "no audio files"),
+        ("pictures", r"passed over 1: \.jpg 1"),
+        ("bad.csv", "needs a column uri, path or file"),
+    ],
+)
 def test_a_wrong_catalogue_is_told_before_work(tmp_path, catalogue, words):
     (tmp_path / "empty").mkdir()
     (tmp_path / "pictures").mkdir()

@@ -62,8 +62,9 @@ def test_more_than_there_are(workspace, voices):
     assert len(search.like(workspace, voices[0][0], 1000)) == 59
 
 
-@pytest.mark.parametrize(("track", "said"), [
-    ("nowhere.mp3", "neither a track"), ("/music/mute.mp3", "no voice"), ("mp3", "neither")])
+@pytest.mark.parametrize(
+    ("track", "said"), [("nowhere.mp3", "neither a track"), ("/music/mute.mp3", "no voice"), ("mp3", "neither")]
+)
 def test_what_cannot_be_asked_is_said(workspace, voices, track, said):
     with pytest.raises(ConfigError, match=said):
         search.like(workspace, track, 3)
@@ -88,8 +89,12 @@ def test_a_track_that_is_gone_answers_no_more(workspace, voices):
 
 
 def test_two_voices_are_not_centred(workspace):
-    tables.write(workspace, "voices", [{"track_id": "a", "embedding": [1.0, 0.0]},
-                                       {"track_id": "b", "embedding": [0.6, 0.8]}], "a")
+    tables.write(
+        workspace,
+        "voices",
+        [{"track_id": "a", "embedding": [1.0, 0.0]}, {"track_id": "b", "embedding": [0.6, 0.8]}],
+        "a",
+    )
     tables.write(workspace, "files", [{"track_id": "a", "uri": "/a.mp3"}, {"track_id": "b", "uri": "/b.mp3"}], "a")
     found = search.like(workspace, "a", 5)
     assert found["score"].tolist() == [0.6]

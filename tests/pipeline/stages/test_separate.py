@@ -28,8 +28,12 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("music")
     generator = np.random.default_rng(3)
     singers = draw_singers(["ann", "bob", "cyd"], generator)
-    for name, singing in (("ann.flac", singers[:1]), ("bob.mp3", singers[1:2]), ("cyd.wav", singers[2:]),
-                          ("band.flac", [])):
+    for name, singing in (
+        ("ann.flac", singers[:1]),
+        ("bob.mp3", singers[1:2]),
+        ("cyd.wav", singers[2:]),
+        ("band.flac", []),
+    ):
         recording = perform(singing, 6.0, "strings", RATE, generator)
         encode.write(folder / name, encode.Audio(recording.mix, RATE))
     soundfile.write(folder / "silence.wav", np.zeros((3 * RATE, 2)), RATE)
@@ -62,8 +66,9 @@ def track_id(path: Path) -> str:
 
 
 def ages(workspace) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in Path(workspace.path("vocals_audio")).rglob("*")
-            if path.is_file()}
+    return {
+        path.name: path.stat().st_mtime_ns for path in Path(workspace.path("vocals_audio")).rglob("*") if path.is_file()
+    }
 
 
 def test_every_track_of_a_batch_ends_as_vocals_or_as_a_failure(worker, workspace, music):
@@ -72,10 +77,22 @@ def test_every_track_of_a_batch_ends_as_vocals_or_as_a_failure(worker, workspace
     vocals = tables.read(workspace, "vocals").set_index("track_id")
     failures = tables.read(workspace, "failures").set_index("track_id")
     assert set(outcomes.index) == {track_id(path) for path in paths}
-    found = {path.name: failures.loc[track_id(path), "error"] if track_id(path) in failures.index
-             else ("instrumental", "vocals")[int(vocals.loc[track_id(path), "has_vocals"])] for path in paths}
-    assert found == {"ann.flac": "vocals", "bob.mp3": "vocals", "cyd.wav": "vocals", "band.flac": "instrumental",
-                     "silence.wav": "silent", "blink.wav": "too_short", "text.mp3": "decode", "gone.ogg": "missing"}
+    found = {
+        path.name: failures.loc[track_id(path), "error"]
+        if track_id(path) in failures.index
+        else ("instrumental", "vocals")[int(vocals.loc[track_id(path), "has_vocals"])]
+        for path in paths
+    }
+    assert found == {
+        "ann.flac": "vocals",
+        "bob.mp3": "vocals",
+        "cyd.wav": "vocals",
+        "band.flac": "instrumental",
+        "silence.wav": "silent",
+        "blink.wav": "too_short",
+        "text.mp3": "decode",
+        "gone.ogg": "missing",
+    }
     row = vocals.loc[track_id(music / "ann.flac")]
     info, mix = soundfile.info(row["vocals_uri"]), soundfile.info(music / "ann.flac")
     assert (info.samplerate, info.channels, info.subtype, info.frames) == (RATE, 1, "PCM_16", mix.frames)

@@ -114,7 +114,10 @@ def test_the_worker_packs_whole_tracks_into_shards(workspace, tmp_path):
     rows.append(rows[0] | {"track_id": "moved", "uri": str(tmp_path / "gone.wav")})
     outcomes = make_worker(workspace, shard_mb=0.4)(pa.Table.from_pylist(rows)).to_pylist()
     assert [(row["key"], row["error"]) for row in outcomes if row["status"] == "failed"] == [
-        ("quiet", "too_short"), ("gone", "missing"), ("moved", "missing")]
+        ("quiet", "too_short"),
+        ("gone", "missing"),
+        ("moved", "missing"),
+    ]
     assert len(tables.parts(workspace, "clips")) == 2
     for part in tables.iter_arrow(workspace, "clips", ["track_id"]):
         assert len(set(part["track_id"].to_pylist())) == 2
@@ -182,15 +185,27 @@ def test_pairs_are_the_same_singing_separated_from_other_music(workspace, tmp_pa
 
 
 def test_pending_leaves_out_the_done_the_failed_and_the_instrumental(workspace):
-    tables.write(workspace, "vocals", [{"track_id": name, "vocals_uri": name, "has_vocals": name != "band"}
-                                       for name in ("done", "failed", "band", "new")], "p")
-    tables.write(workspace, "tracks", [{"track_id": name, "uri": f"{name}.mp3"}
-                                       for name in ("done", "failed", "band", "new")], "p")
+    tables.write(
+        workspace,
+        "vocals",
+        [
+            {"track_id": name, "vocals_uri": name, "has_vocals": name != "band"}
+            for name in ("done", "failed", "band", "new")
+        ],
+        "p",
+    )
+    tables.write(
+        workspace,
+        "tracks",
+        [{"track_id": name, "uri": f"{name}.mp3"} for name in ("done", "failed", "band", "new")],
+        "p",
+    )
     tables.write(workspace, "clips", [{"clip_id": "done-0", "track_id": "done"}], "p")
     tables.write(workspace, "failures", [{"stage": "shard", "key": "failed"}], "shard-p")
     todo, done = shard.pending(workspace)
-    assert todo.to_pylist() == [{"track_id": "new", "vocals_uri": "new", "uri": "new.mp3",
-                                 "other_vocals_uri": "done", "other_uri": "done.mp3"}]
+    assert todo.to_pylist() == [
+        {"track_id": "new", "vocals_uri": "new", "uri": "new.mp3", "other_vocals_uri": "done", "other_uri": "done.mp3"}
+    ]
     assert done == 2
 
 

@@ -173,11 +173,25 @@ def test_tiny_catalogues(n: int):
 
 
 def test_with_files_shows_the_surest_disagreements_first():
-    tags = pd.DataFrame({"track_id": ["a", "b", "c"], "vocalist": "Ann", "score": 0.5, "probability": 0.9,
-                         "source": "enrolled", "credit_probability": [0.99, 0.2, 0.1],
-                         "disagrees": [False, True, True]})
-    tracks = pd.DataFrame({"track_id": ["a", "b", "c"], "uri": ["/a", "/b", "/c"], "title": ["A", None, "C"],
-                           "artist": ["Ann", "Bob", "Cy"]})
+    tags = pd.DataFrame(
+        {
+            "track_id": ["a", "b", "c"],
+            "vocalist": "Ann",
+            "score": 0.5,
+            "probability": 0.9,
+            "source": "enrolled",
+            "credit_probability": [0.99, 0.2, 0.1],
+            "disagrees": [False, True, True],
+        }
+    )
+    tracks = pd.DataFrame(
+        {
+            "track_id": ["a", "b", "c"],
+            "uri": ["/a", "/b", "/c"],
+            "title": ["A", None, "C"],
+            "artist": ["Ann", "Bob", "Cy"],
+        }
+    )
     rows = with_files(tags, tracks)
     assert rows["track_id"].tolist() == ["c", "b", "a"]
     assert rows["file_artist"].tolist() == ["Cy", "Bob", "Ann"]

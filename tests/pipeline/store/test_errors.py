@@ -13,21 +13,28 @@ from pipeline.store.errors import (
 )
 
 
-@pytest.mark.parametrize(("error", "kind", "words"), [
-    (Problem("decode", "not audio"), "decode", "not audio"),
-    (MemoryError(), "out_of_memory", "not enough memory"),
-    (RuntimeError("CUDA out of memory. Tried to allocate"), "out_of_memory", "CUDA out of memory"),
-    (FileNotFoundError(2, "No such file", "/a.mp3"), "missing", "no such file: /a.mp3"),
-    (OSError(5, "Input/output error"), "unreadable", "Input/output error"),
-    (PermissionError(13, "Permission denied", "/a.mp3"), "permission", "/a.mp3"),
-    (ValueError("odd"), "unexpected", "ValueError: odd"),
-    (OSError("AWS Error NETWORK_CONNECTION during GetObject operation: curlCode: 7"), "unavailable", "next run"),
-    (OSError("AWS Error UNKNOWN (HTTP status 503) during HeadObject operation"), "unavailable", "HTTP status 503"),
-    (OSError("google::cloud::Status(UNAVAILABLE: Retry policy exhausted"), "unavailable", "UNAVAILABLE"),
-    (ConnectionResetError(104, "Connection reset by peer"), "unavailable", "reset"),
-    (OSError("AWS Error ACCESS_DENIED during HeadObject operation: No response body."), "permission", "ACCESS_DENIED"),
-    (OSError("AWS Error NO_SUCH_BUCKET during GetObject operation"), "missing", "NO_SUCH_BUCKET"),
-])
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (Problem("decode", "not audio"), "decode", "not audio"),
+        (MemoryError(), "out_of_memory", "not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), "out_of_memory", "CUDA out of memory"),
+        (FileNotFoundError(2, "No such file", "/a.mp3"), "missing", "no such file: /a.mp3"),
+        (OSError(5, "Input/output error"), "unreadable", "Input/output error"),
+        (PermissionError(13, "Permission denied", "/a.mp3"), "permission", "/a.mp3"),
+        (ValueError("odd"), "unexpected", "ValueError: odd"),
+        (OSError("AWS Error NETWORK_CONNECTION during GetObject operation: curlCode: 7"), "unavailable", "next run"),
+        (OSError("AWS Error UNKNOWN (HTTP status 503) during HeadObject operation"), "unavailable", "HTTP status 503"),
+        (OSError("google::cloud::Status(UNAVAILABLE: Retry policy exhausted"), "unavailable", "UNAVAILABLE"),
+        (ConnectionResetError(104, "Connection reset by peer"), "unavailable", "reset"),
+        (
+            OSError("AWS Error ACCESS_DENIED during HeadObject operation: No response body."),
+            "permission",
+            "ACCESS_DENIED",
+        ),
+        (OSError("AWS Error NO_SUCH_BUCKET during GetObject operation"), "missing", "NO_SUCH_BUCKET"),
+    ],
+)
 def test_every_error_has_a_class_and_words(error, kind, words):
     found_kind, message = explain(error)
     assert found_kind == kind

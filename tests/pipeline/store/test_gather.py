@@ -49,12 +49,18 @@ def test_large_parts_have_a_limit_and_failures_stay_their_stages(workspace, monk
 def test_gathering_that_was_interrupted_is_gone_on_with(workspace, monkeypatch, last):
     append(workspace, "a", "b")
     with monkeypatch.context() as patch:
+
         def stop(*_: object) -> None:
             raise KeyboardInterrupt
 
         if last == "a large part":
-            patch.setattr(Workspace, "write_bytes", lambda self, name, data, write=Workspace.write_bytes:
-                          stop() if name.endswith(".gathered") else write(self, name, data))
+            patch.setattr(
+                Workspace,
+                "write_bytes",
+                lambda self, name, data, write=Workspace.write_bytes: (
+                    stop() if name.endswith(".gathered") else write(self, name, data)
+                ),
+            )
         else:
             patch.setattr(Workspace, "delete", stop)
         with pytest.raises(KeyboardInterrupt):

@@ -19,11 +19,18 @@ def test_every_item_ends_as_a_row_or_a_failure(workspace: Workspace):
         raise ZeroDivisionError("division by zero")
     outcomes = ledger.commit().to_pylist()
     assert [(row["key"], row["status"], row["error"]) for row in outcomes] == [
-        ("good", "done", None), ("bad", "failed", "decode"), ("odd", "failed", "unexpected")]
+        ("good", "done", None),
+        ("bad", "failed", "decode"),
+        ("odd", "failed", "unexpected"),
+    ]
     assert tables.read(workspace, "vocals")["track_id"].tolist() == ["good"]
     failures = tables.read(workspace, "failures").set_index("key")
     assert failures.loc["bad", ["stage", "uri", "error", "message"]].tolist() == [
-        "separate", "/music/bad.mp3", "decode", "not audio"]
+        "separate",
+        "/music/bad.mp3",
+        "decode",
+        "not audio",
+    ]
     assert failures.loc["odd", "message"] == "ZeroDivisionError: division by zero"
 
 

@@ -7,8 +7,21 @@ from pipeline.sections import StoreConfig
 from pipeline.store.errors import WorkspaceError
 from pipeline.store.locations import is_remote, open_filesystem, uri_of
 
-ODD_KEYS = ["a", "a#1.mp3", "50 % off.mp3", "a%20b.mp3", "[2001] x.mp3", 'she said "no".mp3', "why?.mp3", "Björk/é.mp3",
-            "日本/x'y.mp3", "a+b&c=d;e.mp3", "back\\slash.mp3", " lead.mp3", "*.mp3"]
+ODD_KEYS = [
+    "a",
+    "a#1.mp3",
+    "50 % off.mp3",
+    "a%20b.mp3",
+    "[2001] x.mp3",
+    'she said "no".mp3',
+    "why?.mp3",
+    "Björk/é.mp3",
+    "日本/x'y.mp3",
+    "a+b&c=d;e.mp3",
+    "back\\slash.mp3",
+    " lead.mp3",
+    "*.mp3",
+]
 
 
 def test_local_and_remote_names_are_told_apart(tmp_path):

@@ -46,7 +46,8 @@ def test_the_claim_of_a_dead_process_is_taken_over_at_once(workspace: Workspace,
     process = run_that_holds(workspace)
     process.send_signal(signal.SIGKILL)
     psutil.wait_procs([psutil.Process(process.pid)], 10) if reaped else os.waitid(
-        os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        os.P_PID, process.pid, os.WEXITED | os.WNOWAIT
+    )
     said: list[str] = []
     with lock.hold(workspace, "scan", said.append):
         assert [claim.by["pid"] for claim in lock.claims(workspace)] == [os.getpid()]
@@ -65,8 +66,15 @@ def test_a_claim_is_given_up_when_the_work_ends_however_it_ends(workspace: Works
 
 
 def claim_of_another_machine(workspace: Workspace) -> None:
-    by = {"host": "elsewhere", "processes": "", "user": "ella", "pid": 7, "began": 0.0, "doing": "embed",
-          "since": "1999"}
+    by = {
+        "host": "elsewhere",
+        "processes": "",
+        "user": "ella",
+        "pid": 7,
+        "began": 0.0,
+        "doing": "embed",
+        "since": "1999",
+    }
     workspace.write_bytes("_lock/theirs.json", json.dumps(by).encode())
 
 

@@ -8,7 +8,9 @@ def test_a_shard_whose_contents_were_not_written_is_opened(workspace):
     tables.append(workspace, "shards", [{"track_id": "gone", "shard": "part-gone.parquet", "n_clips": 3}], "gone")
     found = shards.contents(workspace).to_pylist()
     assert sorted(found, key=lambda row: row["shard"]) == [
-        {"track_id": "ta", "shard": "part-a.parquet"}, {"track_id": "tb", "shard": "part-b.parquet"}]
+        {"track_id": "ta", "shard": "part-a.parquet"},
+        {"track_id": "tb", "shard": "part-b.parquet"},
+    ]
 
 
 def test_without_clips_there_is_nothing(workspace):

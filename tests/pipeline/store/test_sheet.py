@@ -28,10 +28,21 @@ def parquet(frame: pd.DataFrame) -> bytes:
     return sink.getvalue()
 
 
-@pytest.mark.parametrize("data", [
-    "uri,title\na,b\n", "uri;title\na;b", "uri\ttitle\r\na\tb\r\n", "uri|title\ra|b\r", "sep=;\nuri;title\na;b\n",
-    " URI , Title \na,b\n", '"uri","title"\n"a","b"\n', "\n\nuri,title\n\na,b\n\n", 'uri,title\na, "b"\n',
-    "uri,title,\na,b,\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        "uri,title\na,b\n",
+        "uri;title\na;b",
+        "uri\ttitle\r\na\tb\r\n",
+        "uri|title\ra|b\r",
+        "sep=;\nuri;title\na;b\n",
+        " URI , Title \na,b\n",
+        '"uri","title"\n"a","b"\n',
+        "\n\nuri,title\n\na,b\n\n",
+        'uri,title\na, "b"\n',
+        "uri,title,\na,b,\n",
+    ],
+)
 def test_dialects(data: str):
     assert {name: cell for name, cell in rows(data)[0].items() if name} == {"uri": "a", "title": "b"}
 
@@ -47,12 +58,17 @@ def test_lines_of_two_encodings():
 
 
 def test_all_values_are_text():
-    assert rows("uri,title,album\n007,311,true\na,,\n") == [{"uri": "007", "title": "311", "album": "true"},
-                                                            {"uri": "a", "title": "", "album": ""}]
-    frame = pd.DataFrame({"URI": ["a", None], "title": [311, None], "album": [True, False], "artist": [b"Bj\xf6rk",
-                                                                                                       None]})
-    assert rows(parquet(frame)) == [{"uri": "a", "title": "311", "album": "True", "artist": "Björk"},
-                                    {"uri": "", "title": "", "album": "False", "artist": ""}]
+    assert rows("uri,title,album\n007,311,true\na,,\n") == [
+        {"uri": "007", "title": "311", "album": "true"},
+        {"uri": "a", "title": "", "album": ""},
+    ]
+    frame = pd.DataFrame(
+        {"URI": ["a", None], "title": [311, None], "album": [True, False], "artist": [b"Bj\xf6rk", None]}
+    )
+    assert rows(parquet(frame)) == [
+        {"uri": "a", "title": "311", "album": "True", "artist": "Björk"},
+        {"uri": "", "title": "", "album": "False", "artist": ""},
+    ]
 
 
 def test_one_column_is_a_list_in_which_commas_mean_nothing():
@@ -60,16 +76,20 @@ def test_one_column_is_a_list_in_which_commas_mean_nothing():
 
 
 def test_quotation_marks_within_fields():
-    assert rows('uri,title\n12" mix.mp3,"say ""hi"""\n"a\nb",c\n') == [{"uri": '12" mix.mp3', "title": 'say "hi"'},
-                                                                     {"uri": "a\nb", "title": "c"}]
+    assert rows('uri,title\n12" mix.mp3,"say ""hi"""\n"a\nb",c\n') == [
+        {"uri": '12" mix.mp3', "title": 'say "hi"'},
+        {"uri": "a\nb", "title": "c"},
+    ]
 
 
 def test_one_bad_row_is_one_fault():
     data = 'uri,title\na,b\nc,d,e\nf\n"g,h\ni,j\n"k"l,m\nn,o\n'
     assert faults(data) == [
         (3, "3 fields where the header has 2: a comma within a field needs quotation marks around it"),
-        (4, "1 fields where the header has 2"), (5, "a quotation mark is opened and never closed"),
-        (7, "',' expected after '\"'")]
+        (4, "1 fields where the header has 2"),
+        (5, "a quotation mark is opened and never closed"),
+        (7, "',' expected after '\"'"),
+    ]
     assert [record.line for record in sheet.parse(data.encode()).records if isinstance(record, Row)] == [2, 6, 8]
 
 
@@ -79,13 +99,22 @@ def test_an_open_quotation_mark_does_not_take_in_the_next_one():
 
 def test_a_list_in_a_column_is_a_fault_of_its_row():
     assert faults(parquet(pd.DataFrame({"uri": ["a", "b"], "artist": [["x"], None]}))) == [
-        (1, "artist holds a list where one value belongs")]
+        (1, "artist holds a list where one value belongs")
+    ]
 
 
-@pytest.mark.parametrize(("data", "words"), [
-    (b"", "empty"), (b" \n", "empty"), (b"PAR1junk", "damaged Parquet"), (b"PK\x03\x04", "spreadsheet"), (b"{}",
-                                                                                                          "JSON"),
-    (b"<html>", "web page"), (b"#EXTM3U\na.mp3", "playlist")])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"PAR1junk", "damaged Parquet"),
+        (b"PK\x03\x04", "spreadsheet"),
+        (b"{}", "JSON"),
+        (b"<html>", "web page"),
+        (b"#EXTM3U\na.mp3", "playlist"),
+    ],
+)
 def test_what_is_no_table_is_named(data: bytes, words: str, tmp_path: Path):
     (tmp_path / "x.csv").write_bytes(data)
     with pytest.raises(ConfigError, match=f"cannot read the manifest .*{words}"):

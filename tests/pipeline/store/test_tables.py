@@ -23,8 +23,11 @@ def test_pandas_polars_and_duckdb_read_a_folder_while_it_is_written_to(three_voi
     folder = three_voices.path("voices")
     with three_voices._publish("voices/part-3.parquet") as unfinished:
         Path(unfinished).write_bytes(b"PAR1")
-        for frame in (pd.read_parquet(folder), pl.read_parquet(folder).to_pandas(),
-                      duckdb.sql(f"FROM '{folder}/*.parquet'").df()):
+        for frame in (
+            pd.read_parquet(folder),
+            pl.read_parquet(folder).to_pandas(),
+            duckdb.sql(f"FROM '{folder}/*.parquet'").df(),
+        ):
             assert sorted(frame["track_id"]) == ["a", "b", "c"]
             assert list(frame.columns) == tables.SCHEMAS["voices"].names
         Path(unfinished).write_bytes(Path(folder, "part-0.parquet").read_bytes())
@@ -54,8 +57,9 @@ def test_replace_keeps_only_the_new_rows(workspace: Workspace):
 def test_embeddings_come_back_as_one_array(workspace: Workspace):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(5, 8)).astype(np.float32)
-    rows = [{"clip_id": f"c{i}", "track_id": "t", "encoder_id": "e", "embedding": v.tolist()}
-            for i, v in enumerate(vectors)]
+    rows = [
+        {"clip_id": f"c{i}", "track_id": "t", "encoder_id": "e", "embedding": v.tolist()} for i, v in enumerate(vectors)
+    ]
     tables.write(workspace, "embeddings", rows[:2], "a")
     tables.write(workspace, "embeddings", rows[2:], "b")
     frame, found = tables.read_embeddings(workspace.root)

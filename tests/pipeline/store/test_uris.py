@@ -8,12 +8,22 @@ from pipeline.store.errors import Problem
 from pipeline.store.uris import resolve
 
 
-@pytest.mark.parametrize(("written", "meant"), [
-    ("a b.mp3", "/lists/a b.mp3"), ("./x/../a.mp3", "/lists/x/../a.mp3"), ("/m//a.mp3", "/m/a.mp3"), (" /m/a.mp3 ",
-                                                                                                      "/m/a.mp3"),
-    ("file:///m/a%20b.mp3", "/m/a b.mp3"), ("FILE://localhost/m/a.mp3", "/m/a.mp3"), ("file:/m/a.mp3", "/m/a.mp3"),
-    ("S3://B/a%20b #1.mp3", "s3://B/a%20b #1.mp3"), ("gs://b/a//b", "gs://b/a//b"), ("/m/a%20b.mp3", "/m/a%20b.mp3"),
-    ("~a.mp3", "/lists/~a.mp3")])
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("a b.mp3", "/lists/a b.mp3"),
+        ("./x/../a.mp3", "/lists/x/../a.mp3"),
+        ("/m//a.mp3", "/m/a.mp3"),
+        (" /m/a.mp3 ", "/m/a.mp3"),
+        ("file:///m/a%20b.mp3", "/m/a b.mp3"),
+        ("FILE://localhost/m/a.mp3", "/m/a.mp3"),
+        ("file:/m/a.mp3", "/m/a.mp3"),
+        ("S3://B/a%20b #1.mp3", "s3://B/a%20b #1.mp3"),
+        ("gs://b/a//b", "gs://b/a//b"),
+        ("/m/a%20b.mp3", "/m/a%20b.mp3"),
+        ("~a.mp3", "/lists/~a.mp3"),
+    ],
+)
 def test_what_is_meant(written: str, meant: str):
     assert resolve(written, "/lists") == meant
 
@@ -23,10 +33,19 @@ def test_home_and_remote_folders():
     assert resolve("a.mp3", "s3://b/lists") == "s3://b/lists/a.mp3"
 
 
-@pytest.mark.parametrize(("written", "words"), [
-    ("", "empty"), ("  ", "empty"), ("a\0b", "NUL"), ("x" * 256, "longer"), ("x/" * 2100, "longer"),
-    ("http://x/a.mp3", "http:// is not read"), ("HTTPS://x/a.mp3", "https:// is not read"), ("file:///caf%E9.mp3",
-                                                                                             "not UTF-8")])
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("", "empty"),
+        ("  ", "empty"),
+        ("a\0b", "NUL"),
+        ("x" * 256, "longer"),
+        ("x/" * 2100, "longer"),
+        ("http://x/a.mp3", "http:// is not read"),
+        ("HTTPS://x/a.mp3", "https:// is not read"),
+        ("file:///caf%E9.mp3", "not UTF-8"),
+    ],
+)
 def test_what_can_be_no_file_is_refused_in_words(written: str, words: str):
     with pytest.raises(Problem, match=words):
         resolve(written, "/lists")

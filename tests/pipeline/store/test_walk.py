@@ -36,7 +36,8 @@ def test_files_have_their_size_and_time_as_pyarrow_says_them(tmp_path):
     entries, _ = found(tmp_path)
     infos = pafs.LocalFileSystem().get_file_info([str(tmp_path / name) for name in ("a.mp3", "album/b.mp3")])
     assert [entries[name] for name in ("a.mp3", "album/b.mp3")] == [
-        Entry(info.path, info.size, info.mtime_ns) for info in infos]
+        Entry(info.path, info.size, info.mtime_ns) for info in infos
+    ]
 
 
 def test_a_real_folder_is_read_once_and_by_its_own_path(tmp_path):
@@ -56,8 +57,16 @@ def test_a_real_folder_is_read_once_and_by_its_own_path(tmp_path):
 
 
 def test_what_is_hidden_or_of_the_system_is_passed_over(tmp_path):
-    fill(tmp_path, ".hidden.mp3", ".hiddendir/a.mp3", ".Trash-1000/files/b.mp3", "@eaDir/c.mp3", "__MACOSX/._d.mp3",
-         "$RECYCLE.BIN/e.mp3", "...And Justice for All/One.mp3")
+    fill(
+        tmp_path,
+        ".hidden.mp3",
+        ".hiddendir/a.mp3",
+        ".Trash-1000/files/b.mp3",
+        "@eaDir/c.mp3",
+        "__MACOSX/._d.mp3",
+        "$RECYCLE.BIN/e.mp3",
+        "...And Justice for All/One.mp3",
+    )
     entries, hidden = found(tmp_path)
     assert set(entries) == {"...And Justice for All/One.mp3"}
     assert hidden == 6
@@ -80,7 +89,9 @@ def test_an_object_store_hides_the_same_names(object_store):
     passed: collections.Counter[str] = collections.Counter()
     entries = list(walk(filesystem, root, passed))
     assert {(entry.path.removeprefix(f"{root}/"), entry.size_bytes) for entry in entries} == {
-        ("...And Justice for All/One.mp3", 4), ("a.mp3", 4)}
+        ("...And Justice for All/One.mp3", 4),
+        ("a.mp3", 4),
+    }
     assert passed == {HIDDEN: 2}
 
 
@@ -93,7 +104,11 @@ def test_what_is_no_file_says_so(tmp_path, monkeypatch):
     (tmp_path / "its own.mp3").symlink_to("its own.mp3")
     entries, _ = found(tmp_path)
     assert {name: entry.error for name, entry in entries.items()} == {
-        "pipe.mp3": "not_a_file", "socket.mp3": "not_a_file", "dangling.mp3": "missing", "its own.mp3": "missing"}
+        "pipe.mp3": "not_a_file",
+        "socket.mp3": "not_a_file",
+        "dangling.mp3": "missing",
+        "its own.mp3": "missing",
+    }
     assert entries["dangling.mp3"].message == "a link to gone.mp3, which is not there"
 
 
@@ -104,7 +119,10 @@ def test_a_name_that_is_not_utf8_is_shown_escaped_and_the_rest_goes_on(tmp_path)
         Path(os.fsdecode(path)).write_bytes(b"")
     entries, _ = found(tmp_path)
     assert {name: entry.error for name, entry in entries.items()} == {
-        r"caf\xe9.mp3": "name", r"\xff/inside.mp3": "name", "café.mp3": None}
+        r"caf\xe9.mp3": "name",
+        r"\xff/inside.mp3": "name",
+        "café.mp3": None,
+    }
 
 
 @pytest.fixture
@@ -128,5 +146,8 @@ def test_a_folder_that_may_not_be_read_says_so_and_the_rest_goes_on(as_somebody)
         os.seteuid(NOBODY)
     entries, _ = found(as_somebody)
     assert {name: entry.error for name, entry in entries.items()} == {
-        "open/a.mp3": None, "locked": "permission", "list only/c.mp3": "permission"}
+        "open/a.mp3": None,
+        "locked": "permission",
+        "list only/c.mp3": "permission",
+    }
     assert entries["locked"].message == "it cannot be read: Permission denied"
