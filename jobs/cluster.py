@@ -1,10 +1,12 @@
-"""Group the voices into vocalists and place them on a map: `clusters/`."""
+"""Group the voices into vocalists and place them on a map: `clusters/`, `voice_tracks/`, `voice_changes/`."""
 
 import sys
 
 from jobs import engine
 from pipeline.config import Config
+from pipeline.people import lasting
 from pipeline.scoring import voices
+from pipeline.scoring.groups import NOISE
 from pipeline.stages import cluster
 from pipeline.store import provenance, tables
 
@@ -14,9 +16,10 @@ def run(config: Config, run: engine.Run) -> None:
     # A whole table costs little to make again, so another setting simply replaces it, and the tags made from it.
     provenance.claim(run.workspace, config.model_copy(update={"replace": True}), "cluster", seed=config.seed)
     found, backend = voices.read(run.workspace)
-    if tables.keys(run.workspace, "clusters", "track_id") == set(found.track_ids):
+    clusters = tables.read(run.workspace, "clusters")
+    named = clusters["voice"].notna() | (clusters["cluster_id"] == NOISE)
+    if set(clusters["track_id"]) == set(found.track_ids) and named.all():
         run.skipped = len(found)
-        clusters = tables.read(run.workspace, "clusters")
     else:
         run.say(f"{len(found)} voices")
         if not voices.is_calibrated(run.workspace, backend.encoder_id):
@@ -25,6 +28,9 @@ def run(config: Config, run: engine.Run) -> None:
                 "(make calibrate measures them on tracks whose singer is known)"
             )
         clusters = cluster.cluster_voices(found, backend, config.cluster, config.seed)
+        clusters["voice"], changes = lasting.named(run.workspace, clusters["track_id"], clusters["cluster_id"])
+        if len(changes):
+            run.say(lasting.describe(changes))
         tables.replace(run.workspace, "clusters", clusters)
         run.done = len(found)
     run.note = cluster.describe(clusters)

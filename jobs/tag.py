@@ -15,6 +15,7 @@ from pipeline.stages import tag
 from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace
 
+CLUSTERS = ["track_id", "cluster_id", "voice", "probability"]
 SHOWN = 10  # known tracks that do not fit that are printed
 
 
@@ -23,10 +24,14 @@ def run(config: Config, run: engine.Run) -> None:
     workspace = run.workspace
     provenance.claim(workspace, config.model_copy(update={"replace": True}), "tag", seed=config.seed)
     found, backend = voices.read(workspace)
-    clusters = tables.read(workspace, "clusters", ["track_id", "cluster_id", "probability"]).set_index("track_id")
+    clusters = tables.read(workspace, "clusters", CLUSTERS).set_index("track_id")
     if late := len(set(found.track_ids) - set(clusters.index)):
         run.say(f"{late} voices came after clustering and are in no cluster: run the cluster stage to place them")
     clusters = clusters.reindex(found.track_ids).fillna({"cluster_id": NOISE, "probability": 0.0}).reset_index()
+    if nameless := int((clusters["voice"].isna() & (clusters["cluster_id"] != NOISE)).sum()):
+        run.say(
+            f"{nameless} tracks are in clusters without a name, as earlier versions made them: run the cluster stage"
+        )
     known = known_names(config.known, workspace, run.say)
     if without := set(known) - set(found.track_ids):
         run.say(f"{len(without)} known tracks have no voice (instrumental, silent or failed) and teach nothing")

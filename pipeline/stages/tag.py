@@ -5,7 +5,7 @@
 - The probability of each enrolled vocalist, and of none of them, comes from the track's own voice and from its cluster
   as a whole (`pipeline.scoring.posterior`), and from what the track itself is credited to.
 - From `min_probability` on the name is given (source `enrolled`: known from the list, or `credited`). Below it the
-  track keeps its cluster's `voice-0001`, ... (source `cluster`) or has no name (`unknown`), and the likely names are
+  track has its cluster's `voice-0001`, ... (source `cluster`) or has no name (`unknown`), and the likely names are
   candidates.
 - `credit_probability` says how likely the credited artist sings; a credit that is very likely wrong `disagrees`.
 """
@@ -66,7 +66,8 @@ def tag_voices(
     """Give every voice a name, or none.
 
     Args:
-        voices: (n,). backend: as it came with the encoder. clusters: `cluster_id`, `probability`, row for row.
+        voices: (n,). backend: as it came with the encoder. clusters: `cluster_id`, `probability`, row for row, and the
+            clusters' names (`voice`) where they have any.
         known: track_id -> vocalist; those that are no voice here are passed over.
         credits: `track_id`, `key`, `name`, a row per track and credited person.
     """
@@ -275,10 +276,9 @@ def _tags(
     source = np.where(
         named, np.where(people.known[best] if len(people.known) else False, "enrolled", "credited"), "unknown"
     ).astype(object)
-    cluster_ids = clusters["cluster_id"].to_numpy()
-    for cluster_id, name in name_clusters(track_ids, cluster_ids, vocalist).items():
-        rows = (cluster_ids == cluster_id) & ~named
-        vocalist[rows], source[rows], score[rows] = name, "cluster", np.nan
+    if "voice" in clusters:
+        rows = clusters["voice"].notna().to_numpy() & ~named
+        vocalist[rows], source[rows], score[rows] = clusters["voice"].to_numpy()[rows], "cluster", np.nan
         probability[rows] = clusters["probability"].to_numpy()[rows]
     credit = np.where(given, np.nan, _agreed(judged.probability, found.credit))
     rows = pd.DataFrame(
@@ -309,19 +309,6 @@ def _agreed(voice: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return how likely credits are (n,): the mean of the log-odds by the voice alone and by its cluster too."""
     both = expit((logit(np.clip(voice, 1e-9, 1 - 1e-9)) + logit(np.clip(whole, 1e-9, 1 - 1e-9))) / 2)
     return np.where(np.isfinite(whole), both, voice)
-
-
-def name_clusters(track_ids: np.ndarray, cluster_ids: np.ndarray, vocalist: np.ndarray) -> dict[int, str]:
-    """Return the name `voice-0001`, ... of each cluster that holds a track without one, the largest first.
-
-    Args:
-        track_ids: (n,) str. cluster_ids: (n,) int. vocalist: (n,) the vocalist found, or None.
-    """
-    frame = pd.DataFrame({"track": track_ids, "cluster": cluster_ids, "open": [name is None for name in vocalist]})
-    frame = frame[frame["cluster"] != NOISE]
-    sizes = frame.groupby("cluster").agg(size=("track", "size"), first=("track", "min"), open=("open", "any"))
-    unnamed = sizes[sizes["open"]].sort_values(["size", "first"], ascending=[False, True])
-    return {int(cluster): f"voice-{i:04d}" for i, cluster in enumerate(unnamed.index, 1)}
 
 
 def with_files(tags: pd.DataFrame, tracks: pd.DataFrame) -> pd.DataFrame:

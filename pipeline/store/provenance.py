@@ -10,7 +10,8 @@ from pipeline.store import tables
 from pipeline.store.errors import WorkspaceError
 from pipeline.store.workspace import Workspace
 
-# What each stage makes, in the order in which they hang on each other.
+# What each stage makes, in the order in which they hang on each other. `voice_tracks/` and `voice_changes/` are not
+# listed: the names of voices outlive the clusters that bear them.
 MADE_BY = {
     "separate": ("vocals", "vocals_audio"),
     "shard": ("clips", "shards"),

@@ -86,7 +86,12 @@ SCHEMAS = {
     "voices": _schema(
         track_id=TEXT, encoder_id=TEXT, n_clips=pa.int32(), spread=FLOAT, embedding=pa.list_(pa.float32())
     ),
-    "clusters": _schema(track_id=TEXT, cluster_id=pa.int32(), probability=FLOAT, outlier_score=FLOAT, x=FLOAT, y=FLOAT),
+    "clusters": _schema(
+        track_id=TEXT, cluster_id=pa.int32(), voice=TEXT, probability=FLOAT, outlier_score=FLOAT, x=FLOAT, y=FLOAT
+    ),
+    # Whose name each track bore and when, over all clusterings; and what changed from one to the next.
+    "voice_tracks": _schema(track_id=TEXT, voice=TEXT, since=TIME, until=TIME),
+    "voice_changes": _schema(changed_at=TIME, change=TEXT, voice=TEXT, other=TEXT, n_tracks=pa.int32()),
     "tags": _schema(
         track_id=TEXT,
         uri=TEXT,

@@ -1,19 +1,20 @@
 import numpy as np
+import pytest
 
 from jobs import cluster, engine
-from pipeline.store import tables
+from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace
 
 
-def voices(workspace: Workspace, n: int) -> None:
-    """Write `n` voices of three singers."""
-    rng = np.random.default_rng(0)
+def voices(workspace: Workspace, n: int, encoder_id: str = "e") -> None:
+    """Write `n` voices of three singers in turn."""
+    rng = np.random.default_rng(len(encoder_id))
     singers = rng.normal(size=(3, 16))
     for i in range(n):
         vector = singers[i % 3] + 0.2 * rng.normal(size=16)
         row = {
             "track_id": f"{i:032x}",
-            "encoder_id": "e",
+            "encoder_id": encoder_id,
             "n_clips": 1,
             "spread": 0.0,
             "embedding": (vector / np.linalg.norm(vector)).tolist(),
@@ -24,7 +25,8 @@ def voices(workspace: Workspace, n: int) -> None:
 def test_every_voice_has_a_row(chain_workspace):
     clusters = tables.read(chain_workspace, "clusters")
     assert set(clusters["track_id"]) == tables.keys(chain_workspace, "voices", "track_id")
-    assert clusters.notna().all().all()
+    assert clusters.drop(columns="voice").notna().all().all()
+    assert (clusters["voice"].isna() == (clusters["cluster_id"] == -1)).all()
 
 
 def test_a_second_run_skips_and_new_voices_do_not(workspace, make_config, capsys):
@@ -46,6 +48,69 @@ def test_other_settings_replace_the_clusters_and_drop_the_tags(workspace, make_c
     assert engine.execute(cluster.STAGE, make_config(cluster={"purity": 0.9999})) == 0
     assert (tables.read(workspace, "clusters")["cluster_id"] == -1).all()
     assert tables.parts(workspace, "tags") == []
+
+
+def names(workspace: Workspace) -> dict[int, str]:
+    """Return the name that each track has."""
+    rows = tables.read(workspace, "clusters").dropna(subset="voice")
+    return dict(zip(rows["track_id"].map(lambda track_id: int(track_id, 16)), rows["voice"], strict=True))
+
+
+def changes(workspace: Workspace) -> list[tuple[str, str]]:
+    """Return all changes of names, the first first."""
+    rows = tables.read(workspace, "voice_changes").sort_values("changed_at", kind="stable")
+    return list(zip(rows["change"], rows["voice"], strict=True))
+
+
+FIRST = [("new", f"voice-{i:04d}") for i in (1, 2, 3)]
+
+
+def test_names_stay_when_the_catalogue_grows(workspace, make_config, capsys):
+    voices(workspace, 12)
+    assert engine.execute(cluster.STAGE, make_config()) == 0
+    assert "voices: 3 new" in capsys.readouterr().out
+    first = names(workspace)
+    assert [first[i] for i in range(6)] == ["voice-0001", "voice-0002", "voice-0003"] * 2
+    voices(workspace, 24)
+    assert engine.execute(cluster.STAGE, make_config()) == 0
+    assert names(workspace) == {i: first[i % 3] for i in range(24)}
+    assert changes(workspace) == FIRST
+
+
+def test_names_come_back_after_other_settings_and_outlive_replace_and_the_encoder(workspace, make_config):
+    voices(workspace, 12)
+    assert engine.execute(cluster.STAGE, make_config()) == 0
+    first = names(workspace)
+    assert engine.execute(cluster.STAGE, make_config(cluster={"purity": 0.9999})) == 0
+    assert names(workspace) == {}
+    provenance.discard(workspace, "embed")
+    voices(workspace, 12, "another")
+    assert engine.execute(cluster.STAGE, make_config()) == 0
+    assert names(workspace) == first
+    gone, back = ([(change, voice) for _, voice in FIRST] for change in ("gone", "back"))
+    assert changes(workspace) == FIRST + gone + back
+
+
+@pytest.mark.parametrize("written", [["voice_changes"], ["voice_changes", "voice_tracks"]])
+def test_a_run_that_was_killed_between_two_tables_is_made_up_for(workspace, make_config, written):
+    voices(workspace, 12)
+    assert engine.execute(cluster.STAGE, make_config()) == 0
+    before = {name: workspace.read_bytes(f"{name}/part-0.parquet") for name in ("clusters", "voice_tracks")}
+    voices(workspace, 13)
+    assert engine.execute(cluster.STAGE, make_config(cluster={"purity": 0.9999})) == 0
+    for name in before.keys() - set(written):
+        workspace.write_bytes(f"{name}/part-0.parquet", before[name])
+    voices(workspace, 14)
+    assert engine.execute(cluster.STAGE, make_config(cluster={"purity": 0.9999})) == 0
+    assert changes(workspace) == FIRST + [("gone", voice) for _, voice in FIRST]
+
+
+def test_clusters_of_an_earlier_version_are_given_names(workspace, make_config):
+    voices(workspace, 12)
+    assert engine.execute(cluster.STAGE, make_config()) == 0
+    tables.replace(workspace, "clusters", tables.read(workspace, "clusters").drop(columns="voice"))
+    assert engine.execute(cluster.STAGE, make_config()) == 0
+    assert len(names(workspace)) == 12
 
 
 def test_two_voices_are_scored_as_well_as_many(workspace, make_config, capsys):

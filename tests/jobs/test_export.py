@@ -5,7 +5,8 @@ import pandas as pd
 import torch
 from safetensors import safe_open
 
-from jobs import engine, export
+from jobs import cluster, engine, export, tag
+from pipeline.stages import scan
 from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace
 
@@ -79,3 +80,51 @@ def test_names_that_are_given_anew_take_the_vectors_with_them(workspace, make_co
     provenance.claim(workspace, make_config(tag={"min_probability": 0.9}, replace=True), "tag")
     assert not tables.parts(workspace, "conditioning")
     assert not workspace.exists("vocalists.safetensors")
+
+
+def test_tracks_whose_file_is_gone_or_replaced_are_in_no_answer(workspace, make_config, tmp_path):
+    rng = np.random.default_rng(0)
+    singers = rng.normal(size=(2, 16))
+    music = tmp_path / "music"
+    music.mkdir()
+    rows = []
+    for i in range(10):
+        (music / f"{i}.mp3").write_bytes(bytes([i]))
+        vector = singers[i % 2] + 0.2 * rng.normal(size=16)
+        rows.append(
+            {
+                "track_id": f"{i:032x}",
+                "encoder_id": "e",
+                "n_clips": 1,
+                "spread": 0.0,
+                "embedding": vector / np.linalg.norm(vector),
+            }
+        )
+    tables.write(workspace, "voices", rows, "a")
+
+    def answered() -> pd.DataFrame:
+        """Run all that answers, over the files that are there; return the tags."""
+        listing, _ = scan.list_catalogue(str(music), (".mp3",))
+        scan.forget_absent(workspace, listing)
+        scan.derive_tracks(workspace)
+        for stage in (cluster.STAGE, tag.STAGE, export.STAGE):
+            assert engine.execute(stage, make_config(known=str(known))) == 0
+        return tables.read(workspace, "tags")
+
+    known = tmp_path / "known.csv"
+    known.write_text("track,vocalist\n0.mp3,Ann\n")
+    listing, _ = scan.list_catalogue(str(music), (".mp3",))
+    files = listing.select(["uri", "size_bytes", "modified_at"]).to_pandas().sort_values("uri")
+    tables.write(workspace, "files", files.assign(track_id=[row["track_id"] for row in rows]), "a")
+    tags = answered()
+    assert tags.groupby("vocalist").size().to_dict() == {"Ann": 5, "voice-0002": 5}
+    (music / "2.mp3").unlink()
+    (music / "5.mp3").write_bytes(b"another recording")
+    tags = answered()
+    assert tags["uri"].notna().all()
+    assert tags.groupby("vocalist").size().to_dict() == {"Ann": 4, "voice-0002": 4}
+    assert tables.read(workspace, "conditioning").set_index("vocalist")["n_tracks"].to_dict() == {
+        "Ann": 4,
+        "voice-0002": 4,
+    }
+    assert len(tables.read(workspace, "clusters")) == len(tables.read(workspace, "tracks")) == 8

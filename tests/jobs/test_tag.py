@@ -45,6 +45,7 @@ def clustered(workspace: Workspace) -> Workspace:
             {
                 "track_id": ids,
                 "cluster_id": who.astype("int32"),
+                "voice": [f"voice-{w + 5:04d}" for w in who],
                 "probability": 1.0,
                 "outlier_score": 0.0,
                 "x": 0.0,
@@ -79,7 +80,7 @@ def test_known_names_clusters_and_disagreements(clustered, make_config, tmp_path
     assert "1 known tracks match no track of the catalogue: gone.mp3" in said
     assert "1 known tracks have no voice" in said
     tags = tables.read(clustered, "tags").sort_values("track_id")
-    assert tags["vocalist"].tolist() == ["Singer 0"] * 4 + ["Singer 1"] * 4 + ["voice-0001"] * 4 + ["voice-0002"] * 4
+    assert tags["vocalist"].tolist() == ["Singer 0"] * 4 + ["Singer 1"] * 4 + ["voice-0007"] * 4 + ["voice-0008"] * 4
     assert "silent" not in set(tags["track_id"])
 
 
@@ -99,7 +100,22 @@ def test_without_known_names_clusters_name_the_tracks(clustered, make_config, ca
     assert engine.execute(tag.STAGE, make_config(tag={"use_credits": False})) == 0
     assert "no known names" in capsys.readouterr().out
     tags = tables.read(clustered, "tags")
-    assert set(tags["vocalist"]) == {"voice-0001", "voice-0002", "voice-0003", "voice-0004"}
+    assert set(tags["vocalist"]) == {"voice-0005", "voice-0006", "voice-0007", "voice-0008"}
+
+
+def test_a_cluster_that_loses_its_known_name_has_its_own_again(clustered, make_config, tmp_path):
+    names = []
+    for path in (None, known(tmp_path, f"{0:032x},Ann"), None):
+        assert engine.execute(tag.STAGE, make_config(known=path, tag={"use_credits": False})) == 0
+        names.append(tables.read(clustered, "tags").set_index("track_id")["vocalist"].loc[f"{1:032x}"])
+    assert names == ["voice-0005", "Ann", "voice-0005"]
+
+
+def test_clusters_of_an_earlier_version_have_no_names_and_that_is_said(clustered, make_config, capsys):
+    tables.replace(clustered, "clusters", tables.read(clustered, "clusters").drop(columns="voice"))
+    assert engine.execute(tag.STAGE, make_config(tag={"use_credits": False})) == 0
+    assert "16 tracks are in clusters without a name" in capsys.readouterr().out
+    assert (tables.read(clustered, "tags")["source"] == "unknown").all()
 
 
 def test_new_known_names_replace_the_tags(clustered, make_config, tmp_path):

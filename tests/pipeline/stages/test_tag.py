@@ -10,7 +10,7 @@ from pipeline.scoring.groups import NOISE
 from pipeline.scoring.voices import Voices
 from pipeline.sections import ClusterConfig, TagConfig
 from pipeline.stages.cluster import cluster_voices
-from pipeline.stages.tag import Tags, name_clusters, tag_voices, with_files
+from pipeline.stages.tag import Tags, tag_voices, with_files
 
 CONFIG = TagConfig()
 DIM = 64
@@ -36,8 +36,9 @@ def catalogue(sizes: list[int], scatter: float = SCATTER) -> tuple[Voices, np.nd
 
 
 def clusters(voices: Voices) -> pd.DataFrame:
-    """Return the clusters that the stage before makes."""
-    return cluster_voices(voices, BACKEND, ClusterConfig(umap=False))
+    """Return the clusters that the stage before makes, with a name each."""
+    found = cluster_voices(voices, BACKEND, ClusterConfig(umap=False))
+    return found.assign(voice=[None if label == NOISE else f"voice-{label:04d}" for label in found["cluster_id"]])
 
 
 def alone(voices: Voices) -> pd.DataFrame:
@@ -69,7 +70,7 @@ def test_enrolled_vocalists_are_found(tagged):
 
 def test_others_are_named_from_their_cluster_and_never_after_a_known_singer(tagged):
     rows, who = tagged[0].rows, tagged[1]
-    assert rows["vocalist"][who >= 4].tolist() == [f"voice-{singer - 3:04d}" for singer in who[who >= 4]]
+    assert rows["vocalist"][who >= 4].tolist() == [f"voice-{singer:04d}" for singer in who[who >= 4]]
     assert (rows["source"][who >= 4] == "cluster").all()
     assert rows["probability"].between(0, 1).all()
 
@@ -150,16 +151,6 @@ def test_a_known_track_that_does_not_fit_the_others_is_told_and_teaches_nothing(
     assert tags.misfits == [voices.track_ids[8]]
     assert set(tags.rows["vocalist"][(who == 0)]) == {"Ann"}
     assert tags.rows["vocalist"][who == 1].tolist()[1:] == ["voice-0001"] * 7
-
-
-def test_voice_names_go_by_size_then_by_smallest_track():
-    ids = np.array(list("zyxcba"))
-    groups = np.array([5, 5, 5, 1, 0, 0])
-    nameless = np.full(6, None)
-    assert name_clusters(ids, groups, nameless) == {5: "voice-0001", 0: "voice-0002", 1: "voice-0003"}
-    shuffled = np.array([3, 0, 5, 1, 4, 2])
-    assert name_clusters(ids[shuffled], groups[shuffled], nameless) == name_clusters(ids, groups, nameless)
-    assert name_clusters(ids, groups, np.array(["Ann"] * 3 + [None] * 3, object)) == {0: "voice-0001", 1: "voice-0002"}
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5])

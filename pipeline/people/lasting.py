@@ -1,0 +1,147 @@
+"""Names that stay: the `voice-0001`, ... of groups of tracks, kept from one clustering to the next.
+
+A name passes to the group in which its tracks are: of all ways to hand names on, one to a group, the one by which most
+tracks keep theirs (a maximum-weight matching). It passes only where two of its tracks are still together, or more than
+half of those that are still in the catalogue. A track without a group stands for the name that it had last, so a voice
+that went comes back under its own. No name is ever given to another voice.
+
+Jonker and Volgenant, "A shortest augmenting path algorithm for dense and sparse linear assignment problems" (Computing
+38, 1987).
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
+
+PREFIX = "voice-"
+STAYS = 2  # tracks together from which on they have their name on
+NO_GROUP = -1
+TIME = "datetime64[us, UTC]"
+
+
+@dataclass(frozen=True)
+class Named:
+    """What became of the names: `voice (n,)` of each track (None: it is in no group), `tracks` as `voice_tracks/` has
+    them (which voice each track has been `since` when, `until` when), and what has changed, as in `voice_changes/`."""
+
+    voice: np.ndarray
+    tracks: pd.DataFrame
+    changes: pd.DataFrame
+
+
+def named(workspace: Workspace, track_ids: ArrayLike, group: ArrayLike) -> tuple[np.ndarray, pd.DataFrame]:
+    """Give groups of tracks their names, as `name_groups` does, and write `voice_tracks/` and `voice_changes/`.
+
+    The changes are written first, under the time of the names that they start from: where a run is killed before it has
+    written the names too, the next one starts from the same and puts its own changes in their place.
+
+    Returns:
+        The name (n,) of each track's group, None where it is in none, and what has changed.
+    """
+    before = tables.read(workspace, "voice_tracks")
+    since = before[["since", "until"]].max().max()
+    part, at = "first", pd.Timestamp.now(UTC)
+    if len(before):
+        part, at = f"{since:%Y%m%dT%H%M%S.%f}", max(at, since + pd.Timedelta(1, "us"))
+    found = name_groups(np.asarray(track_ids), np.asarray(group), before, at)
+    if len(found.changes):
+        tables.write(workspace, "voice_changes", found.changes, part)
+    else:
+        workspace.delete(tables.part_name("voice_changes", part))
+    tables.replace(workspace, "voice_tracks", found.tracks)
+    return found.voice, found.changes
+
+
+def name_groups(track_ids: np.ndarray, group: np.ndarray, before: pd.DataFrame, at: datetime) -> Named:
+    """Give each group of tracks its name.
+
+    Args:
+        track_ids: (n,) of all tracks that are there. group: (n,) int, `NO_GROUP` for none.
+        before: `voice_tracks` as it was left. at: the time of this grouping, after all times in `before`.
+    """
+    before = before.astype({"since": TIME, "until": TIME})
+    now = pd.DataFrame({"track_id": track_ids, "group": group})
+    last = before.sort_values("since", kind="stable").drop_duplicates("track_id", keep="last")
+    now["was"] = now["track_id"].map(last.set_index("track_id")["voice"])
+    names = _handed_on(now)
+    unnamed = now[(now["group"] != NO_GROUP) & ~now["group"].isin(names)]
+    fresh = unnamed.groupby("group")["track_id"].agg(["size", "min"])
+    given = before["voice"].map(number).max() if len(before) else 0
+    for n, new in enumerate(fresh.sort_values(["size", "min"], ascending=[False, True]).index, int(given) + 1):
+        names[int(new)] = f"{PREFIX}{n:04d}"
+    now["voice"] = now["group"].map(names).astype(object).where(now["group"].isin(names), None)
+    return Named(now["voice"].to_numpy(), _history(now, before, at), _changes(now, before, at))
+
+
+def describe(changes: pd.DataFrame) -> str:
+    """Say in one sentence what `changes` hold."""
+    count = changes.groupby("change")["voice"].nunique()
+    told = [f"{count[change]} {change}" for change in ("new", "back", "split", "merged", "gone") if change in count]
+    return f"voices: {', '.join(told)}"
+
+
+def number(voice: str) -> int:
+    """Return the number in a voice's name."""
+    return int(voice.removeprefix(PREFIX))
+
+
+def _handed_on(now: pd.DataFrame) -> dict[int, str]:
+    """Return the name of each group that a name passes to. Among equal ways the older names stay."""
+    named = now.dropna(subset="was")
+    shared = named[named["group"] != NO_GROUP].groupby(["was", "group"]).size()
+    there = named.groupby("was").size().reindex(shared.index.get_level_values("was")).to_numpy()
+    shared = shared[(shared >= STAYS) | (2 * shared > there)].rename("n").reset_index()
+    if not len(shared):
+        return {}
+    voices = pd.Index(sorted(shared["was"].unique(), key=number))
+    groups = named[named["group"].isin(shared["group"])].groupby("group")["track_id"].min().sort_values().index
+    row, column = voices.get_indexer(shared["was"]), groups.get_indexer(shared["group"])
+    v, g = np.arange(len(voices)), len(groups)
+    older = 0.25 * (1 - row / len(voices))
+    # Each voice may also go, which is worth less than any group: the matching has to be full.
+    matrix = coo_array(
+        (np.r_[shared["n"] + older, np.full(len(v), 0.5)], (np.r_[row, v], np.r_[column, g + v])),
+        shape=(len(v), g + len(v)),
+    )
+    kept, taken = min_weight_full_bipartite_matching(matrix.tocsr(), maximize=True)
+    return {int(groups[to]): voices[at] for at, to in zip(kept, taken, strict=True) if to < g}
+
+
+def _history(now: pd.DataFrame, before: pd.DataFrame, at: datetime) -> pd.DataFrame:
+    """Return `voice_tracks` after this grouping: what ended is closed, what began is there."""
+    voice = now.dropna(subset="voice").set_index("track_id")["voice"]
+    still = before["until"].isna()
+    ended = still & (before["track_id"].map(voice) != before["voice"])
+    closed = before.assign(until=before["until"].mask(ended, pd.Timestamp(at)))
+    begun = voice.drop(before.loc[still & ~ended, "track_id"]).sort_index().reset_index()
+    rows = pd.concat([closed, begun], ignore_index=True)
+    return rows.assign(since=rows["since"].fillna(pd.Timestamp(at)))
+
+
+def _changes(now: pd.DataFrame, before: pd.DataFrame, at: datetime) -> pd.DataFrame:
+    """Return a row for each voice that is new, came back or ended, and for each part of one that went to another.
+
+    One that ended `merged` into the voice that more than half of its tracks are in now; without such it is `gone`.
+    """
+    were = before[before["until"].isna()].set_index("track_id")["voice"]
+    here = now.assign(was=now["track_id"].map(were)).dropna(subset="was")
+    size, had, there = now.groupby("voice").size(), were.value_counts(), here.groupby("was").size()
+    moved = here[here["voice"].notna() & (here["voice"] != here["was"])].groupby(["was", "voice"]).size()
+    into = {was: voice for (was, voice), n in moved.items() if was not in size.index and 2 * n > there[was]}
+    ever = set(before["voice"])
+    rows = [
+        ("back" if voice in ever else "new", voice, None, n)
+        for voice, n in size.drop(had.index, errors="ignore").items()
+    ]
+    rows += [("gone", voice, None, n) for voice, n in had.drop([*size.index, *into], errors="ignore").items()]
+    rows += [("merged" if into.get(was) == voice else "split", was, voice, n) for (was, voice), n in moved.items()]
+    rows.sort(key=lambda row: (number(row[1]), row[2] or ""))
+    return pd.DataFrame(rows, columns=["change", "voice", "other", "n_tracks"]).assign(changed_at=pd.Timestamp(at))
