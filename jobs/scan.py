@@ -23,7 +23,7 @@ def run(config: Config, run: engine.Run) -> None:
     todo = scan.pending(run.workspace, listing)
     run.map(scan.ScanWorker, todo, config.scan.compute, skipped=len(listing) - len(todo), arguments=(config.workspace,))
     gone = scan.forget_absent(run.workspace, listing)
-    tracks = scan.derive_tracks(run.workspace)
+    tracks = scan.derive_tracks(run.workspace, listing)
     duplicates = int((tracks["n_files"] - 1).sum())
     told = [
         counted(len(tracks), "track"),

@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pipeline.config import Config, load
 from pipeline.store.workspace import Workspace
 
 WITH_A_RAY_OF_THEIR_OWN = ("test_on_a_cluster.py", "test_separate_faults.py", "test_submit.py")
+NOBODY = 65534  # the user id
 SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 
 
@@ -44,6 +46,21 @@ def make_config(tmp_path: Path) -> Callable[..., Config]:
 def workspace(tmp_path: Path) -> Workspace:
     """Return a fresh workspace; `make_config` names the same folder."""
     return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def folder_of_nobody() -> Iterator[Path]:
+    """Return an empty folder, for a test that is run as somebody for whom permissions count, unlike root."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(NOBODY)
+        yield Path(folder)
+        if is_root:
+            os.seteuid(0)
+        for path in Path(folder).iterdir():
+            path.chmod(0o755)
 
 
 @pytest.fixture(scope="session")

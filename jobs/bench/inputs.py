@@ -40,7 +40,7 @@ def run(workspace: Workspace, catalogue: Path) -> pd.DataFrame:
     config = Config(workspace=workspace.root, separate=SeparateConfig(separator="spleeter", compute=Compute(batch=8)))
     listing, _ = scan.list_catalogue(str(catalogue), tuple({path.suffix.lower() for path in catalogue.iterdir()}))
     scanned = _through(scan.ScanWorker(config.workspace), listing, 64)
-    scan.derive_tracks(workspace)
+    scan.derive_tracks(workspace, listing)
     todo, _ = separate.pending(workspace)
     separated = _through(separate.SeparateWorker(config.workspace, config.separate), todo, 8)
     files = tables.read(workspace, "files", ["uri", "track_id", "duration_s", "note"])

@@ -3,9 +3,10 @@
 A catalogue is a folder (searched through), a glob, one file, or a manifest (see `manifest`), whose artist, title and
 album then win over the file's own. Each may be local or on an object store.
 
-`files/` holds a row per file, `tracks/` a row per distinct recording: a file that was moved, renamed or tagged
-again keeps its `track_id`, and a duplicate is seen as one track with `n_files` above 1. Both hold what is there now:
-a file that has gone or was replaced is forgotten, what was made of its recording stays for when that comes back.
+`files/` holds a row per file and what that says of itself, `tracks/` a row per distinct recording: a file that was
+moved, renamed or tagged again keeps its `track_id`, and a duplicate is seen as one track with `n_files` above 1. Both
+hold what is there now: a file that has gone or was replaced is forgotten, what was made of its recording stays for when
+that comes back. What a manifest says is put into `tracks/` in each scan, so its tags may change at any time.
 """
 
 import collections
@@ -45,6 +46,7 @@ LISTING = pa.schema(
 VERSION = ("uri", "size_bytes", "modified_at")
 EPOCH = datetime.fromtimestamp(0, UTC)
 ENDING = re.compile(r"\.[a-z0-9]{1,8}")
+GLOB_SIGN = re.compile(r"[*?[]")
 SHOWN_ENDINGS = 12
 
 
@@ -68,11 +70,8 @@ def list_catalogue(catalogue: str, suffixes: tuple[str, ...]) -> tuple[pa.Table,
     elif info.type == pafs.FileType.Directory:
         walked = walk(fs, path, passed)
         rows = [_row(uri_of(catalogue, found.path), found) for found in _audio(walked, suffixes, passed)]
-    elif any(sign in path for sign in "*?["):
-        fixed = path[: min(path.find(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
-        fitting = (
-            found for found in walk(fs, fixed, passed) if found.error in UNREAD or fnmatch.fnmatch(found.path, path)
-        )
+    elif (sign := GLOB_SIGN.search(path)) and _is_folder(fs, fixed := path[: sign.start()].rpartition("/")[0]):
+        fitting = (found for found in walk(fs, fixed, passed) if _fits(found, path))
         rows = [_row(uri_of(catalogue, found.path), found) for found in _audio(fitting, suffixes, passed)]
     else:
         raise ConfigError(f"catalogue: there is no file or folder {catalogue}")
@@ -82,6 +81,18 @@ def list_catalogue(catalogue: str, suffixes: tuple[str, ...]) -> tuple[pa.Table,
             + (f"; {told})" if (told := describe(passed)) else ")")
         )
     return pa.Table.from_pylist(sorted(rows, key=lambda row: row["uri"]), schema=LISTING), passed
+
+
+def _is_folder(fs: pafs.FileSystem, path: str) -> bool:
+    return fs.get_file_info(path).type == pafs.FileType.Directory
+
+
+def _fits(found: Entry, pattern: str) -> bool:
+    """Return whether a glob takes a file, or may take one in a folder that cannot be read."""
+    inside = found.path + "/"
+    return fnmatch.fnmatch(found.path, pattern) or (
+        found.error in UNREAD and any(fnmatch.fnmatch(inside, pattern[:n]) for n in range(len(pattern)))
+    )
 
 
 def describe(passed: collections.Counter[str]) -> str:
@@ -154,7 +165,7 @@ class ScanWorker:
                 if row["error"]:
                     raise Problem(row["error"], row["message"])
                 found = self.decoder.probe(copies[row["uri"]])
-                tags = {tag: row[tag] or found.tags.get(tag) or None for tag in TAG_COLUMNS}
+                tags = {tag: found.tags.get(tag) for tag in TAG_COLUMNS}
                 ledger.add(
                     uri=row["uri"],
                     track_id=found.track_id,
@@ -194,10 +205,17 @@ def forget_absent(workspace: Workspace, listing: pa.Table) -> int:
     return gone
 
 
-def derive_tracks(workspace: Workspace) -> pd.DataFrame:
-    """Make `tracks/` from `files/`: a row per recording, at the first of its files by name."""
+def derive_tracks(workspace: Workspace, listing: pa.Table) -> pd.DataFrame:
+    """Make `tracks/` from `files/`: a row per recording, at the first of its files by name.
+
+    Args:
+        listing: see `list_catalogue`; its artist, title and album win over the file's own.
+    """
     files = tables.read(workspace, "files").drop_duplicates("uri").sort_values("uri")
     tracks = files.drop_duplicates("track_id").drop(columns=["size_bytes", "modified_at"])
+    listed = listing.select(["uri", *TAG_COLUMNS]).to_pandas().drop_duplicates("uri").set_index("uri")
+    for tag in TAG_COLUMNS:
+        tracks[tag] = tracks["uri"].map(listed[tag]).combine_first(tracks[tag])
     counts = files.groupby("track_id").size()
     tracks = tracks.assign(n_files=tracks["track_id"].map(counts).astype("int32")).reset_index(drop=True)
     tables.replace(workspace, "tracks", tracks)

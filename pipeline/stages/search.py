@@ -176,7 +176,7 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
         inner = Workspace(folder)
         listing, _ = scan.list_catalogue(uri, config.scan.suffixes)
         scan.ScanWorker(folder)(scan.pending(inner, listing))
-        scan.derive_tracks(inner)
+        scan.derive_tracks(inner, listing)
         for worker, pending, settings in (
             (separate.SeparateWorker, separate.pending, (config.separate,)),
             (shard.ShardWorker, shard.pending, (config.shard, config.separate, config.seed)),

@@ -83,14 +83,15 @@ def parse(data: bytes) -> Sheet:
     Raises:
         ValueError: it is empty, another format or damaged, in words.
     """
-    if not data.strip():
-        raise ValueError("it is empty")
     if data.startswith(b"PAR1"):
         return _parquet(data)
     for magic, name in OTHER_FORMATS.items():
         if data.lstrip().startswith(magic):
             raise ValueError(f"it is {name}; save it as CSV")
-    return _delimited(_decode(data))
+    content = _decode(data)
+    if not content.strip():
+        raise ValueError("it is empty")
+    return _delimited(content)
 
 
 def _decode(data: bytes) -> str:

@@ -2,12 +2,16 @@ import contextlib
 import http.server
 import os
 import re
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobs.connect import start_ray
@@ -16,13 +20,29 @@ from pipeline.store.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 CODE = "from jobs import connect, engine; import sys; sys.exit(engine.guarded(lambda: connect.start_ray() or 0))"
+ALONE = "import functools, ray._private.services as services; services.find_gcs_addresses = functools.cache(set)"
+SLOW = """if True:
+    import time, types
+    from ray._private import node, services
+
+    def not_yet(*_):
+        raise RuntimeError("the node is not there yet")
+
+    services.get_node = not_yet
+    node.time = types.SimpleNamespace(monotonic=lambda: 100 * time.monotonic(), sleep=time.sleep, time=time.time)
+"""
 
 
-def start(**environment: str) -> tuple[int, str]:
-    """Start Ray in a process of its own; return its exit status and all that it printed."""
+def start(before: str = "", **environment: str) -> tuple[int, str]:
+    """Start Ray in a process of its own, some code before it; return its exit status and all that it printed."""
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(
-        [sys.executable, "-c", CODE], cwd=ROOT, env=inherited | environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", f"{before}\n{CODE}"],
+        cwd=ROOT,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -34,6 +54,13 @@ def web_server() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[str]:
+    """Return a folder for Ray's own files, whose sockets may not have long names."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="ray-", ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
 @pytest.mark.parametrize(
@@ -59,6 +86,38 @@ def test_an_address_where_somebody_else_answers_is_told():
         status, said = start(RAY_ADDRESS=address)
     assert (status, said.count("\n")) == (2, 1)
     assert "what answers there is not Ray" in said
+
+
+def test_an_address_where_nobody_says_a_word_is_told_soon():
+    with socket.create_server(("", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        status, said = start("from jobs import connect; connect.ANSWER_S = 0.5", RAY_ADDRESS=address)
+    assert (status, said.count("\n")) == (2, 1)
+    assert said.startswith(f"error: RAY_ADDRESS={address}: timed out")
+
+
+def test_auto_without_a_cluster_or_with_a_dead_one_is_told(short_folder):
+    status, said = start(ALONE, RAY_ADDRESS="auto", RAY_TMPDIR=short_folder)
+    assert (status, said.count("\n")) == (2, 1)
+    assert "RAY_ADDRESS=auto: Could not find any running Ray instance" in said
+    (Path(short_folder) / "ray").mkdir(exist_ok=True)
+    (Path(short_folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+    status, said = start(ALONE, RAY_ADDRESS="auto", RAY_TMPDIR=short_folder)
+    assert (status, said.count("\n")) == (2, 1)
+    assert "RAY_ADDRESS=auto: Connection refused" in said
+
+
+def test_a_start_that_is_too_slow_is_told_and_leaves_nothing_running(short_folder):
+    status, said = start(SLOW, RAY_TMPDIR=short_folder)
+    assert (status, said.count("\n")) == (2, 1)
+    assert "timed out during startup" in said
+    assert "the same command will do" in said
+    for _ in range(100):  # an agent of Ray's sees within seconds that it is alone
+        commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+        if not (left := [command for command in commands if any(short_folder in word for word in command)]):
+            break
+        time.sleep(0.3)
+    assert not left
 
 
 def test_a_place_for_files_that_is_too_long_is_passed_over(tmp_path):

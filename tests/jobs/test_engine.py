@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import torch
 
 from jobs import engine
 from pipeline.sections import Compute
@@ -36,7 +37,7 @@ class Worker:
                     raise OSError(28, "No space left on device")
                 if what == "loses the GPU" and not marker.exists():
                     marker.touch()
-                    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+                    raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCUDA kernel...")
                 if what == "kills" or (what == "kills once" and not marker.exists()):
                     marker.touch()
                     os.kill(os.getpid(), signal.SIGKILL)

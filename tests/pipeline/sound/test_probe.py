@@ -58,6 +58,16 @@ def test_a_header_that_promises_more_is_noted(tmp_path):
     assert found.duration_s == pytest.approx(2.0, abs=0.2)
 
 
+def test_frames_that_cannot_be_found_are_noted(tmp_path):
+    path = tmp_path / "song.flac"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 44100 * 4), 44100)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + data[len(data) // 2 + 20_000 :])
+    found = probe(path)
+    assert 3.5 < found.duration_s < 3.86
+    assert found.note == f"{found.duration_s:.1f} s of audio where its header says 4.0 s"
+
+
 def test_where_no_header_tells_a_length_none_is_held_against_the_file(tmp_path, encoded):
     loud, quiet = (
         encoded("libmp3lame", "mp3", layout="mono", sample_format="s16p", seconds=2, write_xing="0", b=rate)

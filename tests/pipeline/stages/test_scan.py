@@ -2,6 +2,7 @@ import os
 import shutil
 from pathlib import Path
 
+import mutagen
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,7 +34,7 @@ def run_scan(config):
     if len(todo):
         scan.ScanWorker(config.workspace)(todo)
     scan.forget_absent(workspace, listing)
-    scan.derive_tracks(workspace)
+    scan.derive_tracks(workspace, listing)
     return len(todo), tables.read(workspace, "tracks")
 
 
@@ -153,6 +154,22 @@ def test_a_glob_takes_what_fits_and_passes_nothing_over(music):
     assert (len(listing), passed) == (3, {})
 
 
+@pytest.mark.parametrize(
+    ("pattern", "unread"), [("a [12]/*.mp3", {"a 2"}), ("*x.mp3", {"a 2", "b"}), ("a 1/*.mp3", set())]
+)
+def test_a_glob_names_an_unread_folder_where_something_in_it_could_fit(folder_of_nobody, pattern, unread):
+    for name in ("a 1/x.mp3", "a 2/x.mp3", "b/x.mp3"):
+        (folder_of_nobody / name).parent.mkdir()
+        (folder_of_nobody / name).write_bytes(b"four")
+    for name in ("a 2", "b"):
+        (folder_of_nobody / name).chmod(0o000)
+    listing, _ = scan.list_catalogue(str(folder_of_nobody / pattern), (".mp3",))
+    errors = dict(zip(listing["uri"].to_pylist(), listing["error"].to_pylist(), strict=True))
+    assert errors == {str(folder_of_nobody / "a 1/x.mp3"): None} | {
+        str(folder_of_nobody / name): "permission" for name in unread
+    }
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_manifest_gives_paths_and_tags(make_config, music, suffix):
     frame = pd.DataFrame({"path": ["album 0/song 0.flac", "gone.flac"], "artist": ["Ella", None]})
@@ -166,6 +183,24 @@ def test_a_manifest_gives_paths_and_tags(make_config, music, suffix):
     assert "gone.flac" in failures["message"][0]
 
 
+def test_a_manifests_tags_may_change_at_any_time_and_the_files_own_come_back(make_config, music):
+    song = music / "album 0" / "song 0.flac"
+    own = mutagen.File(song)
+    own["artist"], own["title"] = "Tagged", "Own title"
+    own.save()
+    config = make_config(catalogue=str(music / "list.csv"))
+    seen = []
+    for artist in ("Ella", "Nina", ""):
+        (music / "list.csv").write_text(f"path,artist,album\nalbum 0/song 0.flac,{artist},Live\n")
+        n, tracks = run_scan(config)
+        seen.append((n, *tracks[["artist", "title", "album"]].iloc[0]))
+    assert seen == [
+        (1, "Ella", "Own title", "Live"),
+        (0, "Nina", "Own title", "Live"),
+        (0, "Tagged", "Own title", "Live"),
+    ]
+
+
 def test_a_glob_and_a_single_file(make_config, music):
     _, tracks = run_scan(make_config(catalogue=str(music / "album 0" / "*.flac")))
     assert len(tracks) == 2
@@ -177,6 +212,8 @@ def test_a_glob_and_a_single_file(make_config, music):
     ("catalogue", "words"),
     [
         ("nowhere", "no file or folder"),
+        ("nowhere/*.flac", r"no file or folder .*nowhere/\*.flac"),
+        ("empty/*.flac", "no audio files"),
         ("empty", "no audio files"),
         ("pictures", r"passed over 1: \.jpg 1"),
         ("bad.csv", "needs a column uri, path or file"),

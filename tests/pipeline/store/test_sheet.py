@@ -108,6 +108,7 @@ def test_a_list_in_a_column_is_a_fault_of_its_row():
     [
         (b"", "empty"),
         (b" \n", "empty"),
+        ("\ufeff\n".encode("utf-16-le"), "empty"),
         (b"PAR1junk", "damaged Parquet"),
         (b"PK\x03\x04", "spreadsheet"),
         (b"{}", "JSON"),

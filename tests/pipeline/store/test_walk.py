@@ -1,19 +1,14 @@
 import collections
 import os
 import socket
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.fs as pafs
-import pytest
 
 from pipeline.store import tables
 from pipeline.store.locations import open_filesystem
 from pipeline.store.walk import HIDDEN, Entry, walk
 from pipeline.store.workspace import Workspace
-
-NOBODY = 65534
 
 
 def found(folder: Path | str) -> tuple[dict[str, Entry], int]:
@@ -125,26 +120,11 @@ def test_a_name_that_is_not_utf8_is_shown_escaped_and_the_rest_goes_on(tmp_path)
     }
 
 
-@pytest.fixture
-def as_somebody() -> Iterator[Path]:
-    """Return a folder that is read by someone for whom permissions count, who may enter it."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        is_root = os.geteuid() == 0
-        yield Path(folder)
-        if is_root:
-            os.seteuid(0)
-        for path in Path(folder).iterdir():
-            path.chmod(0o755)
-
-
-def test_a_folder_that_may_not_be_read_says_so_and_the_rest_goes_on(as_somebody):
-    fill(as_somebody, "open/a.mp3", "locked/b.mp3", "list only/c.mp3")
-    (as_somebody / "locked").chmod(0o000)
-    (as_somebody / "list only").chmod(0o444)
-    if os.geteuid() == 0:
-        os.seteuid(NOBODY)
-    entries, _ = found(as_somebody)
+def test_a_folder_that_may_not_be_read_says_so_and_the_rest_goes_on(folder_of_nobody):
+    fill(folder_of_nobody, "open/a.mp3", "locked/b.mp3", "list only/c.mp3")
+    (folder_of_nobody / "locked").chmod(0o000)
+    (folder_of_nobody / "list only").chmod(0o444)
+    entries, _ = found(folder_of_nobody)
     assert {name: entry.error for name, entry in entries.items()} == {
         "open/a.mp3": None,
         "locked": "permission",
