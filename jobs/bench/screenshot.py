@@ -13,6 +13,11 @@ WIDTH, HEIGHT = 1280, 860
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
+def chromium() -> str | None:
+    """Return the path of a Chromium on this machine, None where there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 def picture(report: Path, target: Path) -> None:
     """Write a PNG of the top of a report.
 
@@ -21,7 +26,7 @@ def picture(report: Path, target: Path) -> None:
     """
     from playwright.sync_api import sync_playwright
 
-    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser_path = chromium()
     if browser_path is None:
         raise FileNotFoundError(f"none of {', '.join(BROWSERS)} is on this machine")
     if not report.exists():

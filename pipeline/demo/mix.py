@@ -1,6 +1,6 @@
-"""A recording: one or two singers and a band, composed, performed and mixed.
+"""A recording: one or two singers and their accompaniment, composed, performed and mixed.
 
-The voice gets a small room of its own and lies a few decibels above the band, as in pop music.
+The voice gets a small room of its own and lies a few decibels above the accompaniment, as in pop music.
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import oaconvolve
 
-from pipeline.demo import band
+from pipeline.demo.accompaniment import accompany
 from pipeline.demo.singer import Singer
 from pipeline.demo.song import BEATS, Note, Song, compose
 from pipeline.demo.voice import active_rms, sing
 from pipeline.sound.audio import to_samples
+from pipeline.sound.levels import db_to_gain
 
-VOICE_OVER_BAND_DB = (0.0, 3.0)
+VOICE_OVER_ACCOMPANIMENT_DB = (0.0, 3.0)
 PEAK = (0.5, 0.9)
 
 
@@ -42,14 +43,14 @@ def perform(
     high = max(low + 9.0, min((s.high_midi for s in singers), default=62.0))
     song = compose(low, high, duration_s, generator)
     size = to_samples(song.duration_s, sample_rate_hz)
-    accompaniment = band.play(song, arrangement, sample_rate_hz, generator)
+    accompaniment = accompany(song, arrangement, sample_rate_hz, generator)
     vocals = np.zeros((2, size), dtype=np.float32)
     for number, singer in enumerate(singers):
         dry = sing(singer, part(song, number, len(singers)), sample_rate_hz, generator)[:size]
         vocals[:, : len(dry)] += _in_room(dry, sample_rate_hz, generator)
     if singers:
-        over_db = generator.uniform(*VOICE_OVER_BAND_DB)
-        level = active_rms(accompaniment, sample_rate_hz) * 10 ** (over_db / 20)
+        over_db = generator.uniform(*VOICE_OVER_ACCOMPANIMENT_DB)
+        level = active_rms(accompaniment, sample_rate_hz) * db_to_gain(over_db)
         vocals *= np.float32(level / active_rms(vocals, sample_rate_hz))
     gain = np.float32(generator.uniform(*PEAK) / np.abs(vocals + accompaniment).max())
     return Recording(song, vocals * gain, accompaniment * gain, sample_rate_hz)
@@ -72,6 +73,6 @@ def _in_room(dry: np.ndarray, sample_rate_hz: int, generator: np.random.Generato
     times = np.arange(to_samples(decay_s, sample_rate_hz)) / sample_rate_hz
     echoes = generator.standard_normal((2, len(times))) * 10 ** (-3 * times / decay_s)
     echoes[:, : to_samples(0.012, sample_rate_hz)] = 0.0
-    echoes *= 10 ** (wet_db / 20) / np.sqrt((echoes**2).sum(axis=1, keepdims=True))
+    echoes *= db_to_gain(wet_db) / np.sqrt((echoes**2).sum(axis=1, keepdims=True))
     wet = oaconvolve(np.broadcast_to(dry, (2, len(dry))), echoes, axes=-1)[:, : len(dry)]
     return (dry + wet).astype(np.float32)

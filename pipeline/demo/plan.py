@@ -25,7 +25,7 @@ FOREIGN_TITLES = (
     "Ζωή",
     "Łódź o świcie",
 )
-ARRANGEMENTS = ("pads", "strings", "keys")  # of `pipeline.demo.band`
+ARRANGEMENTS = ("pads", "strings", "keys")  # of `pipeline.demo.accompaniment`
 # Suffix, sample rate in Hz, channels, bits of a sample where the format has them.
 FORMATS = (
     (".mp3", 44100, 2, 16), (".flac", 44100, 2, 16), (".m4a", 44100, 2, 16), (".ogg", 48000, 2, 16),

@@ -39,7 +39,7 @@ class Note(Frozen):
 
 @dataclass(frozen=True)
 class Song:
-    """What the band and the singer read from: `chords` is one tuple of MIDI pitches per bar, root first."""
+    """What accompaniment and singer read from: `chords` is one tuple of MIDI pitches per bar, root first."""
 
     tempo_bpm: float
     tonic: int

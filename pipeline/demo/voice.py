@@ -16,6 +16,7 @@ from pipeline.demo.phrasing import CONTROL_HZ, Noise, Phrasing, phrase
 from pipeline.demo.singer import Singer
 from pipeline.demo.song import Note
 from pipeline.sound.audio import to_samples
+from pipeline.sound.levels import db_to_gain
 
 LEVEL_RMS = 0.1  # of the voice while it sounds
 TOP_HZ = 12000.0  # nothing voiced is made above this
@@ -37,7 +38,7 @@ def sing(singer: Singer, melody: Sequence[Note], sample_rate_hz: int, generator:
     voiced, open_glottis = _voiced(singer, phrasing, tract, size, generator)
     level = active_rms(voiced, sample_rate_hz)
     breath = _breath(phrasing, tract, open_glottis, generator)
-    breath *= level * 10 ** (singer.breath_db / 20) / max(active_rms(breath, sample_rate_hz), 1e-12)
+    breath *= level * db_to_gain(singer.breath_db) / max(active_rms(breath, sample_rate_hz), 1e-12)
     wave = voiced + breath
     for noise in phrasing.noises:
         burst = _burst(noise, sample_rate_hz, generator) * level
@@ -72,7 +73,7 @@ class Tract:
         gain_db -= singer.nasal_db * _bump(self.grid_hz, singer.nasal_hz, 160.0)
         # Fade out below the grid's end, or every cycle would ring there.
         fade = np.clip((TOP_HZ - self.grid_hz) / 2000.0, 0, 1)
-        self.fixed = fixed * 10 ** (gain_db / 20) * fade
+        self.fixed = fixed * db_to_gain(gain_db) * fade
 
     def respond(self, formants_hz: np.ndarray, damping: np.ndarray) -> np.ndarray:
         """Responses `(moments, bins)` complex for `formants_hz` `(moments, 3)` and `damping` `(moments,)`."""
@@ -169,7 +170,7 @@ def _burst(noise: Noise, sample_rate_hz: int, generator: np.random.Generator) ->
     spectrum = rfft(generator.standard_normal(size))
     band = _bump(np.fft.rfftfreq(size, 1 / sample_rate_hz), noise.centre_hz, noise.width_hz / 1.5)
     wave = irfft(spectrum * band, size) * np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 0.5
-    return wave * 10 ** (noise.level_db / 20) / max(float(np.sqrt((wave**2).mean())), 1e-12)
+    return wave * db_to_gain(noise.level_db) / max(float(np.sqrt((wave**2).mean())), 1e-12)
 
 
 def _parts(count: int) -> Iterator[slice]:

@@ -30,12 +30,12 @@ from torch import Tensor
 
 import encoder
 from encoder.campplus import published_weights
+from pipeline.evaluate.stems import Wave
 from pipeline.scoring.scores import unit
 from pipeline.sections import EmbedConfig
 from pipeline.sound.audio import Audio
 from pipeline.stages.embed import Embedder
 
-Wave = NDArray[np.floating]
 Vectors = NDArray[np.floating]
 
 SPEECH_HZ = 16000

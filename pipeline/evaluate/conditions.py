@@ -22,15 +22,14 @@ from pathlib import Path
 import av
 import numpy as np
 import soxr
-from numpy.typing import NDArray
 
-from pipeline.evaluate.stems import split
+from pipeline.evaluate.stems import Wave, split
 from pipeline.sections import EvaluateConfig, ShardConfig
 from pipeline.separators import Separator, vocals_of
 from pipeline.sound import audio
+from pipeline.sound.levels import Frames, near_the_loud
 from pipeline.store.errors import ConfigError, Problem
 
-Wave = NDArray[np.floating]
 BASES = ("clean", "mix", "separated")
 AS_CLIPS = f"separated/mix_{round(100 * ShardConfig().mix_share)}"  # what the pipeline feeds an encoder
 PLAIN = (*BASES, AS_CLIPS)  # the others are damage
@@ -204,11 +203,11 @@ def choose_crops(voice: Wave, sample_rate_hz: int, config: EvaluateConfig) -> li
     """
     frame = audio.to_samples(_FRAME_S, sample_rate_hz)
     n_frames = len(voice) // frame
-    power = np.square(voice[: n_frames * frame].reshape(-1, frame), dtype=np.float64).mean(1)
-    level_db = 10 * np.log10(power + 1e-12)
-    if not n_frames or level_db.max() < config.silence_db:
+    frames = Frames(frame)
+    frames.add(voice[: n_frames * frame])
+    voiced = near_the_loud(frames.levels_db(), _VOICED_DB, config.silence_db)
+    if not voiced.any():
         raise Problem("silent", "no voice is to be heard in it")
-    voiced = level_db > max(np.quantile(level_db, 0.95) - _VOICED_DB, config.silence_db)
     width = max(1, min(round(config.crop_s / _FRAME_S), n_frames))
     starts = np.arange(0, n_frames - width + 1, width)
     parts = np.array([voiced[start : start + width].mean() for start in starts])

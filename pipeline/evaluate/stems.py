@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from pipeline.store.errors import Problem
+
+Wave = NDArray[np.floating]  # one mono waveform, (samples,)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluate import adapters, conditions
 from pipeline.evaluate.datasets import Recording
+from pipeline.evaluate.stems import Wave
 from pipeline.sections import EvaluateConfig
 from pipeline.store import tables
 from pipeline.store.errors import Problem
@@ -29,7 +30,6 @@ from pipeline.store.ledger import Ledger, batch_name
 from pipeline.store.locations import open_filesystem
 from pipeline.store.workspace import Workspace
 
-Wave = NDArray[np.floating]
 Crops = tuple[tuple[float, float | None], ...]
 
 FOLDER = "evaluation_vectors"

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.sound.levels import Frames, power_to_db
+
 FRAME_S = 0.1
 BELOW_MIX_DB = 14.0
 FLOOR_DB = -55.0
@@ -32,28 +34,6 @@ class Activity:
     has_vocals: bool
 
 
-class _Frames:
-    """The mean power of each frame of a signal that comes in blocks, without its mean: a constant is no sound."""
-
-    def __init__(self, frame: int):
-        self.frame = frame
-        self.rest = np.zeros(0, np.float32)
-        self.done: list[np.ndarray] = []
-        self.n = 0
-
-    def add(self, block: np.ndarray) -> None:
-        self.n += len(block)
-        joined = np.concatenate([self.rest, block])
-        whole = len(joined) // self.frame * self.frame
-        self.done.append(joined[:whole].reshape(-1, self.frame).var(axis=1, dtype=np.float64))
-        self.rest = joined[whole:]
-
-    def powers(self) -> np.ndarray:
-        """Return (frames,) float64; a last part frame counts as one."""
-        last = [[self.rest.var(dtype=np.float64)]] if len(self.rest) else []
-        return np.concatenate([*self.done, *last, np.zeros(0)])
-
-
 class Meter:
     """Measures a track while its mix and its vocals pass, in whatever blocks.
 
@@ -64,7 +44,7 @@ class Meter:
     def __init__(self, sample_rate_hz: int):
         frame = round(FRAME_S * sample_rate_hz)
         self.sample_rate_hz = sample_rate_hz
-        self.mix, self.vocals = _Frames(frame), _Frames(frame)
+        self.mix, self.vocals = Frames(frame), Frames(frame)
 
     def add_mix(self, block: np.ndarray) -> None:
         """Take the next (n,) of the mono mix."""
@@ -81,18 +61,14 @@ class Meter:
 
     def loudest_db(self) -> float:
         """Return the level of the loudest frame of the mix, dB full scale; -200 where there is none."""
-        return float(to_db(self.mix.powers().max(initial=0.0)))
+        return float(power_to_db(self.mix.powers().max(initial=0.0)))
 
     def measure(self) -> Activity:
         """Return the activity of the whole track, mix and vocals of the same length."""
         mix, vocals = self.mix.powers(), self.vocals.powers()
-        voiced = (to_db(vocals) > to_db(mix) - BELOW_MIX_DB) & (to_db(vocals) > FLOOR_DB)
+        vocals_db = power_to_db(vocals)
+        voiced = (vocals_db > power_to_db(mix) - BELOW_MIX_DB) & (vocals_db > FLOOR_DB)
         voiced_s = min(float(voiced.sum()) * FRAME_S, self.duration_s)
         ratio = voiced_s / self.duration_s if self.duration_s else 0.0
-        level_db = float(to_db(vocals.sum()) - to_db(mix.sum()))
+        level_db = float(power_to_db(vocals.sum()) - power_to_db(mix.sum()))
         return Activity(self.duration_s, voiced_s, ratio, level_db, ratio >= MIN_RATIO)
-
-
-def to_db(power: np.ndarray | float) -> np.ndarray:
-    """Return power in dB, -200 at the least."""
-    return 10 * np.log10(np.maximum(power, 1e-20))

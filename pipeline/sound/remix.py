@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.sound import audio
+from pipeline.sound.levels import db_to_gain
 
 REMIX_DB = (-5.0, 6.0)  # of the voice over another's accompaniment
 
@@ -51,6 +52,6 @@ class Accompaniment:
 def with_accompaniment(vocals: np.ndarray, accompaniment: np.ndarray, ratio_db: float) -> np.ndarray:
     """Return (1, n) vocals with an accompaniment `ratio_db` below them, scaled down where it would clip."""
     levels = [float(np.sqrt(np.square(part, dtype=np.float64).mean())) for part in (vocals, accompaniment)]
-    gain = levels[0] / levels[1] * 10 ** (-ratio_db / 20) if min(levels) > 0 else 0.0
+    gain = levels[0] / levels[1] * db_to_gain(-ratio_db) if min(levels) > 0 else 0.0
     mix = vocals + np.float32(gain) * accompaniment
     return mix / max(1.0, float(np.abs(mix).max()))

@@ -99,9 +99,9 @@ def centre(voices: np.ndarray, n_clips: np.ndarray, trim: float) -> tuple[np.nda
     """
     weights = n_clips / (n_clips + SETTLED_CLIPS)
     weighted = voices * weights[:, None]
-    likeness = np.einsum("nd,nd->n", voices, unit(weighted.sum(0) - weighted))  # of each with all the others
+    similarity = np.einsum("nd,nd->n", voices, unit(weighted.sum(0) - weighted))  # of each with all the others
     kept = np.ones(len(voices), bool)
-    kept[np.argsort(likeness, kind="stable")[: int(trim * len(voices))]] = False
+    kept[np.argsort(similarity, kind="stable")[: int(trim * len(voices))]] = False
     return unit(weighted[kept].sum(0)), kept
 
 

@@ -23,6 +23,7 @@ from pipeline.sections import SeparateConfig, ShardConfig
 from pipeline.separators import vocals_of
 from pipeline.sound import audio, remix
 from pipeline.sound.audio import Audio
+from pipeline.sound.levels import Frames, near_the_loud
 from pipeline.store import shards, tables
 from pipeline.store.errors import Problem
 from pipeline.store.ledger import Ledger
@@ -30,17 +31,6 @@ from pipeline.store.spool import Copies, spooled
 from pipeline.store.workspace import Workspace
 
 FRAME_S = 0.1
-SILENCE_DB = -120.0
-
-
-def frame_levels_db(block: np.ndarray, frame: int) -> np.ndarray:
-    """Return the RMS level of each frame of a (1, n) block in dB full scale; a last part frame counts as one.
-
-    A frame's mean is left out: a constant is no sound.
-    """
-    padded = np.pad(block[0], (0, -block.shape[1] % frame)).reshape(-1, frame)
-    power = padded.var(axis=1, dtype=np.float64)
-    return 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
 
 
 def voiced_stretches(levels_db: np.ndarray, config: ShardConfig) -> list[tuple[int, int]]:
@@ -49,9 +39,7 @@ def voiced_stretches(levels_db: np.ndarray, config: ShardConfig) -> list[tuple[i
     Args:
         levels_db: (frames,) RMS levels, dB full scale.
     """
-    if not len(levels_db):
-        return []
-    voiced = levels_db > max(np.percentile(levels_db, 95) - config.range_db, config.floor_db)
+    voiced = near_the_loud(levels_db, config.range_db, config.floor_db)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], voiced, [False]]).astype(np.int8)))
     phrases = [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
     pause, shortest = round(config.pause_s / FRAME_S), round(config.min_s / FRAME_S)
@@ -111,8 +99,10 @@ def cut_clips(vocals_uri: str, mix_uri: str | None, config: ShardConfig) -> Iter
     """
     rate = config.sample_rate_hz
     frame = audio.to_samples(FRAME_S, rate)
-    levels = np.concatenate([frame_levels_db(block, frame) for block in audio.blocks(vocals_uri, rate, 1)])
-    stretches = voiced_stretches(levels, config)
+    frames = Frames(frame)
+    for block in audio.blocks(vocals_uri, rate, 1):
+        frames.add(block[0])
+    stretches = voiced_stretches(frames.levels_db(), config)
     if not stretches:
         raise Problem(
             "too_short",

@@ -7,7 +7,7 @@ from jobs.bench import screenshot
 
 def test_a_report_becomes_a_picture(tmp_path):
     pytest.importorskip("playwright", reason="playwright is not installed")
-    if not any(map(shutil.which, screenshot.BROWSERS)):
+    if not screenshot.chromium():
         pytest.skip("there is no chromium on this machine")
     (tmp_path / "report.html").write_text("<title>A report</title><p>Who sings?")
     assert screenshot.main([str(tmp_path), str(tmp_path / "new" / "report.png")]) == 0

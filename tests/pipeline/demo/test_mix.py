@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.demo.mix import PEAK, VOICE_OVER_BAND_DB, part, perform
+from pipeline.demo.mix import PEAK, VOICE_OVER_ACCOMPANIMENT_DB, part, perform
 from pipeline.demo.phrasing import check
 from pipeline.demo.singer import draw_singers
 from pipeline.demo.voice import active_rms
@@ -16,7 +16,7 @@ SINGERS = draw_singers(["a", "b", "c"], np.random.default_rng(0))
 def test_the_voice_lies_a_little_above_the_band_and_nothing_clips(seed):
     recording = perform(SINGERS[seed % 3 :][:1], 8.0, "strings", RATE, np.random.default_rng(seed))
     over_db = 20 * np.log10(active_rms(recording.vocals, RATE) / active_rms(recording.accompaniment, RATE))
-    assert VOICE_OVER_BAND_DB[0] - 0.1 <= over_db <= VOICE_OVER_BAND_DB[1] + 0.1
+    assert VOICE_OVER_ACCOMPANIMENT_DB[0] - 0.1 <= over_db <= VOICE_OVER_ACCOMPANIMENT_DB[1] + 0.1
     assert np.isfinite(recording.mix).all()
     assert PEAK[0] - 1e-3 <= np.abs(recording.mix).max() <= PEAK[1] + 1e-3
     np.testing.assert_allclose(recording.mix, recording.vocals + recording.accompaniment)
@@ -53,9 +53,9 @@ def test_in_a_duet_both_sing_in_turn_and_end_together():
 def test_a_separator_trained_on_real_music_takes_the_voice_for_a_voice():
     recording = perform(SINGERS[:1], 12.0, "keys", 44100, np.random.default_rng(3))
     found = Spleeter().separate(torch.from_numpy(recording.mix)).numpy().mean(axis=0)
-    voice, band = recording.vocals.mean(axis=0), recording.accompaniment.mean(axis=0)
+    voice, accompaniment = recording.vocals.mean(axis=0), recording.accompaniment.mean(axis=0)
     found = found[: len(voice)]
-    shares = np.linalg.lstsq(np.stack([voice, band], axis=1), found, rcond=None)[0]
+    shares = np.linalg.lstsq(np.stack([voice, accompaniment], axis=1), found, rcond=None)[0]
     assert shares[0] > 0.75
     assert abs(shares[1]) < 0.15
     error = found - (found @ voice) / (voice @ voice) * voice

@@ -1,17 +1,15 @@
 """The page in a real browser, at desktop and at phone width: the map draws, the player plays."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from jobs.bench.screenshot import chromium
 from pipeline import report
 from pipeline.sections import ReportConfig
 from pipeline.store.workspace import Workspace
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +25,11 @@ def page_file(filled_folder: Path) -> Path:
 def browser() -> Iterator:
     """Start one headless Chromium, or skip."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
+    if (path := chromium()) is None:
         pytest.skip("there is no chromium on this machine")
     with sync_api.sync_playwright() as playwright:
         yield playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+            executable_path=path, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
         )
 
 

@@ -1,4 +1,4 @@
-"""Small files of any format, written by FFmpeg's encoders."""
+"""Small recordings: tones, and files of any format, written by FFmpeg's encoders."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,26 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import soundfile
+
+
+@pytest.fixture
+def tone() -> Callable[..., np.ndarray]:
+    """Return a function from seconds and rate to a tone, (samples, channels) float32."""
+
+    def make(seconds: float, rate: int, channels: int = 1, hz: float = 440.0) -> np.ndarray:
+        wave = 0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
+        return np.tile(wave[:, None], (1, channels)).astype(np.float32)
+
+    return make
+
+
+@pytest.fixture
+def song(tmp_path: Path, tone: Callable[..., np.ndarray]) -> Path:
+    """Return a FLAC of three seconds at 44.1 kHz, stereo."""
+    path = tmp_path / "song.flac"
+    soundfile.write(path, tone(3.0, 44100, 2), 44100)
+    return path
 
 
 @pytest.fixture

@@ -7,18 +7,6 @@ from pipeline.sound.audio import Audio
 from pipeline.store.errors import Problem
 
 
-def tone(seconds: float, rate: int, channels: int = 1, hz: float = 440.0) -> np.ndarray:
-    wave = 0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
-    return np.tile(wave[:, None], (1, channels)).astype(np.float32)
-
-
-@pytest.fixture
-def song(tmp_path):
-    path = tmp_path / "song.flac"
-    soundfile.write(path, tone(3.0, 44100, 2), 44100)
-    return path
-
-
 @pytest.mark.parametrize(("rate", "channels"), [(16000, 1), (48000, 2)])
 def test_reading_resamples_and_mixes_down(song, rate, channels):
     found = audio.read(song, rate, channels)
@@ -29,7 +17,7 @@ def test_reading_resamples_and_mixes_down(song, rate, channels):
     assert np.sqrt(np.mean(found.samples**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
 
 
-def test_surround_is_mixed_down_without_clipping(tmp_path):
+def test_surround_is_mixed_down_without_clipping(tmp_path, tone):
     soundfile.write(tmp_path / "surround.wav", tone(1.0, 44100, 6), 44100)
     found = audio.read(tmp_path / "surround.wav", 44100, 1).samples
     assert 0.3 < np.abs(found).max() <= 0.51
@@ -65,7 +53,7 @@ def test_no_sample_is_too_short_and_one_sample_is_audio(tmp_path):
     assert audio.read(tmp_path / "one.wav", 8000, 1).samples.shape == (1, 1)
 
 
-def test_single_damaged_samples_are_mended_and_many_are_a_problem(tmp_path):
+def test_single_damaged_samples_are_mended_and_many_are_a_problem(tmp_path, tone):
     wave = tone(1.0, 8000)
     wave[100], wave[200] = np.nan, np.inf
     soundfile.write(tmp_path / "few.wav", wave, 8000, subtype="FLOAT")
@@ -92,13 +80,13 @@ def test_where_the_rate_changes_inside_both_parts_are_resampled_to_their_end(tmp
         assert np.argmax(np.abs(np.fft.rfft(second))) * 2 in (330, 660)
 
 
-def test_the_channels_of_the_file_are_left_as_they_are(tmp_path):
+def test_the_channels_of_the_file_are_left_as_they_are(tmp_path, tone):
     wave = np.stack([tone(1.0, 8000)[:, 0] * share for share in (1, -1, 0, 0.5)], axis=1)
     soundfile.write(tmp_path / "four.wav", wave, 8000, subtype="FLOAT")
     np.testing.assert_array_equal(audio.read(tmp_path / "four.wav", 8000, None).samples, wave.T)
 
 
-def test_flac_bytes_hold_the_clip_to_sixteen_bits():
+def test_flac_bytes_hold_the_clip_to_sixteen_bits(tone):
     clip = Audio(tone(0.5, 44100).T, 44100)
     back = audio.from_flac(audio.flac_bytes(clip))
     assert back.sample_rate_hz == 44100
@@ -106,7 +94,7 @@ def test_flac_bytes_hold_the_clip_to_sixteen_bits():
     assert clip.duration_s == 0.5
 
 
-def test_the_flac_writer_appends_blocks(tmp_path):
+def test_the_flac_writer_appends_blocks(tmp_path, tone):
     wave = tone(1.0, 16000, 2).T
     with audio.FlacWriter(tmp_path / "out.flac", 16000, 2) as writer:
         writer.write(wave[:, :5000])

@@ -13,19 +13,7 @@ from pipeline.sound.probe import probe
 from pipeline.store.errors import Problem
 
 
-def tone(seconds: float, rate: int, channels: int = 1, hz: float = 440.0) -> np.ndarray:
-    wave = 0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
-    return np.tile(wave[:, None], (1, channels)).astype(np.float32)
-
-
-@pytest.fixture
-def song(tmp_path):
-    path = tmp_path / "song.flac"
-    soundfile.write(path, tone(3.0, 44100, 2), 44100)
-    return path
-
-
-def test_identity_hangs_on_the_audio_and_not_on_name_or_tags(song, tmp_path):
+def test_identity_hangs_on_the_audio_and_not_on_name_or_tags(song, tmp_path, tone):
     before = probe(song)
     moved = tmp_path / "elsewhere" / "Ünïcode name.flac"
     moved.parent.mkdir()
@@ -93,7 +81,7 @@ def test_the_length_is_what_can_be_heard_whatever_time_stamps_say(tmp_path, enco
     assert found.note == "2.0 s of audio where its header says 20835.3 s"
 
 
-def test_damage_is_noted(tmp_path):
+def test_damage_is_noted(tmp_path, tone):
     wave = tone(1.0, 8000)
     wave[100:103, 0] = np.nan, np.inf, 3.3e38
     soundfile.write(tmp_path / "a.wav", wave, 8000, subtype="FLOAT")

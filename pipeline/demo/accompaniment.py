@@ -1,4 +1,4 @@
-"""The band that accompanies a song in stereo: one of three arrangements of pads, plucked strings, FM keys, bass, drums.
+"""The accompaniment of a song in stereo: one of three arrangements of pads, plucked strings, FM keys, bass, drums.
 
 Every instrument is a short mono sound made once per pitch and laid down at its beats; all are float64 at full scale
 about 1 and mixed by the arrangement.
@@ -17,8 +17,8 @@ Sound = np.ndarray
 Placed = tuple[float, Sound, float, float]  # start in s, the sound, gain, pan from -1 (left) to 1 (right)
 
 
-def play(song: Song, arrangement: str, sample_rate_hz: int, generator: np.random.Generator) -> np.ndarray:
-    """The accompaniment, `(2, samples)` float32, as long as the song and with an RMS of `LEVEL_RMS`."""
+def accompany(song: Song, arrangement: str, sample_rate_hz: int, generator: np.random.Generator) -> np.ndarray:
+    """Return an accompaniment, `(2, samples)` float32, as long as the song and with an RMS of `LEVEL_RMS`."""
     size = to_samples(song.duration_s, sample_rate_hz)
     mix = np.zeros((2, size))
     for placed in (

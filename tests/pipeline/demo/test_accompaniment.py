@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.demo.band import LEVEL_RMS, bass_note, fm_key, hat, kick, pad, play, pluck
+from pipeline.demo.accompaniment import LEVEL_RMS, accompany, bass_note, fm_key, hat, kick, pad, pluck
 from pipeline.demo.plan import ARRANGEMENTS
 from pipeline.demo.song import BEATS, compose
 from pipeline.sound.audio import to_samples
@@ -20,18 +20,18 @@ def chroma(wave):
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_it_plays_the_whole_song_in_stereo_at_its_level(arrangement):
-    wave = play(SONG, arrangement, RATE, np.random.default_rng(0))
+    wave = accompany(SONG, arrangement, RATE, np.random.default_rng(0))
     assert wave.dtype == np.float32
     assert wave.shape == (2, to_samples(SONG.duration_s, RATE))
     assert np.isfinite(wave).all()
     assert np.sqrt((wave**2).mean()) == pytest.approx(LEVEL_RMS, rel=1e-3)
     assert np.abs(wave[0] - wave[1]).std() > 0.1 * wave.std()
-    assert np.array_equal(wave, play(SONG, arrangement, RATE, np.random.default_rng(0)))
+    assert np.array_equal(wave, accompany(SONG, arrangement, RATE, np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_the_chords_of_the_song_sound(arrangement):
-    wave = play(SONG, arrangement, RATE, np.random.default_rng(0)).mean(axis=0)
+    wave = accompany(SONG, arrangement, RATE, np.random.default_rng(0)).mean(axis=0)
     bar = to_samples(BEATS * SONG.beat_s, RATE)
     for number, chord in enumerate(SONG.chords):
         level = chroma(wave[number * bar : (number + 1) * bar])
@@ -40,7 +40,7 @@ def test_the_chords_of_the_song_sound(arrangement):
 
 
 def test_drums_keep_the_tempo_after_the_intro():
-    wave = play(SONG, "pads", RATE, np.random.default_rng(0)).mean(axis=0)
+    wave = accompany(SONG, "pads", RATE, np.random.default_rng(0)).mean(axis=0)
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(wave, 256), 512)[::128]
     high = np.abs(np.fft.rfft(frames * np.hanning(512)))[:, 200:].sum(axis=1)
     beat = SONG.beat_s * RATE / 128
@@ -53,7 +53,7 @@ def test_drums_keep_the_tempo_after_the_intro():
 
 def test_an_unknown_arrangement_is_refused():
     with pytest.raises(ValueError, match="no arrangement 'opera'"):
-        play(SONG, "opera", RATE, np.random.default_rng(0))
+        accompany(SONG, "opera", RATE, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("make", [pad, pluck, fm_key])
