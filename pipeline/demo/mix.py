@@ -38,7 +38,7 @@ class Recording:
 def perform(
     singers: Sequence[Singer], duration_s: float, arrangement: str, sample_rate_hz: int, generator: np.random.Generator
 ) -> Recording:
-    """A new song of about `duration_s`, with no singer, one, or two who take turns and share the end."""
+    """Return a new song of about `duration_s`, with no singer, one, or two who take turns and share the end."""
     low = max((s.low_midi for s in singers), default=50.0)
     high = max(low + 9.0, min((s.high_midi for s in singers), default=62.0))
     song = compose(low, high, duration_s, generator)
@@ -57,7 +57,7 @@ def perform(
 
 
 def part(song: Song, number: int, singers: int) -> tuple[Note, ...]:
-    """The notes of one of the singers: alone all, together every second phrase of two bars, and the last."""
+    """Return the notes of one of the singers: alone all, together every second phrase of two bars, and the last."""
     phrase_s = 2 * BEATS * song.beat_s
     phrases = [int((note.start_s - phrase_s / 2) / phrase_s + 1e-6) for note in song.melody]
     return tuple(
@@ -68,7 +68,7 @@ def part(song: Song, number: int, singers: int) -> tuple[Note, ...]:
 
 
 def _in_room(dry: np.ndarray, sample_rate_hz: int, generator: np.random.Generator) -> np.ndarray:
-    """A mono voice in the middle of a small room, `(2, samples)` float32."""
+    """Return a mono voice in the middle of a small room, `(2, samples)` float32."""
     decay_s, wet_db = generator.uniform(0.3, 0.7), generator.uniform(-20.0, -13.0)
     times = np.arange(to_samples(decay_s, sample_rate_hz)) / sample_rate_hz
     echoes = generator.standard_normal((2, len(times))) * 10 ** (-3 * times / decay_s)

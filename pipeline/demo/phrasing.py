@@ -79,11 +79,12 @@ class Phrasing:
 
     @property
     def times_s(self) -> np.ndarray:
+        """When each value of the curves is, (n,) seconds."""
         return np.arange(len(self.f0_hz)) / CONTROL_HZ
 
 
 def phrase(singer: Singer, melody: Sequence[Note], generator: np.random.Generator) -> Phrasing:
-    """Curves for a melody in order of time, without overlaps; they end a little after its last note."""
+    """Return curves for a melody in order of time, without overlaps; they end a little after its last note."""
     check(melody)
     size = int((melody[-1].start_s + melody[-1].duration_s + 0.3) * CONTROL_HZ)
     formants = np.ones((size, 3)) * singer.vowels_hz["a"]

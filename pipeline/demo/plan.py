@@ -77,7 +77,7 @@ class Plan:
 
 
 def plan(config: RenderConfig) -> Plan:
-    """The catalogue that a config describes."""
+    """Return the catalogue that a config describes."""
     generator = np.random.default_rng([config.seed, 1])
     singers = draw_singers(list(NAMES[: config.singers]), generator)
     titles = _titles(generator)
@@ -95,7 +95,7 @@ def plan(config: RenderConfig) -> Plan:
 
 
 def _song(singer: Singer, number: int, song: int, title: str) -> Item:
-    """A singer's n-th song; formats, arrangements and tags go around so that none of them tells who sings."""
+    """Return a singer's n-th song; formats, arrangements and tags go around so that none of them tells who sings."""
     suffix, rate, channels, bits = FORMATS[(7 * number + song) % len(FORMATS)]
     return Item(
         file=f"{singer.name}/{singer.name} - {title}{suffix}",
@@ -111,7 +111,7 @@ def _song(singer: Singer, number: int, song: int, title: str) -> Item:
 
 
 def _titles(generator: np.random.Generator) -> list[str]:
-    """Titles in an order of chance, one in seven in another language than English until those are used up."""
+    """Return titles in an order of chance, one in seven in another language than English until those are used up."""
     titles = [f"{first} {last}" for first in FIRST_WORDS for last in LAST_WORDS]
     generator.shuffle(titles)
     for number, title in enumerate(FOREIGN_TITLES):
@@ -120,7 +120,7 @@ def _titles(generator: np.random.Generator) -> list[str]:
 
 
 def _odd_items(singers: list[Singer], songs: list[Item]) -> tuple[Item, ...]:
-    """The files that real folders hold beside songs."""
+    """Return the files that real folders hold beside songs."""
     order = sorted(singers, key=lambda singer: singer.low_midi)
     one, other = order[len(order) // 2 - 1], order[len(order) // 2]
     both = f"{one.name} & {other.name}"

@@ -55,7 +55,7 @@ class Singer(Frozen):
 
 
 def draw_singer(name: str, voice: float, generator: np.random.Generator) -> Singer:
-    """A singer of the population; `voice` in [0, 1] goes from bass to soprano, the rest is chance."""
+    """Return a singer of the population; `voice` in [0, 1] goes from bass to soprano, the rest is chance."""
     length = 1.06 - 0.26 * voice + generator.normal(0, 0.025)
     # A woman's throat is shorter against her mouth than a man's, so the formants do not scale alike (Fant 1966).
     scales = np.array([length**-0.9, length**-1.05, length**-1.0])
@@ -97,7 +97,7 @@ def draw_singer(name: str, voice: float, generator: np.random.Generator) -> Sing
 
 
 def draw_singers(names: list[str], generator: np.random.Generator) -> list[Singer]:
-    """Singers spread evenly from bass to soprano, as a choir is; in the order of the names, voices shuffled."""
+    """Return singers spread evenly from bass to soprano, as a choir is; in the order of the names, voices shuffled."""
     count = len(names)
     voices = (generator.permutation(count) + 0.5) / count
     return [draw_singer(name, float(voice), generator) for name, voice in zip(names, voices, strict=True)]

@@ -49,15 +49,17 @@ class Song:
 
     @property
     def beat_s(self) -> float:
+        """Length of a beat, seconds."""
         return 60.0 / self.tempo_bpm
 
     @property
     def duration_s(self) -> float:
+        """Length of the song, seconds."""
         return len(self.chords) * BEATS * self.beat_s
 
 
 def compose(low_midi: float, high_midi: float, duration_s: float, generator: np.random.Generator) -> Song:
-    """A song of about `duration_s`, its melody between the two pitches: an intro of a bar, then phrases of two."""
+    """Return a song of about `duration_s`, an intro of a bar and then phrases of two, sung between the two pitches."""
     tempo_bpm = float(generator.uniform(76, 126))
     beat_s = 60.0 / tempo_bpm
     scale = MAJOR if generator.random() < 0.6 else MINOR
@@ -89,7 +91,7 @@ def compose(low_midi: float, high_midi: float, duration_s: float, generator: np.
 
 
 def _chord(tonic: int, scale: tuple[int, ...], degree: int) -> tuple[int, ...]:
-    """The triad on a degree of the scale, its root in the octave from C3 (48)."""
+    """Return the triad on a degree of the scale, its root in the octave from C3 (48)."""
     steps = [scale[(degree + third) % 7] + 12 * ((degree + third) // 7) for third in (0, 2, 4)]
     root = 48 + (tonic + steps[0]) % 12
     return tuple(root + step - steps[0] for step in steps)
@@ -98,7 +100,7 @@ def _chord(tonic: int, scale: tuple[int, ...], degree: int) -> tuple[int, ...]:
 def _next_pitch(
     pitch: float, pitches: tuple[int, ...], low: float, high: float, generator: np.random.Generator
 ) -> float:
-    """One of the pitch classes within the range, likelier the nearer to the last pitch, seldom the same."""
+    """Return one of the pitch classes within the range, likelier the nearer to the last pitch, seldom the same."""
     classes = {p % 12 for p in pitches}
     choices = np.array([p for p in range(int(np.ceil(low)), int(high) + 1) if p % 12 in classes], dtype=float)
     if not len(choices):

@@ -27,7 +27,7 @@ BANDWIDTHS_HZ = (65.0, 85.0, 125.0)  # F1, F2, F3
 
 
 def sing(singer: Singer, melody: Sequence[Note], sample_rate_hz: int, generator: np.random.Generator) -> np.ndarray:
-    """The melody sung, `(samples,)` float32 with a level of `LEVEL_RMS` where it sounds; the same for the same seed.
+    """Return the melody sung, `(samples,)` float32 with a level of `LEVEL_RMS` where it sounds.
 
     Raises:
         ValueError: the melody overlaps itself, or has a syllable that can't be sung.
@@ -76,7 +76,7 @@ class Tract:
         self.fixed = fixed * db_to_gain(gain_db) * fade
 
     def respond(self, formants_hz: np.ndarray, damping: np.ndarray) -> np.ndarray:
-        """Responses `(moments, bins)` complex for `formants_hz` `(moments, 3)` and `damping` `(moments,)`."""
+        """Return responses `(moments, bins)` complex for `formants_hz` `(moments, 3)` and `damping` `(moments,)`."""
         response = np.broadcast_to(self.fixed, (len(formants_hz), len(self.fixed)))
         for number, bandwidth_hz in enumerate(BANDWIDTHS_HZ):
             widths = bandwidth_hz * self.bandwidth * damping[:, None]
@@ -89,7 +89,7 @@ class Tract:
 
 
 def resonance(grid_hz: np.ndarray, formant_hz: np.ndarray | float, bandwidth_hz: np.ndarray | float) -> np.ndarray:
-    """A pair of analogue poles with a gain of 1 at 0 Hz, evaluated on the grid."""
+    """Return a pair of analogue poles with a gain of 1 at 0 Hz, evaluated on the grid."""
     square = formant_hz**2 + (bandwidth_hz / 2) ** 2
     return square / (square - grid_hz**2 + 1j * grid_hz * bandwidth_hz)
 
@@ -110,7 +110,7 @@ def _bump(grid_hz: np.ndarray, centre_hz: float, width_hz: float) -> np.ndarray:
 def _voiced(
     singer: Singer, phrasing: Phrasing, tract: Tract, size: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The voice's cycles, and how open the glottis is (1 open, less when closed); both `(size,)`."""
+    """Return the voice's cycles, and how open the glottis is (1 open, less when closed); both `(size,)`."""
     rate = tract.sample_rate_hz
     starts_s, f0_hz = _cycles(singer, phrasing, generator)
     at = {name: np.interp(starts_s, phrasing.times_s, getattr(phrasing, name)) for name in ("voicing", "damping")}

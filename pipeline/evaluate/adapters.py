@@ -53,12 +53,12 @@ class Adapter(Protocol):
     encoder_id: str
 
     def embed(self, waves: Sequence[Wave], sample_rate_hz: int) -> Vectors:
-        """`waves`: mono crops at one rate -> (crops, dim) float32 unit vectors."""
+        """Return (crops, dim) float32 unit vectors of mono crops at one rate."""
         ...
 
 
 def load(name: str) -> Adapter:
-    """The encoder of that name; see the head of this module.
+    """Return the encoder of that name; see the head of this module.
 
     Raises:
         Unavailable: its package or weights are not there.
@@ -206,7 +206,7 @@ class CamPlusPlus:
         self.encoder_id = f"campplus-{'relu-' * relu}{_digest(path)}"
 
     def features(self, waves: Tensor) -> Tensor:
-        """(batch, samples) at 16 kHz -> (batch, frames, 80)."""
+        """Return the mel filter banks (batch, frames, 80) of waves (batch, samples) at 16 kHz."""
         banks = [
             torchaudio.compliance.kaldi.fbank(wave[None], num_mel_bins=80, sample_frequency=SPEECH_HZ, dither=0.0)
             for wave in waves
@@ -228,7 +228,7 @@ BUNDLES = {
 
 
 def self_supervised(kind: str, layer: int | None = None) -> "SelfSupervised":
-    """A model of `torchaudio.pipelines`, downloaded once by torchaudio into torch's own cache.
+    """Return a model of `torchaudio.pipelines`, downloaded once by torchaudio into torch's own cache.
 
     Raises:
         Unavailable: the weights are neither in the cache nor to be downloaded.

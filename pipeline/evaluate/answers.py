@@ -24,8 +24,15 @@ NO_CREDITS = pd.DataFrame({"track_id": [], "key": [], "name": []}, dtype=object)
 
 @dataclass(frozen=True)
 class Asked:
-    """The tracks that were asked: the `probability (n,)` of their likeliest name, whether it is `right`, whether it was
-    `named` so, and whether its singer is enrolled, so that it `could` be."""
+    """The n tracks that were asked about.
+
+    Attributes:
+        probability: (n,) of the likeliest name.
+        right: (n,) whether that is the singer.
+        named: (n,) whether the track was given that name.
+        could: (n,) whether its singer is enrolled.
+        singer: (n,) who sings.
+    """
 
     probability: np.ndarray
     right: np.ndarray
@@ -66,9 +73,11 @@ def ask(
 
 
 def measures(asked: Asked) -> dict[str, float]:
-    """Return by name: how many of the named tracks are right, how many that could be named are, how many by strangers
-    are named wrongly, how far stated probabilities are off (`ece`, and `worst_bin` of `FULL` tracks or more), and the
-    detection and identification rate at 1 % false alarms.
+    """Return the measures of names by their own names.
+
+    These are: how many of the named tracks are right, how many that could be named are, how many by strangers are named
+    wrongly, how far stated probabilities are off (`ece`, and `worst_bin` of `FULL` tracks or more), and the detection
+    and identification rate at 1 % false alarms.
 
     Raises:
         NotMeasurable: no track could be named, or none is a stranger's.
@@ -102,8 +111,10 @@ def bins(probability: np.ndarray, right: np.ndarray) -> pd.DataFrame:
 
 
 def accused(tags: Tags, wrong: np.ndarray) -> dict[str, float]:
-    """Return how well disagreements find the credits that are `wrong (n,)`: precision, recall, and how many true ones
-    are accused."""
+    """Return how well disagreements find the credits that are `wrong (n,)`.
+
+    These are precision, recall, and how many true credits are accused.
+    """
     said = tags.rows["disagrees"].to_numpy()
     return {
         "precision": float(wrong[said].mean()) if said.any() else 1.0,

@@ -2,7 +2,8 @@
 
 A draw gives each singer a weight: how often it was drawn. A target trial weighs as much as its singer, a
 trial between two singers the product of both, which is what repeating the drawn singers' recordings would
-give, less the pairs between copies of one singer (those are neither right nor wrong)."""
+give, less the pairs between copies of one singer (those are neither right nor wrong).
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +20,7 @@ NONE = (float("nan"), float("nan"))
 
 
 def _draws(n_singers: int, draws: int, seed: int) -> NDArray[np.float64]:
-    """How often each singer is drawn: (draws, singers)."""
+    """Return how often each singer is drawn: (draws, singers)."""
     rng = np.random.default_rng([seed, 95])
     return rng.multinomial(n_singers, np.full(n_singers, 1 / n_singers), size=draws).astype(float)
 

@@ -70,7 +70,7 @@ class Condition:
 
 
 def parse(name: str) -> Condition:
-    """The condition of that name.
+    """Return the condition of that name.
 
     Raises:
         ConfigError: a part of it is unknown.
@@ -90,7 +90,7 @@ def _change(name: str, text: str) -> tuple[str, float]:
 
 
 def expand(names: Sequence[str]) -> tuple[str, ...]:
-    """Names with `robustness` spelled out, each once and checked."""
+    """Return names with `robustness` spelled out, each once and checked."""
     spelled = [part for name in names for part in (ROBUSTNESS if name == "robustness" else (name,))]
     return tuple(parse(name).name for name in dict.fromkeys(spelled))
 
@@ -113,7 +113,7 @@ class Versions:
         self._made: dict[str, Wave] = {"clean": self._stems.voice.mean(0)}
 
     def wave(self, condition: Condition) -> Wave:
-        """The whole recording, mono (n,), with every change but the length of crops.
+        """Return the whole recording, mono (n,), with every change but the length of crops.
 
         Raises:
             Problem: the recording has no accompaniment to be mixed with.
@@ -143,7 +143,7 @@ class Versions:
 
 
 def band_limited(wave: Wave, sample_rate_hz: int, top_hz: float) -> Wave:
-    """`wave (n,)` with nothing above `top_hz`, as if it had been stored at twice that rate."""
+    """Return `wave (n,)` with nothing above `top_hz`, as if it had been stored at twice that rate."""
     if 2 * top_hz >= sample_rate_hz:
         return wave
     low = soxr.resample(wave, sample_rate_hz, 2 * top_hz)
@@ -151,7 +151,7 @@ def band_limited(wave: Wave, sample_rate_hz: int, top_hz: float) -> Wave:
 
 
 def through_mp3(wave: Wave, sample_rate_hz: int, kbit_s: int) -> Wave:
-    """`wave (n,)` encoded as mono mp3 and decoded again."""
+    """Return `wave (n,)` encoded as mono mp3 and decoded again."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.mp3"
         with av.open(str(path), "w", format="mp3") as container:
@@ -164,7 +164,7 @@ def through_mp3(wave: Wave, sample_rate_hz: int, kbit_s: int) -> Wave:
 
 
 def pitch_shifted(wave: Wave, sample_rate_hz: int, semitones: float) -> Wave:
-    """`wave (n,)` at another pitch, as long as it was: stretched in time (FFmpeg's WSOLA), then resampled."""
+    """Return `wave (n,)` at another pitch, as long as it was: stretched in time (FFmpeg's WSOLA), then resampled."""
     ratio = 2.0 ** (semitones / 12)
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=sample_rate_hz, format="flt", layout="mono")
@@ -219,7 +219,7 @@ def choose_crops(voice: Wave, sample_rate_hz: int, config: EvaluateConfig) -> li
 
 
 def crop(wave: Wave, sample_rate_hz: int, start_s: float, end_s: float, crop_s: float | None = None) -> Wave:
-    """The stretch of `wave (n,)`, or `crop_s` around its middle, moved to lie inside the recording."""
+    """Return the stretch of `wave (n,)`, or `crop_s` around its middle, moved to lie inside the recording."""
     start, end = audio.to_samples(start_s, sample_rate_hz), audio.to_samples(end_s, sample_rate_hz)
     if crop_s is not None:
         length = min(audio.to_samples(crop_s, sample_rate_hz), len(wave))

@@ -1,5 +1,4 @@
-"""Labelled singing, as it is published: which part of a path is the singer, which the song, which channel
-the voice.
+"""Labelled singing as it is published: which part of a path is the singer or the song, which channel the voice.
 
 A reader sees each audio file's path relative to the set's folder and says what it is, or that it is not
 part of the set. `recording` is what was sung in one go: two files cut from one take share it, so that they
@@ -43,7 +42,7 @@ class _Part:
 
 
 def _folder(path: PurePosixPath) -> _Part | None:
-    """`<singer>/**`: each file a recording; files in a folder of the singer's are one song."""
+    """Read `<singer>/**`: each file a recording; files in a folder of the singer's are one song."""
     if len(path.parts) < 2:
         return None
     song = path.parent if len(path.parts) > 2 else path.with_suffix("")
@@ -51,21 +50,23 @@ def _folder(path: PurePosixPath) -> _Part | None:
 
 
 def _vocalset(path: PurePosixPath) -> _Part | None:
-    """VocalSet (Wilkins 2018): `…/female1/arpeggios/belt/f1_arpeggios_belt_c_a.wav`; its by-vowel and
-    by-technique folders hold the same files again and are passed over."""
+    """Read VocalSet (Wilkins 2018): `…/female1/arpeggios/belt/f1_arpeggios_belt_c_a.wav`.
+
+    Its by-vowel and by-technique folders hold the same files again and are passed over.
+    """
     singer = next((part for part in path.parts[:-1] if re.fullmatch(r"(fe)?male\d+", part)), None)
     words = path.stem.split("_")
     return _Part(singer, words[1], path.stem) if singer and len(words) > 1 else None
 
 
 def _m4singer(path: PurePosixPath) -> _Part | None:
-    """M4Singer (Zhang 2022): `Alto-1#newboy/0000.wav`; the phrases of a song are cut from one recording."""
+    """Read M4Singer (Zhang 2022): `Alto-1#newboy/0000.wav`; the phrases of a song are cut from one recording."""
     singer, mark, song = path.parent.name.partition("#")
     return _Part(singer, song, path.parent.name) if mark else None
 
 
 def _nus48e(path: PurePosixPath) -> _Part | None:
-    """NUS-48E (Duan 2013): `ADIZ/sing/01.wav`; what lies under `read` is speech and passed over."""
+    """Read NUS-48E (Duan 2013): `ADIZ/sing/01.wav`; what lies under `read` is speech and passed over."""
     if len(path.parts) < 3 or path.parent.name != "sing":
         return None
     singer = path.parent.parent.name
@@ -73,15 +74,19 @@ def _nus48e(path: PurePosixPath) -> _Part | None:
 
 
 def _vctk(path: PurePosixPath) -> _Part | None:
-    """VCTK: `wav48_silence_trimmed/p225/p225_001_mic1.flac` or `wav48/p225/p225_001.wav`; the second
-    microphone's take of a sentence is passed over."""
+    """Read VCTK: `wav48_silence_trimmed/p225/p225_001_mic1.flac` or `wav48/p225/p225_001.wav`.
+
+    The second microphone's take of a sentence is passed over.
+    """
     found = re.fullmatch(r"([ps]\d+)_(\d+)(_mic1)?", path.stem)
     return _Part(found[1], found[2], f"{found[1]}_{found[2]}") if found else None
 
 
 def _mir1k(path: PurePosixPath) -> _Part | None:
-    """MIR-1K (Hsu 2010): `Wavfile/abjones_1_01.wav`, clips of the song in `UndividedWavfile`, which is
-    passed over; left channel accompaniment, right channel voice."""
+    """Read MIR-1K (Hsu 2010): `Wavfile/abjones_1_01.wav`, left channel accompaniment, right channel voice.
+
+    These are clips of the songs in `UndividedWavfile`, which is passed over.
+    """
     found = re.fullmatch(r"([A-Za-z]+)_(\d+)_(\d+)", path.stem)
     if not found or path.parent.name == "UndividedWavfile":
         return None
@@ -90,7 +95,7 @@ def _mir1k(path: PurePosixPath) -> _Part | None:
 
 
 def _ravdess(path: PurePosixPath) -> _Part | None:
-    """RAVDESS (Livingstone 2018): `Actor_01/03-02-01-01-01-01-01.wav`, audio only (03) and sung (02)."""
+    """Read RAVDESS (Livingstone 2018): `Actor_01/03-02-01-01-01-01-01.wav`, audio only (03) and sung (02)."""
     fields = path.stem.split("-")
     if len(fields) != 7 or fields[:2] != ["03", "02"]:
         return None
@@ -98,14 +103,14 @@ def _ravdess(path: PurePosixPath) -> _Part | None:
 
 
 def _librispeech(path: PurePosixPath) -> _Part | None:
-    """LibriSpeech: `test-clean/1089/134686/1089-134686-0000.flac`; a chapter is one recording."""
+    """Read LibriSpeech: `test-clean/1089/134686/1089-134686-0000.flac`; a chapter is one recording."""
     found = re.fullmatch(r"(\d+)-(\d+)-\d+", path.stem)
     chapter = found and f"{found[1]}-{found[2]}"
     return _Part(found[1], chapter, chapter) if found and chapter else None
 
 
 def _karaoke(path: PurePosixPath) -> _Part | None:
-    """`<singer>/<song>.ogg` of two channels: accompaniment, voice."""
+    """Read `<singer>/<song>.ogg` of two channels: accompaniment, voice."""
     if len(path.parts) < 2:
         return None
     name = f"{path.parent.name}/{path.stem}"
@@ -113,7 +118,7 @@ def _karaoke(path: PurePosixPath) -> _Part | None:
 
 
 def _previews(path: PurePosixPath) -> _Part | None:
-    """`<Artist> - <Title>.ogg` of four channels: vocals left and right, accompaniment left and right."""
+    """Read `<Artist> - <Title>.ogg` of four channels: vocals left and right, accompaniment left and right."""
     artist, mark, _ = path.stem.partition(" - ")
     return _Part(artist, path.stem, path.stem, voice=(0, 1), accompaniment=(2, 3)) if mark else None
 
@@ -135,7 +140,7 @@ WORKSPACE = "workspace"
 
 
 def read(reader: str, folder: str | Path) -> list[Recording]:
-    """The recordings of a set, sorted by name.
+    """Return the recordings of a set, sorted by name.
 
     `reader` is a key of READERS, or "workspace" for the vocals of a workspace's tracks that bear an artist
     tag.
@@ -177,7 +182,7 @@ def _parts(root: Path, reader: Reader) -> Iterable[Recording]:
 
 
 def of_workspace(workspace: Workspace) -> list[Recording]:
-    """The separated vocals of tracks with an artist tag: one recording and one song each.
+    """Return the separated vocals of tracks with an artist tag: one recording and one song each.
 
     Raises:
         ConfigError: nothing is separated yet, or no track has an artist.
@@ -205,7 +210,7 @@ def of_workspace(workspace: Workspace) -> list[Recording]:
 
 
 def choose(recordings: list[Recording], singers: tuple[str, ...]) -> list[Recording]:
-    """Those by the named singers.
+    """Return those by the named singers.
 
     Raises:
         ConfigError: a name is not in the set.

@@ -47,7 +47,7 @@ def det(curves: Mapping[str, Scored], title: str) -> bytes:
 
 
 def histogram(scored: Scored, title: str) -> bytes:
-    """Scores of targets and non-targets, each with an area of one."""
+    """Return scores of targets and non-targets, each with an area of one."""
     figure, axes = _axes(height=3.0)
     bins = np.linspace(scored.scores.min(), scored.scores.max(), 60).tolist()
     for labels, name, colour in ((~scored.labels, "two singers", "tab:orange"), (scored.labels, "one", "tab:blue")):

@@ -55,7 +55,7 @@ def closed_set(data: Labelled, config: EvaluateConfig, seed: int = 0) -> tuple[l
 
 
 def with_songs(data: Labelled) -> Labelled:
-    """The rows with a vector, of singers with two songs or more, unit length.
+    """Return the rows with a vector, of singers with two songs or more, unit length.
 
     Raises:
         NotMeasurable: these are fewer than two singers.
@@ -72,7 +72,8 @@ def folds(data: Labelled, seed: int) -> list[tuple[NDArray, NDArray]]:
     """Training and test rows of each fold. A song is in one fold, whoever sings it.
 
     Songs, in a seeded order, go to the fold that has fewest songs of their singers. Where songs that are
-    shared leave a singer without any in training, that singer is not in the test either."""
+    shared leave a singer without any in training, that singer is not in the test either.
+    """
     songs, song = np.unique(data.song, return_inverse=True)
     singer = np.unique(data.singer, return_inverse=True)[1]
     n_folds = min(FOLDS, len(songs))
@@ -91,7 +92,7 @@ def folds(data: Labelled, seed: int) -> list[tuple[NDArray, NDArray]]:
 
 
 def _probe(vectors: Floats, truth: NDArray, train: NDArray, test: NDArray, n_classes: int) -> Floats:
-    """Class probabilities (test, classes) of a logistic regression."""
+    """Return class probabilities (test, classes) of a logistic regression."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -111,7 +112,7 @@ def centroids(vectors: Floats, truth: NDArray, n_classes: int) -> Floats:
 
 
 def open_set(data: Labelled, backend: Backend, settings: Config, seed: int = 0) -> list[Measure]:
-    """What the names are worth that `tag` gives when half of the singers are known by their training songs.
+    """Return what the names are worth that `tag` gives when half of the singers are known by their training songs.
 
     Recordings are clustered and tagged as the stages do it, over five seeded splits of the singers.
 

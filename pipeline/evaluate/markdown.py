@@ -52,7 +52,7 @@ PARTS = {"min_dcf", "bcubed_precision", "bcubed_recall", "bcubed_f1", "ari", "nm
 
 
 def render(rows: pd.DataFrame, unavailable: dict[str, str]) -> str:
-    """All tables of an evaluation; `unavailable` says for encoders that were asked for why they are not there."""
+    """Return all tables of an evaluation; `unavailable` says why an encoder that was asked for is not in them."""
     parts = []
     if rows["set"].nunique() > 1:
         parts += domains(rows, unavailable)
@@ -72,7 +72,7 @@ def render(rows: pd.DataFrame, unavailable: dict[str, str]) -> str:
 
 
 def cell(row: pd.Series) -> str:
-    """A value, and its interval where there is one."""
+    """Return a value, and its interval where there is one."""
     metric = row["metric"]
     if metric in COUNTS:
         return f"{row['value']:.0f}"
@@ -84,7 +84,7 @@ def cell(row: pd.Series) -> str:
 
 
 def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table and an empty line."""
+    """Return a Markdown table and an empty line."""
     lines = [header, ["---"] * len(header), *body]
     return ["| " + " | ".join(line) + " |" for line in lines] + [""]
 
@@ -92,7 +92,7 @@ def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
 def _pivot(
     rows: pd.DataFrame, columns: Sequence[tuple[str, pd.Series]], encoders: Sequence[str], unavailable: dict[str, str]
 ) -> list[str]:
-    """Encoders down, `columns` (title, mask over `rows`) across."""
+    """Return a table with encoders down and `columns` (title, mask over `rows`) across."""
     body = []
     for encoder in encoders:
         line = [encoder]

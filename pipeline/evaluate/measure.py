@@ -65,7 +65,7 @@ def measure(config: Config, workspace: Workspace, plan: Plan, say: Callable[[str
 
 
 def _crops(workspace: Workspace, planned: Planned) -> tuple[pd.DataFrame, list[Recording]]:
-    """The crops of a set that have been embedded, in the order of its recordings, and the recording of each."""
+    """Return the crops of a set that have been embedded, in the order of its recordings, and the recording of each."""
     by_key = {key: recording for key, recording, _ in planned.keyed}
     order = {key: i for i, key in enumerate(by_key)}
     crops = vectors.crops_of(workspace, by_key)
@@ -74,7 +74,7 @@ def _crops(workspace: Workspace, planned: Planned) -> tuple[pd.DataFrame, list[R
 
 
 def _trials(planned: Planned, crops: pd.DataFrame, whose: list[Recording], config: Config, results: Results) -> Trials:
-    """The set's trials over the rows of `crops`: made, or those of its file whose crops are there."""
+    """Return the set's trials over the rows of `crops`: made, or those of its file whose crops are there."""
     if planned.trials is None:
         singers, recordings = [r.singer for r in whose], [r.recording for r in whose]
         evaluate = config.evaluate
@@ -120,7 +120,7 @@ def _measure_one(
     config: Config,
     results: Results,
 ) -> None:
-    """All tasks of one set for one encoder under one condition; one of damage gets the similarity task only."""
+    """Measure all tasks of one set for one encoder under one condition; one of damage gets the similarity task only."""
     where, seed = (chosen.name, encoder_name, condition), config.seed
 
     def similar() -> list[Measure]:

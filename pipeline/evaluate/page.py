@@ -39,7 +39,7 @@ def write(config: Config, workspace: Workspace, plan: Plan, results: Results) ->
 
 
 def draw(results: Results, rows: pd.DataFrame) -> dict[str, bytes]:
-    """All pictures by file name (without suffix)."""
+    """Return all pictures by file name (without suffix)."""
     made: dict[str, bytes] = {}
     by_place: dict[tuple[str, str, str], dict[str, Any]] = {}
     for (set_name, encoder, condition, task), scored in results.curves.items():
@@ -61,7 +61,7 @@ def draw(results: Results, rows: pd.DataFrame) -> dict[str, bytes]:
 
 
 def crop_lengths(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, dict[float, float]]]:
-    """(set, base) -> encoder -> seconds -> EER, of the conditions that change nothing but the length of crops."""
+    """Return (set, base) -> encoder -> seconds -> EER of the conditions that change nothing but the length of crops."""
     found: dict[tuple[str, str], dict[str, dict[float, float]]] = {}
     rows = rows[(rows["task"] == "similarity") & (rows["metric"] == "eer")]
     for row in rows.to_dict("records"):
@@ -78,7 +78,7 @@ def _name(*parts: str) -> str:
 
 
 def page(text: str, pictures: dict[str, bytes], results: Results, subtitle: str) -> str:
-    """One HTML page that needs nothing else."""
+    """Return one HTML page that needs nothing else."""
     loader = jinja2.PackageLoader("pipeline.evaluate", ".")
     template = jinja2.Environment(loader=loader, autoescape=True).get_template("page.html.jinja")
     encoded = [(name, base64.b64encode(picture).decode()) for name, picture in pictures.items()]
@@ -87,7 +87,7 @@ def page(text: str, pictures: dict[str, bytes], results: Results, subtitle: str)
 
 
 def _blocks(text: str) -> list[dict[str, Any]]:
-    """The headings, paragraphs and tables of the Markdown that `markdown.render` writes."""
+    """Return the headings, paragraphs and tables of the Markdown that `markdown.render` writes."""
     blocks: list[dict[str, Any]] = []
     for part in text.strip().split("\n\n"):
         lines = part.split("\n")

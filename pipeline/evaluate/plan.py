@@ -47,7 +47,7 @@ class Plan:
 
 
 def failure(key: str, kind: str, message: str, uri: str | None = None) -> dict[str, Any]:
-    """A row of `failures/`."""
+    """Return a row of `failures/`."""
     now = datetime.now(UTC)
     return {"stage": "evaluate", "key": key, "uri": uri, "error": kind, "message": message, "failed_at": now}
 
@@ -74,7 +74,7 @@ def make(config: Config, workspace: Workspace) -> Plan:
 
 
 def sets_of(config: Config) -> tuple[SetConfig, ...]:
-    """The sets that a config names: its own, those of `audio`, or the workspace."""
+    """Return the sets that a config names: its own, those of `audio`, or the workspace."""
     chosen = config.evaluate.sets
     if config.evaluate.audio:
         chosen += audio_sets(config.evaluate.audio)
@@ -83,7 +83,7 @@ def sets_of(config: Config) -> tuple[SetConfig, ...]:
 
 
 def audio_sets(folder: str) -> tuple[SetConfig, ...]:
-    """The sets of the README's table."""
+    """Return the sets of the README's table."""
     karaoke = SetConfig(
         name="karaoke",
         path=f"{folder}/karaoke",
@@ -103,7 +103,7 @@ def audio_sets(folder: str) -> tuple[SetConfig, ...]:
 
 
 def held_out_singers() -> tuple[str, ...]:
-    """The singers that the default encoder's training did not see, by its own `metrics.json`.
+    """Return the singers that the default encoder's training did not see, by its own `metrics.json`.
 
     Raises:
         ConfigError: it does not say.
@@ -139,7 +139,7 @@ def _planned(chosen: SetConfig, config: EvaluateConfig, failures: list[dict[str,
 
 
 def crops_of_items(items: Sequence[str]) -> dict[str, list[tuple[float, float | None]]]:
-    """The stretches of each file that items name, in order of mention."""
+    """Return the stretches of each file that items name, in order of mention."""
     crops: dict[str, list[tuple[float, float | None]]] = {}
     for path, start_s, end_s in map(trials.parse_item, items):
         spans = crops.setdefault(path, [])
@@ -149,7 +149,7 @@ def crops_of_items(items: Sequence[str]) -> dict[str, list[tuple[float, float | 
 
 
 def _by_folder(root: str, path: str) -> Recording:
-    """A file that only a trials file names: its folder is the singer, as in published lists."""
+    """Return a file that only a trials file names: its folder is the singer, as in published lists."""
     whole = Path(root) / path
     return Recording(str(whole), path, whole.parent.name, path, path)
 
@@ -160,7 +160,7 @@ def _keyed(
     config: EvaluateConfig,
     failures: list[dict[str, Any]],
 ) -> tuple[Keyed, dict[str, str]]:
-    """The recordings that are there, each audio once, and the key of each name."""
+    """Return the recordings that are there, each audio once, and the key of each name."""
     found: Keyed = []
     keys: dict[str, str] = {}
     first: dict[str, str] = {}

@@ -2,7 +2,8 @@
 
 A `Labelled` is vectors (n, d) with their `singer`, `song` and `recording` (n,); a row of NaN is a crop
 without a vector and is left out of everything. `pooled` makes one row of each recording: the mean of its
-crops' unit vectors, as the pipeline makes a track's voice."""
+crops' unit vectors, as the pipeline makes a track's voice.
+"""
 
 from dataclasses import dataclass
 
@@ -42,11 +43,11 @@ class Labelled:
         return np.asarray(np.isfinite(self.vectors).all(1))
 
     def where(self, chosen: NDArray) -> "Labelled":
-        """The rows that a mask or an index chooses."""
+        """Return the rows that a mask or an index chooses."""
         return Labelled(self.vectors[chosen], self.singer[chosen], self.song[chosen], self.recording[chosen])
 
     def pooled(self) -> "Pooled":
-        """One row per recording that has a vector: the mean of its unit vectors."""
+        """Return one row per recording that has a vector: the mean of its unit vectors."""
         rows = self.where(self.usable)
         names, first, index = np.unique(rows.recording, return_index=True, return_inverse=True)
         if not len(names):
@@ -65,7 +66,7 @@ class Pooled(Labelled):
     n_crops: NDArray[np.intp]
 
     def voices(self, crop_s: float) -> Voices:
-        """The recordings as the stages take tracks."""
+        """Return the recordings as the stages take tracks."""
         return Voices(self.recording.astype(object), self.means, self.n_crops * crop_s)
 
 
@@ -115,10 +116,12 @@ def _verification(
 def similarity(
     data: Labelled, pairs: Trials, config: EvaluateConfig, seed: int = 0
 ) -> tuple[list[Measure], dict[str, Scored]]:
-    """Singer similarity of crops: EER, minDCF, mean normalised rank; the same pooled over recordings; and,
-    where trials hold them, crops of one recording as targets, apart.
+    """Measure the similarity of singers: equal-error rate, minDCF and mean normalised rank.
 
-    Returns the measures, and the scores of each task that was measured.
+    Of crops, of vectors pooled over recordings, and, apart, of crops of one recording where trials hold such targets.
+
+    Returns:
+        The measures, and the scores of each task that was measured.
     """
     found, curves = [], {}
     measured, curves["similarity"] = score(data, pairs.where(~pairs.same_recording), "similarity", config, seed)
@@ -141,7 +144,8 @@ def rank(data: Labelled, pairs: Trials, config: EvaluateConfig, seed: int = 0) -
     """Mean normalised rank of a true match among `rank_others` recordings of other singers, as in the paper.
 
     Queries are up to 1000 target trials. Others are by another singer exactly (the paper's code asks
-    whether the name is contained in the path); where the set has fewer, all of them."""
+    whether the name is contained in the path); where the set has fewer, all of them.
+    """
     usable = data.usable
     targets = pairs.where(pairs.label & usable[pairs.left] & usable[pairs.right])
     if not len(targets):
@@ -160,11 +164,10 @@ def rank(data: Labelled, pairs: Trials, config: EvaluateConfig, seed: int = 0) -
 
 
 def retrieval(data: Labelled, config: EvaluateConfig, seed: int = 0) -> list[Measure]:
-    """Other recordings of the same singer, ranked by pooled vectors: recall at 1 and 5, mean average
-    precision.
+    """Measure how well pooled vectors rank a singer's other recordings: recall at 1 and 5, mean average precision.
 
-    Queries are the recordings of singers with two or more. `chance_recall_at_1` is what a random order
-    reaches."""
+    Queries are the recordings of singers with two or more. `chance_recall_at_1` is what a random order reaches.
+    """
     songs = data.pooled()
     _, index, count = np.unique(songs.singer, return_inverse=True, return_counts=True)
     queries = np.flatnonzero(count[index] > 1)
@@ -190,7 +193,7 @@ def _mean(task: str, metric: str, values: NDArray, singers: Names, config: Evalu
 
 
 def clusters(data: Labelled, backend: Backend, config: ClusterConfig, crop_s: float, seed: int = 0) -> list[Measure]:
-    """The pipeline's own clustering of recordings against the singers."""
+    """Return the pipeline's own clustering of recordings against the singers."""
     songs = data.pooled()
     found = cluster_voices(songs.voices(crop_s), backend, config.model_copy(update={"umap": False}), seed)
     values = metrics.clustering(songs.singer, found["cluster_id"].to_numpy())
@@ -198,11 +201,12 @@ def clusters(data: Labelled, backend: Backend, config: ClusterConfig, crop_s: fl
 
 
 def normalisations(data: Labelled, config: EvaluateConfig, seed: int = 0) -> tuple[list[Measure], Reliability]:
-    """Scores of pooled vectors as they are, centred, whitened and AS-normed; calibration of the centred ones.
+    """Return scores of pooled vectors as they are, centred, whitened and AS-normed; calibration of the centred ones.
 
     The unlabelled data of each is the set itself, as the catalogue is for tagging, which centres and
     calibrates in the same way. Calibration is fitted on the trials among one half of the singers and judged
-    on the other, both ways."""
+    on the other, both ways.
+    """
     songs = data.pooled()
     pairs = trials.make(songs.singer.tolist(), songs.recording.tolist(), config.max_trials, seed)
     centred = Normaliser.fit(songs.vectors)(songs.vectors)
@@ -226,8 +230,7 @@ def normalisations(data: Labelled, config: EvaluateConfig, seed: int = 0) -> tup
 def calibrated(
     scores: Vectors, pairs: Trials, singer: Names, seed: int = 0
 ) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
-    """Probabilities at a prior of one half, from a fit to other singers, and the trials (by index) that
-    they are of.
+    """Return probabilities at a prior of one half, from a fit to other singers, and which trials they are of.
 
     Raises:
         NotMeasurable: there are too few singers for two halves with trials of both classes each.

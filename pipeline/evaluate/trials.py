@@ -6,7 +6,8 @@ is in both. Two crops of one recording are never a target; where asked for, they
 `same_recording`.
 
 Two layouts of a trials file are read: ours, a CSV with the header `label,left,right,same_recording`, and
-the list `label,path1,path2` without a header, as singer-identity papers publish them."""
+the list `label,path1,path2` without a header, as singer-identity papers publish them.
+"""
 
 import csv
 import io
@@ -41,13 +42,13 @@ class Trials:
         return len(self.left)
 
     def where(self, chosen: ArrayLike) -> "Trials":
-        """The trials that a mask or an index chooses."""
+        """Return the trials that a mask or an index chooses."""
         chosen = np.asarray(chosen)
         return Trials(self.left[chosen], self.right[chosen], self.label[chosen], self.same_recording[chosen])
 
 
 def item_name(path: str, start_s: float | None = None, end_s: float | None = None) -> str:
-    """The name of a stretch of a file, or of the whole of it."""
+    """Return the name of a stretch of a file, or of the whole of it."""
     return path if start_s is None else f"{path}#t={start_s:.3f},{end_s:.3f}"
 
 
@@ -66,8 +67,7 @@ def make(
     seed: int = 0,
     same_recording: bool = False,
 ) -> Trials:
-    """All pairs of items (n,), or as many of each class as make `max_trials` together, drawn without
-    replacement.
+    """Return all pairs of n items, or `max_trials` of them, as many of each class, drawn without replacement.
 
     Raises:
         NotMeasurable: there is one singer only, or none with two recordings.
@@ -91,7 +91,7 @@ def make(
 
 
 def _pairs_within(group: Index) -> Index:
-    """Every pair of items of one group: (2, pairs), ordered."""
+    """Return every pair of items of one group: (2, pairs), ordered."""
     found = [np.zeros((2, 0), np.intp)]
     for members in _members(group):
         a, b = np.triu_indices(len(members), 1)
@@ -105,7 +105,7 @@ def _members(group: Index) -> list[Index]:
 
 
 def _pairs_between(group: Index, limit: int, rng: np.random.Generator) -> Index:
-    """Pairs of items of two groups: all (2, pairs) where they are few, else `limit` different ones, drawn."""
+    """Return pairs of items of two groups: all (2, pairs) where they are few, else `limit` different ones, drawn."""
     n = len(group)
     total = n * (n - 1) // 2 - sum(len(m) * (len(m) - 1) // 2 for m in _members(group))
     if total <= 4 * limit or n < 1500:
@@ -125,7 +125,7 @@ def _sample(pairs: Index, limit: int, rng: np.random.Generator) -> Index:
 
 
 def to_csv(trials: Trials, names: Sequence[str]) -> str:
-    """Trials over items of these `names` as our CSV."""
+    """Return trials over items of these `names` as our CSV."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(HEADER)
@@ -136,7 +136,7 @@ def to_csv(trials: Trials, names: Sequence[str]) -> str:
 
 
 def read(path: str | Path) -> tuple[Trials, list[str]]:
-    """Trials of a file of either layout, and the names of their items in order of first mention.
+    """Return trials of a file of either layout, and the names of their items in order of first mention.
 
     Raises:
         ConfigError: the file is not there, or a line is no trial; the message gives its number.

@@ -3,7 +3,8 @@
 `evaluation_vectors/` in the workspace holds a row per crop, condition and encoder. `recording_key` is a
 hash of the file's content, its channels and how its crops are chosen, so a set that is moved or renamed is
 found again, and one that changes is not. A crop that is silent under a condition, or that an encoder
-refuses, has a null."""
+refuses, has a null.
+"""
 
 import hashlib
 import io
@@ -62,7 +63,7 @@ class Job:
 
 
 def recording_key(recording: Recording, config: EvaluateConfig, crops: Crops | None = None) -> str:
-    """What identifies a recording's crops by content.
+    """Return what identifies a recording's crops by content.
 
     Raises:
         FileNotFoundError: the file is not there.
@@ -88,7 +89,7 @@ def _digest(uri: str) -> str:
 
 
 def condition_key(name: str, config: EvaluateConfig) -> str:
-    """A condition's name in the cache: what is separated depends on the separator."""
+    """Return a condition's name in the cache: what is separated depends on the separator."""
     return f"{name} by {config.separator}" if conditions.parse(name).base == "separated" else name
 
 
@@ -99,7 +100,7 @@ def pending(
     names: Sequence[str],
     config: EvaluateConfig,
 ) -> pa.Table:
-    """Recordings that lack vectors of some encoder (name -> id) or condition, as rows for `Embedding`.
+    """Return recordings that lack vectors of some encoder (name -> id) or condition, as rows for `Embedding`.
 
     What has failed at the same before is left out; `retry_failed` forgets it, as for every stage.
     """
@@ -136,14 +137,14 @@ def _read(workspace: Workspace, columns: Sequence[str], where: pc.Expression | N
 
 
 def crops_of(workspace: Workspace, keys: Iterable[str]) -> pd.DataFrame:
-    """The crops of recordings: `recording_key`, `crop`, `start_s`, `end_s`, sorted."""
+    """Return the crops of recordings: `recording_key`, `crop`, `start_s`, `end_s`, sorted."""
     columns = ["recording_key", "crop", "start_s", "end_s"]
     table = _read(workspace, columns, pc.field("recording_key").isin(list(keys)))
     return table.to_pandas().drop_duplicates(["recording_key", "crop"]).sort_values(["recording_key", "crop"])
 
 
 def vectors_of(workspace: Workspace, crops: pd.DataFrame, condition: str, encoder_id: str) -> NDArray[np.float32]:
-    """Embeddings (n, d) of `crops` (columns `recording_key`, `crop`), row for row; NaN where there is none."""
+    """Return embeddings (n, d) of `crops` (columns `recording_key`, `crop`), row for row; NaN where there is none."""
     where = (pc.field("condition") == condition) & (pc.field("encoder_id") == encoder_id)
     where = where & pc.field("recording_key").isin(crops["recording_key"].unique().tolist())
     table = _read(workspace, ["recording_key", "crop", "embedding"], where)
@@ -165,7 +166,11 @@ class Embedding:
     """A worker: embeds recordings under every condition by every encoder that lacks them."""
 
     def __init__(self, workspace: str, config: EvaluateConfig, encoders: Mapping[str, str]) -> None:
-        """`encoders`: name in the tables -> what `adapters.load` takes."""
+        """Load the encoders.
+
+        Args:
+            encoders: name in the tables -> what `adapters.load` takes.
+        """
         self.config = config
         self.workspace = Workspace(workspace)
         self.adapters = {name: adapters.load(source) for name, source in encoders.items()}
@@ -174,7 +179,7 @@ class Embedding:
         self.waiting: dict[str, list[tuple[dict[str, Any], Wave]]] = {}
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """`batch`: rows of PENDING -> their outcomes, when the vectors are durable."""
+        """Embed a batch of `PENDING` rows and return their outcomes, once the vectors are durable."""
         ledger = Ledger(self.workspace, "evaluate", "evaluation")
         self.rows, self.waiting = [], {}
         for row in ledger.survivors(batch.to_pylist(), "key"):
@@ -261,7 +266,7 @@ class Embedding:
 
 
 def _alone(adapter: adapters.Adapter, crop: Wave, rate_hz: int) -> NDArray[np.floating] | None:
-    """The vector of one crop, None where the encoder refuses it (too short, for one)."""
+    """Return the vector of one crop, None where the encoder refuses it (too short, for one)."""
     try:
         return adapter.embed([crop], rate_hz)[0]
     except (ValueError, RuntimeError):

@@ -29,8 +29,13 @@ TIME = "datetime64[us, UTC]"
 
 @dataclass(frozen=True)
 class Named:
-    """What became of the names: `voice (n,)` of each track (None: it is in no group), `tracks` as `voice_tracks/` has
-    them (which voice each track has been `since` when, `until` when), and what has changed, as in `voice_changes/`."""
+    """What became of the names.
+
+    Attributes:
+        voice: (n,) of each track; None: it is in no group.
+        tracks: which voice each track has been `since` when and `until` when, as in `voice_tracks/`.
+        changes: as in `voice_changes/`.
+    """
 
     voice: np.ndarray
     tracks: pd.DataFrame

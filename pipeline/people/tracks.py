@@ -128,6 +128,6 @@ def _name(path: str) -> str:
 
 
 def _fold(path: str) -> str:
-    """Return a path without what file systems and programs write differently: `A\\b.mp3` is `a/B.mp3`."""
+    """Return a path without what systems write differently: case, Unicode form, and which way slashes lean."""
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold().replace("\\", "/"))
     return "/".join(part for part in plain.split("/") if part != ".")

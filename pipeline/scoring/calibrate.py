@@ -48,8 +48,14 @@ class Recordings:
 
 @dataclass(frozen=True)
 class Trials:
-    """`cosine (t,)`, seconds of the up to five tracks on either side `left_s`, `right_s` (t, 5; 0: none), `target (t,)`
-    whether both are one singer's, `singer (t,)` whose set the left one is."""
+    """Pairs of tracks, or of sets of tracks.
+
+    Attributes:
+        cosine: (t,).
+        left_s, right_s: (t, 5) seconds of the up to five tracks on either side; 0: none.
+        target: (t,) whether both are one singer's.
+        singer: (t,) whose set the left one is.
+    """
 
     cosine: np.ndarray
     left_s: np.ndarray

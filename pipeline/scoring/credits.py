@@ -41,9 +41,14 @@ class Credits:
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of `Credits`: `probability (n,)` that a track's credit is right (NaN: it has none), `heard (n,)`
-    whether any voice speaks for or against it, `weight (r,)` of each row in its person's voice, and the part of all
-    credits that is `right`."""
+    """What became of `Credits`.
+
+    Attributes:
+        probability: (n,) that a track's credit is right; NaN: it has none.
+        heard: (n,) whether any voice speaks for or against it.
+        weight: (r,) of each row in its person's voice.
+        right: the part of all credits that is right.
+    """
 
     probability: np.ndarray
     heard: np.ndarray

@@ -49,8 +49,13 @@ def neighbours(evidence: Evidence, backend: Backend, k: int = NEIGHBOURS) -> tup
 
 
 class Partition(NamedTuple):
-    """Each track's `group (n,)`, 0, 1, ... (a track alone is one too), how many there are, and by how much (a natural
-    log) they are likelier than that all tracks are alone."""
+    """The groups of n tracks.
+
+    Attributes:
+        group: (n,) 0, 1, ...; a track alone is a group too.
+        n_voices: how many groups there are.
+        gain: by how much (a natural log) they are likelier than that all tracks are alone.
+    """
 
     group: np.ndarray
     n_voices: int

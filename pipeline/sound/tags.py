@@ -40,9 +40,9 @@ Values = dict[str, list[str | bytes]]  # of artist, title, album; bytes where th
 class Readable(Protocol):
     """A file that is open for reading bytes."""
 
-    def read(self, size: int = -1, /) -> bytes: ...
-    def seek(self, offset: int, whence: int = 0, /) -> int: ...
-    def tell(self) -> int: ...
+    def read(self, size: int = -1, /) -> bytes: ...  # noqa: D102 (as of any file)
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...  # noqa: D102
+    def tell(self) -> int: ...  # noqa: D102
 
 
 def read_tags(source: Readable, container: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -36,9 +36,13 @@ MISFIT = 0.05  # a known track fits with less than this probability: it does not
 
 @dataclass(frozen=True)
 class Tags:
-    """A row per voice (`track_id`, `vocalist`, `score`, `probability`, `source`, `credit_probability`, `disagrees`);
-    the likely names of tracks without one (`track_id`, `rank`, `vocalist`, `probability`, `score`); and the known
-    tracks that do not sound like the others given for their vocalist."""
+    """Who sings on each track.
+
+    Attributes:
+        rows: `track_id`, `vocalist`, `score`, `probability`, `source`, `credit_probability`, `disagrees` of each voice.
+        candidates: the likely names of tracks without one: `track_id`, `rank`, `vocalist`, `probability`, `score`.
+        misfits: the known tracks that do not sound like the others given for their vocalist.
+    """
 
     rows: pd.DataFrame
     candidates: pd.DataFrame
@@ -130,8 +134,14 @@ def _misfits(evidence: Evidence, people: People, backend: Backend) -> np.ndarray
 
 @dataclass(frozen=True)
 class _Answer:
-    """For each track (n, k): the likeliest people, their probabilities, and the track's own ratio with them; and the
-    probability (n,) that one of those sings whom it is credited to, NaN where none of them is enrolled."""
+    """What is answered for n tracks, of the k likeliest people each.
+
+    Attributes:
+        which: (n, k) the people.
+        probability: (n, k) theirs.
+        score: (n, k) the track's own ratio with them.
+        credit: (n,) probability that one of those sings whom it is credited to; NaN where none of them is enrolled.
+    """
 
     which: np.ndarray
     probability: np.ndarray
@@ -312,8 +322,10 @@ def _agreed(voice: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def with_files(tags: pd.DataFrame, tracks: pd.DataFrame) -> pd.DataFrame:
-    """Return tags as the table has them, with the file's `uri`, `title` and artist tag (`file_artist`); those that
-    disagree first, the surest of them first of all."""
+    """Return tags as the table has them, with the file's `uri`, `title` and artist tag (`file_artist`).
+
+    Those that disagree come first, the surest of them first of all.
+    """
     about = tracks[["track_id", "uri", "title", "artist"]].rename(columns={"artist": "file_artist"})
     rows = tags.merge(about, on="track_id", how="left")
     wrong = np.where(rows["disagrees"], rows["credit_probability"], np.inf)

@@ -29,8 +29,10 @@ FORMULA = re.compile(r"\s*[=+\-@]")
 
 
 def decode(pieces: Sequence[bytes]) -> list[str]:
-    """Return the text of some pieces that one program wrote: each UTF-8 or UTF-16 if it can be, or else all in the
-    one code page that reads best."""
+    """Return the text of some pieces that one program wrote.
+
+    Each is UTF-8 or UTF-16 if it can be; the others are all in the one code page that reads best.
+    """
     unicode = [_unicode(piece) for piece in pieces]
     page = _code_page([piece for piece, text in zip(pieces, unicode, strict=True) if text is None])
     decoder = codecs.getincrementaldecoder(page)

@@ -33,7 +33,7 @@ def metrics() -> dict[str, object]:
 
 
 def vowel(f0_hz: float, formants_hz: tuple[float, ...], seconds: float = 3.0) -> Tensor:
-    """Harmonics under formant resonances, with vibrato, over a little noise. -> (1, samples)"""
+    """Return harmonics under formant resonances, with vibrato, over a little noise: (1, samples)."""
     t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     phase = 2 * np.pi * (f0_hz * t + f0_hz * 0.02 / (2 * np.pi * 5.5) * np.sin(2 * np.pi * 5.5 * t))
     wave = np.zeros_like(t)
