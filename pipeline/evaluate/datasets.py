@@ -157,7 +157,7 @@ def read(reader: str, folder: str | Path) -> list[Recording]:
         raise ConfigError(f"the set's folder {folder} is not there")
     found = list(_parts(root, READERS[reader]))
     if not found:
-        layout = (READERS[reader].__doc__ or "").split(";")[0].strip()
+        layout = (READERS[reader].__doc__ or "").removeprefix("Read ").splitlines()[0].split(";")[0].rstrip(".")
         raise ConfigError(f"no audio file under {folder} is laid out as the reader {reader!r} expects: {layout}")
     return found
 
