@@ -25,6 +25,7 @@ from pipeline.stages.review import to_review
 from pipeline.stages.tag import Tags
 
 ANSWERS = 20
+ROUNDS = 4
 DRAWS = 10
 
 
@@ -57,12 +58,18 @@ class Archive:
         """Return tracks at random that are not known."""
         return rng.choice(np.setdiff1d(np.arange(len(self.catalogue.voices)), given), ANSWERS, replace=False)
 
-    def reviewed(self, given: np.ndarray) -> np.ndarray:
+    def reviewed(self, given: np.ndarray, n: int = ANSWERS) -> np.ndarray:
         """Return the tracks that `review/` puts first."""
         voices = self.catalogue.voices
         known = {voices.track_ids[i]: str(self.catalogue.singer[i]) for i in given}
         rows = to_review(voices, self.backend, self.clusters, known, self.tagged(given)[1], TagConfig())
-        return pd.Index(voices.track_ids).get_indexer(rows["track_id"].head(ANSWERS))
+        return pd.Index(voices.track_ids).get_indexer(rows["track_id"].head(n))
+
+    def in_rounds(self, given: np.ndarray) -> np.ndarray:
+        """Return what is known after as many answers, a few at a time, each time to what `review/` puts first then."""
+        for _ in range(ROUNDS):
+            given = np.union1d(given, self.reviewed(given, ANSWERS // ROUNDS))
+        return given
 
 
 def outcomes(archive: Archive, share: float) -> Iterator[dict[str, np.ndarray]]:
@@ -74,6 +81,7 @@ def outcomes(archive: Archive, share: float) -> Iterator[dict[str, np.ndarray]]:
             "before": archive.named(given),
             "random": archive.named(np.union1d(given, archive.random(given, rng))),
             "reviewed": archive.named(np.union1d(given, archive.reviewed(given))),
+            "in_rounds": archive.named(archive.in_rounds(given)),
         }
 
 
@@ -82,14 +90,14 @@ def measure(catalogues: dict[str, bench.Catalogue]) -> None:
     halves = list(bench.both_ways(catalogues, list(catalogues)))
     print(
         f"\n| named without being asked: right, wrong | tracks | known before | before | {ANSWERS} random answers | "
-        f"{ANSWERS} by `review/` |\n|---|---|---|---|---|---|"
+        f"{ANSWERS} by `review/` | {ROUNDS} times {ANSWERS // ROUNDS} by `review/` |\n|---|---|---|---|---|---|---|"
     )
     for name in catalogues:
         archives = [Archive(half, backend) for own, half, backend in halves if own == name]
         n = sum(len(archive.catalogue.voices) for archive in archives)
         for share, words in ((0.0, "none"), (0.5, "one track of half of the singers")):
             draws = pd.DataFrame([row for archive in archives for row in outcomes(archive, share)])
-            cells = [draws[column].sum() / DRAWS for column in ("before", "random", "reviewed")]
+            cells = [draws[column].sum() / DRAWS for column in ("before", "random", "reviewed", "in_rounds")]
             print(
                 f"| {name} | {n} | {words} | " + " | ".join(f"{c[0]:.1f}, {c[1]:.1f}" for c in cells) + " |", flush=True
             )

@@ -30,6 +30,7 @@ def test_chosen_answers_name_more_than_random_ones(archive: Archive, monkeypatch
     first, second = outcomes(archive, 0.0)
     assert first["before"].tolist() == [0, 0]
     assert first["reviewed"][0] >= 48 and first["reviewed"][1] == 0
+    assert first["in_rounds"].tolist() == [50, 0]
     assert max(first["random"][0], second["random"][0]) < 40
 
 

@@ -119,7 +119,9 @@ def test_names_on_other_tracks_of_the_voice_are_offered():
     names = [""] * len(who)
     names[3] = "Ann"
     credits = credited(voices, names)
-    found, tags = reviewed(voices, clusters, {}, credits)
+    label = clusters["cluster_id"]
+    named = clusters.assign(voice=("voice-" + label.astype(str)).where(label >= 0))
+    found, tags = reviewed(voices, named, {}, credits)
     offered = review.with_names(found, tags, credits)
     asked = {int(track_id, 16): row for track_id, *row in offered[["track_id", "candidates"]].itertuples(index=False)}
     assert any(i < 5 and i != 3 and candidates == ["Ann"] for i, (candidates,) in asked.items())
