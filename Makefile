@@ -30,7 +30,7 @@ RAY      = RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=$(if $(filter 1
            PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
+.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes bench-answers bench-review ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
 
 help:  ## list the targets
 	@awk -F':[^#]*## ' -v stages='$(STAGES)' -v benches='$(BENCHES)' ' \
@@ -96,6 +96,10 @@ bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNO
 
 bench-answers: setup  ## groups, names and disagreements against the truth: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.answers $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
+	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
+
+bench-review: setup  ## 20 answers chosen by review/ against 20 random ones: [AUDIO=folder] [VECTORS=workspace]
+	$(RUN) jobs.bench.review $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 $(BENCHES): bench-%: setup  ## speed and accuracy of one part: [AUDIO=folder]

@@ -1,4 +1,4 @@
-"""Name the vocalist of every track, from a few known names and the clusters: `tags/`."""
+"""Name the vocalist of every track, from a few known names and the clusters: `tags/`, `candidates/`, `review/`."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from pipeline.people.credits import of_catalogue
 from pipeline.people.known import match_known, read_known
 from pipeline.scoring import voices
 from pipeline.scoring.groups import NOISE
-from pipeline.stages import tag
+from pipeline.stages import review, tag
 from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace
 
@@ -36,7 +36,8 @@ def run(config: Config, run: engine.Run) -> None:
     if without := set(known) - set(found.track_ids):
         run.say(f"{len(without)} known tracks have no voice (instrumental, silent or failed) and teach nothing")
     tracks = tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"])
-    tags = tag.tag_voices(found, backend, clusters, known, of_catalogue(tracks, known.values()), config.tag)
+    credits = of_catalogue(tracks, known.values())
+    tags = tag.tag_voices(found, backend, clusters, known, credits, config.tag)
     if tags.misfits:
         run.say(
             f"{len(tags.misfits)} known tracks do not sound like the others given for their vocalist and teach "
@@ -44,6 +45,9 @@ def run(config: Config, run: engine.Run) -> None:
         )
     tables.replace(workspace, "tags", tag.with_files(tags.rows, tracks))
     tables.replace(workspace, "candidates", tags.candidates)
+    asked = review.to_review(found, backend, clusters, known, tags, config.tag)
+    starts = review.starts(workspace, asked["track_id"])
+    tables.replace(workspace, "review", review.with_files(review.with_names(asked, tags, credits), tracks, starts))
     run.done = len(tags.rows)
     run.note = summary(tags.rows)
 

@@ -17,7 +17,7 @@ MADE_BY = {
     "shard": ("clips", "shards"),
     "embed": ("embeddings", "voices"),
     "cluster": ("clusters",),
-    "tag": ("tags",),
+    "tag": ("tags", "candidates", "review"),
     "export": ("conditioning", "vocalists.safetensors"),
 }
 ORDER = tuple(MADE_BY)

@@ -82,6 +82,11 @@ def test_known_names_clusters_and_disagreements(clustered, make_config, tmp_path
     tags = tables.read(clustered, "tags").sort_values("track_id")
     assert tags["vocalist"].tolist() == ["Singer 0"] * 4 + ["Singer 1"] * 4 + ["voice-0007"] * 4 + ["voice-0008"] * 4
     assert "silent" not in set(tags["track_id"])
+    review = tables.read(clustered, "review")
+    assert [int(track_id, 16) // 4 for track_id in review["track_id"][:2]] in ([2, 3], [3, 2])
+    assert review["reason"][0] == "unnamed voice" and review["n_tracks"][0] == 4
+    assert review["uri"][0] == f"/music/{int(review['track_id'][0], 16)}.mp3"
+    assert review["file_artist"][0] in review["candidates"][0]
 
 
 def test_credits_name_tracks_and_the_wrong_one_is_told(clustered, make_config, capsys):
@@ -94,6 +99,9 @@ def test_credits_name_tracks_and_the_wrong_one_is_told(clustered, make_config, c
     assert tags["file_artist"][0] == "Singer 1" and tags["disagrees"].tolist() == [True] + [False] * 15
     assert tags["vocalist"][0] == "Singer 3" and (tags["source"] == "credited").all()
     assert len(tables.read(clustered, "candidates")) == 0
+    asked = tables.read(clustered, "review")
+    assert asked["track_id"].tolist() == [f"{15:032x}"] and asked["reason"][0] == "credit in doubt"
+    assert list(asked["candidates"][0]) == ["Singer 3", "Singer 1"]
 
 
 def test_without_known_names_clusters_name_the_tracks(clustered, make_config, capsys):
