@@ -30,7 +30,7 @@ RAY      = RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=$(if $(filter 1
            PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes bench-answers bench-review ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES)
+.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes bench-answers bench-review ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES) bench-gpu
 
 help:  ## list the targets
 	@awk -F':[^#]*## ' -v stages='$(STAGES)' -v benches='$(BENCHES)' ' \
@@ -104,6 +104,9 @@ bench-review: setup  ## 20 answers chosen by review/ against 20 random ones: [AU
 
 $(BENCHES): bench-%: setup  ## speed and accuracy of one part: [AUDIO=folder]
 	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))
+
+bench-gpu: setup  ## one GPU: separation, embedding and training; says so where there is none
+	$(RUN) jobs.bench.gpu
 
 ##@ Work on the code
 

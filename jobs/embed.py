@@ -1,5 +1,6 @@
 """Embed the clips and pool them into a voice for each track: `embeddings/`, `voices/`."""
 
+import functools
 import sys
 from typing import Any
 
@@ -16,7 +17,12 @@ def encoder_of(workspace: Workspace, config: Config) -> dict[str, Any]:
     Raises:
         ConfigError: it is not there, or cannot be read.
     """
-    return {"encoder_id": embed.load_encoder(workspace, config.embed.encoder).encoder_id}
+    return {"encoder_id": _id_of(workspace.root, embed.known_as(workspace, config.embed.encoder))}
+
+
+@functools.cache  # asked for before the run and when its turn has come; loading takes a second
+def _id_of(workspace: str, encoder: str) -> str:
+    return embed.load_encoder(Workspace(workspace), encoder).encoder_id
 
 
 def settled(config: Config) -> EmbedConfig:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,44 +122,54 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def execute(stage: Stage, config: Config) -> int:
-    """Check the workspace, run one stage, record it, and return its exit status.
+    """Run one stage as `execute_all` does."""
+    return execute_all([stage], config, stage.name)
+
+
+def execute_all(stages: Sequence[Stage], config: Config, doing: str) -> int:
+    """Look for all that the stages need and do not make themselves, then run one after the other.
+
+    Args:
+        doing: what is said of this run to others who would work in the workspace meanwhile.
+
+    Returns:
+        The worst of their exit statuses.
 
     Raises:
-        RunError: the run as a whole could not go on.
-    """
-    with alone(config, stage.name):
-        run = Run(stage.name, config, stage.unit, stage.given)
-        run.record(STARTED)
-        try:
-            gather(run.workspace)
-            for table, made_by in stage.needs.items():
-                need(run.workspace, table, made_by)
-            stage.check(config)
-            forget_crashes(run.workspace, stage.name)
-            provenance.forget_failures(run.workspace, stage.name, None if config.retry_failed else UNAVAILABLE)
-            stage.work(config, run)
-            gather(run.workspace)
-        except BaseException as error:
-            if not is_passing(error) and not is_passing(error.__cause__ or error):  # else minutes would pass again
-                with contextlib.suppress(OSError, RunError):
-                    run.record(STOPPED, str(error) or type(error).__name__)
-            raise
-        return run.finish("ok")
-
-
-@contextlib.contextmanager
-def alone(config: Config, doing: str) -> Iterator[None]:
-    """Check that the workspace can be reached and written, and be the only one who works there.
-
-    Raises:
-        WorkspaceError: it cannot, or someone works there; the message says who.
+        RunError: the workspace cannot be used or someone works there, or a stage could not go on; those after it are
+            not begun.
     """
     os.environ.update(config.store.environment())
     reach.check(config.workspace)
     workspace = Workspace(config.workspace)
     workspace.preflight(config.min_free_gb)
     with lock.hold(workspace, doing, lambda text: print(text, flush=True)):
-        yield
+        made: set[str] = set()
+        for stage in stages:
+            for table, made_by in stage.needs.items():
+                if made_by not in made:
+                    need(workspace, table, made_by)
+            stage.check(config)
+            made.add(stage.name)
+        return max(_run(stage, config) for stage in stages)
+
+
+def _run(stage: Stage, config: Config) -> int:
+    """Run a stage, record it, and return its exit status."""
+    run = Run(stage.name, config, stage.unit, stage.given)
+    run.record(STARTED)
+    try:
+        gather(run.workspace)
+        forget_crashes(run.workspace, stage.name)
+        provenance.forget_failures(run.workspace, stage.name, None if config.retry_failed else UNAVAILABLE)
+        stage.work(config, run)
+        gather(run.workspace)
+    except BaseException as error:
+        if not is_passing(error) and not is_passing(error.__cause__ or error):  # else minutes would pass again
+            with contextlib.suppress(OSError, RunError):
+                run.record(STOPPED, str(error) or type(error).__name__)
+        raise
+    return run.finish("ok")
 
 
 def need(workspace: Workspace, table: str, stage: str) -> None:

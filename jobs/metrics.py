@@ -1,4 +1,4 @@
-"""What a run tells Prometheus, by Ray's own exporter on each node: items done and failed, by stage and class."""
+"""What a run tells Prometheus, by Ray's own exporter: items done and failed, by stage and class, and their audio."""
 
 import pyarrow as pa
 from ray.util.metrics import Counter, Gauge
@@ -11,11 +11,14 @@ class Metrics:
         self.stage = {"stage": stage}
         self.items = Counter("vocatlas_items", "Items done and failed; class: of failure", ("stage", "status", "class"))
         self.work_s = Counter("vocatlas_work_seconds", "Seconds that workers spent on items", ("stage",))
+        self.audio_s = Counter("vocatlas_audio_seconds", "Seconds of audio in the items done", ("stage",))
         self.left = Gauge("vocatlas_items_left", "Items of the running stage that are still to be done", ("stage",))
 
     def count(self, outcomes: pa.Table, left: int) -> None:
         """Count a batch of outcomes (see `pipeline.store.ledger`), and what is left after it."""
         for status, error in zip(outcomes["status"].to_pylist(), outcomes["error"].to_pylist(), strict=True):
             self.items.inc(1, self.stage | {"status": status, "class": error or ""})
-        self.work_s.inc(sum(filter(None, outcomes["seconds"].to_pylist())) + 1e-9, self.stage)
+        for counter, column in ((self.work_s, "seconds"), (self.audio_s, "audio_s")):
+            if total := sum(filter(None, outcomes[column].to_pylist())):  # a counter takes no 0
+                counter.inc(total, self.stage)
         self.left.set(max(left, 0), self.stage)

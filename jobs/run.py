@@ -31,11 +31,7 @@ def run_stages(config: Config) -> int:
     Raises:
         RunError: a stage could not go on; those after it are not begun.
     """
-    stages = [STAGES[name] for name in config.stages]
-    with engine.alone(config, "run"):
-        for stage in stages:
-            stage.check(config)
-        return max(engine.execute(stage, config) for stage in stages)
+    return engine.execute_all([STAGES[name] for name in config.stages], config, "run")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ def entry_point(stage: str, config_path: str, config: Config, overrides: Sequenc
         "catalogue": config.catalogue,
         "known": config.known,
         "evaluate.audio": config.evaluate.audio,
+        "store.weights": config.store.weights,
     }
     paths = {
         key: str(Path(value).expanduser().absolute()) for key, value in given.items() if value and not is_remote(value)

@@ -42,14 +42,21 @@ class Compute(Frozen):
 
 
 class StoreConfig(Frozen):
-    """Which S3-compatible store is meant, where that is not Amazon's; credentials come from the environment."""
+    """Where things are that are not at their usual places; credentials come from the environment."""
 
     endpoint: str | None = Field(None, description="URL of the S3 service; else AWS_ENDPOINT_URL, else Amazon's")
     region: str | None = Field(None, description="of the S3 service; else AWS_REGION, else the bucket's own")
+    weights: str | None = Field(
+        None, description="folder or s3://… with a folder for each model, for machines that reach no hub"
+    )
 
     def environment(self) -> dict[str, str]:
-        """Return the variables by which this process and its workers find the store."""
-        variables = {"AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_REGION": self.region}
+        """Return the variables by which this process and its workers find them."""
+        variables = {
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "AWS_REGION": self.region,
+            "VOCATLAS_WEIGHTS": self.weights,
+        }
         return {name: value for name, value in variables.items() if value}
 
 

@@ -5,14 +5,14 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import pyarrow.fs as pafs
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-Trouble = Literal["drop", "503 SlowDown", "403 InvalidAccessKeyId"] | None
+Trouble = Literal["drop", "cut", "503 SlowDown", "403 InvalidAccessKeyId"] | None
 
 
 class _Quiet(WSGIRequestHandler):
@@ -103,10 +103,19 @@ class ObjectStore:
         if trouble == "drop":
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError
+        if trouble == "cut":
+            return _cut(environ["werkzeug.socket"], b"".join(self.application(environ, start_response)))
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         error = f"<Error><Code>{trouble.partition(' ')[2]}</Code><Message>On purpose.</Message></Error>".encode()
         start_response(trouble, [("Content-Type", "text/xml"), ("Content-Length", str(len(error)))])
         return [error]
+
+
+def _cut(connection: socket.socket, body: bytes) -> Iterator[bytes]:
+    """Yield half of an answer and break off."""
+    yield body[: len(body) // 2]
+    connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionAbortedError
 
 
 def _kind(method: str, query: str) -> str:

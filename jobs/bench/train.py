@@ -72,32 +72,35 @@ def write_shard(clips: list[NDArray[np.float32]], folder: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), folder / "clips.parquet", row_group_size=16)
 
 
-def ours(folder: Path) -> tuple[float, dict[str, float]]:
+CPU = torch.device("cpu")
+
+
+def ours(folder: Path, device: torch.device = CPU, batch: int = BATCH) -> tuple[float, dict[str, float]]:
     """Return clips per second of `small`, and the share of each phase of a step."""
     config = TrainConfig.model_validate(
         {
             "size": "small",
             "init": None,
-            "batch": BATCH,
+            "batch": batch,
             "held_out": 0,
             "steps": WARM + TIMED,
             "views": {"crop_s": CROP_S},
         }
     )
-    trainer = Trainer(config, ClipShards.open(folder), None, 0, 1, torch.device("cpu"))
+    trainer = Trainer(config, ClipShards.open(folder), None, 0, 1, device)
     rows = [trainer.step(step, batches) for step, batches in trainer.batches()][WARM:]
     seconds = {phase: sum(row[f"{phase}_s"] for row in rows) for phase in PHASES}
     total = sum(seconds.values())
-    return BATCH * len(rows) / total, {phase: part / total for phase, part in seconds.items()}
+    return batch * len(rows) / total, {phase: part / total for phase, part in seconds.items()}
 
 
 class UsualClips(torch.utils.data.Dataset):
     """Two augmented crops of each clip, made one by one."""
 
-    def __init__(self, shards: ClipShards):
+    def __init__(self, shards: ClipShards, batch: int):
         import audiomentations
 
-        self.shards = shards
+        self.shards, self.batch = shards, batch
         self.augment = audiomentations.Compose(
             [
                 audiomentations.AddGaussianSNR(10, 40, p=0.5),
@@ -109,7 +112,7 @@ class UsualClips(torch.utils.data.Dataset):
         )
 
     def __len__(self) -> int:
-        return BATCH * (WARM + TIMED)
+        return self.batch * (WARM + TIMED)
 
     def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
         views = []
@@ -136,21 +139,21 @@ def praat_shift(wave: NDArray[np.float32], semitones: float) -> NDArray[np.float
     return np.resize(shifted, len(wave))
 
 
-def usual(folder: Path, workers: int) -> float:
+def usual(folder: Path, workers: int, device: torch.device = CPU, batch: int = BATCH) -> float:
     """Return clips per second of the usual recipe."""
     import torchvision
 
-    network = torchvision.models.efficientnet_b0(num_classes=192)
-    mel = torchaudio.transforms.MelSpectrogram(RATE_HZ, n_fft=2048, win_length=1102, hop_length=441, n_mels=80)
+    network = torchvision.models.efficientnet_b0(num_classes=192).to(device)
+    mel = torchaudio.transforms.MelSpectrogram(RATE_HZ, 2048, win_length=1102, hop_length=441, n_mels=80).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=5e-4)
-    loader = torch.utils.data.DataLoader(UsualClips(ClipShards.open(folder)), BATCH, num_workers=workers)
+    loader = torch.utils.data.DataLoader(UsualClips(ClipShards.open(folder), batch), batch, num_workers=workers)
     started, done = clock(), 0
     for number, (first, second) in enumerate(loader):
-        features = (mel(torch.cat([first, second])) + 1e-6).log()
+        features = (mel(torch.cat([first, second]).to(device)) + 1e-6).log()
         images = (features - features.mean()).div(features.std())[:, None].expand(-1, 3, -1, -1)
         vectors = nn.functional.normalize(network(images), dim=1)
         one, other = vectors.chunk(2)
-        loss = nt_xent(one, other, torch.arange(len(first)), 0.1)
+        loss = nt_xent(one, other, torch.arange(len(first), device=device), 0.1)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -24,6 +24,7 @@ from demucs.repo import ModelLoadingError, check_checksum
 from demucs.states import load_model
 from safetensors import safe_open
 
+from pipeline.store import weights
 from pipeline.store.errors import ConfigError
 
 CLASSES = (HTDemucs, HDemucs, TimeDemucs)
@@ -32,6 +33,8 @@ NAMESPACE = "adefossez"  # of demucs' authors on the hub
 
 def load_demucs(name: str) -> Model | BagOfModels:
     """Return a demucs model by its name, by `hf://[namespace/]name`, or from a folder (`folder` or `folder/name`).
+
+    What has a name is looked for in the place that `store.weights` names before a hub is asked.
 
     Raises:
         ConfigError: there is no such model, or its weights cannot be had; the message says what to do.
@@ -42,6 +45,8 @@ def load_demucs(name: str) -> Model | BagOfModels:
     if folder.parent.is_dir() and (os.sep in name or name.startswith(".")):
         return _from_folder(folder.parent, folder.name)
     plain = name.removeprefix("hf://")
+    if prepared := weights.prepared(plain):
+        return _from_folder(prepared, _only_model(prepared))
     try:
         return _from_hugging_face(plain)
     except ConfigError:
@@ -61,7 +66,8 @@ def load_demucs(name: str) -> Model | BagOfModels:
     raise ConfigError(
         f"separate.separator: the weights of {name} cannot be had here ({reason}). Either let this machine reach "
         "huggingface.co or dl.fbaipublicfiles.com once (they are kept), or copy the model's files to a folder and name "
-        "that: separate.separator=/path/to/folder. Or choose the embedded one: separate.separator=spleeter"
+        "that: separate.separator=/path/to/folder (for the machines of a cluster: store.weights). Or choose the "
+        "embedded one: separate.separator=spleeter"
     )
 
 

@@ -6,8 +6,6 @@ A track's voice is the mean of its clips' vectors, weighted by their length and 
 """
 
 import contextlib
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import torch
@@ -25,7 +24,7 @@ from encoder.precision import multiplies_bfloat16
 from pipeline.sections import EmbedConfig
 from pipeline.sound import audio
 from pipeline.sound.overlap import ahead
-from pipeline.store import shards, tables
+from pipeline.store import shards, tables, weights
 from pipeline.store.errors import ConfigError, Problem
 from pipeline.store.ledger import Ledger
 from pipeline.store.spool import spooled
@@ -37,18 +36,20 @@ CACHED_S = 20.0  # of audio for each CPU thread: larger batches leave its cache,
 
 
 def find_encoder(workspace: Workspace, name: str) -> str:
-    """Return what `encoder.load` takes for the name of an encoder; one in a remote workspace is fetched.
+    """Return what `encoder.load` takes for the name of an encoder; one in a remote place is fetched.
 
     Raises:
         ConfigError: `trained` is asked for and nothing has been trained.
     """
     name = known_as(workspace, name)
+    if name.startswith("hf://") and (folder := weights.prepared(name.removeprefix("hf://"))):
+        return str(folder)
     if not workspace.exists(f"encoders/{name}/model.safetensors"):
         return name
     if not workspace.remote:
         return workspace.path(f"encoders/{name}")
     local = Path(tempfile.gettempdir()) / "vocatlas-encoders" / name
-    fetch(workspace.fs, workspace.path(f"encoders/{name}"), local)
+    weights.fetch(workspace.fs, workspace.path(f"encoders/{name}"), local)
     return str(local)
 
 
@@ -61,21 +62,6 @@ def known_as(workspace: Workspace, name: str) -> str:
     return newest_encoder(workspace) if name == "trained" else name
 
 
-def fetch(fs: pafs.FileSystem, folder: str, local: Path) -> None:
-    """Copy a folder to a local one that other workers look for too, where it appears whole or not at all."""
-    if local.is_dir():
-        return
-    local.parent.mkdir(parents=True, exist_ok=True)
-    copy = tempfile.mkdtemp(dir=local.parent)
-    pafs.copy_files(folder, copy, source_filesystem=fs)
-    try:
-        os.rename(copy, local)
-    except OSError:
-        shutil.rmtree(copy)
-        if not local.is_dir():  # no other worker was first
-            raise
-
-
 def newest_encoder(workspace: Workspace) -> str:
     """Return the id of the encoder that was trained last in this workspace.
 
@@ -83,13 +69,13 @@ def newest_encoder(workspace: Workspace) -> str:
         ConfigError: there is none.
     """
     selector = pafs.FileSelector(workspace.path("encoders"), recursive=True, allow_not_found=True)
-    weights = [info for info in workspace.fs.get_file_info(selector) if info.base_name == "model.safetensors"]
-    if not weights:
+    found = [info for info in workspace.fs.get_file_info(selector) if info.base_name == "model.safetensors"]
+    if not found:
         raise ConfigError(
             f"embed.encoder=trained, but {workspace.uri('encoders')} holds none: "
             "run the train stage first, or say embed.encoder=default"
         )
-    return max(weights, key=lambda info: info.mtime_ns or 0).path.split("/")[-2]
+    return max(found, key=lambda info: info.mtime_ns or 0).path.split("/")[-2]
 
 
 def load_encoder(workspace: Workspace, name: str) -> Any:
@@ -179,15 +165,19 @@ class EmbedWorker:
             ledger = Ledger(self.workspace, "embed", "embeddings")
             for shard in [item["shard"] for item in ledger.survivors([row], "shard")]:
                 with ledger.item(shard, uri=self._uri(shard)) as outcome:
-                    outcome["n"] = self._embed(shard, copies[self._uri(shard)], ledger)
+                    outcome["n"], outcome["audio_s"] = self._embed(shard, copies[self._uri(shard)], ledger)
             outcomes.append(ledger.commit())
         return pa.concat_tables(outcomes)
 
     def _uri(self, shard: str) -> str:
         return self.workspace.uri(f"clips/{shard}")
 
-    def _embed(self, shard: str, path: str, ledger: Ledger) -> int:
-        """Write a shard's vectors and return how many; those of the tracks come last and mark the shard as done."""
+    def _embed(self, shard: str, path: str, ledger: Ledger) -> tuple[int, float]:
+        """Write a shard's vectors, those of the tracks last, which mark the shard as done.
+
+        Returns:
+            How many vectors of clips, and the seconds of audio in these.
+        """
         rows: list[pa.Table] = []
         with pq.ParquetFile(path) as file, contextlib.closing(ahead(decoded(file), 1)) as groups:
             for clips, sounds in groups:
@@ -205,7 +195,7 @@ class EmbedWorker:
         part = shard.removeprefix("part-").removesuffix(".parquet")
         tables.append(self.workspace, "embeddings", embeddings, part)
         tables.append(self.workspace, "voices", pool(embeddings), part)
-        return len(embeddings)
+        return len(embeddings), pc.sum(pc.subtract(embeddings["end_s"], embeddings["start_s"])).as_py()
 
     def _check(self, ledger: Ledger, shard: str, clip_id: str, sound: audio.Audio) -> bool:
         if np.any(sound.samples):

@@ -161,10 +161,11 @@ class ScanWorker:
         """Scan a batch of `list_catalogue` rows and return its outcomes (see `Ledger.commit`)."""
         ledger = Ledger(self.workspace, "scan", "files")
         for row, copies in spooled(ledger.survivors(batch.to_pylist(), "key"), lambda row: [row["uri"]]):
-            with ledger.item(row["key"], uri=row["uri"]):
+            with ledger.item(row["key"], uri=row["uri"]) as outcome:
                 if row["error"]:
                     raise Problem(row["error"], row["message"])
                 found = self.decoder.probe(copies[row["uri"]])
+                outcome["audio_s"] = found.duration_s
                 tags = {tag: found.tags.get(tag) for tag in TAG_COLUMNS}
                 ledger.add(
                     uri=row["uri"],

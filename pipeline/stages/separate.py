@@ -157,12 +157,17 @@ class _Group:
     def _sources(self, events: Iterator[Any]) -> Iterator[tuple[str, Level | None, Iterator[torch.Tensor]]]:
         for event in events:
             if isinstance(event, _Start):
-                key, uri = event.track["track_id"], event.track["uri"]
-                item = contextlib.ExitStack()
-                item.enter_context(self.ledger.item(key, track_id=key, uri=uri))
-                file = VocalsFile(self.folder / f"{key}.flac", self.worker.separator.sample_rate_hz)
-                self.open[key] = file, item
-                yield key, event.level, self._blocks(file, events)
+                key = event.track["track_id"]
+                yield key, event.level, self._blocks(self._begin(key, event.track["uri"]), events)
+
+    def _begin(self, key: str, uri: str) -> VocalsFile:
+        """Open a track in the ledger, until it is settled, and a file for its vocals."""
+        item = contextlib.ExitStack()
+        outcome = item.enter_context(self.ledger.item(key, track_id=key, uri=uri))
+        file = VocalsFile(self.folder / f"{key}.flac", self.worker.separator.sample_rate_hz)
+        item.callback(lambda: outcome.update(audio_s=file.meter.duration_s))
+        self.open[key] = file, item
+        return file
 
     def _blocks(self, file: VocalsFile, events: Iterator[Any]) -> Iterator[torch.Tensor]:
         for event in events:

@@ -155,8 +155,9 @@ class ShardWorker:
         outcomes: list[pa.Table] = []
         ledger, n_bytes = Ledger(self.workspace, "shard", "clips"), 0
         for track, copies in spooled(ledger.survivors(batch.to_pylist(), "track_id"), self._files):
-            with ledger.item(track["track_id"], track_id=track["track_id"], uri=track["vocals_uri"]):
+            with ledger.item(track["track_id"], track_id=track["track_id"], uri=track["vocals_uri"]) as outcome:
                 rows = list(self._rows(track, copies))
+                outcome["audio_s"] = sum(row["end_s"] - row["start_s"] for row in rows)
                 ledger.rows += rows
                 n_bytes += sum(len(row["audio"]) + len(row["pair_audio"] or b"") for row in rows)
             if n_bytes >= self.config.shard_mb * 1e6:

@@ -29,6 +29,7 @@ OUTCOMES = pa.schema(
         ("error", pa.string()),
         ("seconds", pa.float64()),
         ("n", pa.int64()),
+        ("audio_s", pa.float64()),
         ("within", pa.string()),
     ]
 )
@@ -82,7 +83,8 @@ class Ledger:
         """Work on one item in the block; an error undoes the rows added there and becomes the item's failure.
 
         Yields:
-            The outcome that the item has if all goes well; set its `n` where it stands for more than one thing.
+            The outcome that the item has if all goes well; set its `n` where it stands for more than one thing, and
+            `audio_s` to the seconds of audio in it.
 
         Raises:
             RunError: the error concerns the whole run (disk full, workspace unwritable).
@@ -177,7 +179,8 @@ class Ledger:
 
         Returns:
             A row per item: `key`, `status` (`done` or `failed`), `error`, `seconds`, `n` (of the things that the stage
-            counts), and `within` of which item a thing failed, null for an item itself.
+            counts), `audio_s` (of audio; null where it is not known), and `within` of which item a thing failed, null
+            for an item itself.
         """
         self.put("failures", self.failures, f"{self.stage}-{self.part}")
         self.put(self.table, self.rows, self.part)

@@ -23,6 +23,7 @@ S3, GOOGLE, AZURE = ("s3",), ("gs", "gcs"), ("abfs", "abfss", "az")
 SCHEMES = (*S3, *GOOGLE, *AZURE)
 ATTEMPTS = 20  # of a request; with the clients' waits (doubling, 20 s at most) some three minutes
 RETRY_S = 180.0
+WEIGHTS = "VOCATLAS_WEIGHTS"  # the variable that says where models are (see `pipeline.store.weights`)
 CONNECT_S, ANSWER_S = 5.0, 30.0  # before a request counts as lost
 
 
@@ -66,8 +67,8 @@ def uri_of(root: str, path: str) -> str:
 
 
 def places() -> dict[str, str]:
-    """Return the variables of this process that say where the S3 service is, for workers on other machines."""
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
+    """Return the variables of this process that say where things are, for workers on other machines; no secrets."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", WEIGHTS)
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
@@ -92,15 +93,21 @@ def _filesystem(
     return azure(account, dict(settings))
 
 
+def s3_service(bucket: str, settings: dict[str, str]) -> tuple[str | None, str | None]:
+    """Return endpoint and region of the S3 service that the settings name; a client's own where they are None."""
+    endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL")
+    region = settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")
+    if not (endpoint or region):
+        region = pafs.resolve_s3_region(bucket)
+    return endpoint, region
+
+
 def s3(bucket: str, settings: dict[str, str], attempts: int) -> pafs.S3FileSystem:
     """Return a client of the S3 service that the settings name.
 
     Writes of up to 10 MB are one request, and a bucket is never made.
     """
-    endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL")
-    region = settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")
-    if not (endpoint or region):
-        region = pafs.resolve_s3_region(bucket)
+    endpoint, region = s3_service(bucket, settings)
     return pafs.S3FileSystem(
         endpoint_override=endpoint,
         region=region,

@@ -44,11 +44,6 @@ class Claim:
         return all(self.by.get(key) == value for key, value in _place().items())
 
     @property
-    def is_mine(self) -> bool:
-        """Whether this very process made it."""
-        return self.is_here and self.by["pid"] == os.getpid()
-
-    @property
     def is_alive(self) -> bool:
         """Whether someone is still at work."""
         if not self.is_here:
@@ -68,14 +63,11 @@ class Claim:
 
 @contextlib.contextmanager
 def hold(workspace: Workspace, doing: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Be the only one who works in the workspace; within a run that is it already, stay so.
+    """Be the only one who works in the workspace.
 
     Raises:
         WorkspaceError: someone else works there, or took over while this process was stopped; the message says who.
     """
-    if any(claim.is_mine for claim in claims(workspace)):
-        yield
-        return
     name, ended, lost = f"{FOLDER}/{uuid.uuid4().hex}.json", threading.Event(), threading.Event()
     by = _place() | {
         "user": _user(),

@@ -13,10 +13,10 @@ import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from pipeline.store.errors import Problem
-from pipeline.store.locations import is_remote, open_filesystem
+from pipeline.store.locations import S3, is_remote, open_filesystem, split
 
 Item = TypeVar("Item")
 CHUNK_BYTES = 16 * 2**20  # of one request
@@ -88,20 +88,31 @@ def fetch(uri: str, folder: Path) -> Path:
         FileNotFoundError: there is no such file.
         OSError: the store or the disk fails.
     """
-    filesystem, path = open_filesystem(uri)
-    if any(part in ("", ".", "..") for part in path.split("/")):
+    scheme, _, key = split(uri)
+    if any(part in ("", ".", "..") for part in key.split("/")):
         raise Problem("name", f"the store's client opens no key with an empty part, '.' or '..' between slashes: {uri}")
-    target = folder / f"{uuid.uuid4().hex}{PurePosixPath(path).suffix[:16]}"
+    target = folder / f"{uuid.uuid4().hex}{PurePosixPath(key).suffix[:16]}"
+    with open(target, "wb") as sink:
+        if scheme in S3:
+            from pipeline.store import amazon  # its client takes a quarter of a second to be loaded
+
+            amazon.download(uri, sink)
+        else:
+            _download(uri, sink)
+    return target
+
+
+def _download(uri: str, sink: IO[bytes]) -> None:
+    """Write a file's content to an empty one: a request for its size, and one for each `CHUNK_BYTES`."""
+    filesystem, path = open_filesystem(uri)
     try:
-        with filesystem.open_input_file(path) as source, open(target, "wb") as sink:
-            size = source.size()
+        with filesystem.open_input_file(path) as source:
             while chunk := source.read(CHUNK_BYTES):
                 sink.write(chunk)
-            if sink.tell() != size:
-                raise ConnectionError(f"the store gave {sink.tell()} of {size} bytes of {uri}")
+            if sink.tell() != source.size():
+                raise ConnectionError(f"the store gave {sink.tell()} of {source.size()} bytes of {uri}")
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri) from error
-    return target
 
 
 def _fetch_all(uris: Sequence[str], folder: Path, before: "Future[Copies] | None") -> Copies:

@@ -17,6 +17,7 @@ def test_requests_are_counted_by_kind_and_place(object_store):
     ("trouble", "words"),
     [
         ("drop", "NETWORK_CONNECTION"),
+        ("cut", "NETWORK_CONNECTION"),
         ("503 SlowDown", "SLOW_DOWN"),
         ("403 InvalidAccessKeyId", "AccessKeyId|ACCESS_KEY"),
     ],

@@ -58,6 +58,14 @@ def test_a_wrong_checksum_is_refused(repo: Path, tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
+def test_a_named_model_comes_from_the_prepared_place(tmp_path: Path, make_htdemucs, save_model, monkeypatch) -> None:
+    (tmp_path / "mine").mkdir()
+    save_model(make_htdemucs(0), tmp_path / "mine" / "small", "ht0")
+    (tmp_path / "mine" / "small" / "small.yaml").write_text("models: [ht0]")
+    monkeypatch.setenv("VOCATLAS_WEIGHTS", str(tmp_path))
+    assert load("hf://mine/small", precision="fp32").name == "hf://mine/small"  # whatever it comes from
+
+
 def test_unreachable_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

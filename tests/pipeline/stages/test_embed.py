@@ -1,8 +1,5 @@
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pytest
 import torch
 
@@ -94,6 +91,7 @@ def test_shards_become_embeddings_and_voices(make_config, workspace, tiny):
         ("done", "part-two.parquet", 1, None),
         ("failed", "c-1", 1, "part-two.parquet"),
     ]  # clips are counted, shards are what is to do
+    assert sorted(filter(None, outcomes["audio_s"].to_pylist())) == [4, 14]
     frame, vectors = tables.read_embeddings(workspace)
     assert sorted(frame["clip_id"]) == ["a-0", "a-1", "b-0", "c-0"]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
@@ -117,20 +115,6 @@ def test_spread_is_nought_for_clips_that_agree():
     assert embed.pool(embed.with_vectors(clips, apart, "e"))[0]["spread"] == pytest.approx(1 - 3**-0.5, abs=1e-6)
 
 
-def test_a_folder_that_many_fetch_is_whole_for_each_of_them(tmp_path):
-    (tmp_path / "far").mkdir()
-    for name in ("config.yaml", "model.safetensors"):
-        (tmp_path / "far" / name).write_bytes(bytes(5_000_000))
-
-    def sizes(_: int) -> list[int]:
-        embed.fetch(pafs.LocalFileSystem(), str(tmp_path / "far"), tmp_path / "near" / "encoder")
-        return [path.stat().st_size for path in sorted((tmp_path / "near" / "encoder").iterdir())]
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(sizes, range(8))) == [[5_000_000] * 2] * 8
-    assert [path.name for path in (tmp_path / "near").iterdir()] == ["encoder"]
-
-
 def test_an_encoder_is_found_by_its_id_or_as_the_last_trained(workspace, tiny):
     with pytest.raises(ConfigError, match="run the train stage first"):
         embed.find_encoder(workspace, "trained")
@@ -138,6 +122,13 @@ def test_an_encoder_is_found_by_its_id_or_as_the_last_trained(workspace, tiny):
         workspace.write_bytes(f"encoders/tiny-1/{name}", (tiny / name).read_bytes())
     assert embed.find_encoder(workspace, "trained") == workspace.path("encoders/tiny-1")
     assert embed.find_encoder(workspace, "tiny-1") == workspace.path("encoders/tiny-1")
+
+
+def test_an_encoder_of_a_hub_may_lie_in_the_prepared_place(workspace, tiny, tmp_path, monkeypatch):
+    (tmp_path / "weights" / "owner").mkdir(parents=True)
+    (tmp_path / "weights" / "owner" / "name").symlink_to(tiny)
+    monkeypatch.setenv("VOCATLAS_WEIGHTS", str(tmp_path / "weights"))
+    assert embed.load_encoder(workspace, "hf://owner/name").encoder_id == encoder.load(tiny).encoder_id
     assert embed.find_encoder(workspace, "default") == "default"
     with pytest.raises(ConfigError, match="embed.encoder=no-such"):
         embed.load_encoder(workspace, "no-such")

@@ -77,6 +77,8 @@ def test_every_track_of_a_batch_ends_as_vocals_or_as_a_failure(worker, workspace
     vocals = tables.read(workspace, "vocals").set_index("track_id")
     failures = tables.read(workspace, "failures").set_index("track_id")
     assert set(outcomes.index) == {track_id(path) for path in paths}
+    done = outcomes["status"] == "done"
+    assert (outcomes.loc[done, "audio_s"] > 1).all() and outcomes.loc[~done, "audio_s"].isna().all()
     found = {
         path.name: failures.loc[track_id(path), "error"]
         if track_id(path) in failures.index

@@ -160,6 +160,8 @@ def test_without_a_share_the_mix_is_not_asked_for(workspace, tmp_path):
     worker = make_worker(workspace, mix_share=0)
     outcomes = worker(pa.Table.from_pylist([row]))
     assert outcomes["status"].to_pylist() == ["done"]
+    clips = tables.read(workspace, "clips")
+    assert outcomes["audio_s"].to_pylist() == [pytest.approx((clips["end_s"] - clips["start_s"]).sum())]
 
 
 def test_pairs_are_the_same_singing_separated_from_other_music(workspace, tmp_path):

@@ -1,0 +1,103 @@
+import io
+import os
+
+import pytest
+
+from pipeline.store import amazon
+from pipeline.store.errors import explain
+from pipeline.store.locations import open_filesystem
+
+ODD_KEYS = [
+    "a",
+    "a#1 ?.mp3",
+    "50 % off%20.mp3",
+    '[2001] "x".mp3',
+    "Björk/日本 é.mp3",
+    "a+b&c=d;e.mp3",
+    "back\\slash",
+    " *",
+]
+DATA = os.urandom(3 * 2**20)
+
+
+@pytest.fixture
+def put(object_store):
+    """Return a function that puts an object and gives its URI."""
+    bucket = object_store.bucket()
+
+    def put(data: bytes, key: str = "music/a.mp3") -> str:
+        filesystem, path = open_filesystem(f"{bucket}/{key}")
+        with filesystem.open_output_stream(path) as sink:
+            sink.write(data)
+        object_store.forget()
+        return f"{bucket}/{key}"
+
+    return put
+
+
+@pytest.fixture
+def few_attempts(monkeypatch):
+    """Give up after two tries; a client that was made before is made anew."""
+    monkeypatch.setattr(amazon, "ATTEMPTS", 2)
+    monkeypatch.setenv("AWS_FOR_THIS_TEST", "1")
+
+
+def downloaded(uri: str) -> bytes:
+    sink = io.BytesIO()
+    amazon.download(uri, sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("data", [b"", b"short", DATA])
+def test_an_object_is_one_request(object_store, put, data):
+    assert downloaded(put(data)) == data
+    assert object_store.kinds() == {"GET": 1}
+
+
+def test_a_key_is_taken_as_it_stands(put):
+    uris = [put(key.encode(), key) for key in ODD_KEYS]
+    assert [downloaded(uri).decode() for uri in uris] == ODD_KEYS
+
+
+def test_what_breaks_off_is_gone_on_with(object_store, put):
+    uri = put(DATA)
+    object_store.trouble = lambda kind, path: "cut" if len(object_store.requests) < 4 else None
+    assert downloaded(uri) == DATA
+    assert object_store.kinds() == {"GET": 4}
+
+
+def test_an_object_that_never_comes_whole_is_tried_again_by_the_next_run(object_store, put, few_attempts):
+    uri = put(DATA)
+    object_store.trouble = lambda kind, path: "cut"
+    with pytest.raises(ConnectionError, match=rf"of {len(DATA)} bytes of {uri}") as told:
+        downloaded(uri)
+    assert explain(told.value)[0] == "unavailable"
+
+
+@pytest.mark.parametrize("trouble", ["drop", "503 SlowDown"])
+def test_what_passes_is_waited_out(object_store, put, trouble):
+    uri = put(DATA)
+    object_store.outage(1.0, trouble)
+    assert downloaded(uri) == DATA
+
+
+@pytest.mark.parametrize("trouble", ["drop", "503 SlowDown"])
+def test_an_outage_without_end_is_tried_again_by_the_next_run(object_store, put, few_attempts, trouble):
+    uri = put(DATA)
+    object_store.outage(60, trouble)
+    with pytest.raises(OSError, match="a.mp3") as told:
+        downloaded(uri)
+    assert explain(told.value)[0] == "unavailable"
+
+
+def test_what_is_not_there_or_refused_is_told(object_store, put):
+    uri = put(DATA)
+    with pytest.raises(FileNotFoundError, match="gone.mp3"):
+        downloaded(uri.replace("a.mp3", "gone.mp3"))
+    with pytest.raises(OSError, match="NoSuchBucket") as told:
+        downloaded("s3://no-such-bucket/a.mp3")
+    assert explain(told.value)[0] == "missing"
+    object_store.trouble = lambda kind, path: "403 InvalidAccessKeyId"
+    with pytest.raises(OSError, match="InvalidAccessKeyId") as told:
+        downloaded(uri)
+    assert explain(told.value)[0] == "permission"
