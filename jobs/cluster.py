@@ -27,7 +27,7 @@ def run(config: Config, run: engine.Run) -> None:
                 f"the encoder {backend.encoder_id} has no calibration: probabilities are a guess "
                 "(make calibrate measures them on tracks whose singer is known)"
             )
-        clusters = cluster.cluster_voices(found, backend, config.cluster, config.seed)
+        clusters = cluster.cluster_voices(found, backend, config.cluster, config.seed, run.workspace)
         clusters["voice"], changes = lasting.named(run.workspace, clusters["track_id"], clusters["cluster_id"])
         if len(changes):
             run.say(lasting.describe(changes))

@@ -31,7 +31,7 @@ PROGRESS_S = 2.0
 MAX_SAID = 5000  # characters of a line: names of files and people stand in it, and may be of any length
 FATAL = "fatal"
 STARTED, STOPPED = "started", "stopped"  # of runs that have not come to an end
-RECORDED = ("torch", "ray", "pyarrow", "demucs", "umap-learn", "hdbscan", "vocatlas")
+RECORDED = ("torch", "ray", "pyarrow", "demucs", "umap-learn", "faiss-cpu", "vocatlas")
 
 
 class Run:

@@ -26,10 +26,12 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import load, save
+from scipy.sparse import csr_matrix
 
 from pipeline.scoring.scores import unit
 
 FILE = "calibration.safetensors"
+BLOCK = 65_536  # tracks at a time
 SHRINK = 0.4  # of the within-track covariance towards the identity
 
 
@@ -79,9 +81,8 @@ class Evidence:
     def summed(self, group: np.ndarray, n_groups: int) -> "Evidence":
         """Return the evidence of each group; rows whose `group (n,)` is negative take no part."""
         rows = np.flatnonzero(group >= 0)
-        vector = np.zeros((n_groups, self.vector.shape[1]), self.vector.dtype)
-        np.add.at(vector, group[rows], self.vector[rows])
-        return Evidence(vector, np.bincount(group[rows], self.precision[rows], minlength=n_groups))
+        among = csr_matrix((np.ones(len(rows), self.vector.dtype), (group[rows], rows)), (n_groups, len(self)))
+        return Evidence(among @ self.vector, np.bincount(group[rows], self.precision[rows], minlength=n_groups))
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,13 @@ class Backend:
             means: (n, d) mean of each track's clip vectors, not brought to unit length. seconds: (n,) of clips in it.
             weights: (n,) how much of an independent recording each is; 1 for all if not given.
         """
-        normed = unit((means - self.mean) @ self.matrix)
+        normed = np.empty(means.shape, np.float32)
+        for start in range(0, len(means), BLOCK):
+            normed[start : start + BLOCK] = unit((means[start : start + BLOCK] - self.mean) @ self.matrix)
         share = self.numbers.share * seconds / (seconds + self.numbers.settle_s)
         precision = share / (1 - share) * (1.0 if weights is None else weights)
-        return Evidence((normed * (precision / np.sqrt(share))[:, None]).astype(np.float32), precision)
+        normed *= (precision / np.sqrt(share))[:, None].astype(np.float32)
+        return Evidence(normed, precision)
 
     def llr(self, cosine: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the log-likelihood ratio of cosines between sides of the given reliability, all broadcast."""

@@ -9,43 +9,31 @@ and groups whose single pairs say little (many songs of few singers) are found b
 
 For joins of two large groups the prior grows with a power of their sizes' sum, not with its factorial: calibrated
 ratios do not grow with the number of tracks as those of the generative model do. Work and memory grow with the graph's
-edges, but for the search of neighbours, which compares all with all.
+edges.
 
 Brummer and de Villiers, "The speaker partitioning problem" (Odyssey 2010). Heller and Ghahramani, "Bayesian
 hierarchical clustering" (ICML 2005). Pitman, "Combinatorial stochastic processes" (2006).
 """
 
 import heapq
+import itertools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, gammaln, logit
 
 from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.neighbours import nearest, ratios
 
 NOISE = -1
-NEIGHBOURS = 20
 CROWD = 2.0  # bound of the concentration, in voices
 GROWTH = 0.75  # of the prior with a group's size: 1 is a Chinese restaurant's
+A_VOICE = 100  # tracks of a voice, more than which no catalogue has on average
 BLOCK = 2048
-
-
-def neighbours(evidence: Evidence, backend: Backend, k: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the pairs `left < right` (e,) of which one is among the other's k best, and their ratios (e,)."""
-    n = len(evidence)
-    k = min(k, n - 1)
-    keys, scores = [], []
-    for start in range(0, n, BLOCK):
-        rows = np.arange(start, min(start + BLOCK, n))
-        table = backend.table(evidence[rows], evidence).astype(np.float32)
-        table[np.arange(len(rows)), rows] = -np.inf
-        best = np.argpartition(-table, k - 1, axis=1)[:, :k]
-        low, high = np.minimum(rows[:, None], best), np.maximum(rows[:, None], best)
-        keys.append((low.astype(np.int64) * n + high).ravel())
-        scores.append(np.take_along_axis(table, best, 1).ravel())
-    pairs, at = np.unique(np.concatenate(keys), return_index=True)
-    return pairs // n, pairs % n, np.concatenate(scores)[at]
 
 
 class Partition(NamedTuple):
@@ -62,38 +50,60 @@ class Partition(NamedTuple):
     gain: float
 
 
-def agglomerate(evidence: Evidence, backend: Backend, purity: float = 0.5) -> Partition:
+def agglomerate(evidence: Evidence, backend: Backend, purity: float = 0.5, near: np.ndarray | None = None) -> Partition:
     """Return the likeliest partition on the path of joins.
 
     A join counts where two groups share a vocalist with probability `purity` or more, given all joins before it.
+
+    Args:
+        near: (n, k) what `pipeline.scoring.neighbours.nearest` gives, which is asked if it is not given.
     """
     n = len(evidence)
     if n < 2:
         return Partition(np.zeros(n, int), n, 0.0)
+    left, right, ratio = _edges(evidence, backend, nearest(evidence, backend) if near is None else near)
+    groups = _Groups(evidence, backend, left, right)
     margin = float(logit(purity))
-    groups = _Groups(evidence, backend)
-    heap: list[tuple[float, int, int]] = []
-
-    def offer(left: np.ndarray, right: np.ndarray, scores: np.ndarray) -> None:
-        kept = scores >= 0  # groups that more likely than not are two, whatever the prior, are no neighbours
-        for score, a, b in zip(scores[kept].tolist(), left[kept].tolist(), right[kept].tolist(), strict=True):
-            groups.near[a].add(b)
-            groups.near[b].add(a)
-            heapq.heappush(heap, (-score, a, b))
-
-    offer(*neighbours(evidence, backend))
+    pairs = _likeliest_first(left, right, ratio)
+    heap = list(itertools.islice(pairs, 1))  # of the pairs of tracks it holds the next alone, beside all of groups
     gained = [0.0]
     while heap:
         score, a, b = heapq.heappop(heap)
+        if a < n and (following := next(pairs, None)):
+            heapq.heappush(heap, following)
         if groups.alive[a] and groups.alive[b]:
-            new, around = groups.join(a, b)
+            new, around, scores = groups.join(a, b)
             gained.append(-score - margin)
-            if len(around):
-                offer(np.full(len(around), new), around, groups.scores(new, around))
+            for other, odds in zip(around.tolist(), scores.tolist(), strict=True):
+                heapq.heappush(heap, (-odds, new, other))
     counts = n - np.arange(len(gained))
     posterior = np.cumsum(gained) + log_prior(counts, n)
     joins = int(np.argmax(posterior))
     return Partition(groups.after(joins), n - joins, float(posterior[joins] - posterior[0]))
+
+
+def least_ratio(n_tracks: int) -> float:
+    """Return the log-odds below which no join is looked at: such as hold where each voice has `A_VOICE` tracks."""
+    return max(0.0, float(np.log(concentration(n_tracks / A_VOICE, n_tracks))))
+
+
+def _edges(evidence: Evidence, backend: Backend, near: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the pairs `left < right` (e,) of which one is near the other, and their ratios (e,), likeliest first."""
+    n = len(evidence)
+    ratio = ratios(evidence, evidence, near, backend).ravel()
+    rows, others = np.repeat(np.arange(n), near.shape[1]), near.ravel().astype(np.int64)
+    kept = ratio >= least_ratio(n)
+    rows, others, ratio = rows[kept], others[kept], ratio[kept]
+    keys, at = np.unique(np.minimum(rows, others) * n + np.maximum(rows, others), return_index=True)
+    order = np.argsort(-ratio[at], kind="stable")
+    return (keys // n)[order], (keys % n)[order], ratio[at][order]
+
+
+def _likeliest_first(left: np.ndarray, right: np.ndarray, ratio: np.ndarray) -> Iterator[tuple[float, int, int]]:
+    """Yield sorted pairs as a heap takes them, in the memory of a few."""
+    for start in range(0, len(ratio), BLOCK):
+        rows = slice(start, start + BLOCK)
+        yield from zip((-ratio[rows]).tolist(), left[rows].tolist(), right[rows].tolist(), strict=True)
 
 
 def log_prior(n_voices: np.ndarray, n_tracks: int) -> np.ndarray:
@@ -117,51 +127,82 @@ def concentration(n_voices: ArrayLike, n_tracks: int) -> np.ndarray:
 
 
 class _Groups:
-    """Tracks (nodes 0 ... n-1) and the groups that are made of them (n ...), with room for all that can come to be."""
+    """Tracks (nodes 0 ... n-1) and the groups that are made of them (n ...); a group takes the place of one of its two.
 
-    def __init__(self, evidence: Evidence, backend: Backend):
+    `place (2n,)` says where each node's evidence lies, `near` which nodes, alive or not, each has for its neighbours.
+    """
+
+    def __init__(self, evidence: Evidence, backend: Backend, left: np.ndarray, right: np.ndarray):
         n = len(evidence)
-        self.backend, self.n, self.count, self.made = backend, n, n, n
-        self.sums = np.concatenate([evidence.vector, np.zeros_like(evidence.vector)])
-        self.units = np.concatenate([evidence.direction, np.zeros_like(evidence.direction)])
-        self.precision = np.concatenate([evidence.precision, np.zeros(n)])
-        self.size = np.ones(2 * n)
+        self.backend, self.n, self.made = backend, n, n
+        self.sums, self.precision, self.size = evidence.vector.copy(), evidence.precision.copy(), np.ones(n)
+        self.length = np.linalg.norm(self.sums, axis=1)
+        self.place = np.arange(2 * n)
         self.alive = np.arange(2 * n) < n
-        self.parent = np.arange(2 * n)
-        self.near: list[set[int]] = [set() for _ in range(2 * n)]
+        self.joined = np.empty((n, 2), np.int64)
+        ends = np.concatenate([left, right])
+        order = np.argsort(ends, kind="stable")
+        self.linked = np.concatenate([right, left])[order]
+        self.first = np.searchsorted(ends[order], np.arange(n + 1))
+        self.near: dict[int, list[int]] = {}
+        self.least = least_ratio(n)
 
-    def join(self, a: int, b: int) -> tuple[int, np.ndarray]:
-        """Make one group of two; return its node and the groups near it."""
-        new = self.made
-        self.made, self.count = new + 1, self.count - 1
+    def join(self, a: int, b: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """Make one group of two; return its node, the groups that may be one with it (k,) and the log-odds (k,)."""
+        new, at, gone = self.made, self.place[a], self.place[b]
+        self.made = new + 1
+        self.joined[new - self.n] = at, gone
         self.alive[[a, b]], self.alive[new] = False, True
-        self.parent[[a, b]] = new
+        self.place[new] = at
         for values in (self.sums, self.precision, self.size):
-            values[new] = values[a] + values[b]
-        self.units[new] = self.sums[new] / max(float(np.linalg.norm(self.sums[new])), 1e-12)
-        around = np.array(sorted(self.near[a] | self.near[b]), int)
-        self.near[a] = self.near[b] = set()
-        return new, around[self.alive[around]]
+            values[at] += values[gone]
+        self.length[at] = np.linalg.norm(self.sums[at])
+        around = np.unique(np.concatenate([self._neighbours(a), self._neighbours(b)]))
+        around = around[self.alive[around]]
+        scores = self._scores(at, self.place[around])
+        kept = scores >= self.least
+        around, scores = around[kept], scores[kept]
+        self.near[new] = around.tolist()
+        for other in self.near[new]:
+            self.near.setdefault(other, []).append(new)
+        return new, around, scores
 
-    def scores(self, new: int, around: np.ndarray) -> np.ndarray:
-        """Return the log-odds (k,) that groups share their vocalist with `new`, but for the number of groups."""
-        precision = self.precision[around]
-        own = self.precision[new] / (1 + self.precision[new])
-        ratio = self.backend.llr(self.units[around] @ self.units[new], precision / (1 + precision), own)
-        return ratio + GROWTH * np.log(self.size[around] + self.size[new] - 1)
+    def _neighbours(self, node: int) -> np.ndarray:
+        later = np.array(self.near.pop(node, []), np.int64)
+        return np.concatenate([self.linked[self.first[node] : self.first[node + 1]], later]) if node < self.n else later
+
+    def _scores(self, at: int, others: np.ndarray) -> np.ndarray:
+        """Return the log-odds (k,) that groups share their vocalist with one, but for the number of groups."""
+        cosine = self.sums[others] @ self.sums[at] / np.maximum(self.length[others] * self.length[at], 1e-12)
+        precision, own = self.precision[others], self.precision[at]
+        ratio = self.backend.llr(cosine, precision / (1 + precision), own / (1 + own))
+        return ratio + GROWTH * np.log(self.size[others] + self.size[at] - 1)
 
     def after(self, joins: int) -> np.ndarray:
         """Return each track's group (n,), 0, 1, ..., as it was after so many joins."""
-        nodes = np.arange(self.n + joins)
-        root = np.where(self.parent[nodes] < len(nodes), self.parent[nodes], nodes)
-        for node in nodes[::-1]:  # a parent comes after its children
-            root[node] = root[root[node]]
-        return np.unique(root[: self.n], return_inverse=True)[1]
+        left, right = self.joined[:joins].T
+        return connected_components(csr_matrix((np.ones(joins, bool), (left, right)), (self.n, self.n)), False)[1]
 
 
 def membership(evidence: Evidence, group: np.ndarray, backend: Backend, n_voices: int) -> np.ndarray:
     """Return the probability (n,) that a track shares its vocalist with the others of its group; 0 if it is alone."""
-    whole = evidence.summed(group, int(group.max(initial=-1)) + 1)
-    ratio = backend.pairs(evidence, whole[group] - evidence)
-    alone = np.bincount(group, minlength=len(whole))[group] < 2
-    return np.where(alone, 0.0, expit(ratio - np.log(concentration(n_voices, len(group)))))
+    found = np.zeros(len(group))
+    several = np.flatnonzero(np.bincount(group, minlength=1)[group] > 1)
+    company = np.unique(group[several], return_inverse=True)[1]
+    whole = evidence[several].summed(company, int(company.max(initial=-1)) + 1)
+    price = np.log(concentration(n_voices, len(group)))
+    for start in range(0, len(several), BLOCK):
+        part = evidence[several[start : start + BLOCK]]
+        others = whole[company[start : start + BLOCK]] - part
+        found[several[start : start + BLOCK]] = expit(backend.pairs(part, others) - price)
+    return found
+
+
+def nearest_group(
+    evidence: Evidence, group: np.ndarray, near: np.ndarray, backend: Backend, n_voices: int
+) -> np.ndarray:
+    """Return the probability (n,) that a track shares its vocalist with the nearest other group near it."""
+    whole = evidence.summed(group, n_voices)
+    others = np.where((near >= 0) & (group[near] != group[:, None]), group[near], -1)
+    ratio = ratios(evidence, whole, others, backend).max(1, initial=-np.inf)
+    return expit(ratio - np.log(concentration(n_voices, len(group))))

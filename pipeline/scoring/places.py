@@ -9,14 +9,19 @@ import warnings
 import numpy as np
 
 FEWEST = 8  # with fewer voices UMAP's neighbourhoods mean nothing: their two principal axes are drawn
-MOST = 50_000  # so many are fitted, the rest is placed among them
+MOST = 50_000  # so many are fitted, the rest is placed between its neighbours
 NEIGHBOURS = 15
 MIN_DISTANCE = 0.1
-BLOCK = 20_000
+BLOCK = 2048
+SHARP = 20.0  # how much more a neighbour weighs, natural log, for a cosine that is larger by 1
 
 
-def places(directions: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return a place (n, 2) for each voice, whose unit vectors are `directions (n, d)`; no NaN."""
+def places(directions: np.ndarray, near: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return a place (n, 2) for each voice; no NaN.
+
+    Args:
+        directions: (n, d) unit vectors. near: (n, k) the nearest others of each, -1 where there are fewer.
+    """
     if len(directions) < FEWEST:
         return principal(directions)
     import umap  # compiles for seconds; nothing but the cluster stage should pay for it
@@ -31,25 +36,46 @@ def places(directions: np.ndarray, seed: int = 0) -> np.ndarray:
         random_state=seed,
         n_jobs=1,
     )
-    place = np.empty((n, 2), np.float32)
+    place = np.full((n, 2), np.nan, np.float32)
     with warnings.catch_warnings():
         # Catalogues of far-apart voices fall into separate graphs, which UMAP handles and warns about.
         warnings.filterwarnings("ignore", category=UserWarning, module="umap|sklearn")
         place[fitted] = model.fit_transform(directions[fitted])
-        rest = np.setdiff1d(np.arange(n), fitted)
-        for start in range(0, len(rest), BLOCK):
-            place[rest[start : start + BLOCK]] = model.transform(directions[rest[start : start + BLOCK]])
+    place_between(place, directions, near)
     # A voice without any neighbour (all its distances at the maximum) has no place of its own: the middle.
     lost = ~np.isfinite(place).all(axis=1)
     place[lost] = place[~lost].mean(0) if (~lost).any() else 0.0
     return place
 
 
+def place_between(place: np.ndarray, directions: np.ndarray, near: np.ndarray) -> None:
+    """Give each voice without a `place (n, 2)` (NaN) one between the neighbours that have one, as near as they sound.
+
+    Where none of them has, it waits for those that get one; a voice that no such path leads to stays without.
+    """
+    has = np.isfinite(place).all(1)
+    open_rows = np.flatnonzero(~has)
+    while len(open_rows):
+        reached = (has[near[open_rows]] & (near[open_rows] >= 0)).any(1)
+        if not reached.any():
+            break
+        rows = open_rows[reached]
+        for start in range(0, len(rows), BLOCK):
+            part = rows[start : start + BLOCK]
+            others = near[part]
+            cosine = np.einsum("nd,nkd->nk", directions[part], directions[others])
+            weight = np.where(has[others] & (others >= 0), np.exp(SHARP * (cosine - 1)), 0.0)
+            near_by = np.where(weight[..., None] > 0, place[others], 0.0)
+            place[part] = np.einsum("nk,nkc->nc", weight, near_by) / weight.sum(1, keepdims=True)
+        has[rows] = True
+        open_rows = open_rows[~reached]
+
+
 def principal(directions: np.ndarray) -> np.ndarray:
     """Return places (n, 2) on the two principal axes."""
     place = np.zeros((len(directions), 2))
     if len(directions) > 1:
-        u, s, _ = np.linalg.svd((directions - directions.mean(0)).astype(np.float64), full_matrices=False)
-        axes = min(2, len(s))
-        place[:, :axes] = u[:, :axes] * s[:axes]
+        apart = directions - directions.mean(0)
+        axes = np.linalg.eigh((apart.T @ apart).astype(np.float64))[1][:, :-3:-1]
+        place[:, : axes.shape[1]] = apart @ axes
     return place

@@ -51,7 +51,7 @@ def read(workspace: Workspace) -> tuple[Voices, Backend]:
     frame = frame.sort_values("track_id")
     vectors = vectors[frame["row"].to_numpy()]
     # The mean cosine of the clips with their unit mean is that mean's length.
-    length = 1.0 - frame["spread"].fillna(0.0).to_numpy()
+    length = (1.0 - frame["spread"].fillna(0.0).to_numpy()).astype(vectors.dtype)
     seconds = frame["clips_s"].fillna(CLIP_S * frame["n_clips"].fillna(1)).to_numpy(float)
     voices = Voices(frame["track_id"].to_numpy(), vectors * length[:, None], seconds)
     found = backend(workspace, encoders[0] if encoders else "", vectors.shape[1])

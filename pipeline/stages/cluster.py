@@ -9,23 +9,26 @@ What was compared, and how it fared on real recordings and simulated catalogues,
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
-from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring import kept
+from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
-from pipeline.scoring.groups import NOISE, agglomerate, concentration, membership
+from pipeline.scoring.groups import NOISE, agglomerate, membership, nearest_group
+from pipeline.scoring.neighbours import nearest
 from pipeline.scoring.places import places, principal
 from pipeline.scoring.voices import Voices
 from pipeline.sections import ClusterConfig
+from pipeline.store.workspace import Workspace
 
-BLOCK = 2048
 
-
-def cluster_voices(voices: Voices, backend: Backend, config: ClusterConfig, seed: int = 0) -> pd.DataFrame:
+def cluster_voices(
+    voices: Voices, backend: Backend, config: ClusterConfig, seed: int = 0, workspace: Workspace | None = None
+) -> pd.DataFrame:
     """Group voices and place them on a map.
 
     Args:
         voices: in any order that is the same each time. backend: as it came with the encoder.
+        workspace: where the neighbours of many voices are kept, so that the next time asks for those of the new ones.
 
     Returns:
         A row per voice: `track_id`, `cluster_id` (0, 1, ... by size; -1: shares its vocalist with none),
@@ -41,34 +44,22 @@ def cluster_voices(voices: Voices, backend: Backend, config: ClusterConfig, seed
         raise ValueError("vectors hold values that are not finite")
     backend = centred(voices, backend)
     evidence = backend.evidence(voices.means, voices.seconds)
-    group, n_voices, _ = agglomerate(evidence, backend, config.purity)
+    near = kept.nearest(workspace, voices, evidence, backend) if workspace else nearest(evidence, backend)
+    group, n_voices, _ = agglomerate(evidence, backend, config.purity, near)
     probability = membership(evidence, group, backend, n_voices)
+    other = nearest_group(evidence, group, near, backend, n_voices)
     labels = by_size(np.where(np.bincount(group, minlength=1)[group] > 1, group, NOISE) if len(group) else group)
-    place = places(evidence.direction, seed) if config.umap else principal(evidence.direction)
+    place = places(evidence.direction, near, seed) if config.umap else principal(evidence.direction)
     return pd.DataFrame(
         {
             "track_id": voices.track_ids,
             "cluster_id": labels.astype(np.int32),
             "probability": probability,
-            "outlier_score": 1.0 - np.where(labels == NOISE, _nearest(evidence, group, backend, n_voices), probability),
+            "outlier_score": 1.0 - np.where(labels == NOISE, other, probability),
             "x": place[:, 0].astype(np.float64),
             "y": place[:, 1].astype(np.float64),
         }
     )
-
-
-def _nearest(evidence: Evidence, group: np.ndarray, backend: Backend, n_voices: int) -> np.ndarray:
-    """Return the probability (n,) that a track shares its vocalist with the nearest other group."""
-    found = np.zeros(len(evidence))
-    if n_voices < 2:
-        return found
-    whole = evidence.summed(group, n_voices)
-    for start in range(0, len(evidence), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(evidence)))
-        ratios = backend.table(evidence[rows], whole)
-        ratios[np.arange(len(rows)), group[rows]] = -np.inf
-        found[rows] = expit(ratios.max(1) - np.log(concentration(n_voices, len(evidence))))
-    return found
 
 
 def by_size(labels: np.ndarray) -> np.ndarray:

@@ -1,21 +1,10 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import adjusted_rand_score
 
-from pipeline.scoring.groups import agglomerate, concentration, membership, neighbours
-
-
-def test_neighbours_are_the_best_of_all_pairs(simulate, backend):
-    vectors, _ = simulate([3] * 10)
-    evidence = backend.evidence(vectors, np.full(30, 60.0))
-    left, right, ratio = neighbours(evidence, backend, k=4)
-    table = backend.table(evidence, evidence)
-    np.fill_diagonal(table, -np.inf)
-    assert (left < right).all()
-    np.testing.assert_allclose(ratio, table[left, right], rtol=1e-4, atol=1e-4)
-    found = set(zip(left.tolist(), right.tolist(), strict=True))
-    for row, best in enumerate(np.argsort(-table, axis=1)[:, :4]):
-        assert {(min(row, other), max(row, other)) for other in best.tolist()} <= found
+from pipeline.scoring.groups import agglomerate, concentration, least_ratio, membership, nearest_group
+from pipeline.scoring.neighbours import nearest
 
 
 @pytest.mark.parametrize(
@@ -64,3 +53,30 @@ def test_membership_says_how_often_it_is_right(simulate, backend):
     found = membership(evidence, group, backend, 40)
     assert found[group == who].mean() > 0.8 > 0.2 > found[group != who].mean()
     assert membership(evidence, np.arange(len(who)), backend, 200).max() == 0
+
+
+def test_some_neighbours_make_the_same_groups_as_all(simulate, backend):
+    vectors, who = simulate([8] * 40 + [2] * 40 + [1] * 100, scatter=1.0)
+    evidence = backend.evidence(vectors, np.full(len(who), 60.0))
+    everyone = agglomerate(evidence, backend, near=nearest(evidence, backend, len(who) - 1))
+    some = agglomerate(evidence, backend, near=nearest(evidence, backend))
+    assert adjusted_rand_score(everyone.group, some.group) > 0.99
+    assert some.gain == pytest.approx(everyone.gain, rel=0.01)
+
+
+def test_the_least_ratio_rises_with_the_number_of_tracks():
+    found = [least_ratio(n) for n in (2, 300, 20_000, 1_000_000)]
+    assert found[0] == 0
+    assert found == sorted(found)
+    assert found[-1] < np.log(1_000_000)
+
+
+def test_the_nearest_other_group_is_that_of_all(simulate, backend):
+    vectors, who = simulate([5] * 12, scatter=0.8)
+    evidence = backend.evidence(vectors, np.full(len(who), 60.0))
+    table = backend.table(evidence, evidence.summed(who, 12))
+    table[np.arange(len(who)), who] = -np.inf
+    every = nearest_group(evidence, who, nearest(evidence, backend, len(who) - 1), backend, 12)
+    np.testing.assert_allclose(every, expit(table.max(1) - np.log(concentration(12, len(who)))), atol=1e-3)
+    alone = np.arange(len(who))
+    assert nearest_group(evidence, alone, nearest(evidence, backend), backend, len(who)).mean() > every.mean()

@@ -1,0 +1,126 @@
+"""The neighbours of a workspace's voices, kept, so that a catalogue that grows asks for those of its new tracks only.
+
+`index/voices.parquet` says of each track that was ever asked for, by its number: which it is, a mark of its voice, and
+the numbers of its nearest. It also names the pieces of the index, which are files beside it. It is written last, so
+that all it names is there. Tracks that are gone, or whose voice is another now, are numbers that nobody has.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.scoring import neighbours
+from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.index import Index
+from pipeline.scoring.neighbours import CANDIDATES, NEIGHBOURS, best
+from pipeline.scoring.voices import Voices
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
+
+FOLDER = "index"
+LIST = f"{FOLDER}/voices.parquet"
+CHANGED = 0.2  # of the numbers that are new or nobody's, from which on all is made anew
+SAME = 0.98  # mean cosine of voices in the space that the index was made in and in today's, down to which it serves
+ASKED = 1000  # voices that tell it
+
+
+@dataclass
+class Kept:
+    """An index, the space `backend` that its vectors are in, and by number the track's id (m,), the mark (m,) of its
+    voice and the numbers of its nearest (m, k), -1 where there are fewer."""
+
+    index: Index
+    backend: Backend
+    track_ids: np.ndarray
+    marks: np.ndarray
+    near: np.ndarray
+
+
+def nearest(workspace: Workspace, voices: Voices, evidence: Evidence, backend: Backend) -> np.ndarray:
+    """Return what `pipeline.scoring.neighbours.nearest` does, by what the workspace keeps, and keep it."""
+    n = len(voices)
+    if n <= neighbours.EXACT:
+        return neighbours.nearest(evidence, backend)
+    marks, kept = _marks(voices.means), _read(workspace)
+    row = _rows(kept, voices.track_ids, marks) if kept and _same_space(kept.backend, backend, voices) else None
+    if kept is None or row is None or (row < 0).sum() + n - (row >= 0).sum() > CHANGED * n:
+        index = Index().add(evidence.direction)
+        near = best(evidence, backend, index.search(evidence.direction, CANDIDATES + 1), NEIGHBOURS)
+        _write(workspace, Kept(index, backend, voices.track_ids, marks, near))
+        return near
+    there = np.flatnonzero(row >= 0)
+    near = np.full((n, NEIGHBOURS), -1, np.int32)
+    near[row[there]] = _renamed(kept.near[there], row)
+    new = np.setdiff1d(np.arange(n), row)
+    if len(new):
+        directions = kept.backend.evidence(voices.means[new], voices.seconds[new]).direction
+        row = np.concatenate([row, new])
+        found = kept.index.add(directions).search(directions, CANDIDATES + 1)
+        near[new] = best(evidence, backend, _renamed(found, row), NEIGHBOURS, new)
+        number = np.full(n, -1)
+        number[row[row >= 0]] = np.flatnonzero(row >= 0)
+        kept.track_ids = np.concatenate([kept.track_ids, voices.track_ids[new]])
+        kept.marks = np.concatenate([kept.marks, marks[new]])
+        kept.near = np.concatenate([kept.near, _renamed(near[new], number)])
+        _write(workspace, kept)
+    return near
+
+
+def _rows(kept: Kept, track_ids: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """Return the row (m,) that has each kept number now, -1 for none."""
+    rows = {track_id: i for i, track_id in enumerate(track_ids)}
+    row = np.array([rows.get(track_id, -1) for track_id in kept.track_ids], int)
+    return np.where((row >= 0) & (marks[row] == kept.marks), row, -1)
+
+
+def _same_space(kept: Backend, backend: Backend, voices: Voices) -> bool:
+    some = voices[np.linspace(0, len(voices) - 1, ASKED).astype(int)]
+    if kept.encoder_id != backend.encoder_id or kept.mean.shape != backend.mean.shape:
+        return False
+    then, now = (space.evidence(some.means, some.seconds).direction for space in (kept, backend))
+    return float((then * now).sum(1).mean()) >= SAME
+
+
+def _renamed(numbers: np.ndarray, name: np.ndarray) -> np.ndarray:
+    return np.where(numbers >= 0, name[numbers], -1).astype(np.int32)
+
+
+def _marks(means: np.ndarray) -> np.ndarray:
+    """Return a number (n,) for each voice, which another voice does not have."""
+    factors = np.random.default_rng(0).integers(1, 2**63, means.shape[1], np.uint64)
+    bits = np.ascontiguousarray(means, np.float32).view(np.uint32)
+    return np.concatenate([(part * factors).sum(1) for part in np.array_split(bits, 1 + len(bits) // 65_536)])
+
+
+def _read(workspace: Workspace) -> Kept | None:
+    if not workspace.exists(LIST):
+        return None
+    found = tables.read_part(workspace, LIST)
+    about = found.schema.metadata
+    near = pa.concat_arrays([chunk.flatten() for chunk in found["near"].chunks]).to_numpy()
+    return Kept(
+        Index.from_bytes([workspace.read_bytes(name) for name in json.loads(about[b"pieces"])]),
+        Backend.from_bytes(base64.b64decode(about[b"backend"])),
+        found["track_id"].to_numpy(),
+        found["mark"].to_numpy(),
+        near.reshape(len(found), -1),
+    )
+
+
+def _write(workspace: Workspace, kept: Kept) -> None:
+    names, first = [], 0
+    for piece, data in zip(kept.index.pieces, kept.index.to_bytes(), strict=True):
+        mark = int(kept.marks[first : first + piece.ntotal].sum())
+        names.append(f"{FOLDER}/piece-{first}-{piece.ntotal}-{mark:016x}.faiss")
+        if not workspace.exists(names[-1]):
+            workspace.write_bytes(names[-1], data)
+        first += piece.ntotal
+    near = pa.FixedSizeListArray.from_arrays(pa.array(kept.near.ravel(), pa.int32()), kept.near.shape[1])
+    rows = pa.table({"track_id": kept.track_ids.astype(str), "mark": kept.marks, "near": near})
+    about = {"pieces": json.dumps(names), "backend": base64.b64encode(kept.backend.to_bytes()).decode()}
+    workspace.write_bytes(LIST, tables.parquet(rows.replace_schema_metadata(about)))
+    for name in set(workspace.list(FOLDER)) - {LIST, *names}:
+        workspace.delete(name)

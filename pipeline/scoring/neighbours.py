@@ -1,0 +1,70 @@
+"""The nearest voices of each voice, of which groups and the map are made.
+
+In a catalogue of up to `EXACT` voices all are compared with all, block by block. In a larger one an index gives the
+candidates, which are compared anew, exactly: work and memory grow hardly faster than the number of voices.
+"""
+
+import numpy as np
+
+from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.index import Index
+
+NEIGHBOURS = 20
+EXACT = 10_000
+CANDIDATES = 40  # of which the nearest are found exactly
+BLOCK = 2048
+
+
+def nearest(evidence: Evidence, backend: Backend, k: int = NEIGHBOURS) -> np.ndarray:
+    """Return the k others (n, k) that most likely share each track's vocalist, in no order; -1: none."""
+    if len(evidence) <= max(EXACT, k + 1):
+        return _exact(evidence, backend, k)
+    directions = evidence.direction
+    return best(evidence, backend, Index().add(directions).search(directions, CANDIDATES + 1), k)
+
+
+def ratios(left: Evidence, right: Evidence, which: np.ndarray, backend: Backend) -> np.ndarray:
+    """Return the log-likelihood ratios (n, k) of each of `left (n,)` with those of `right` that `which (n, k)` names.
+
+    They are -inf where a side knows nothing, or `which` is negative.
+    """
+    directions, reliability = right.direction, right.reliability
+    found = np.empty(which.shape, np.float32)
+    for start in range(0, len(which), BLOCK):
+        rows, other = slice(start, start + BLOCK), which[start : start + BLOCK]
+        cosine = np.einsum("nd,nkd->nk", left[rows].direction, directions[other])
+        ratio = backend.llr(cosine, left[rows].reliability[:, None], reliability[other])
+        known = (other >= 0) & (reliability[other] > 1e-9) & (left.precision[rows, None] > 1e-9)
+        found[rows] = np.where(known, ratio, -np.inf)
+    return found
+
+
+def best(
+    evidence: Evidence, backend: Backend, candidates: np.ndarray, k: int, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the k likeliest of each track's candidates, none of them itself; -1 where there are fewer.
+
+    Args:
+        candidates: (m, c) tracks, negative for none. rows: (m,) whose they are; if not given, all tracks'.
+
+    Returns:
+        (m, k), in no order.
+    """
+    own = np.arange(len(candidates)) if rows is None else rows
+    others = np.where(candidates == own[:, None], -1, candidates)
+    ratio = ratios(evidence if rows is None else evidence[rows], evidence, others, backend)
+    at = np.argpartition(-ratio, k - 1, axis=1)[:, :k]
+    chosen = np.take_along_axis(others, at, 1)
+    return np.where(np.isfinite(np.take_along_axis(ratio, at, 1)), chosen, -1).astype(np.int32)
+
+
+def _exact(evidence: Evidence, backend: Backend, k: int) -> np.ndarray:
+    n = len(evidence)
+    k = min(k, max(n - 1, 0))
+    found = np.empty((n, k), np.int32)
+    for start in range(0, n if k else 0, BLOCK):
+        rows = np.arange(start, min(start + BLOCK, n))
+        table = backend.table(evidence[rows], evidence).astype(np.float32)
+        table[np.arange(len(rows)), rows] = -np.inf
+        found[rows] = np.argpartition(-table, k - 1, axis=1)[:, :k]
+    return found

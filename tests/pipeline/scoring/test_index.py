@@ -1,0 +1,32 @@
+import numpy as np
+
+from pipeline.scoring import index
+from pipeline.scoring.index import Index
+
+
+def test_what_is_added_is_found(simulate, monkeypatch):
+    monkeypatch.setattr(index, "PIECE", 300)
+    directions, _ = simulate([3] * 400)
+    found = Index().add(directions[:800]).add(directions[800:])
+    assert [piece.ntotal for piece in found.pieces] == [267, 267, 300, 183, 183]
+    assert len(found) == 1200
+    assert (found.search(directions, 3) == np.arange(1200)[:, None]).any(1).mean() > 0.99
+
+
+def test_the_same_vectors_make_the_same_index(simulate):
+    directions, _ = simulate([3] * 200)
+    once, again = (Index().add(directions).to_bytes() for _ in range(2))
+    assert once == again
+
+
+def test_it_is_read_as_it_was_written(simulate):
+    directions, _ = simulate([3] * 50)
+    made = Index().add(directions)
+    read = Index.from_bytes(made.to_bytes())
+    assert (read.search(directions, 5) == made.search(directions, 5)).all()
+
+
+def test_fewer_than_asked_for(simulate):
+    directions, _ = simulate([3])
+    assert (Index().add(directions).search(directions, 5) == -1).sum(1).tolist() == [2, 2, 2]
+    assert (Index().search(directions, 2) == -1).all()

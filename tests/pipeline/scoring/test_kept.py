@@ -1,0 +1,81 @@
+"""What a workspace keeps of its neighbours, on simulated voices that are many for the sake of the test."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.scoring import index, kept, neighbours
+from pipeline.scoring.voices import Voices
+
+
+@pytest.fixture
+def voices(simulate, monkeypatch) -> Voices:
+    monkeypatch.setattr(neighbours, "EXACT", 100)
+    monkeypatch.setattr(index, "PIECE", 200)
+    vectors, who = simulate([3] * 200)
+    order = np.random.default_rng(0).permutation(len(who))
+    return Voices(np.array([f"{i:032x}" for i in range(len(who))], object), vectors[order], np.full(len(who), 60.0))
+
+
+def ask(workspace, voices, backend) -> set[tuple[str, str]]:
+    """Return who is near whom, by their ids."""
+    near = kept.nearest(workspace, voices, backend.evidence(voices.means, voices.seconds), backend)
+    at, rank = np.nonzero(near >= 0)
+    assert (near[at, rank] != at).all()
+    return set(zip(voices.track_ids[at], voices.track_ids[near[at, rank]], strict=True))
+
+
+def files(workspace) -> set[str]:
+    return set(workspace.list(kept.FOLDER))
+
+
+def test_a_second_look_finds_the_same_and_writes_nothing(workspace, voices, backend):
+    first = ask(workspace, voices, backend)
+    there = {name: workspace.read_bytes(name) for name in files(workspace)}
+    assert len(there) == 4
+    assert ask(workspace, voices, backend) == first
+    assert {name: workspace.read_bytes(name) for name in files(workspace)} == there
+
+
+def test_new_tracks_are_added_and_gone_ones_are_nobodys(workspace, voices, backend):
+    ask(workspace, voices[np.arange(560)], backend)
+    before = files(workspace)
+    rows = np.r_[10:600]
+    found = ask(workspace, voices[rows], backend)
+    assert len(files(workspace) & before) == 3, "two full pieces stay; the list has the name it had"
+    gone = set(voices.track_ids[:10])
+    assert not gone & {track for pair in found for track in pair}
+    evidence = backend.evidence(voices.means[rows], voices.seconds[rows])
+    near = neighbours.nearest(evidence, backend)
+    new = set(voices.track_ids[560:])
+    fresh = {(voices.track_ids[rows[i]], voices.track_ids[rows[j]]) for i in range(590) for j in near[i]}
+    of_new = {pair for pair in fresh if pair[0] in new}
+    assert len(found & of_new) > 0.97 * len(of_new)
+
+
+@pytest.mark.parametrize("what", ["another encoder", "another centre", "other voices", "many new tracks"])
+def test_what_does_not_serve_is_made_anew(workspace, voices, backend, what):
+    ask(workspace, voices[np.arange(450)], backend)
+    before = {name for name in files(workspace) if name != kept.LIST}
+    now, space = voices[np.arange(450)], backend
+    if what == "another encoder":
+        space = replace(backend, encoder_id="other")
+    elif what == "another centre":
+        space = replace(backend, mean=backend.mean + 0.1)
+    elif what == "other voices":
+        now = replace(now, means=now.means[::-1].copy())
+    else:
+        now = voices
+    ask(workspace, now, space)
+    after = {name for name in files(workspace) if name != kept.LIST}
+    assert (after != before) == (what in ("other voices", "many new tracks"))
+    assert len(after) == 3
+    read = kept._read(workspace)
+    assert read.backend.encoder_id == space.encoder_id
+    np.testing.assert_allclose(read.backend.mean, space.mean, atol=1e-6)
+
+
+def test_a_small_catalogue_keeps_nothing(workspace, voices, backend):
+    ask(workspace, voices[np.arange(90)], backend)
+    assert not files(workspace)
