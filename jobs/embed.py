@@ -14,9 +14,11 @@ def encoder_of(workspace: Workspace, config: Config) -> dict[str, Any]:
     """Return the id of the encoder that embeds.
 
     Raises:
-        ConfigError: it is not there, or cannot be read.
+        ConfigError: it is not there, cannot be read, or hears more than the clips hold.
     """
-    return {"encoder_id": embed.load_encoder(workspace, config.embed.encoder).encoder_id}
+    model = embed.load_encoder(workspace, config.embed.encoder)
+    embed.check_rate(f"embed.encoder={config.embed.encoder}", model.sample_rate_hz, config.shard.sample_rate_hz)
+    return {"encoder_id": model.encoder_id}
 
 
 def settled(config: Config) -> EmbedConfig:
@@ -29,7 +31,7 @@ def check(config: Config) -> None:
     """Look for the encoder, unless it is one that is still to be trained.
 
     Raises:
-        ConfigError: it is not there, or cannot be read.
+        ConfigError: see `encoder_of`.
     """
     if config.embed.encoder != "trained" or "train" not in config.stages:
         encoder_of(Workspace(config.workspace), config)
