@@ -8,7 +8,7 @@ import collections
 import contextlib
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class Reading:
         """How many seconds of audio were read so far."""
         return sum(n / rate_hz for rate_hz, n in self._at_rate.items())
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Generator[Piece, None, None]:
         """Yield the file's audio; damaged packets are passed over, damaged samples are 0.
 
         Raises:
