@@ -18,7 +18,7 @@ $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 quote  = '$(subst ','\'',$(1))'
 
 STAGES  := scan separate shard train embed cluster tag evaluate report export
-BENCHES := bench-separate bench-inputs bench-store bench-embed bench-train bench-evaluate
+BENCHES := bench-separate bench-excerpts bench-inputs bench-store bench-embed bench-train bench-evaluate
 VENV    := .venv
 RUN     := $(VENV)/bin/python -m
 SETTINGS = $(if $(CATALOGUE),$(call quote,catalogue=$(CATALOGUE))) $(if $(KNOWN),$(call quote,known=$(KNOWN))) \

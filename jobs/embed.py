@@ -15,14 +15,18 @@ def encoder_of(workspace: Workspace, config: Config) -> dict[str, Any]:
     """Return the id of the encoder that embeds.
 
     Raises:
-        ConfigError: it is not there, or cannot be read.
+        ConfigError: it is not there, cannot be read, or hears more than the clips hold.
     """
-    return {"encoder_id": _id_of(workspace.root, embed.known_as(workspace, config.embed.encoder))}
+    found = _loaded(workspace.root, embed.known_as(workspace, config.embed.encoder))
+    embed.check_rate(f"embed.encoder={config.embed.encoder}", found[1], config.shard.sample_rate_hz)
+    return {"encoder_id": found[0]}
 
 
 @functools.cache  # asked for before the run and when its turn has come; loading takes a second
-def _id_of(workspace: str, encoder: str) -> str:
-    return embed.load_encoder(Workspace(workspace), encoder).encoder_id
+def _loaded(workspace: str, encoder: str) -> tuple[str, int]:
+    """Return an encoder's id and its sample rate."""
+    model = embed.load_encoder(Workspace(workspace), encoder)
+    return model.encoder_id, model.sample_rate_hz
 
 
 def settled(config: Config) -> EmbedConfig:
@@ -35,7 +39,7 @@ def check(config: Config) -> None:
     """Look for the encoder, unless it is one that is still to be trained.
 
     Raises:
-        ConfigError: it is not there, or cannot be read.
+        ConfigError: see `encoder_of`.
     """
     if config.embed.encoder != "trained" or "train" not in config.stages:
         encoder_of(Workspace(config.workspace), config)

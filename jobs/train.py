@@ -19,6 +19,7 @@ from ray.train.v2.api.callback import UserCallback
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from encoder.config import preset
 from encoder.training import card
 from encoder.training.config import TrainConfig
 from encoder.training.loop import fit
@@ -27,12 +28,23 @@ from jobs import engine
 from jobs.connect import first_line, start_ray
 from pipeline.config import Config
 from pipeline.sections import fingerprint
-from pipeline.stages.embed import find_encoder, known_as
+from pipeline.stages.embed import check_rate, find_encoder, known_as
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError, RunError
 from pipeline.store.workspace import Workspace
 
 RUNS = "encoders/_training"  # Ray Train's checkpoints, until the encoder is finished
+
+
+def check(config: Config) -> None:
+    """Check that the clips hold what an encoder that starts from nothing will hear.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if config.train.init is None:
+        hears_hz = preset(config.train.size).front_end.sample_rate_hz
+        check_rate(f"train.init=null, train.size={config.train.size}", hears_hz, config.shard.sample_rate_hz)
 
 
 def run(config: Config, run: engine.Run) -> None:
@@ -223,7 +235,12 @@ def publish(workspace: Workspace, train: TrainConfig, name: str, folder: str, n_
 
 
 STAGE = engine.Stage(
-    "train", "Train an encoder on the catalogue's own vocals.", run, needs={"clips": "shard"}, unit="encoder"
+    "train",
+    "Train an encoder on the catalogue's own vocals.",
+    run,
+    needs={"clips": "shard"},
+    check=check,
+    unit="encoder",
 )
 
 if __name__ == "__main__":

@@ -78,6 +78,13 @@ class ScanConfig(Frozen):
     compute: Compute = Compute(batch=64)
 
 
+class ExcerptsConfig(Frozen):
+    """The parts of a track that are heard, spread evenly over it."""
+
+    count: int = Field(4, ge=1, le=100, description="how many")
+    seconds: float = Field(15.0, ge=5, le=120, description="how long each")
+
+
 class SeparateConfig(Frozen):
     """Which separator isolates the vocals, and how it computes."""
 
@@ -90,13 +97,16 @@ class SeparateConfig(Frozen):
         "auto", description="of the network: fp32, bf16, fp16 (GPU), or auto: 16 bit where the hardware computes in it"
     )
     min_s: float = Field(1.0, ge=0, description="shortest track")
+    excerpts: ExcerptsConfig | None = Field(
+        None, description="hear no more of a longer track than these; null: all of it"
+    )
     compute: Compute = Compute(cpus=2, batch=8)
 
 
 class ShardConfig(Frozen):
     """How vocals are cut into clips."""
 
-    sample_rate_hz: int = Field(44100, ge=8000, description="of the clips")
+    sample_rate_hz: int = Field(16000, ge=8000, description="of the clips: at least what the encoder hears")
     min_s: float = Field(4.0, ge=1, description="shortest clip")
     max_s: float = Field(10.0, le=30, description="longest clip")
     pause_s: float = Field(1.0, ge=0, description="longest pause inside a clip")

@@ -7,7 +7,7 @@ Decoding (`pipeline.sound.reading`) and resampling (soxr's) stream.
 import io
 import itertools
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +16,10 @@ import numpy as np
 import soundfile
 import soxr
 
+from pipeline.sound.excerpt import WHOLE, Excerpt
+from pipeline.sound.excerpt import pieces as excerpt_pieces
 from pipeline.sound.mixdown import as_they_are, mixed_down
-from pipeline.sound.reading import Reading
+from pipeline.sound.reading import Piece, Reading
 from pipeline.store.errors import Problem
 
 BLOCK_S = 10.0
@@ -42,7 +44,12 @@ def to_samples(seconds: float, sample_rate_hz: int) -> int:
 
 
 def blocks(
-    uri: str | Path, sample_rate_hz: int, channels: int | None, block_s: float = BLOCK_S
+    uri: str | Path,
+    sample_rate_hz: int,
+    channels: int | None,
+    block_s: float = BLOCK_S,
+    excerpt: Excerpt = WHOLE,
+    at_work: Callable[[], None] = lambda: None,
 ) -> Iterator[np.ndarray]:
     """Decode a file of any format and length as blocks at a wanted rate, in the memory of a few blocks.
 
@@ -51,6 +58,8 @@ def blocks(
     Args:
         channels: 1 or 2, mixed down as `pipeline.sound.mixdown` does; None: those of the file, as they are.
         block_s: length of each block but the last.
+        excerpt: the part of it that is wanted; of one that ends, all is in memory at once.
+        at_work: called over and over while an excerpt is looked for.
 
     Yields:
         (channels, n) float32.
@@ -62,7 +71,8 @@ def blocks(
     want = to_samples(block_s, sample_rate_hz)
     held: list[np.ndarray] = []
     n_held = n = 0
-    for piece in _resampled(uri, sample_rate_hz, channels):
+    pieces = Reading(uri).pieces() if excerpt.end_s is None else excerpt_pieces(uri, excerpt, at_work)
+    for piece in _resampled(pieces, sample_rate_hz, channels):
         held.append(piece)
         n_held += piece.shape[1]
         n += piece.shape[1]
@@ -83,9 +93,8 @@ def read(uri: str | Path, sample_rate_hz: int, channels: int | None) -> Audio:
     return Audio(np.concatenate(list(blocks(uri, sample_rate_hz, channels)), axis=1), sample_rate_hz)
 
 
-def _resampled(uri: str | Path, sample_rate_hz: int, channels: int | None) -> Iterator[np.ndarray]:
+def _resampled(pieces: Iterable[Piece], sample_rate_hz: int, channels: int | None) -> Iterator[np.ndarray]:
     """Yield a file's audio at the wanted rate; where its own rate changes, one resampler ends and another begins."""
-    pieces = Reading(uri).pieces()
     windows = mixed_down(pieces, channels) if channels else as_they_are(pieces)
     for rate_hz, run in itertools.groupby(windows, key=operator.itemgetter(1)):
         resampler: soxr.ResampleStream | None = None

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pipeline.sound import audio
+from pipeline.sound.excerpt import WHOLE, Excerpt
 from pipeline.sound.probe import Probe, probe
 from pipeline.store.errors import Problem, explain
 
@@ -39,13 +40,16 @@ class Decoder:
     def __init__(self) -> None:
         self.process: Any = None  # a Popen, whose pipes are there
 
-    def blocks(self, uri: str | Path, sample_rate_hz: int, channels: int) -> Iterator[np.ndarray]:
-        """Yield a file's blocks as `audio.blocks` does, and raise what it raises.
+    def blocks(
+        self, uri: str | Path, sample_rate_hz: int, channels: int, excerpt: Excerpt = WHOLE
+    ) -> Iterator[np.ndarray]:
+        """Yield a file's blocks, or those of an excerpt, as `audio.blocks` does, and raise what it raises.
 
         Raises:
             Problem: as `audio.blocks`; `crashed` where the file killed the decoder, or made it hang.
         """
-        yield from self._answers({"uri": str(uri), "sample_rate_hz": sample_rate_hz, "channels": channels}, channels)
+        request = {"uri": str(uri), "sample_rate_hz": sample_rate_hz, "channels": channels, "excerpt": excerpt}
+        yield from self._answers(request, channels)
 
     def probe(self, uri: str | Path) -> Probe:
         """Return what a file is, as `probe.probe` does, and raise what it raises.
@@ -144,9 +148,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 def _answer(request: dict[str, Any], answers: BinaryIO) -> dict[str, Any]:
     """Write a file's blocks, where they are asked for, and return what is said at the end."""
+    pulse = _Pulse(answers)
     if "channels" not in request:
-        return asdict(probe(request["uri"], _Pulse(answers)))
-    for block in audio.blocks(**request):
+        return asdict(probe(request["uri"], pulse))
+    for block in audio.blocks(**request | {"excerpt": Excerpt(*request["excerpt"])}, at_work=pulse):
         answers.write(struct.pack("<q", block.shape[1]))
         answers.write(np.ascontiguousarray(block, np.float32).data)
     return {}

@@ -8,7 +8,7 @@ import collections
 import contextlib
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ MAX_S = 24 * 3600.0
 LOUDEST = 1e6  # full scale is 1; what is louder is damage
 MAX_BAD_FRACTION = 0.01  # of samples that are damage, before the file counts as damaged
 FRAME = 8192  # samples that go on together
+ALONE = frozenset(("mp3", "mp3float", "aac", "vorbis", "opus", "libopus", "flac", "alac"))  # and PCM; see `_passes`
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,15 @@ class Reading:
         digest: of codec, rate, channels and the compressed audio.
         n_bad: samples so far that were no number or beyond any level, and became 0.
         n_packets, n_broken: packets so far; those of them that cannot be decoded.
+        begins_s: where in the file its first piece begins.
+
+    Args:
+        skip_s: up to about here packets are passed over, if decoding can begin in the midst of the file.
     """
 
-    def __init__(self, uri: str | Path):
-        self.uri = uri
+    def __init__(self, uri: str | Path, skip_s: float = 0.0):
+        self.uri, self.skip_s, self.begins_s = uri, skip_s, 0.0
+        self.has_passed = False  # over a packet
         self.codec, self.sample_rate_hz, self.channels = "", 0, 0
         self.tags: dict[str, str] = {}
         self.promised_s: float | None = None
@@ -69,7 +75,7 @@ class Reading:
         """How many seconds of audio were read so far."""
         return sum(n / rate_hz for rate_hz, n in self._at_rate.items())
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Generator[Piece, None, None]:
         """Yield the file's audio; damaged packets are passed over, damaged samples are 0.
 
         Raises:
@@ -97,6 +103,8 @@ class Reading:
     def _decoded(self, file: Stretch) -> Iterator[Piece]:
         problem: Problem | None = None
         for stretch in self._stretches(file):
+            if stretch.size < file.size:  # its packets' times are not those of the file
+                self.skip_s = 0.0
             try:
                 yield from self._by_ffmpeg(stretch)
             except Problem as error:
@@ -130,7 +138,7 @@ class Reading:
                 }
                 self._begin(stream.codec_context.name, stream.codec_context.sample_rate, stream.channels)
             try:
-                yield from _converted(self._frames(container, stream, file.size))
+                yield from _converted(self._placed(self._frames(container, stream, file.size), stream))
             except av.FFmpegError as error:
                 raise Problem("decode", f"its audio cannot be converted to samples ({error.strerror})") from error
 
@@ -153,6 +161,9 @@ class Reading:
         decoder = stream.codec_context
         for packet in itertools.chain(packets(container, stream), [None]):  # None: what the decoder still holds
             if packet is not None:
+                if not self.n_packets and self._passes(packet, stream):
+                    self.has_passed = True
+                    continue
                 if not self.n_packets:
                     self.promised_s = promised_s(container, stream, size - (packet.pos or 0))
                 self.digest.update(memoryview(packet))
@@ -166,6 +177,22 @@ class Reading:
                         yield from decoder.decode(packet)
                         continue
                 self.n_broken += 1
+
+    def _passes(self, packet: Any, stream: Any) -> bool:
+        """Return whether a packet is passed over: it ends early enough, and those after it can do without."""
+        codec = stream.codec_context.name
+        if packet.pts is None or not (codec in ALONE or codec.startswith("pcm_")):
+            return False
+        return _place_s(packet.pts + (packet.duration or 0), packet, stream) < self.skip_s
+
+    def _placed(self, frames: Iterable[Any], stream: Any) -> Iterator[Any]:
+        """Yield frames, noting where the first one begins where packets were passed over."""
+        for i, frame in enumerate(frames):
+            if i == 0 and self.has_passed:
+                if frame.pts is None:
+                    raise Problem("decode", "its audio does not say where in the file it is")
+                self.begins_s = _place_s(frame.pts, frame, stream)
+            yield frame
 
     def _mended(self, piece: Piece) -> Piece:
         flat = piece.samples.T.reshape(-1)
@@ -200,6 +227,11 @@ def _converted(frames: Iterable[Any]) -> Iterator[Piece]:
         for frame in itertools.chain([first], run, [None]):
             for packed in converter.resample(frame):
                 yield Piece(packed.to_ndarray().reshape(-1, channels).T, rate_hz, layout)
+
+
+def _place_s(pts: int, timed: Any, stream: Any) -> float:
+    """Return the seconds from the beginning of a stream to a time of one of its packets or frames."""
+    return float(pts * timed.time_base - (stream.start_time or 0) * stream.time_base)
 
 
 def _setup(frame: Any) -> tuple[int, int, str, str]:

@@ -9,34 +9,35 @@ equal-error rate over 4 s crops (eight singers, a share of 0.2).
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from pipeline.sound import audio
+from pipeline.sound.excerpt import WHOLE, Excerpt
 from pipeline.sound.levels import db_to_gain
 
 REMIX_DB = (-5.0, 6.0)  # of the voice over another's accompaniment
 
 
-def beside(vocals_uri: str, mix_uri: str | None, sample_rate_hz: int) -> Iterator[np.ndarray]:
+def beside(vocals_uri: str, mix_uri: str | None, sample_rate_hz: int, excerpt: Excerpt = WHOLE) -> Iterator[np.ndarray]:
     """Yield a track's vocals and its mix block by block: (2, n) float32, as long as the vocals; None: no mix, zeros.
 
     Raises:
         Problem, FileNotFoundError: as `audio.blocks`, of either file.
     """
-    mix_blocks = audio.blocks(mix_uri, sample_rate_hz, 1) if mix_uri else iter(())
-    for vocals in audio.blocks(vocals_uri, sample_rate_hz, 1):
+    mix_blocks = audio.blocks(mix_uri, sample_rate_hz, 1, excerpt=excerpt) if mix_uri else iter(())
+    for vocals in audio.blocks(vocals_uri, sample_rate_hz, 1, excerpt=excerpt):
         mix = next(mix_blocks, np.zeros((1, 0), np.float32))[:, : vocals.shape[1]]
         yield np.concatenate([vocals, np.pad(mix, ((0, 0), (0, vocals.shape[1] - mix.shape[1])))])
 
 
 class Accompaniment:
-    """What is left of a track when its vocals are taken away, over and over from its beginning."""
+    """What is left of a track's excerpts when its vocals are taken away, over and over from its beginning."""
 
-    def __init__(self, vocals_uri: str, mix_uri: str, sample_rate_hz: int):
+    def __init__(self, vocals_uri: str, mix_uri: str, sample_rate_hz: int, excerpts: Sequence[Excerpt] = (WHOLE,)):
         self.blocks = itertools.chain.from_iterable(
-            beside(vocals_uri, mix_uri, sample_rate_hz) for _ in itertools.count()
+            beside(vocals_uri, mix_uri, sample_rate_hz, excerpt) for excerpt in itertools.cycle(excerpts)
         )
         self.held = np.zeros((1, 0), np.float32)
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +16,14 @@ import numpy as np
 import soundfile
 
 from pipeline.sound.activity import SILENT_DB, Meter
-from pipeline.sound.audio import FlacWriter
+from pipeline.sound.audio import FlacWriter, to_samples
+from pipeline.sound.excerpt import WHOLE, Excerpt
 from pipeline.store.errors import Problem, WorkspaceError
 from pipeline.store.workspace import Workspace
 
-FINGERPRINT, ROW, WHOLE = "vocatlas_fingerprint", "vocatlas_row", "vocatlas_bytes"
+FINGERPRINT, ROW, SIZE = "vocatlas_fingerprint", "vocatlas_row", "vocatlas_bytes"
 HEAD_BYTES = 2**16  # of a file that holds its comments
+SILENCE_S = 10.0  # written at once
 
 
 def vocals_name(track_id: str) -> str:
@@ -37,7 +40,7 @@ def read_row(workspace: Workspace, track_id: str, fingerprint: str) -> dict[str,
         comments: Any = mutagen.flac.FLAC(fileobj=io.BytesIO(head)).tags or {}
     except (FileNotFoundError, mutagen.MutagenError):
         return None
-    if comments.get(FINGERPRINT) != [fingerprint] or comments.get(WHOLE) != [_bytes_comment(size)]:
+    if comments.get(FINGERPRINT) != [fingerprint] or comments.get(SIZE) != [_bytes_comment(size)]:
         return None
     return json.loads(comments[ROW][0]) | {"vocals_uri": workspace.uri(name)}
 
@@ -48,15 +51,33 @@ def _bytes_comment(size: int) -> str:
 
 
 class VocalsFile:
-    """A track's vocals on their way to disk, mono 16-bit FLAC at a local temporary path."""
+    """A track's vocals on their way to disk, mono 16-bit FLAC at a local temporary path.
 
-    def __init__(self, path: Path, sample_rate_hz: int):
+    Between excerpts there is silence, so that a place in the file is one in the track.
+
+    Args:
+        duration_s: length of the track; needed where not all of it is heard.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sample_rate_hz: int,
+        excerpts: Sequence[Excerpt] = (WHOLE,),
+        duration_s: float | None = None,
+    ):
         self.path, self.sample_rate_hz = path, sample_rate_hz
+        self.excerpts, self.duration_s = list(excerpts), duration_s
         self.meter = Meter(sample_rate_hz)
         self.writes: list[Future] = []
         self.writer: FlacWriter | None = None
         self.closing = False
         self.n = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the track is heard."""
+        return self.excerpts == [WHOLE]
 
     def check_mix(self, min_s: float) -> None:
         """Check, when all of the mix has passed, that it is worth separating.
@@ -64,8 +85,8 @@ class VocalsFile:
         Raises:
             Problem: `too_short` or `silent`.
         """
-        if self.meter.duration_s < max(min_s, 1 / self.sample_rate_hz):
-            length_s = math.floor(1000 * self.meter.duration_s) / 1000  # never rounded up to what is asked for
+        if self.meter.heard_s < max(min_s, 1 / self.sample_rate_hz):
+            length_s = math.floor(1000 * self.meter.heard_s) / 1000  # never rounded up to what is asked for
             raise Problem("too_short", f"{length_s:g} s of audio; separate.min_s asks for {min_s:g} s")
         loudest_db = self.meter.loudest_db()
         if loudest_db < SILENT_DB:
@@ -75,8 +96,8 @@ class VocalsFile:
                 + (f": its loudest tenth of a second is at {loudest_db:.0f} dB" if loudest_db > -190 else ""),
             )
 
-    def write(self, mono: np.ndarray) -> None:
-        """Append (n,) samples.
+    def write(self, mono: np.ndarray, excerpt: Excerpt = WHOLE) -> None:
+        """Append (n,) samples, the next ones of an excerpt.
 
         Raises:
             Problem: `separator`, where they are no numbers.
@@ -87,17 +108,26 @@ class VocalsFile:
         with self._disk():
             if self.writer is None:
                 self.writer = FlacWriter(self.path, self.sample_rate_hz, 1)
+            while (missing := to_samples(excerpt.start_s, self.sample_rate_hz) - self.n) > 0:
+                silence = min(missing, to_samples(SILENCE_S, self.sample_rate_hz))
+                self.writer.write(np.zeros((1, silence), np.float32))
+                self.n += silence
             self.writer.write(mono[None])
             self.n += len(mono)
 
     def row(self, track_id: str, separator: str) -> dict[str, Any]:
         """Return the track's row of `vocals/`, but for where the file will be."""
+        found = asdict(self.meter.measure())
+        heard_s = found.pop("heard_s")
         return {
             "track_id": track_id,
             "vocals_uri": None,
             "separator": separator,
+            "duration_s": heard_s if self.whole else self.duration_s,
             "sample_rate_hz": self.sample_rate_hz,
-            **asdict(self.meter.measure()),
+            "heard_s": heard_s,
+            "excerpts": None if self.whole else [excerpt._asdict() for excerpt in self.excerpts],
+            **found,
         }
 
     def finish(self, row: dict[str, Any], fingerprint: str) -> None:
@@ -114,9 +144,9 @@ class VocalsFile:
                 if len(file.read(2)) != 1:
                     raise soundfile.SoundFileRuntimeError("the file is not whole")
             tagged = mutagen.flac.FLAC(self.path)
-            tagged[FINGERPRINT], tagged[ROW], tagged[WHOLE] = fingerprint, json.dumps(row), _bytes_comment(0)
+            tagged[FINGERPRINT], tagged[ROW], tagged[SIZE] = fingerprint, json.dumps(row), _bytes_comment(0)
             tagged.save()
-            tagged[WHOLE] = _bytes_comment(self.path.stat().st_size)
+            tagged[SIZE] = _bytes_comment(self.path.stat().st_size)
             tagged.save()
 
     def discard(self) -> None:

@@ -90,6 +90,22 @@ def load_encoder(workspace: Workspace, name: str) -> Any:
         raise ConfigError(f"embed.encoder={name}: {error}") from error
 
 
+def check_rate(setting: str, hears_hz: int, clips_hz: int) -> None:
+    """Check that the clips hold all that an encoder hears.
+
+    Args:
+        setting: what asks for the encoder, as it is written in a config.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if hears_hz > clips_hz:
+        raise ConfigError(
+            f"{setting} is an encoder that hears {hears_hz} Hz, and the clips are kept at {clips_hz}: "
+            f"say shard.sample_rate_hz={hears_hz}"
+        )
+
+
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
     """Return the shards whose voices are not there yet (column `shard`), and how many are."""
     inside = shards.contents(workspace).to_pandas()

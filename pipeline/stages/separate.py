@@ -5,31 +5,39 @@ separator's own residue is far above 16-bit noise; so a track costs a quarter of
 file appears under its final name whole or not at all, and carries its row of `vocals/` in a comment: what
 was separated before its row was written is not separated again. Instrumentals have a row, and no file.
 
+With `separate.excerpts`, a longer track is not heard whole: only excerpts of it are decoded and separated, each by
+itself; between them the file is silent. Where nobody is heard singing in them, the track is heard whole after all.
+
 Decoding goes on ahead (in a process of its own), encoding behind, segments of several tracks share a call
 of the network; memory is that of a few segments, whatever the tracks' length.
 """
 
 import contextlib
+import functools
+import itertools
 import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import torch
 
 from encoder.allocator import keep_freed_memory
 from pipeline import separators
-from pipeline.sections import SeparateConfig, fingerprint
+from pipeline.sections import ExcerptsConfig, SeparateConfig, fingerprint
 from pipeline.separators import Level, Piece
 from pipeline.sound.decoder import Decoder
+from pipeline.sound.excerpt import Excerpt, spread
 from pipeline.sound.overlap import Behind, ahead
 from pipeline.sound.vocals_file import VocalsFile, read_row, vocals_name
 from pipeline.store import tables
+from pipeline.store.errors import Problem
 from pipeline.store.ledger import Ledger
 from pipeline.store.spool import spooled
 from pipeline.store.workspace import Workspace
@@ -41,9 +49,10 @@ WRITES_BEHIND = 16
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
     """Return the tracks that have neither vocals nor a failure yet, and how many have.
 
-    Columns: track_id, uri, and whether there is a file of vocals already, whose row was never written (`found`).
+    Columns: track_id, uri, duration_s, and whether there is a file of vocals already whose row was never written
+    (`found`).
     """
-    tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri"]).sort_by("track_id")
+    tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri", "duration_s"]).sort_by("track_id")
     todo, done = tables.unsettled(workspace, tracks, "vocals", "separate")
     there = workspace.list_all("vocals_audio") if len(todo) else {}
     found = [vocals_name(track_id) in there for track_id in todo["track_id"].to_pylist()]
@@ -94,14 +103,19 @@ def instrumental_part(track_id: str) -> str:
     return f"instrumental-{track_id}"
 
 
+@dataclass(frozen=True)
 class _Start:
-    def __init__(self, track: dict[str, Any], level: Level | None):
-        self.track, self.level = track, level
+    """The beginning of one of a track's excerpts."""
+
+    track: dict[str, Any]
+    level: Level | None
+    excerpts: list[Excerpt]
+    number: int = 0
 
 
+@dataclass(frozen=True)
 class _End:
-    def __init__(self, error: Exception | None = None):
-        self.error = error
+    error: Exception | None = None
 
 
 class _Group:
@@ -110,7 +124,11 @@ class _Group:
     def __init__(self, worker: SeparateWorker, ledger: Ledger):
         self.worker, self.ledger = worker, ledger
         self.rows: list[dict[str, Any]] = []
-        self.open: dict[str, tuple[VocalsFile, contextlib.ExitStack]] = {}
+        self.items: dict[
+            str, tuple[dict[str, Any], contextlib.ExitStack, dict[str, Any]]
+        ] = {}  # what the ledger has open
+        self.open: dict[str, VocalsFile] = {}
+        self.unclear: list[dict[str, Any]] = []
         self.behind = Behind(WRITES_BEHIND)
         self.folder = (
             Path(tempfile.gettempdir() if worker.workspace.remote else worker.workspace.path("_in_work/separate"))
@@ -123,76 +141,92 @@ class _Group:
 
     def __exit__(self, *_: object) -> None:
         self.behind.close()
-        for file, _item in self.open.values():
+        for file in self.open.values():
             file.discard()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def separate(self, tracks: list[dict[str, Any]]) -> None:
         """Separate the tracks; what became of each is in the ledger, and its row in `rows`."""
-        with contextlib.closing(ahead(self._events(tracks), BLOCKS_AHEAD)) as events:
+        self._hear(tracks, self.worker.config.excerpts)
+        self._hear(self.unclear, None)
+
+    def _hear(self, tracks: list[dict[str, Any]], config: ExcerptsConfig | None) -> None:
+        with contextlib.closing(ahead(self._events(tracks, config), BLOCKS_AHEAD)) as events:
             for piece in separators.separate_tracks(self.worker.separator, self._sources(events)):
                 self._take(piece)
         for key in list(self.open):
             self._settle(key)
 
-    def _events(self, tracks: list[dict[str, Any]]) -> Iterator[Any]:
-        """Yield each track's `_Start`, its blocks and its `_End`; runs ahead in a thread."""
+    def _events(self, tracks: list[dict[str, Any]], config: ExcerptsConfig | None) -> Iterator[Any]:
+        """Yield the `_Start` of each track's excerpts, its blocks and its `_End`; runs ahead in a thread."""
         separator, decoder = self.worker.separator, self.worker.decoder
         for track, copies in spooled(tracks, lambda track: [track["uri"]]):
+            excerpts = spread(track.get("duration_s"), config)
             try:
-                source = (copies[track["uri"]], separator.sample_rate_hz, separator.channels)
-                level = Level.of(map(torch.from_numpy, decoder.blocks(*source))) if separator.needs_level else None
+                decode = functools.partial(
+                    decoder.blocks, copies[track["uri"]], separator.sample_rate_hz, separator.channels
+                )
+                heard = itertools.chain.from_iterable(map(decode, excerpts))
+                level = Level.of(map(torch.from_numpy, heard)) if separator.needs_level else None
             except Exception as error:
-                yield _Start(track, Level(0.0, 1.0))
+                yield _Start(track, Level(0.0, 1.0), excerpts)
                 yield _End(error)
                 continue
-            yield _Start(track, level)
-            try:
-                yield from decoder.blocks(*source)
-            except Exception as error:
-                yield _End(error)
-            else:
+            for number, excerpt in enumerate(excerpts):
+                yield _Start(track, level, excerpts, number)
+                try:
+                    yield from decode(excerpt)
+                except Exception as error:
+                    yield _End(error)
+                    break
                 yield _End()
 
-    def _sources(self, events: Iterator[Any]) -> Iterator[tuple[str, Level | None, Iterator[torch.Tensor]]]:
+    def _sources(self, events: Iterator[Any]) -> Iterator[tuple[tuple[str, int], Level | None, Iterator[torch.Tensor]]]:
         for event in events:
-            if isinstance(event, _Start):
-                key = event.track["track_id"]
-                yield key, event.level, self._blocks(self._begin(key, event.track["uri"]), events)
+            if not isinstance(event, _Start):
+                continue
+            key = event.track["track_id"]
+            if event.number == 0:
+                self._open(event)
+            if key in self.open:  # else an excerpt before this one has failed
+                yield (key, event.number), event.level, self._blocks(self.open[key], event.number, events)
 
-    def _begin(self, key: str, uri: str) -> VocalsFile:
-        """Open a track in the ledger, until it is settled, and a file for its vocals."""
-        item = contextlib.ExitStack()
-        outcome = item.enter_context(self.ledger.item(key, track_id=key, uri=uri))
-        file = VocalsFile(self.folder / f"{key}.flac", self.worker.separator.sample_rate_hz)
-        item.callback(lambda: outcome.update(audio_s=file.meter.duration_s))
-        self.open[key] = file, item
-        return file
+    def _open(self, start: _Start) -> None:
+        key, uri = start.track["track_id"], start.track["uri"]
+        if key not in self.items:
+            item = contextlib.ExitStack()
+            outcome = item.enter_context(self.ledger.item(key, track_id=key, uri=uri))
+            self.items[key] = start.track, item, outcome
+        path, rate = self.folder / f"{key}.flac", self.worker.separator.sample_rate_hz
+        self.open[key] = VocalsFile(path, rate, start.excerpts, start.track.get("duration_s"))
 
-    def _blocks(self, file: VocalsFile, events: Iterator[Any]) -> Iterator[torch.Tensor]:
+    def _blocks(self, file: VocalsFile, number: int, events: Iterator[Any]) -> Iterator[torch.Tensor]:
         for event in events:
             if isinstance(event, _End):
                 if event.error:
                     raise event.error
-                file.check_mix(self.worker.config.min_s)
+                if number == len(file.excerpts) - 1:
+                    file.check_mix(self.worker.config.min_s)
                 return
             file.meter.add_mix(event.mean(axis=0))
             yield torch.from_numpy(event)
 
     def _take(self, piece: Piece) -> None:
         """Pass on what the separator says of a track."""
-        key = str(piece.key)
-        file, _ = self.open[key]
+        key, number = cast(tuple[str, int], piece.key)
+        file = self.open.get(key)
+        if file is None:  # another excerpt has failed
+            return
         if piece.error is not None:
             self._settle(key, piece.error)
         elif piece.vocals is not None:
             mono = piece.vocals.mean(0).numpy()
             file.meter.add_vocals(mono)
-            file.writes.append(self.behind.do(file.write, mono))
-        else:
+            file.writes.append(self.behind.do(file.write, mono, file.excerpts[number]))
+        elif number == len(file.excerpts) - 1:
             file.closing = True
             file.writes.append(self.behind.do(self._publish, key, file, list(file.writes)))
-            for ended in [key for key, (file, _) in self.open.items() if file.closing and file.writes[-1].done()]:
+            for ended in [key for key, file in self.open.items() if file.closing and file.writes[-1].done()]:
                 self._settle(ended)
 
     def _publish(self, key: str, file: VocalsFile, writes: list[Future]) -> None:
@@ -205,21 +239,25 @@ class _Group:
             row["vocals_uri"] = workspace.uri(vocals_name(key))
             file.finish(row, self.worker.fingerprint)
             workspace.put_file(file.path, vocals_name(key))
-        else:
+        elif file.whole:
             file.discard()
             tables.append(workspace, "vocals", [row], instrumental_part(key))
+        else:
+            raise Problem("silent", "nobody is heard singing in the excerpts")
         self.rows.append(row)
 
     def _settle(self, key: str, error: Exception | None = None) -> None:
         """End a track in the ledger, with the error it ended with if there is one."""
-        file, item = self.open.pop(key)
-        try:
-            with item:
-                if error is not None:
-                    raise error
-                for write in file.writes:
-                    write.result()
-        finally:
-            for write in file.writes:
-                write.exception()
-            file.discard()
+        file = self.open.pop(key)
+        track, item, outcome = self.items.pop(key)
+        outcome["audio_s"] = file.meter.duration_s
+        errors = [error, *(write.exception() for write in file.writes)]
+        file.discard()
+        found = next((each for each in errors if each is not None), None)
+        if isinstance(found, Problem) and found.kind == "silent" and not file.whole:
+            self.items[key] = track, item, outcome  # its end comes when it was heard whole
+            self.unclear.append(track)
+            return
+        with item:
+            if found is not None:
+                raise found

@@ -4,6 +4,8 @@ A clip is the vocals with `mix_share` of the mix let back in (see `pipeline.soun
 second recording, `pair_audio`: its vocals remixed with the accompaniment of another track and separated again, which
 teaches an encoder that neither the music nor the separator is the singer (`train.views.positives: pair`).
 
+Of a track that was not heard whole (`separate.excerpts`) each excerpt is cut by itself; places are those in the track.
+
 A frame counts as voiced when it is within `range_db` of the track's loud singing (the 95th percentile of frame
 levels) and above `floor_db`. Pauses up to `pause_s` stay inside a clip; longer singing is cut at its quietest
 frame; a phrase shorter than `min_s` is widened into what surrounds it.
@@ -11,18 +13,20 @@ frame; a phrase shorter than `min_s` is widened into what surrounds it.
 
 import collections
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import separators
 from pipeline.sections import SeparateConfig, ShardConfig
 from pipeline.separators import vocals_of
 from pipeline.sound import audio, remix
 from pipeline.sound.audio import Audio
+from pipeline.sound.excerpt import WHOLE, Excerpt, heard
 from pipeline.sound.levels import Frames, near_the_loud
 from pipeline.store import shards, tables
 from pipeline.store.errors import Problem
@@ -33,13 +37,13 @@ from pipeline.store.workspace import Workspace
 FRAME_S = 0.1
 
 
-def voiced_stretches(levels_db: np.ndarray, config: ShardConfig) -> list[tuple[int, int]]:
-    """Return the clips of a track as `(first, last + 1)` frames of `FRAME_S`, in order, none overlapping.
+def voiced_stretches(levels_db: np.ndarray, voiced: np.ndarray, config: ShardConfig) -> list[tuple[int, int]]:
+    """Return the clips of an excerpt as `(first, last + 1)` frames of `FRAME_S`, in order, none overlapping.
 
     Args:
         levels_db: (frames,) RMS levels, dB full scale.
+        voiced: (frames,) bool, as `levels.near_the_loud` gives them for the whole track.
     """
-    voiced = near_the_loud(levels_db, config.range_db, config.floor_db)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], voiced, [False]]).astype(np.int8)))
     phrases = [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
     pause, shortest = round(config.pause_s / FRAME_S), round(config.min_s / FRAME_S)
@@ -91,25 +95,42 @@ class Cut:
     mix: np.ndarray
 
 
-def cut_clips(vocals_uri: str, mix_uri: str | None, config: ShardConfig) -> Iterator[Cut]:
+def cut_clips(
+    vocals_uri: str, mix_uri: str | None, config: ShardConfig, excerpts: Sequence[Excerpt] = (WHOLE,)
+) -> Iterator[Cut]:
     """Yield a track's clips, reading the vocals twice and the mix, if one is named, once, in bounded memory.
 
     Raises:
         Problem: `decode` from a file, `too_short` where no stretch is long enough.
     """
-    rate = config.sample_rate_hz
-    frame = audio.to_samples(FRAME_S, rate)
-    frames = Frames(frame)
-    for block in audio.blocks(vocals_uri, rate, 1):
-        frames.add(block[0])
-    stretches = voiced_stretches(frames.levels_db(), config)
-    if not stretches:
+    levels = [_levels(vocals_uri, excerpt, config.sample_rate_hz) for excerpt in excerpts]
+    voiced = near_the_loud(np.concatenate(levels), config.range_db, config.floor_db)
+    ends = np.cumsum([len(each) for each in levels])[:-1]
+    stretches = [voiced_stretches(each, its, config) for each, its in zip(levels, np.split(voiced, ends), strict=True)]
+    if not any(stretches):
         raise Problem(
             "too_short",
             f"no stretch of singing is {config.phrase_s:g} s long with room for a clip of {config.min_s:g} s",
         )
+    for excerpt, found in zip(excerpts, stretches, strict=True):
+        yield from _cuts(remix.beside(vocals_uri, mix_uri, config.sample_rate_hz, excerpt), excerpt, found, config)
+
+
+def _levels(uri: str, excerpt: Excerpt, rate: int) -> np.ndarray:
+    """Return the levels (frames,) of an excerpt's vocals in dB."""
+    frames = Frames(audio.to_samples(FRAME_S, rate))
+    for block in audio.blocks(uri, rate, 1, excerpt=excerpt):
+        frames.add(block[0])
+    return frames.levels_db()
+
+
+def _cuts(
+    source: Iterator[np.ndarray], excerpt: Excerpt, stretches: list[tuple[int, int]], config: ShardConfig
+) -> Iterator[Cut]:
+    """Yield the stretches of an excerpt, whose vocals and mix come block by block."""
+    rate = config.sample_rate_hz
+    frame = audio.to_samples(FRAME_S, rate)
     held, offset = np.zeros((2, 0), np.float32), 0
-    source = remix.beside(vocals_uri, mix_uri, rate)
     for first, last in stretches:
         start, end = first * frame, last * frame
         for block in source if offset + held.shape[1] < end else ():
@@ -120,21 +141,24 @@ def cut_clips(vocals_uri: str, mix_uri: str | None, config: ShardConfig) -> Iter
             if offset + held.shape[1] >= end:
                 break
         clip = held[:, start - offset : end - offset]
-        yield Cut(start / rate, (start + clip.shape[1]) / rate, clip[:1], clip[1:])
+        start_s = excerpt.start_s + start / rate
+        yield Cut(start_s, start_s + clip.shape[1] / rate, clip[:1], clip[1:])
 
 
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
     """Return the vocals rows that have no clips yet, and how many have.
 
-    Columns: track_id, vocals_uri, uri (of the mix), and the same two of the track that it is remixed with: the next
-    one by track_id that has vocals, the first after the last; so a pair is the same in every run.
+    Columns: track_id, vocals_uri, excerpts, uri (of the mix), and the same three of the track that it is remixed with:
+    the next one by track_id that has vocals, the first after the last; so a pair is the same in every run.
     """
-    vocals = tables.read_arrow(workspace, "vocals", ["track_id", "vocals_uri", "has_vocals"])
+    vocals = tables.read_arrow(workspace, "vocals", ["track_id", "vocals_uri", "excerpts", "has_vocals"])
     vocals = vocals.filter(vocals["has_vocals"]).drop_columns(["has_vocals"])
     tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri"])
-    rows = vocals.join(tracks, "track_id", join_type="inner").sort_by("track_id")
+    at = pc.index_in(vocals["track_id"], tracks["track_id"].combine_chunks())  # a join knows no nested columns
+    rows = vocals.append_column("uri", tracks["uri"].take(at)).filter(pc.is_valid(at)).sort_by("track_id")
     after = rows.take(pa.array([*range(1, len(rows)), 0][: len(rows)], pa.int64()))
-    rows = rows.append_column("other_vocals_uri", after["vocals_uri"]).append_column("other_uri", after["uri"])
+    for name in ("vocals_uri", "excerpts", "uri"):
+        rows = rows.append_column(f"other_{name}", after[name])
     settled = set(shards.contents(workspace)["track_id"].to_pylist()) | tables.failed_keys(workspace, "shard")
     todo = rows.filter(pa.array([track_id not in settled for track_id in rows["track_id"].to_pylist()], pa.bool_()))
     return todo, len(rows) - len(todo)
@@ -193,12 +217,14 @@ class ShardWorker:
     def _rows(self, track: dict[str, Any], copies: Copies) -> Iterator[dict[str, Any]]:
         rate = self.config.sample_rate_hz
         other = (
-            remix.Accompaniment(copies[track["other_vocals_uri"]], copies[track["other_uri"]], rate)
+            remix.Accompaniment(
+                copies[track["other_vocals_uri"]], copies[track["other_uri"]], rate, heard(track["other_excerpts"])
+            )
             if self.separator
             else None
         )
         mix = copies[track["uri"]] if self.config.mix_share else None
-        for cut in cut_clips(copies[track["vocals_uri"]], mix, self.config):
+        for cut in cut_clips(copies[track["vocals_uri"]], mix, self.config, heard(track["excerpts"])):
             clip_id = f"{track['track_id']}-{round(cut.start_s * 10):06d}"
             pair = self._pair(clip_id, cut, other) if other else None
             yield {

@@ -19,6 +19,7 @@ SETTINGS = {
     "stages": ["scan", "separate", "shard", "train", "embed", "cluster", "tag", "report"],
     "min_free_gb": 0,
     "separate": {"separator": "spleeter", "compute": {"cpus": 2, "batch": 4}},
+    "shard": {"sample_rate_hz": 44100},
     "train": {"size": "tiny", "init": None, "steps": 4, "batch": 4, "validate_every": 4, "checkpoint_every": 2},
     "embed": {"encoder": "trained"},
 }

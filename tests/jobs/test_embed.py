@@ -1,8 +1,12 @@
 import numpy as np
 import pandas as pd
 
+from encoder import Encoder, checkpoint
+from encoder.config import preset
 from jobs import embed, engine
+from jobs.run import run_stages
 from pipeline.store import tables
+from pipeline.store.workspace import Workspace
 
 
 def test_every_clip_and_every_track_has_a_unit_vector(chain_workspace):
@@ -30,10 +34,16 @@ def test_a_second_run_embeds_nothing(chain, capsys):
 
 
 def test_another_encoder_is_refused_in_a_workspace_that_is_made(chain, chain_config, chain_workspace, tmp_path, capsys):
-    from encoder import Encoder, checkpoint
-    from encoder.config import preset
-
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "other", {}, "untrained")
     other = chain_config(chain.workspace, embed={"encoder": str(tmp_path / "other")})
     assert engine.guarded(lambda: engine.execute(embed.STAGE, other)) == 2
     assert "encoder_id:" in capsys.readouterr().err
+
+
+def test_an_encoder_that_hears_more_than_the_clips_hold_is_refused_before_the_work(chain_config, tmp_path, capsys):
+    checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "wide", {}, "untrained")
+    settings = {"embed": {"encoder": str(tmp_path / "wide")}, "shard": {"sample_rate_hz": 16000}}
+    config = chain_config(tmp_path / "workspace", stages=["scan", "embed"], **settings)
+    assert engine.guarded(lambda: run_stages(config)) == 2
+    assert "say shard.sample_rate_hz=44100" in capsys.readouterr().err
+    assert not tables.parts(Workspace(config.workspace), "tracks")

@@ -250,7 +250,7 @@ def test_training_outlives_its_workers_node(cluster, write_config):
         "views": {"crop_s": 1.0},
         "precision": "float32",
     }
-    config = write_config(stages=["scan", "separate", "shard", "train"], train=train)
+    config = write_config(stages=["scan", "separate", "shard", "train"], shard={"sample_rate_hz": 44100}, train=train)
     run = start(config)
     said = until(run, r"step 10 ")
     cluster.kill_workers()

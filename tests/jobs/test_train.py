@@ -68,7 +68,7 @@ def config(make_config: Callable[..., Config], workspace: Workspace) -> Callable
     write_clips(workspace)
 
     def make(**settings: Any) -> Config:
-        return make_config(train=FAST | {"steps": 4} | settings)
+        return make_config(train=FAST | {"steps": 4} | settings, shard={"sample_rate_hz": 44100})
 
     return make
 
@@ -113,6 +113,14 @@ def test_what_cannot_be_trained_is_an_error_in_words(
     pairs = config(views={"crop_s": 0.5, "positives": "pair"})
     assert engine.guarded(lambda: engine.execute(train.STAGE, pairs)) == 2
     assert "pair_audio" in capsys.readouterr().err
+
+
+def test_an_encoder_from_nothing_needs_clips_at_its_rate(
+    make_config: Callable[..., Config], capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = make_config(train=FAST)
+    assert engine.guarded(lambda: train.check(narrow)) == 2
+    assert "say shard.sample_rate_hz=44100" in capsys.readouterr().err
 
 
 def test_a_killed_driver_goes_on_where_it_was(

@@ -32,7 +32,7 @@ def test_seconds_and_levels_are_counted():
     vocals = np.concatenate([np.zeros(2 * RATE, np.float32), tone(1.5), np.zeros(RATE, np.float32)])
     mix = tone(4.5, 0.1 / np.sqrt(10))
     found = measured(vocals, vocals, block=1234)
-    assert (found.duration_s, found.voiced_s) == pytest.approx((4.5, 1.5))
+    assert (found.heard_s, found.voiced_s) == pytest.approx((4.5, 1.5))
     assert found.vocal_ratio == pytest.approx(1 / 3)
     assert found.vocals_db == pytest.approx(0, abs=1e-6)
     assert found.has_vocals
@@ -70,7 +70,7 @@ def test_a_last_part_frame_and_an_empty_track():
     found = measured(tone(0.25), tone(0.25))
     assert found.voiced_s == pytest.approx(0.25)
     empty = measured(np.zeros(0, np.float32), np.zeros(0, np.float32))
-    assert (empty.duration_s, empty.voiced_s, empty.vocal_ratio, empty.has_vocals) == (0, 0, 0, False)
+    assert (empty.heard_s, empty.voiced_s, empty.vocal_ratio, empty.has_vocals) == (0, 0, 0, False)
 
 
 def test_loudest_frame():

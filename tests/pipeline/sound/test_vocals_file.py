@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipeline.sound.excerpt import Excerpt
 from pipeline.sound.vocals_file import VocalsFile, read_row, vocals_name
 from pipeline.store.errors import Problem, WorkspaceError
 
@@ -37,6 +38,26 @@ def test_a_finished_file_tells_its_row(tmp_path, workspace):
     samples, rate = soundfile.read(workspace.path(vocals_name("ab01")), dtype="float32")
     assert rate == RATE
     assert np.abs(samples - wave).max() <= 1.01 / 2**16 * 2
+
+
+def test_between_excerpts_the_file_is_silent_and_its_places_are_those_of_the_track(tmp_path):
+    wave, excerpts = loud(2 * RATE), [Excerpt(3.0, 4.0), Excerpt(17.5, 18.5)]
+    file = VocalsFile(tmp_path / "a.flac", RATE, excerpts, duration_s=20.0)
+    for part, excerpt in zip(np.split(wave, 2), excerpts, strict=True):
+        for block in np.array_split(part, 3):
+            file.meter.add_mix(block)
+            file.meter.add_vocals(0.001 * block if excerpt.start_s == 3 else block)
+            file.write(block, excerpt)
+    row = file.row("ab01", "spleeter")
+    file.finish(row, "f1")
+    samples, _ = soundfile.read(file.path, dtype="float32")
+    for part, excerpt in zip(np.split(wave, 2), excerpts, strict=True):
+        start = round(excerpt.start_s * RATE)
+        np.testing.assert_allclose(samples[start : start + RATE], part, atol=1e-4)
+        samples[start : start + RATE] = 0
+    assert not samples.any()
+    assert (row["duration_s"], row["heard_s"], row["voiced_s"], row["vocal_ratio"]) == pytest.approx((20, 2, 1, 0.5))
+    assert row["excerpts"] == [{"start_s": 3.0, "end_s": 4.0}, {"start_s": 17.5, "end_s": 18.5}]
 
 
 def test_a_foreign_file_in_its_place_is_no_row(workspace):

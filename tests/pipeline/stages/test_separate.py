@@ -12,7 +12,8 @@ import torch
 from pipeline.demo import encode
 from pipeline.demo.mix import perform
 from pipeline.demo.singer import draw_singers
-from pipeline.sections import SeparateConfig
+from pipeline.sections import ExcerptsConfig, SeparateConfig
+from pipeline.sound.excerpt import spread
 from pipeline.sound.vocals_file import vocals_name
 from pipeline.stages.separate import SeparateWorker, pending
 from pipeline.store import tables
@@ -53,7 +54,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture
 def worker(loaded, workspace):
     """Return the worker, at work for this test's own workspace."""
-    loaded.workspace = workspace
+    loaded.workspace, loaded.config = workspace, SeparateConfig(separator="spleeter")
     return loaded
 
 
@@ -125,6 +126,45 @@ def test_what_is_separated_is_not_separated_again_even_before_its_row_is_there(w
     assert again.sort_values("track_id").to_dict("records") == rows.sort_values("track_id").to_dict("records")
 
 
+def test_excerpts_are_heard_alone_and_the_track_whole_where_they_tell_of_nobody(worker, workspace, music, tmp_path):
+    songs = {"ann": (music / "ann.flac", 4), "band": (music / "band.flac", 4), "short": (music / "cyd.wav", 1)}
+    tracks = []
+    for name, (source, times) in songs.items():
+        wave = np.tile(soundfile.read(source)[0], (times, 1))
+        path = tmp_path / f"{name}.flac"
+        soundfile.write(path, wave, RATE)
+        tracks.append({"track_id": track_id(path), "uri": str(path), "duration_s": len(wave) / RATE})
+    late = tmp_path / "late.flac"  # sung, but nowhere that is heard
+    wave = np.concatenate([np.zeros((10 * RATE, 2)), soundfile.read(music / "bob.mp3")[0], np.zeros((10 * RATE, 2))])
+    soundfile.write(late, wave, RATE)
+    tracks.append({"track_id": track_id(late), "uri": str(late), "duration_s": len(wave) / RATE})
+    worker.config = worker.config.model_copy(update={"excerpts": ExcerptsConfig(count=2, seconds=5)})
+    outcomes = worker(pa.Table.from_pylist(tracks))
+    assert outcomes["status"].to_pylist() == ["done"] * 4
+    rows = tables.read(workspace, "vocals").set_index("track_id")
+    found = {path.name: rows.loc[track_id(path)] for path in tmp_path.glob("*.flac")}
+    assert {name: bool(row["has_vocals"]) for name, row in found.items()} == {
+        "ann.flac": True,
+        "band.flac": False,
+        "short.flac": True,
+        "late.flac": True,
+    }
+    ann = found["ann.flac"]
+    length_s = tracks[0]["duration_s"]
+    parts = spread(length_s, worker.config.excerpts)
+    assert [(part["start_s"], part["end_s"]) for part in ann["excerpts"]] == parts
+    assert (ann["duration_s"], ann["heard_s"]) == pytest.approx((length_s, 10.0), abs=0.01)
+    assert 0 < ann["voiced_s"] <= 10
+    for name in ("band.flac", "short.flac", "late.flac"):
+        assert found[name]["excerpts"] is None
+        assert found[name]["heard_s"] == found[name]["duration_s"]
+    vocals, _ = soundfile.read(ann["vocals_uri"])
+    mix, _ = soundfile.read(tmp_path / "ann.flac")
+    heard = np.concatenate([np.arange(round(start_s * RATE), round(end_s * RATE)) for start_s, end_s in parts])
+    assert not np.delete(vocals, heard[heard < len(vocals)]).any()
+    assert np.corrcoef(vocals[heard], mix[heard].mean(1))[0, 1] > 0.5  # each at its place
+
+
 def test_vocals_of_other_settings_are_replaced(worker, workspace, music):
     worker(batch(music / "ann.flac"))
     before = ages(workspace)
@@ -182,7 +222,9 @@ def test_pending_are_the_tracks_without_vocals_or_failure(workspace):
     tables.write(workspace, "vocals", [{"track_id": "a"}], "x")
     tables.write(workspace, "failures", [{"stage": "separate", "key": "b"}, {"stage": "scan", "key": "c"}], "x")
     todo, done = pending(workspace)
-    assert todo.to_pydict() == {"track_id": ["c", "d"], "uri": ["/c", "/d"], "found": [False, False]}
+    assert todo.select(["track_id", "uri", "found"]).to_pylist() == [
+        {"track_id": key, "uri": f"/{key}", "found": False} for key in "cd"
+    ]
     assert done == 2
     workspace.write_bytes(vocals_name("d"), b"sound")
     assert pending(workspace)[0]["found"].to_pylist() == [False, True]

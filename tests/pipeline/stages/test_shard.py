@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from encoder.training.data import ClipShards
 from pipeline.sections import SeparateConfig, ShardConfig
 from pipeline.sound import audio
-from pipeline.sound.levels import db_to_gain
+from pipeline.sound.excerpt import Excerpt
+from pipeline.sound.levels import db_to_gain, near_the_loud
 from pipeline.stages import shard
 from pipeline.stages.shard import cut_clips, voiced_stretches
 from pipeline.store import provenance, tables
@@ -26,6 +27,10 @@ def levels(*runs: tuple[float, float]) -> np.ndarray:
     return np.concatenate([np.full(round(seconds / shard.FRAME_S), db) for seconds, db in runs])
 
 
+def stretches(frames: np.ndarray) -> list[tuple[int, int]]:
+    return voiced_stretches(frames, near_the_loud(frames, CONFIG.range_db, CONFIG.floor_db), CONFIG)
+
+
 def sing(path, *runs: tuple[float, float]) -> str:
     rng = np.random.default_rng(0)
     wave = np.concatenate([rng.normal(0, db_to_gain(db), round(seconds * RATE)) for seconds, db in runs])
@@ -34,18 +39,18 @@ def sing(path, *runs: tuple[float, float]) -> str:
 
 
 def test_singing_is_cut_out_of_pauses():
-    found = voiced_stretches(levels((3, -90), (6, -20), (5, -90), (8, -20), (2, -90)), CONFIG)
+    found = stretches(levels((3, -90), (6, -20), (5, -90), (8, -20), (2, -90)))
     assert found == [(30, 90), (140, 220)]
 
 
 def test_short_pauses_stay_inside_a_clip():
-    assert voiced_stretches(levels((3, -20), (0.8, -90), (3, -20)), CONFIG) == [(0, 68)]
+    assert stretches(levels((3, -20), (0.8, -90), (3, -20))) == [(0, 68)]
 
 
 def test_long_singing_is_cut_where_it_is_quietest():
     frames = levels((25, -20))
     frames[83], frames[171] = -30, -30
-    found = voiced_stretches(frames, CONFIG)
+    found = stretches(frames)
     assert found[:2] == [(0, 83), (83, 171)]
     assert all(40 <= last - first <= 100 for first, last in found)
     assert found[-1][1] == 250
@@ -55,7 +60,7 @@ def test_long_singing_is_cut_where_it_is_quietest():
 def test_every_cut_keeps_to_the_lengths_and_loses_nothing(seconds):
     rng = np.random.default_rng(1)
     frames = levels((seconds, -20)) + rng.normal(0, 1, round(seconds / shard.FRAME_S))
-    found = voiced_stretches(frames, CONFIG)
+    found = stretches(frames)
     assert found[0][0] == 0
     assert found[-1][1] == len(frames)
     assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
@@ -63,14 +68,14 @@ def test_every_cut_keeps_to_the_lengths_and_loses_nothing(seconds):
 
 
 def test_a_phrase_is_widened_and_a_shout_is_not():
-    assert voiced_stretches(levels((5, -90), (3, -20), (5, -90)), CONFIG) == [(45, 85)]
-    assert voiced_stretches(levels((5, -90), (1, -20), (5, -90)), CONFIG) == []
-    assert voiced_stretches(levels((3, -20), (5, -90)), CONFIG) == [(0, 40)]
+    assert stretches(levels((5, -90), (3, -20), (5, -90))) == [(45, 85)]
+    assert stretches(levels((5, -90), (1, -20), (5, -90))) == []
+    assert stretches(levels((3, -20), (5, -90))) == [(0, 40)]
 
 
 def test_what_is_quiet_or_nothing_gives_no_clip():
-    assert voiced_stretches(levels((20, -70)), CONFIG) == []
-    assert voiced_stretches(np.zeros(0), CONFIG) == []
+    assert stretches(levels((20, -70))) == []
+    assert stretches(np.zeros(0)) == []
 
 
 def test_cuts_are_the_samples_of_vocals_and_mix(tmp_path):
@@ -85,6 +90,20 @@ def test_cuts_are_the_samples_of_vocals_and_mix(tmp_path):
         assert CONFIG.min_s <= cut.end_s - cut.start_s <= CONFIG.max_s
 
 
+def test_excerpts_are_cut_for_themselves_and_clips_keep_their_places_in_the_track(tmp_path):
+    excerpts = [Excerpt(3.0, 9.0), Excerpt(10.0, 30.0)]
+    vocals = sing(tmp_path / "v.flac", (3, -120), (6, -20), (1, -120), (20, -20))
+    mix = sing(tmp_path / "m.wav", (40, -15))
+    whole = [audio.read(uri, RATE, 1).samples for uri in (vocals, mix)]
+    cuts = list(cut_clips(vocals, mix, CONFIG, excerpts))
+    assert (cuts[0].start_s, cuts[0].end_s) == (3.0, 9.0)  # one clip with what follows if they were one stretch
+    assert (cuts[1].start_s, cuts[-1].end_s) == (10.0, 30.0)
+    for cut in cuts:
+        where = slice(round(cut.start_s * RATE), round(cut.end_s * RATE))
+        np.testing.assert_array_equal(cut.vocals, whole[0][:, where])
+        np.testing.assert_array_equal(cut.mix, whole[1][:, where])
+
+
 def test_a_track_without_singing_is_a_problem(tmp_path):
     with pytest.raises(Problem, match="no stretch of singing") as caught:
         list(cut_clips(sing(tmp_path / "v.flac", (6, -95)), sing(tmp_path / "m.flac", (6, -20)), CONFIG))
@@ -94,7 +113,8 @@ def test_a_track_without_singing_is_a_problem(tmp_path):
 def track(folder, name: str, *vocals: tuple[float, float]) -> dict:
     """A row for the worker: vocals as told, in a mix that is louder, remixed with itself."""
     uri, mix = sing(folder / f"{name}.flac", *vocals), sing(folder / f"{name}.wav", (sum(s for s, _ in vocals), -14))
-    return {"track_id": name, "vocals_uri": uri, "uri": mix, "other_vocals_uri": uri, "other_uri": mix}
+    here = {"vocals_uri": uri, "uri": mix, "excerpts": None}
+    return {"track_id": name} | here | {f"other_{key}": value for key, value in here.items()}
 
 
 def make_worker(workspace, **settings):
@@ -186,8 +206,13 @@ def test_pending_leaves_out_the_done_the_failed_and_the_instrumental(workspace):
         workspace,
         "vocals",
         [
-            {"track_id": name, "vocals_uri": name, "has_vocals": name != "band"}
-            for name in ("done", "failed", "band", "new")
+            {"track_id": name, "vocals_uri": name, "has_vocals": name != "band", "excerpts": excerpts}
+            for name, excerpts in (
+                ("done", None),
+                ("failed", None),
+                ("band", None),
+                ("new", [{"start_s": 1.0, "end_s": 9.0}]),
+            )
         ],
         "p",
     )
@@ -201,7 +226,15 @@ def test_pending_leaves_out_the_done_the_failed_and_the_instrumental(workspace):
     tables.write(workspace, "failures", [{"stage": "shard", "key": "failed"}], "shard-p")
     todo, done = shard.pending(workspace)
     assert todo.to_pylist() == [
-        {"track_id": "new", "vocals_uri": "new", "uri": "new.mp3", "other_vocals_uri": "done", "other_uri": "done.mp3"}
+        {
+            "track_id": "new",
+            "vocals_uri": "new",
+            "excerpts": [{"start_s": 1.0, "end_s": 9.0}],
+            "uri": "new.mp3",
+            "other_vocals_uri": "done",
+            "other_excerpts": None,
+            "other_uri": "done.mp3",
+        }
     ]
     assert done == 2
 

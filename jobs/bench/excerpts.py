@@ -1,0 +1,196 @@
+"""What hearing less of each track costs in accuracy and saves in time, from files to tags.
+
+    python -m jobs.bench.excerpts --audio AUDIO [--heard 0 30 60 90 120] [--tracks 24] [--workspace workspace/excerpts]
+
+AUDIO holds `karaoke/` and `songs/`, as `jobs.bench.results` reads them. A track of the catalogue is two karaoke songs
+of a singer end to end, the bands of such two alone, or a whole song. One track of each singer is known. `--heard` is
+seconds of mix a track, in four excerpts (0: all of it). The stages' own workers do it, one after the other in this
+process, and neither Ray's start nor the loading of networks counts. Prints Markdown.
+"""
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+
+from jobs import run as chain
+from jobs.bench.results import HEADROOM
+from jobs.bench.table import clock, header, row
+from jobs.running import Run
+from pipeline.config import Config
+from pipeline.demo import truth
+from pipeline.evaluate import datasets, stems
+from pipeline.people.known import known_uris
+from pipeline.scoring import metrics
+from pipeline.sections import Compute, ExcerptsConfig, SeparateConfig
+from pipeline.sound import audio
+from pipeline.sound.audio import Audio
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
+
+COUNT, TOGETHER = 4, 2  # excerpts a track; karaoke songs a track
+BANDS = 6  # a track of accompaniment alone for so many with singing
+STAGES = ("scan", "separate", "shard", "embed", "cluster", "tag")
+
+
+class Here(Run):
+    """A run whose workers are in this process.
+
+    Attributes:
+        loading: what it took until there was a worker, as `clock` tells it.
+    """
+
+    loading = np.zeros(2)
+
+    def map(
+        self, worker: Callable[..., Any], rows: pa.Table, compute: Compute, *, skipped: int = 0, arguments: tuple = ()
+    ) -> None:
+        """Do the rows."""
+        if not len(rows):
+            return
+        started = clock()
+        doing = worker(*arguments)
+        self.loading = clock() - started
+        for start in range(0, len(rows), compute.batch):
+            doing(rows.slice(start, compute.batch))
+        if hasattr(doing, "decoder"):
+            doing.decoder.close()  # its processor time counts when it has ended
+
+
+def catalogue(source: Path, folder: Path, n_tracks: int) -> pd.DataFrame:
+    """Write the catalogue with its `truth.csv` and `known.csv` into a folder, and return the truth."""
+    rows = [*_sung(source, folder, n_tracks), *_songs(source, folder)]
+    frame = pd.DataFrame(rows, columns=["set", "file", "singer", "expected"])
+    frame.to_csv(folder / "truth.csv", index=False)
+    known = frame[frame["set"] == "karaoke"].drop_duplicates("singer")[["file", "singer"]]
+    known.set_axis(["track", "vocalist"], axis=1).to_csv(folder / "known.csv", index=False)
+    return truth.read_truth(folder / "truth.csv")
+
+
+def _sung(source: Path, folder: Path, n_tracks: int) -> Iterator[tuple[str, str, str, str]]:
+    """Write tracks of karaoke songs, the singers in turns, and some bands."""
+    tracks = []
+    for singer, its in itertools.groupby(datasets.read("karaoke", source / "karaoke"), key=lambda song: song.singer):
+        songs = list(its)
+        starts = range(0, len(songs) - TOGETHER + 1, TOGETHER)
+        tracks += [(turn, singer, songs[start : start + TOGETHER]) for turn, start in enumerate(starts)]
+    for i, (turn, singer, songs) in enumerate(sorted(tracks, key=lambda track: track[:2])[:n_tracks]):
+        parts = [stems.read(song.uri, song.voice, song.accompaniment) for song in songs]
+        rate, name = parts[0].sample_rate_hz, f"{singer}-{turn}.flac"
+        yield "karaoke", _write(folder, f"karaoke/{name}", [part.mix for part in parts], rate), singer, "vocalist"
+        if i % BANDS == 0:
+            band = _write(folder, f"bands/{name}", [part.accompaniment for part in parts], rate)
+            yield "bands", band, "", "instrumental"
+
+
+def _write(folder: Path, name: str, waves: Sequence[np.ndarray], sample_rate_hz: int) -> str:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    wave = HEADROOM * np.concatenate(waves, axis=1)
+    (folder / name).write_bytes(audio.flac_bytes(Audio(wave, sample_rate_hz)))
+    return name
+
+
+def _songs(source: Path, folder: Path) -> Iterator[tuple[str, str, str, str]]:
+    for path in sorted((source / "songs").glob("* - *")):
+        (folder / "songs").mkdir(parents=True, exist_ok=True)
+        (folder / "songs" / path.name).write_bytes(path.read_bytes())
+        yield "songs", f"songs/{path.name}", path.name.partition(" - ")[0], "vocalist"
+
+
+def hear(config: Config) -> dict[str, np.ndarray]:
+    """Run the chain, and return what each stage took, as `clock` tells it, without the loading of its networks."""
+    spent = {}
+    for name in STAGES:
+        started = clock()
+        stage = chain.STAGES[name]
+        run = Here(name, config, stage.unit, stage.given)
+        stage.work(config, run)
+        spent[name] = clock() - started - run.loading
+    return spent
+
+
+def accuracy(config: Config, expected: pd.DataFrame) -> dict[str, float]:
+    """Return what the voices and tags of a finished workspace are worth on the karaoke singers' tracks."""
+    workspace = Workspace(config.workspace)
+    found = truth.outcomes(workspace, expected)
+    voices, vectors = tables.read_voices(workspace)
+    singers = voices.merge(found[found["set"] == "karaoke"], on="track_id", how="left")["singer"].to_numpy()
+    sung = np.array([isinstance(singer, str) for singer in singers])
+    who, scores = singers[sung], vectors[sung] @ vectors[sung].T
+    same = who[:, None] == who
+    pairs = np.triu_indices(len(who), 1)
+    np.fill_diagonal(scores, -1.0)
+    compared = truth.compare(workspace, expected[expected["set"] == "karaoke"], known_uris(config.known))
+    return {
+        "eer": metrics.eer(scores[pairs], same[pairs]),
+        "nearest": float(same[np.arange(len(who)), scores.argmax(1)].mean()),
+        "named": compared.named_accuracy,
+        "f1": compared.bcubed_f1,
+        "has_vocals": float((found["found"] == found["expected"]).mean()),
+    }
+
+
+def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: int) -> None:
+    """Print what each amount heard costs and gives."""
+    folder = workspace / "catalogue"
+    expected = catalogue(source, folder, n_tracks)
+    lengths = {name: len(rows) for name, rows in expected.groupby("set")}
+    header(
+        f"{', '.join(f'{n} {name}' for name, n in lengths.items())}; {torch.get_num_threads()} threads",
+        "heard of a track, s",
+        "heard in all, min",
+        *(f"{name}, s" for name in STAGES),
+        "times real time",
+        "by processor time, on all cores",
+        "EER of tracks",
+        "nearest is the singer's",
+        "named right",
+        "groups, B-cubed F1",
+        "has_vocals right",
+    )
+    for seconds in heard_s:
+        excerpts = ExcerptsConfig(count=COUNT, seconds=seconds / COUNT) if seconds else None
+        config = Config(
+            workspace=str(workspace / f"heard-{seconds:g}-{time.time():.0f}"),
+            catalogue=str(folder),
+            known=str(folder / "known.csv"),
+            separate=SeparateConfig(separator="spleeter", excerpts=excerpts),
+        )
+        spent = hear(config)
+        found = accuracy(config, expected)
+        vocals = tables.read(Workspace(config.workspace), "vocals", ["duration_s", "heard_s"])
+        total_s, (wall, processor) = vocals["duration_s"].sum(), np.sum(list(spent.values()), axis=0)
+        row(
+            f"{seconds:g}" if seconds else "all",
+            f"{vocals['heard_s'].sum() / 60:.0f} of {total_s / 60:.0f}",
+            *(f"{took[0]:.1f}" for took in spent.values()),
+            f"{total_s / wall:.0f}",
+            f"{total_s * torch.get_num_threads() / processor:.0f}",
+            *(f"{found[name]:.1%}" for name in ("eer", "nearest", "named")),
+            f"{found['f1']:.3f}",
+            f"{found['has_vocals']:.1%}",
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.bench.excerpts", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--audio", type=Path, required=True, help="folder with karaoke/ and songs/")
+    parser.add_argument("--heard", type=float, nargs="+", default=[0, 30, 60, 90, 120], help="seconds a track, 0: all")
+    parser.add_argument("--tracks", type=int, default=24, help="karaoke tracks (24)")
+    parser.add_argument("--workspace", type=Path, default=Path("workspace/excerpts"))
+    arguments = parser.parse_args(argv)
+    measure(arguments.audio, arguments.workspace, arguments.heard, arguments.tracks)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

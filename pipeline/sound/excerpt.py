@@ -1,0 +1,84 @@
+"""Excerpts: parts of a track that stand for all of it, where to take them, and how to read no more than them."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.sections import ExcerptsConfig
+from pipeline.sound.reading import Piece, Reading
+from pipeline.store.errors import Problem
+
+GRID_S = 0.1  # excerpts begin and end on it, as do the frames of `activity` and the clips of `stages.shard`
+PREROLL_S = 0.5  # decoded before an excerpt: what MP3, AAC, Vorbis and Opus need to have settled
+MISSING_S = 0.05  # so much less than promised, and the packets' times are not to be trusted
+
+
+class Excerpt(NamedTuple):
+    """A part of a track, in seconds from its beginning; `end_s` None: to its end."""
+
+    start_s: float
+    end_s: float | None
+
+
+WHOLE = Excerpt(0.0, None)
+
+
+def spread(duration_s: float | None, config: ExcerptsConfig | None) -> list[Excerpt]:
+    """Return the excerpts of a track, each in the middle of an equal share of it, in order; `WHOLE` of a short one.
+
+    Args:
+        duration_s: length of the track; None where it is not known.
+    """
+    if config is None or duration_s is None or duration_s <= config.count * config.seconds:
+        return [WHOLE]
+    share_s = duration_s / config.count
+    first_s = (share_s - config.seconds) / 2
+    starts_s = (int((first_s + i * share_s) / GRID_S) * GRID_S for i in range(config.count))
+    return [Excerpt(round(start_s, 1), round(start_s + config.seconds, 1)) for start_s in starts_s]
+
+
+def heard(rows: list[dict[str, float]] | None) -> list[Excerpt]:
+    """Return the excerpts that a row of `vocals/` tells of."""
+    return [Excerpt(**row) for row in rows] if rows else [WHOLE]
+
+
+def pieces(uri: str | Path, excerpt: Excerpt, at_work: Callable[[], None]) -> list[Piece]:
+    """Decode an excerpt of a file, and little else where its packets can be decoded one without the other.
+
+    Where they say when they begin, and turn out to be wrong, all of the file is decoded up to the excerpt's end.
+
+    Args:
+        at_work: called over and over while it decodes.
+
+    Raises:
+        Problem, FileNotFoundError, PermissionError: as `Reading.pieces`.
+    """
+    assert excerpt.end_s is not None
+    with contextlib.suppress(Problem):  # said again, of all of the file
+        skipping = Reading(uri, skip_s=excerpt.start_s - PREROLL_S)
+        found = _between(skipping, excerpt.start_s, excerpt.end_s, at_work)
+        if sum(piece.samples.shape[1] / piece.sample_rate_hz for piece in found) > (
+            excerpt.end_s - excerpt.start_s - MISSING_S
+        ):
+            return found
+    return _between(Reading(uri), excerpt.start_s, excerpt.end_s, at_work)
+
+
+def _between(reading: Reading, start_s: float, end_s: float, at_work: Callable[[], None]) -> list[Piece]:
+    """Return what a reading gives between two places of its file."""
+    found: list[Piece] = []
+    at_s: float | None = None
+    with contextlib.closing(reading.pieces()) as there:
+        for piece in there:
+            at_work()
+            at_s = reading.begins_s if at_s is None else at_s
+            n, rate_hz = piece.samples.shape[1], piece.sample_rate_hz
+            first, last = (min(max(round((place_s - at_s) * rate_hz), 0), n) for place_s in (start_s, end_s))
+            if first < last:
+                found.append(replace(piece, samples=piece.samples[:, first:last]))
+            at_s += n / rate_hz
+            if at_s >= end_s:
+                break
+    return found

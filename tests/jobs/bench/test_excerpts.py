@@ -1,0 +1,55 @@
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import soundfile
+
+from jobs.bench import excerpts
+from pipeline.sections import Compute
+
+RATE = 8000
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Five songs of one singer and two of another, accompaniment and voice a constant each, and a whole song."""
+    for singer, n in (("amy", 5), ("bob", 2)):
+        (tmp_path / "in" / "karaoke" / singer).mkdir(parents=True)
+        for song in range(n):
+            wave = np.broadcast_to([0.1, 0.4], (RATE, 2))
+            soundfile.write(tmp_path / "in" / "karaoke" / singer / f"{song}.wav", wave, RATE)
+    (tmp_path / "in" / "songs").mkdir()
+    soundfile.write(tmp_path / "in" / "songs" / "Cy - Tune.ogg", np.zeros((RATE, 2)), RATE)
+    return tmp_path / "in"
+
+
+def test_a_track_is_two_songs_and_some_bands_play_alone(recordings, tmp_path):
+    out = tmp_path / "out"
+    expected = excerpts.catalogue(recordings, out, 3)
+    assert expected[["set", "file", "singer", "expected"]].to_numpy().tolist() == [
+        ["karaoke", "karaoke/amy-0.flac", "amy", "vocalist"],
+        ["bands", "bands/amy-0.flac", "", "instrumental"],
+        ["karaoke", "karaoke/bob-0.flac", "bob", "vocalist"],
+        ["karaoke", "karaoke/amy-1.flac", "amy", "vocalist"],
+        ["songs", "songs/Cy - Tune.ogg", "Cy", "vocalist"],
+    ]
+    for name, level in (("karaoke/amy-0.flac", 0.25), ("bands/amy-0.flac", 0.05)):
+        wave, rate = soundfile.read(out / name)
+        assert (len(wave), rate) == (2 * RATE, RATE)
+        np.testing.assert_allclose(wave, level, atol=1e-3)
+    assert pd.read_csv(out / "known.csv").to_numpy().tolist() == [
+        ["karaoke/amy-0.flac", "amy"],
+        ["karaoke/bob-0.flac", "bob"],
+    ]
+
+
+def test_a_run_here_does_all_rows_in_batches(make_config):
+    batches = []
+    run = excerpts.Here("separate", make_config())
+    run.map(
+        lambda *given: lambda rows: batches.append((*given, *rows["key"].to_pylist())),
+        pa.table({"key": [1, 2, 3]}),
+        Compute(batch=2),
+        arguments=("w",),
+    )
+    assert batches == [("w", 1, 2), ("w", 3)]
