@@ -29,8 +29,12 @@ ASKED = 1000  # voices that tell it
 
 @dataclass
 class Kept:
-    """An index, the space `backend` that its vectors are in, and by number the track's id (m,), the mark (m,) of its
-    voice and the numbers of its nearest (m, k), -1 where there are fewer."""
+    """An index and what is known of its vectors, by number.
+
+    Attributes:
+        backend: the space that the vectors are in.
+        track_ids: (m,) str. marks: (m,) of the voices. And the numbers of the nearest (m, k), -1 where there are fewer.
+    """
 
     index: Index
     backend: Backend

@@ -28,10 +28,14 @@ TURNS = 5  # answers that are asked of one voice
 
 @dataclass(frozen=True)
 class Doubtful:
-    """Tracks without a name, voice by voice: `rows (k,)` of the catalogue, those of voice i from `start[i]` to
-    `start[i + 1]`; for each how much of an answer to it is news (`own`, 1 where nothing says who sings), how likely it
-    is the vocalist's (`belief`), how far the voice as a whole speaks for it (`shared`), and its log-odds to be the
-    vocalist's (`odds`) by what is `taught (voices,)` already."""
+    """Tracks without a name, voice by voice.
+
+    Attributes:
+        rows: (k,) of the catalogue, those of voice i from `start[i]` to `start[i + 1]`.
+        own: how much of an answer to each is news, 1 where nothing says who sings.
+        belief: how likely each is the vocalist's. shared: how far the voice as a whole speaks for it.
+        odds: the log-odds of each to be the vocalist's, by what is `taught` (voices,) already.
+    """
 
     rows: np.ndarray
     start: np.ndarray
@@ -43,8 +47,12 @@ class Doubtful:
 
 
 class Question(NamedTuple):
-    """A track to ask about: its `row`, how many tracks the answer `settles` as expected (itself included), and how many
-    `n_tracks` there are in its voice."""
+    """A track to ask about.
+
+    Attributes:
+        row: of the catalogue. settles: how many tracks the answer settles as expected, itself included.
+        n_tracks: how many there are in its voice.
+    """
 
     row: int
     settles: float

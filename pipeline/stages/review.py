@@ -92,8 +92,11 @@ def _doubtful(
 
 
 def _taught(evidence: Evidence, known: Mapping[str, str], tags: Tags, names: pd.Index, which: np.ndarray) -> Evidence:
-    """Return what is known of voices (v,), `which (v,)` of the names each is or NOISE: the known tracks of that name,
-    or else the tracks that bear it."""
+    """Return what is known of voices (v,): the known tracks of a voice's name, or else the tracks that bear it.
+
+    Args:
+        which: (v,) of the names each voice is, NOISE for none.
+    """
     person = names.get_indexer(tags.rows["vocalist"].where(tags.rows["source"].isin(NAMED)))
     given = tags.rows["track_id"].isin(list(known)).to_numpy()
     person = np.where(np.isin(person, person[given]) & ~given, NOISE, person)
@@ -135,8 +138,10 @@ def _reasons(track_ids: np.ndarray, tags: Tags) -> np.ndarray:
 
 
 def with_names(found: pd.DataFrame, tags: Tags, credits: pd.DataFrame) -> pd.DataFrame:
-    """Return what was found with the names that each track may get: `candidates`, and their `probabilities`, NaN where
-    the name is only that of a known track in doubt, or credited on other tracks of the same voice.
+    """Return what was found with the names that each track may get, `candidates`, and their `probabilities`.
+
+    A probability is NaN where the name is only that of a known track in doubt, or credited on other tracks of the same
+    voice.
 
     Args:
         credits: `track_id`, `key`, `name`, a row per track and credited person.

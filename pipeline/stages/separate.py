@@ -250,7 +250,7 @@ class _Group:
         """End a track in the ledger, with the error it ended with if there is one."""
         file = self.open.pop(key)
         track, item, outcome = self.items.pop(key)
-        outcome["audio_s"] = file.meter.duration_s
+        outcome["audio_s"] = file.meter.heard_s
         errors = [error, *(write.exception() for write in file.writes)]
         file.discard()
         found = next((each for each in errors if each is not None), None)
