@@ -20,10 +20,10 @@ COMPRESSION = 0.9  # libsndfile's scale; 57 kbit/s for 44.1 kHz mono
 
 
 def choose(points: pd.DataFrame, limit: int, asked: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the points to excerpt: those that are `asked` about, then in turns one of each vocalist, the most frequent
-    first, the surest of each first.
+    """Return the points to excerpt: those that are `asked` about, then in turns one of each vocalist.
 
-    Tracks that disagree with their artist tag, which people will want to hear, come before the second turn.
+    The most frequent vocalists come first, and the surest track of each. Tracks that disagree with their artist tag,
+    which people will want to hear, come before the second turn.
     """
     heard = points[points["vocals_uri"].notna()]
     counts = heard["vocalist"].map(heard["vocalist"].value_counts())

@@ -56,7 +56,7 @@ def test_hostile_tags_stay_text(filled: Workspace):
 
 
 def test_questions_are_asked_with_their_candidates(filled: Workspace):
-    page, _ = report.build(filled, ReportConfig())
+    page, _ = report.build(filled, ReportConfig(max_snippets=0))
     asked = re.search(r'<section id="review".*?</section>', page, re.DOTALL)
     assert asked
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", asked[0]))
@@ -67,7 +67,7 @@ def test_questions_are_asked_with_their_candidates(filled: Workspace):
 
 def test_a_page_without_questions_says_so(filled: Workspace):
     tables.remove(filled, "review")
-    page, _ = report.build(filled, ReportConfig())
+    page, _ = report.build(filled, ReportConfig(max_snippets=0))
     assert "There is nothing to ask" in page and "textarea id" not in page
 
 
@@ -77,7 +77,7 @@ def test_a_page_without_questions_says_so(filled: Workspace):
 def test_a_percentage_does_not_claim_to_be_sure(filled: Workspace, value: float, said: str):
     tags = tables.read(filled, "tags").assign(probability=value)
     tables.replace(filled, "tags", tags)
-    assert f'<td class="number">{said}</td>' in report.build(filled, ReportConfig())[0]
+    assert f'<td class="number">{said}</td>' in report.build(filled, ReportConfig(max_snippets=0))[0]
 
 
 def test_map_is_whole_and_finite(filled: Workspace):
