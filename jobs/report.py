@@ -8,7 +8,7 @@ from pipeline.config import Config
 
 
 def run(config: Config, run: engine.Run) -> None:
-    """Write one self-contained HTML page: voice map, vocalists, disagreements, failures, run times."""
+    """Write one self-contained HTML page: map, what to listen to next, vocalists, disagreements, failures."""
     page, note = report.build(run.workspace, config.report, config.seed)
     run.workspace.write_bytes(report.NAME, page.encode())
     run.done = 1
@@ -17,7 +17,7 @@ def run(config: Config, run: engine.Run) -> None:
 
 STAGE = engine.Stage(
     name="report",
-    about="Write one self-contained HTML page: voice map, vocalists, disagreements, failures, run times.",
+    about="Write one self-contained HTML page: map, what to listen to next, vocalists, disagreements, failures.",
     needs={"tracks": "scan"},
     work=run,
     unit="page",

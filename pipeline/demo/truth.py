@@ -136,33 +136,49 @@ def compare(workspace: Workspace, truth: pd.DataFrame, known: set[str]) -> Compa
 
 
 def mistakes(workspace: Workspace, truth: pd.DataFrame) -> list[str]:
-    """Return in words what is wrong in a finished run's tags, or that nothing is: names, and artist tags.
+    """Return in words what is wrong in a finished run's tags, or that nothing is: names, voices, and artist tags.
 
     An artist tag is wrong where the truth's `artist_tag` is not its `singer`.
     """
     tags = tables.read(workspace, "tags", ["track_id", "vocalist", "source", "probability", "disagrees"])
     found = outcomes(workspace, truth).drop_duplicates("track_id").merge(tags, on="track_id")
+    solo = found[found["singer"].ne("") & ~found["singer"].str.contains("+", regex=False)]
+    return _wrong_names(found, solo) + _wrong_voices(solo) + _wrong_artist_tags(solo)
+
+
+def _wrong_names(found: pd.DataFrame, solo: pd.DataFrame) -> list[str]:
     named = found[found["source"].isin(["enrolled", "credited"])]
     who = zip(named["vocalist"], named["singer"], strict=True)
     wrong = named[[name not in singer.split("+") for name, singer in who]]
-    planted = found["artist_tag"].ne("") & found["singer"].ne("") & (found["artist_tag"] != found["singer"])
-    planted &= ~found["singer"].str.contains("+", regex=False)
-    said = found["disagrees"]
+    could = solo[solo["singer"].isin(named["vocalist"])]
+    missed = could[~could["track_id"].isin(named["track_id"])]
     lines = [f"{len(wrong)} of {len(named)} named tracks bear a wrong name"]
     lines += [f"  {row.file}: {row.vocalist}, {row.probability:.0%} sure" for row in wrong.itertuples()]
-    lines.append(
+    lines.append(f"{len(missed)} of {len(could)} tracks by those vocalists bear no name")
+    return lines + [f"  {row.file}: {row.vocalist or 'no vocalist'}" for row in missed.itertuples()]
+
+
+def _wrong_voices(solo: pd.DataFrame) -> list[str]:
+    singers = solo[solo["source"] == "cluster"].groupby("vocalist")["singer"].unique()
+    mixed = singers[singers.str.len() > 1]
+    lines = [f"{len(mixed)} of {len(singers)} voice-… hold several singers"]
+    return lines + [f"  {voice}: {', '.join(sorted(names))}" for voice, names in mixed.items()]
+
+
+def _wrong_artist_tags(solo: pd.DataFrame) -> list[str]:
+    planted, said = solo["artist_tag"].ne("") & (solo["artist_tag"] != solo["singer"]), solo["disagrees"]
+    lines = [
         f"{int((planted & said).sum())} of {int(planted.sum())} wrong artist tags found, "
         f"{int((said & ~planted).sum())} right ones accused"
-    )
+    ]
     lines += [
         f"  {row.file}: the tag {row.artist_tag} is wrong, and was believed"
-        for row in found[planted & ~said].itertuples()
+        for row in solo[planted & ~said].itertuples()
     ]
-    lines += [
+    return lines + [
         f"  {row.file}: the tag {row.artist_tag} is right, and was accused"
-        for row in found[said & ~planted].itertuples()
+        for row in solo[said & ~planted].itertuples()
     ]
-    return lines
 
 
 def encoder_eer(workspace: Workspace, found: pd.DataFrame, model: Any) -> tuple[str, float]:

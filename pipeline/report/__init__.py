@@ -15,7 +15,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from pipeline.report import content, snippets
+from pipeline.report import content, review, snippets
 from pipeline.sections import ReportConfig
 from pipeline.store.workspace import Workspace
 
@@ -26,8 +26,9 @@ FOLDER = Path(__file__).parent
 def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[str, str]:
     """Return the page about a workspace, and in one sentence what it holds."""
     tracks = content.tracks(workspace)
-    points, n_voices = content.points(workspace, tracks, config.max_points, np.random.default_rng(seed))
-    chosen = snippets.choose(points, config.max_snippets)
+    asked = review.read(workspace)
+    points, n_voices = content.points(workspace, tracks, config.max_points, np.random.default_rng(seed), asked)
+    chosen = snippets.choose(points, config.max_snippets, list(asked["track_id"]))
     sounds, unheard = snippets.cut(workspace, chosen, config.snippet_s)
     page = {
         "workspace": workspace.root,
@@ -36,6 +37,7 @@ def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[st
         "n_voices": n_voices,
         "n_points": len(points),
         "vocalists": content.vocalists(tracks, config.max_rows),
+        "review": review.questions(workspace, asked, tracks),
         "disagreements": content.disagreements(tracks, config.max_rows),
         "failures": content.failures(workspace, config.max_rows),
         "runs": content.runs(workspace),
@@ -58,8 +60,8 @@ def render(page: dict[str, Any], data: dict[str, Any], sounds: dict[str, bytes])
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"clock": clock, "count": lambda n: f"{n:,}"}
-    drawing, acting, style = ((FOLDER / f"{name}.jinja").read_text() for name in ("map.js", "page.js", "page.css"))
-    source = f"{drawing}\n{acting}"
+    style = (FOLDER / "page.css.jinja").read_text()
+    source = "\n".join((FOLDER / f"{name}.js.jinja").read_text() for name in ("map", "page", "review"))
     digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
     encoded = {track_id: base64.b64encode(sound).decode() for track_id, sound in sounds.items()}
     return environment.get_template("page.html.jinja").render(

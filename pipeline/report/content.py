@@ -24,7 +24,16 @@ def tracks(workspace: Workspace) -> pd.DataFrame:
     columns = {
         "vocals": ["track_id", "vocals_uri", "has_vocals"],
         "clusters": ["track_id", "cluster_id", "x", "y"],
-        "tags": ["track_id", "vocalist", "score", "probability", "source", "file_artist", "disagrees"],
+        "tags": [
+            "track_id",
+            "vocalist",
+            "score",
+            "probability",
+            "source",
+            "file_artist",
+            "credit_probability",
+            "disagrees",
+        ],
     }
     for table, names in columns.items():
         frame = frame.merge(tables.read(workspace, table, names).drop_duplicates("track_id"), on="track_id", how="left")
@@ -36,19 +45,27 @@ def tracks(workspace: Workspace) -> pd.DataFrame:
 
 
 def points(
-    workspace: Workspace, tracks: pd.DataFrame, max_points: int, rng: np.random.Generator
+    workspace: Workspace, tracks: pd.DataFrame, max_points: int, rng: np.random.Generator, asked: pd.DataFrame
 ) -> tuple[pd.DataFrame, int]:
-    """Return the tracks that the map shows, with the start of their first clip, and how many have a place on it."""
+    """Return the tracks that the map shows, with where to start playing, and how many have a place on it.
+
+    Args:
+        asked: `track_id`, `start_s` of tracks that are shown in any case, and from there; others from their first clip.
+    """
     placed = tracks[tracks["x"].notna() & tracks["y"].notna()]
     shown = placed
     if len(placed) > max_points:
-        shown = placed.iloc[np.sort(rng.choice(len(placed), max_points, replace=False))]
+        drawn = placed["track_id"].isin(asked["track_id"]).to_numpy(copy=True)
+        others = np.flatnonzero(~drawn)
+        drawn[rng.choice(others, min(len(others), max(0, max_points - drawn.sum())), replace=False)] = True
+        shown = placed[drawn]
     wanted = set(shown["track_id"])
     starts: dict[str, float] = {}
     for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s"]):
         for track_id, start_s in zip(part["track_id"].to_pylist(), part["start_s"].to_pylist(), strict=True):
             if track_id in wanted:
                 starts[track_id] = min(start_s, starts.get(track_id, start_s))
+    starts |= dict(zip(asked["track_id"], asked["start_s"], strict=True))
     return shown.assign(start_s=shown["track_id"].map(starts).astype(float).fillna(0.0)), len(placed)
 
 
@@ -56,7 +73,7 @@ def map_data(workspace: Workspace, points: pd.DataFrame, sounds: Iterable[str]) 
     """Return the map as columns, row for row; vocalists are numbers into `names`, the most frequent first."""
     counts = points.loc[points["vocalist"] != "", "vocalist"].value_counts()
     names = sorted(counts.index, key=lambda name: (-counts[name], name))
-    number = {name: i for i, name in enumerate(names)}
+    place = {name: i for i, name in enumerate(names)}
     return {
         "names": names,
         "embedded": sorted(sounds),
@@ -65,9 +82,9 @@ def map_data(workspace: Workspace, points: pd.DataFrame, sounds: Iterable[str]) 
         "title": points["label"].tolist(),
         "artist": points["artist"].tolist(),
         **{axis: [round(float(value), 4) for value in spread(points[axis].to_numpy())] for axis in "xy"},
-        "vocalist": [number.get(name, -1) for name in points["vocalist"]],
+        "vocalist": [place.get(name, -1) for name in points["vocalist"]],
         "source": points["source"].tolist(),
-        "probability": [_number(value) for value in points["probability"]],
+        "probability": [number(value) for value in points["probability"]],
         "start": [round(float(value), 2) for value in points["start_s"]],
         "disagrees": [int(value) for value in points["disagrees"]],
     }
@@ -97,6 +114,7 @@ def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
         "instrumental": int(tracks["has_vocals"].eq(False).sum()),
         "known": int(named["vocalist"].nunique()),
         "named_tracks": len(named),
+        "wrong_names": float((1 - named["probability"].fillna(1)).sum()),
         "voices": len(set(grouped["vocalist"]) - set(named["vocalist"])),
         "grouped_tracks": len(grouped),
         "unknown": int((tracks["source"] == "unknown").sum()),
@@ -116,7 +134,7 @@ def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
                 "name": name,
                 "tracks": len(group),
                 "known": bool((group["source"] == "enrolled").any()),
-                "probability": _number(group["probability"].mean()),
+                "probability": number(group["probability"].mean()),
                 "artists": list(artists.index[:3]),
                 "more_artists": max(0, len(artists) - 3),
                 "disagrees": int(group["disagrees"].sum()),
@@ -129,11 +147,12 @@ def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
 
 
 def disagreements(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
-    """Return the tracks whose artist tag contradicts the vocalist found, the surest first."""
-    found = tracks[tracks["disagrees"]].sort_values(["probability", "track_id"], ascending=[False, True])
-    rows = found.head(max_rows)[["track_id", "label", "file_artist", "vocalist", "probability", "uri"]]
+    """Return the tracks whose artist tag is very likely wrong, the surest first."""
+    found = tracks[tracks["disagrees"]].assign(wrong=1 - tracks["credit_probability"].astype(float))
+    found = found.sort_values(["wrong", "track_id"], ascending=[False, True])
+    rows = found.head(max_rows)[["track_id", "label", "file_artist", "vocalist", "wrong", "uri"]]
     return {
-        "rows": [row | {"probability": _number(row["probability"])} for row in rows.to_dict("records")],
+        "rows": [row | {"wrong": number(row["wrong"])} for row in rows.to_dict("records")],
         "total": len(found),
     }
 
@@ -195,7 +214,7 @@ def evaluation(workspace: Workspace, max_rows: int) -> dict[str, Any]:
         frame = frame.assign(**{name: pd.Categorical(frame[name], frame[name].unique())})
     for keys, group in frame.groupby(by, observed=True):
         cells = {
-            row.metric: {"value": _number(row.value), "low": _number(row.low), "high": _number(row.high)}
+            row.metric: {"value": number(row.value), "low": number(row.low), "high": number(row.high)}
             for row in group.itertuples()
         }
         rows.append(dict(zip(by, keys, strict=True), cells=cells))
@@ -206,5 +225,9 @@ def _stage_order(stage: str) -> int:
     return STAGES.index(stage) if stage in STAGES else len(STAGES)
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(float(value), 4)
+def number(value: Any) -> float | None:
+    """Return a finite number with four digits, or None; what is below 1 is not rounded up to it."""
+    if value is None or not np.isfinite(value):
+        return None
+    rounded = round(float(value), 4)
+    return 0.9999 if rounded == 1 and value < 1 else rounded

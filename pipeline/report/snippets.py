@@ -1,6 +1,7 @@
 """Excerpts of vocals inside the page: a few seconds each, mono mp3, which every browser plays."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,11 @@ MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT"}
 COMPRESSION = 0.9  # libsndfile's scale; 57 kbit/s for 44.1 kHz mono
 
 
-def choose(points: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """Return the points to excerpt: in turns one of each vocalist, the most frequent first, the surest of each first.
+def choose(points: pd.DataFrame, limit: int, asked: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the points to excerpt: those that are `asked` about, then in turns one of each vocalist.
 
-    Tracks that disagree with their artist tag, which people will want to hear, come before the second turn.
+    The most frequent vocalists come first, and the surest track of each. Tracks that disagree with their artist tag,
+    which people will want to hear, come before the second turn.
     """
     heard = points[points["vocals_uri"].notna()]
     counts = heard["vocalist"].map(heard["vocalist"].value_counts())
@@ -30,7 +32,8 @@ def choose(points: pd.DataFrame, limit: int) -> pd.DataFrame:
     )
     turn = order.groupby("vocalist").cumcount()
     turn = turn.where(~order["disagrees"], turn.clip(upper=0.5)).where(order["vocalist"] != "", turn + 1)
-    return order.loc[turn.sort_values(kind="stable").index[:limit]]
+    first = order["track_id"].map({track_id: i - len(asked) for i, track_id in enumerate(asked)})
+    return order.loc[first.fillna(turn).sort_values(kind="stable").index[:limit]]
 
 
 def cut(workspace: Workspace, chosen: pd.DataFrame, seconds: float) -> tuple[dict[str, bytes], int]:

@@ -108,9 +108,16 @@ def test_what_is_wrong_is_said_as_plainly_as_what_is_right(workspace, expected, 
     )
     tags = tables.read(workspace, "tags").assign(source="enrolled", probability=0.97)
     tags["disagrees"] = tags["track_id"].isin(["b2", "a2"])
+    tags.loc[tags["track_id"].isin(["c1", "b2"]), ["vocalist", "source"]] = "voice-0001", "cluster"
     tables.replace(workspace, "tags", tags)
     lines = truth.mistakes(workspace, expected)
-    assert "  c2.mp3: Ben, 97% sure" in lines
+    assert lines[:4] == [
+        "1 of 6 named tracks bear a wrong name",
+        "  c2.mp3: Ben, 97% sure",
+        "1 of 5 tracks by those vocalists bear no name",
+        "  b2.mp3: voice-0001",
+    ]
+    assert lines[4:6] == ["1 of 1 voice-… hold several singers", "  voice-0001: Ben, Cy"]
     assert "1 of 2 wrong artist tags found, 1 right ones accused" in lines
     assert "  a3.mp3: the tag Ben is wrong, and was believed" in lines
     assert "  a2.mp3: the tag Ada is right, and was accused" in lines

@@ -28,7 +28,7 @@ def fill(workspace: Workspace, n: int = 24, singers: int = 4, sound: bool = True
         pd.DataFrame(
             {
                 "track_id": [*ids, "ff" * 16],
-                "uri": [*(f"/music/{i}.mp3" for i in range(n)), "/music/intro.mp3"],
+                "uri": [*(f"/music/{i}, {i}.mp3" for i in range(n)), "/music/intro.mp3"],
                 "title": [*titles, "Intro"],
                 "artist": [*(f"Artist {w}" for w in who), None],
                 "duration_s": 180.0,
@@ -70,9 +70,33 @@ def fill(workspace: Workspace, n: int = 24, singers: int = 4, sound: bool = True
                 "probability": 0.9,
                 "source": ["unknown" if i == n - 1 else "enrolled" if w == 0 else "cluster" for i, w in enumerate(who)],
                 "file_artist": [f"Artist {w}" for w in who],
+                "credit_probability": [0.01 if i == 5 else 0.9 for i in range(n)],
                 "disagrees": [i == 5 for i in range(n)],
             }
         ),
+    )
+    asked = [(2, "unnamed voice", 5.6, 6, ["Artist 2", 'O"Neil, Ann'], [0.9, np.nan])]
+    asked += [
+        (5, "credit in doubt", 0.99, 1, [HOSTILE], [0.01]),
+        (n - 1, "two likely names", 1.0, 1, ["Ann", "Bob"], [0.6, 0.3]),
+    ]
+    tables.replace(
+        workspace,
+        "review",
+        [
+            {
+                "track_id": ids[i],
+                "rank": rank,
+                "uri": f"/music/{i}, {i}.mp3",
+                "reason": reason,
+                "settles": settles,
+                "n_tracks": n_tracks,
+                "candidates": candidates,
+                "probabilities": probabilities,
+                "start_s": 2.0,
+            }
+            for rank, (i, reason, settles, n_tracks, candidates, probabilities) in enumerate(asked, 1)
+        ],
     )
     now = datetime.now(UTC)
     tables.write(

@@ -8,6 +8,7 @@ import pytest
 
 from jobs.bench.screenshot import chromium
 from pipeline import report
+from pipeline.people.known import read_known
 from pipeline.sections import ReportConfig
 from pipeline.store.workspace import Workspace
 
@@ -130,3 +131,45 @@ def test_a_tables_button_plays(tab):
     tab.locator("#disagreements .play").first.click()
     plays(tab, 0.1)
     assert "another name" in tab.locator("#track-note").inner_text()
+
+
+def test_a_question_is_heard_answered_and_copied(tab):
+    first = tab.locator("#review tbody tr").first
+    first.locator(".play").click()
+    plays(tab, 0.1)
+    assert tab.locator("#copy").is_disabled()
+    first.locator(".choice", has_text="Artist 2").click()
+    assert first.locator("input").input_value() == "Artist 2"
+    assert first.locator(".choice").first.get_attribute("aria-pressed") == "true"
+    tab.locator("#review input[data-uri]").last.fill(' O"Neil, Ann ')
+    lines = '"/music/2, 2.mp3",Artist 2\n"/music/23, 23.mp3","O""Neil, Ann"\n'
+    assert tab.locator("#lines").input_value() == lines
+    tab.locator("#copy").click()
+    until(tab, "document.getElementById('copied').textContent === 'Copied'")
+    first.locator(".choice", has_text="Artist 2").click()
+    assert tab.locator("#lines").input_value() == lines.partition("\n")[2], "a second click takes an answer back"
+
+
+def test_questions_are_answered_by_keys(tab):
+    tab.locator("#review .play").first.focus()
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    assert tab.locator("#lines").input_value() == '"/music/2, 2.mp3",Artist 2\n'
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Space")
+    assert tab.locator("#lines").input_value() == '"/music/2, 2.mp3","O""Neil, Ann"\n'
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Control+a")
+    tab.keyboard.type("Cy")
+    assert tab.locator("#lines").input_value() == '"/music/2, 2.mp3",Cy\n'
+    assert tab.locator("#review .choice[aria-pressed=true]").count() == 0
+
+
+def test_what_is_copied_is_read_as_known_names(tab, tmp_path: Path):
+    for field, name in zip(tab.locator("#review input[data-uri]").all(), ("Ann; Bob", "Ζωή", "'Cy'"), strict=True):
+        field.fill(name)
+    path = tmp_path / "known.csv"
+    path.write_text("track,vocalist\n" + tab.locator("#lines").input_value())
+    rows = read_known(str(path)).rows
+    assert rows["track"].tolist() == ["/music/2, 2.mp3", "/music/5, 5.mp3", "/music/23, 23.mp3"]
+    assert rows["vocalist"].tolist() == ["Ann; Bob", "Ζωή", "'Cy'"]

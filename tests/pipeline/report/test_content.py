@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline import report
-from pipeline.report import content
+from pipeline.report import content, review
 from pipeline.sections import ReportConfig
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
@@ -56,6 +56,7 @@ def test_facts_add_up(filled: Workspace):
     facts = content.facts(filled, content.tracks(filled))
     assert facts["named_tracks"] + facts["grouped_tracks"] + facts["unknown"] == facts["sung"] == 24
     assert (facts["known"], facts["voices"], facts["instrumental"], facts["failures"]) == (1, 3, 1, 2)
+    assert abs(facts["wrong_names"] - 0.6) < 1e-9, "each of six is wrong with probability 0.1"
     assert facts["hours"] == 25 * 180 / 3600
 
 
@@ -77,4 +78,22 @@ def test_runs_are_summed_by_stage(filled: Workspace):
 
 def test_disagreements_are_listed(filled: Workspace):
     found = content.disagreements(content.tracks(filled), 10)
-    assert [(row["label"], row["vocalist"]) for row in found["rows"]] == [("Song 5", "voice-0001")]
+    assert [(row["label"], row["vocalist"], row["wrong"]) for row in found["rows"]] == [("Song 5", "voice-0001", 0.99)]
+
+
+def test_numbers_have_four_digits_and_none_is_rounded_up_to_one():
+    assert [content.number(value) for value in (0.123456, 0.99999, 1.0, np.nan, None)] == [
+        0.1235,
+        0.9999,
+        1.0,
+        None,
+        None,
+    ]
+
+
+def test_tracks_that_are_asked_about_are_on_a_small_map_too(filled: Workspace):
+    tracks, asked = content.tracks(filled), review.read(filled)
+    points, n = content.points(filled, tracks, 5, np.random.default_rng(0), asked)
+    assert (len(points), n) == (5, 24)
+    start = points.set_index("track_id")["start_s"]
+    assert start[asked["track_id"]].eq(2.0).all() and start.eq(1.0).sum() == 2

@@ -27,9 +27,10 @@ def test_page_says_what_the_tables_hold(filled: Workspace):
     for counted in (
         "With vocals24 tracks",
         "Instrumental1 track ",
-        "Known by name1 vocalist ",
-        "Found as voice-…3 vocalists",
-        "Disagreements1 track ",
+        "Named6 tracks, about 1 likely wrong",
+        "Grouped as voice-…17 tracks",
+        "No vocalist found1 track ",
+        "Artist tags wrong1 track ",
         "Failures2 items",
         "1 item: decode in scan",
         "scan 2 s 24 tracks 1",
@@ -52,6 +53,31 @@ def test_hostile_tags_stay_text(filled: Workspace):
     assert "<img src=x" not in page
     assert page.count("<script") == 3
     assert island(page, "data")["title"][0].startswith("</script><script>window.hacked")
+
+
+def test_questions_are_asked_with_their_candidates(filled: Workspace):
+    page, _ = report.build(filled, ReportConfig(max_snippets=0))
+    asked = re.search(r'<section id="review".*?</section>', page, re.DOTALL)
+    assert asked
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", asked[0]))
+    assert "Song 2tagged Artist 2 The voice voice-0002 has no name yetan answer settles about 6 of 6 tracks" in text
+    assert "Artist 2 90 %" in text and "Ann 60 % Bob 30 %" in text
+    assert 'data-name="O&#34;Neil, Ann"' in asked[0] and 'data-uri="/music/2, 2.mp3"' in asked[0]
+
+
+def test_a_page_without_questions_says_so(filled: Workspace):
+    tables.remove(filled, "review")
+    page, _ = report.build(filled, ReportConfig(max_snippets=0))
+    assert "There is nothing to ask" in page and "textarea id" not in page
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.9996, "&gt; 99 %"), (0.004, "&lt; 1 %"), (0.42, "42 %"), (1.0, "100 %")]
+)
+def test_a_percentage_does_not_claim_to_be_sure(filled: Workspace, value: float, said: str):
+    tags = tables.read(filled, "tags").assign(probability=value)
+    tables.replace(filled, "tags", tags)
+    assert f'<td class="number">{said}</td>' in report.build(filled, ReportConfig(max_snippets=0))[0]
 
 
 def test_map_is_whole_and_finite(filled: Workspace):

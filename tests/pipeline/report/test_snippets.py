@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from pipeline import report
-from pipeline.report import content, snippets
+from pipeline.report import content, review, snippets
 from pipeline.sections import ReportConfig
 from pipeline.store.workspace import Workspace
 
@@ -17,10 +17,12 @@ RATE = 22050
 
 def test_excerpts_are_short_mp3_and_go_round_the_vocalists(filled: Workspace):
     tracks = content.tracks(filled)
-    points, _ = content.points(filled, tracks, 100, np.random.default_rng(0))
+    points, _ = content.points(filled, tracks, 100, np.random.default_rng(0), review.read(filled))
     chosen = snippets.choose(points, 6)
     assert set(chosen["vocalist"][:4]) == {"Ann", "voice-0001", "voice-0002", "voice-0003"}
     assert bool(chosen["disagrees"].iloc[4]), "what disagrees comes before a second of each vocalist"
+    asked = [points["track_id"].iloc[i] for i in (9, 3)]
+    assert list(snippets.choose(points, 6, asked)["track_id"][:3]) == [*asked, chosen["track_id"].iloc[0]]
     sounds, unheard = snippets.cut(filled, chosen, 1.0)
     assert unheard == 0
     assert all(800 < len(sound) < 20_000 for sound in sounds.values())
