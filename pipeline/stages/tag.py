@@ -238,8 +238,10 @@ class _Answers:
         return found
 
     def _which(self, start: int) -> np.ndarray | None:
-        """Return the enrolled (b, c) that a block's tracks are compared with: those near the track and near its group,
-        and those credited on it; negative for none. None if it is all of them."""
+        """Return the enrolled (b, c) that a block's tracks are compared with, negative for none; None for all.
+
+        They are those near the track, those near its group, and those credited on it.
+        """
         if self.near is None:
             return None
         rows = slice(start, min(start + BLOCK, len(self.evidence)))
