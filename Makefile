@@ -9,11 +9,12 @@ SET       ?=
 AUDIO     ?=
 VECTORS   ?=
 HEAD      ?=
+TRACKS    ?=
 RAY_ADDRESS ?= http://127.0.0.1:8265
 
 # What people give is taken as it stands, with spaces, quotes and any other sign in it: never expanded by make, and
 # quoted for the shell. SET holds several settings, which the command takes apart as a shell would.
-GIVEN := PYTHON CONFIG WORKSPACE CATALOGUE KNOWN SET AUDIO VECTORS HEAD RAY_ADDRESS
+GIVEN := PYTHON CONFIG WORKSPACE CATALOGUE KNOWN SET AUDIO VECTORS HEAD TRACKS RAY_ADDRESS
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 quote  = '$(subst ','\'',$(1))'
 
@@ -101,6 +102,10 @@ bench-answers: setup  ## groups, names and disagreements against the truth: [AUD
 bench-review: setup  ## 20 answers chosen by review/ against 20 random ones: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.review $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
+
+bench-scale: setup  ## what size costs, and what it does to the truth: [TRACKS=100000]
+	$(RUN) jobs.bench.scale $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) \
+	  $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 $(BENCHES): bench-%: setup  ## speed and accuracy of one part: [AUDIO=folder]
 	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))

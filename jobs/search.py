@@ -2,6 +2,7 @@
 
 python -m jobs.search WORKSPACE --like TRACK_ID_OR_FILE [-k 10] [--csv | --json]
 python -m jobs.search WORKSPACE --vocalist NAME [-k 10]
+python -m jobs.search WORKSPACE --batch FILE [-k 10]        a line each: a TRACK_ID_OR_FILE
 """
 
 import argparse
@@ -13,10 +14,11 @@ import pandas as pd
 
 from jobs import engine
 from pipeline.stages import search
+from pipeline.store.errors import ConfigError
 from pipeline.store.text import cell, visible
 from pipeline.store.workspace import Workspace
 
-WIDTHS = {"vocalist": 24, "artist": 24, "title": 30, "uri": 60}
+WIDTHS = {"question": 40, "vocalist": 24, "artist": 24, "title": 30, "uri": 60}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     question = parser.add_mutually_exclusive_group(required=True)
     question.add_argument("--like", metavar="TRACK", help="a track_id, a path of the catalogue, or any audio file")
     question.add_argument("--vocalist", metavar="NAME", help="a known name or voice-0001: others that sound like it")
+    question.add_argument("--batch", metavar="FILE", help="a text file with one such track a line; - is what comes in")
     parser.add_argument("-k", type=_positive, default=10, help="how many tracks (10)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_const", const="csv", dest="form", help="print CSV")
@@ -35,14 +38,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _search(arguments: argparse.Namespace) -> int:
-    workspace = Workspace(arguments.workspace)
+    voices = search.Search(Workspace(arguments.workspace))
+    if arguments.batch:
+        return _batch(voices, arguments)
     found = (
-        search.like(workspace, arguments.like, arguments.k)
+        voices.like(arguments.like, arguments.k)
         if arguments.like
-        else search.by_vocalist(workspace, arguments.vocalist, arguments.k)
+        else voices.by_vocalist(arguments.vocalist, arguments.k)
     )
     print(render(found, arguments.form), flush=True)
     return 0
+
+
+def _batch(voices: search.Search, arguments: argparse.Namespace) -> int:
+    """Answer each line of a file; return 1 if one could not be answered, which is said, and 0 otherwise."""
+    answers, failed = [], 0
+    with sys.stdin if arguments.batch == "-" else open(arguments.batch, encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, 1):
+            if not (track := line.strip()):
+                continue
+            try:
+                found = voices.like(track, arguments.k)
+            except ConfigError as error:
+                print(visible(f"error: line {number}: {error}"), file=sys.stderr, flush=True)
+                failed += 1
+                continue
+            answers.append(found.assign(question=track)[["question", *found.columns]])
+    found = pd.concat(answers) if answers else pd.DataFrame(columns=["question", *search.COLUMNS])
+    print(render(found, arguments.form), flush=True)
+    return 1 if failed else 0
 
 
 def render(found: pd.DataFrame, form: str | None) -> str:
@@ -53,7 +77,8 @@ def render(found: pd.DataFrame, form: str | None) -> str:
         return json.dumps(found.to_dict("records"), ensure_ascii=False, indent=1)
     shown = found.drop(columns="track_id").astype(str).map(visible)
     shown["score"] = [f"{score:.3f}" for score in found["score"]]
-    shown["uri"] = [_cut_left(uri, WIDTHS["uri"]) for uri in shown["uri"]]
+    for column in {"question", "uri"} & set(shown):
+        shown[column] = [_cut_left(text, WIDTHS[column]) for text in shown[column]]
     for column in ("vocalist", "artist", "title"):
         width = WIDTHS[column]
         shown[column] = [text if len(text) <= width else text[: width - 1] + "…" for text in shown[column]]

@@ -24,8 +24,9 @@ from encoder.training import card
 from encoder.training.config import TrainConfig
 from encoder.training.loop import fit
 from encoder.training.trainer import TrainingStopped
-from jobs import engine
+from jobs import engine, teaching
 from jobs.connect import first_line, start_ray
+from jobs.teaching import put_encoder
 from pipeline.config import Config
 from pipeline.sections import fingerprint
 from pipeline.stages.embed import check_rate, find_encoder, known_as
@@ -48,7 +49,16 @@ def check(config: Config) -> None:
 
 
 def run(config: Config, run: engine.Run) -> None:
-    """Train an encoder on the catalogue's own vocals."""
+    """Train an encoder on the catalogue's own vocals, or let its vectors teach the one that embedded them."""
+    if config.train.method == "linear":
+        teaching.run(config, run)
+    else:
+        train_network(config, run)
+
+
+def train_network(config: Config, run: engine.Run) -> None:
+    """Train an encoder on the catalogue's clips."""
+    engine.need(run.workspace, "clips", "shard")
     train = config.train.model_copy(update={"seed": config.train.seed + config.seed})
     clips = tables.read(run.workspace, "clips", columns=["clip_id", "track_id"])
     name = fingerprint(train.content(), sorted(clips["clip_id"]))
@@ -227,10 +237,7 @@ def publish(workspace: Workspace, train: TrainConfig, name: str, folder: str, n_
     with tempfile.TemporaryDirectory() as temporary:
         local = Path(temporary) / "encoder"
         encoder_id = card.publish(Path(folder), local, train, n_clips, n_tracks, training_run=name)
-        # metrics.json last: with it the encoder counts as finished.
-        files = sorted((p for p in local.rglob("*") if p.is_file()), key=lambda p: p.name == "metrics.json")
-        for path in files:
-            workspace.put_file(path, f"encoders/{encoder_id}/{path.relative_to(local).as_posix()}")
+        put_encoder(workspace, local, encoder_id)
     return encoder_id
 
 
@@ -238,7 +245,6 @@ STAGE = engine.Stage(
     "train",
     "Train an encoder on the catalogue's own vocals.",
     run,
-    needs={"clips": "shard"},
     check=check,
     unit="encoder",
 )

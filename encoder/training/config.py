@@ -132,12 +132,25 @@ class ObjectivesConfig(Frozen):
         return any(getattr(self, term) for term in TERMS if term != "masked")
 
 
-WHERE = {"workers", "workers_min", "max_failures", "cpus", "gpus"}  # settings that do not shape the result
+WHERE = {
+    "method",
+    "use_credits",
+    "workers",
+    "workers_min",
+    "max_failures",
+    "cpus",
+    "gpus",
+}  # these do not shape a network
 
 
 class TrainConfig(Frozen):
     """A training: what shapes its result, and where it runs (`workers`, each with `cpus` and `gpus`)."""
 
+    method: Literal["network", "linear"] = Field(
+        default="network",
+        description="network: from clips; linear: a map of the vectors that `embed` made, in seconds, without clips",
+    )
+    use_credits: bool = Field(default=False, description="linear: artist tags that voices bear out teach too")
     size: Literal["tiny", "small", "base"] = "small"
     init: str | None = "default"
     recipe: str | None = Field(default=None, description="settings by name; those that are given otherwise win")

@@ -21,6 +21,7 @@ partitioning problem" (Odyssey 2010). Spearman, "Correlation calculated from fau
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class Evidence:
         """Expected squared correlation (...) with the singer's true direction."""
         return self.precision / (1.0 + self.precision)
 
-    @property
+    @cached_property
     def direction(self) -> np.ndarray:
         """Unit vectors (..., d); zeros where nothing is known."""
         return np.where(self.precision[..., None] > 1e-9, unit(self.vector), 0.0).astype(np.float32)

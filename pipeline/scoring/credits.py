@@ -15,9 +15,11 @@ Dawid and Skene, "Maximum likelihood estimation of observer error-rates" (Applie
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
 from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.crowd import compared
 
 OTHER_VOICE = 0.02  # of right credits, whose voice is not the person's usual one
 USUALLY_RIGHT = (57.0, 3.0)  # credits right and wrong that are taken as seen before any is judged
@@ -56,8 +58,13 @@ class Judged:
     right: float
 
 
-def judge(evidence: Evidence, credits: Credits, backend: Backend) -> Judged:
-    """Return how likely each track's credit is right, and how much each row says of its person's voice."""
+def judge(evidence: Evidence, credits: Credits, backend: Backend, near: np.ndarray | None = None) -> Judged:
+    """Return how likely each track's credit is right, and how much each row says of its person's voice.
+
+    Args:
+        near: (n, k) the people whose voice is nearest to each track, -1 for none, with whom alone it is compared; with
+            all people if not given.
+    """
     n, right = len(evidence), USUALLY_RIGHT[0] / sum(USUALLY_RIGHT)
     weight = np.where(credits.given, 1.0, right) / _per_track(np.ones(len(credits.track)), credits, n)[credits.track]
     probability, heard = np.full(n, np.nan), np.zeros(n, bool)
@@ -66,7 +73,7 @@ def judge(evidence: Evidence, credits: Credits, backend: Backend) -> Judged:
     credited = np.bincount(credits.track, minlength=n) > 0
     for _ in range(ROUNDS):
         own, audible = own_voices(evidence, credits, weight, backend)
-        others = someone_else(evidence, credits, weight, backend)
+        others = someone_else(evidence, credits, weight, backend, near)
         share = np.where(audible, (1 - OTHER_VOICE) * np.exp(own) + OTHER_VOICE, 1.0)
         n_people = _per_track(np.ones(len(own)), credits, n)
         fits = _per_track(share, credits, n) / np.maximum(n_people, 1)
@@ -82,29 +89,43 @@ def judge(evidence: Evidence, credits: Credits, backend: Backend) -> Judged:
 
 def voices_of(evidence: Evidence, credits: Credits, weight: np.ndarray) -> Evidence:
     """Return the evidence of each person: tracks that bear the name, by the weight of each row."""
-    return _scaled(evidence[credits.track], weight).summed(credits.person, credits.n_people)
+    shape = (credits.n_people, len(evidence))
+    among = csr_matrix((weight.astype(np.float32), (credits.person, credits.track)), shape)
+    precision = np.bincount(credits.person, weight * evidence.precision[credits.track], minlength=credits.n_people)
+    return Evidence(among @ evidence.vector, precision)
 
 
 def own_voices(
     evidence: Evidence, credits: Credits, weight: np.ndarray, backend: Backend
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each row's ratio (r,) of its track with the person's others (0 if none), and whether there are any."""
-    rows = _scaled(evidence[credits.track], weight)
-    others = rows.summed(credits.person, credits.n_people)[credits.person] - rows
-    audible = others.precision > HEARD
-    ratio = backend.pairs(evidence[credits.track], others)
+    people = voices_of(evidence, credits, weight)
+    ratio, audible = np.empty(len(weight)), np.empty(len(weight), bool)
+    for start in range(0, len(weight), BLOCK):
+        rows = slice(start, start + BLOCK)
+        tracks = evidence[credits.track[rows]]
+        others = people[credits.person[rows]] - _scaled(tracks, weight[rows])
+        ratio[rows], audible[rows] = backend.pairs(tracks, others), others.precision > HEARD
     return np.where(audible, np.minimum(np.where(np.isfinite(ratio), ratio, 0.0), 20.0), 0.0), audible
 
 
-def someone_else(evidence: Evidence, credits: Credits, weight: np.ndarray, backend: Backend) -> np.ndarray:
+def someone_else(
+    evidence: Evidence, credits: Credits, weight: np.ndarray, backend: Backend, near: np.ndarray | None = None
+) -> np.ndarray:
     """Return the log of the mean likelihood ratio (n,) of a track with everybody whom it does not credit."""
     people = voices_of(evidence, credits, weight)
     found = np.empty(len(evidence))
     for start in range(0, len(evidence), BLOCK):
         rows = slice(start, min(start + BLOCK, len(evidence)))
-        table = backend.table(evidence[rows], people)
-        mine = (credits.track >= start) & (credits.track < start + BLOCK)
-        table[credits.track[mine] - start, credits.person[mine]] = -np.inf
+        mine = np.flatnonzero((credits.track >= start) & (credits.track < start + BLOCK))
+        at, person = credits.track[mine] - start, credits.person[mine]
+        which = None if near is None else near[rows]
+        table = compared(evidence[rows], people, which, backend)
+        if which is None:
+            table[at, person] = -np.inf
+        else:
+            row, rank = np.nonzero(which[at] == person[:, None])
+            table[at[row], rank] = -np.inf
         found[rows] = logsumexp(np.minimum(table, 20.0), axis=1) - np.log(max(credits.n_people, 1))
     return found
 

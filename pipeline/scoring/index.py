@@ -17,7 +17,7 @@ import numpy as np
 
 PIECE = 500_000  # vectors of one piece
 LINKS = "HNSW32_SQ8"  # 32 links a vector, a byte a dimension
-MADE_WITH, SOUGHT_WITH = 60, 160  # vectors looked at for one; those sought with in all pieces together
+MADE_WITH, SOUGHT_WITH = 60, 160  # vectors looked at for each
 TRAINED = 50_000  # vectors that say how far each dimension reaches
 BLOCK = 65_536
 
@@ -42,19 +42,23 @@ class Index:
                 self.pieces += pool.map(_piece, np.array_split(rest, n_pieces))
         return self
 
-    def search(self, directions: np.ndarray, k: int) -> np.ndarray:
-        """Return the numbers (n, k) of about the nearest to unit vectors (n, d), in no order; -1 for fewer."""
+    def search(self, directions: np.ndarray, k: int, sought_with: int = SOUGHT_WITH) -> np.ndarray:
+        """Return the numbers (n, k) of about the nearest to unit vectors (n, d), in no order; -1 for fewer.
+
+        Args:
+            sought_with: vectors looked at for each, in all pieces together: more find more of the nearest.
+        """
         found = np.empty((len(directions), k), np.int32)
         for start in range(0, len(directions), BLOCK):
-            found[start : start + BLOCK] = self._search(directions[start : start + BLOCK], k)
+            found[start : start + BLOCK] = self._search(directions[start : start + BLOCK], k, sought_with)
         return found
 
-    def _search(self, directions: np.ndarray, k: int) -> np.ndarray:
+    def _search(self, directions: np.ndarray, k: int, sought_with: int) -> np.ndarray:
         found = np.full((len(directions), k), -1)
         score = np.full((len(directions), k), -np.inf, np.float32)
         first = 0
         for piece in self.pieces:
-            piece.hnsw.efSearch = max(k, SOUGHT_WITH // len(self.pieces))
+            piece.hnsw.efSearch = max(k, sought_with // len(self.pieces))
             cosine, number = piece.search(directions, k)
             score = np.concatenate([score, np.where(number >= 0, cosine, -np.inf)], axis=1)
             found = np.concatenate([found, np.where(number >= 0, number + first, -1)], axis=1)

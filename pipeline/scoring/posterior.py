@@ -18,9 +18,13 @@ ROUNDS = 200
 FLOOR = 1e-4  # the part of tracks by nobody enrolled, or by somebody, is never taken for nothing
 
 
-def mean_ratio(ratios: np.ndarray) -> np.ndarray:
-    """Return the log of the mean likelihood ratio (n,) over the enrolled: ratios (n, m) are logs."""
-    return logsumexp(ratios, axis=1) - np.log(ratios.shape[1])
+def mean_ratio(ratios: np.ndarray, n_enrolled: int) -> np.ndarray:
+    """Return the log of the mean likelihood ratio (n,) over the enrolled.
+
+    Args:
+        ratios: (n, m) logs; a column may stand for several of the enrolled, by the log of their ratios' sum.
+    """
+    return logsumexp(ratios, axis=1) - np.log(n_enrolled)
 
 
 def prior_of_none(anyone: np.ndarray, weight: np.ndarray | None = None) -> float:
@@ -40,13 +44,13 @@ def prior_of_none(anyone: np.ndarray, weight: np.ndarray | None = None) -> float
     return none
 
 
-def posterior(ratios: np.ndarray, none: float) -> np.ndarray:
+def posterior(ratios: np.ndarray, none: float, n_enrolled: int) -> np.ndarray:
     """Return the probability (n, m) of each enrolled vocalist; what is missing to 1 is that of none.
 
     Args:
-        ratios: (n, m) log-likelihood ratios. none: the prior of none.
+        ratios: (n, m) what `mean_ratio` takes. none: the prior of none.
     """
-    odds = ratios + (np.log1p(-none) - np.log(none) - np.log(ratios.shape[1]))
+    odds = ratios + (np.log1p(-none) - np.log(none) - np.log(n_enrolled))
     return np.exp(odds - np.logaddexp(0.0, logsumexp(odds, axis=1))[:, None])
 
 

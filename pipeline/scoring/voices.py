@@ -1,5 +1,6 @@
 """A catalogue's voices and the back-end that their encoder brought, as clustering, tagging and evaluation take them."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 
 from encoder.checkpoint import DEFAULT
 from pipeline.scoring.backend import FILE, Backend, within_matrix
+from pipeline.scoring.scatter import of_clips
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
@@ -35,8 +37,12 @@ class Voices:
         return Voices(self.track_ids[rows], self.means[rows], self.seconds[rows])
 
 
-def read(workspace: Workspace) -> tuple[Voices, Backend]:
+def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
     """Return the voices of a workspace and the back-end to score them with.
+
+    Args:
+        workspace: whose tracks are scored.
+        taught: whether to take what the catalogue has taught the back-end (`train.method: linear`), if it has.
 
     Raises:
         ConfigError: several encoders made the voices, or their calibration cannot be read.
@@ -55,6 +61,8 @@ def read(workspace: Workspace) -> tuple[Voices, Backend]:
     seconds = frame["clips_s"].fillna(CLIP_S * frame["n_clips"].fillna(1)).to_numpy(float)
     voices = Voices(frame["track_id"].to_numpy(), vectors * length[:, None], seconds)
     found = backend(workspace, encoders[0] if encoders else "", vectors.shape[1])
+    if taught and workspace.exists(name := taught_name(workspace, found.encoder_id)):
+        found = Backend.from_bytes(workspace.read_bytes(name))
     if len(voices) and np.isinf(found.spread):  # nothing was brought: all voices lean to one side, which is nobody's
         found = replace(found, mean=voices.means.mean(0) * len(voices) / (len(voices) + SETTLED))
     return voices, found
@@ -104,6 +112,15 @@ def calibration_name(encoder_id: str) -> str:
     return f"encoders/{encoder_id}/{FILE}"
 
 
+def taught_name(workspace: Workspace, encoder_id: str) -> str:
+    """Return where a workspace keeps what its catalogue has taught the back-end of an encoder.
+
+    The name holds a hash of the calibration from which teaching began: with a new calibration it is to be taught anew.
+    """
+    own = (data for _, data in _files(workspace, encoder_id) if Backend.from_bytes(data).encoder_id == encoder_id)
+    return f"encoders/{encoder_id}/taught-{hashlib.blake2b(next(own, b''), digest_size=4).hexdigest()}.safetensors"
+
+
 def _files(workspace: Workspace, encoder_id: str) -> list[tuple[str, bytes]]:
     name, shipped = calibration_name(encoder_id), Path(DEFAULT) / FILE
     found = [(workspace.uri(name), workspace.read_bytes(name))] if workspace.exists(name) else []
@@ -112,14 +129,5 @@ def _files(workspace: Workspace, encoder_id: str) -> list[tuple[str, bytes]]:
 
 def _own_matrix(workspace: Workspace, dim: int) -> np.ndarray:
     """Return the normalisation (d, d) by the catalogue's own clips around their tracks' means."""
-    scatter = np.zeros((dim, dim))
-    for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "embedding"]):
-        vectors = tables.vectors_of(part)
-        if vectors.shape[1] != dim:
-            continue
-        track = np.unique(part["track_id"].to_pylist(), return_inverse=True)[1]
-        sums = np.zeros((track.max() + 1, vectors.shape[1]))
-        np.add.at(sums, track, vectors)
-        apart = vectors - (sums / np.bincount(track)[:, None])[track]
-        scatter += apart.T @ apart
-    return within_matrix(scatter) if np.trace(scatter) > 0 else np.eye(dim)
+    found = of_clips(workspace, tables.parts(workspace, "embeddings"), dim).squares
+    return within_matrix(found) if np.trace(found) > 0 else np.eye(dim)

@@ -1,14 +1,12 @@
-"""Search: the tracks of a workspace whose voice is most like another, exactly and in bounded memory.
+"""Search: the tracks of a workspace whose voice is most like another, exactly.
 
-The question is a unit vector; voices are read block by block, centred on the catalogue's mean, and compared by a
-matrix product. 10 million voices of 192 numbers are read twice and never held.
-A file from outside the catalogue becomes a voice by the very workers that made the others, with the config
-that was saved beside them.
+A `Search` reads the voices once, centres them on the catalogue's mean and holds them, 0.8 GB for a million of 192
+numbers; each question is then a matrix product. A file from outside the catalogue becomes a voice by the very workers
+that made the others, with the config that was saved beside them.
 """
 
 import difflib
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.config import Config
 from pipeline.people.names import key, letters
@@ -33,80 +30,104 @@ FEWEST = 8  # voices, whose mean says nothing if there are fewer
 COLUMNS = ["rank", "score", "vocalist", "artist", "title", "uri", "track_id"]
 
 
-def blocks(workspace: Workspace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the present tracks' voices as `(track_ids (b,), vectors (b, d) float32)`, a block at a time."""
-    tracks = tables.present_tracks(workspace)
-    present = None if tracks is None else pa.array(tracks, pa.string())
-    for name in tables.parts(workspace, "voices"):
-        with workspace.fs.open_input_file(workspace.path(name)) as source:
-            for batch in pq.ParquetFile(source).iter_batches(BLOCK, columns=["track_id", "embedding"]):
-                if present is not None:
-                    batch = batch.filter(pc.is_in(batch["track_id"], present))
-                if len(batch):
-                    flat = batch["embedding"].flatten().to_numpy(zero_copy_only=False)
-                    yield batch["track_id"].to_numpy(zero_copy_only=False), flat.reshape(len(batch), -1)
-
-
-def normaliser(workspace: Workspace) -> Normaliser:
-    """Return what centres voices on the catalogue; it leaves those of a very small one as they are.
+class Search:
+    """The present tracks' voices: `track_ids (n,)`, `vectors (n, d)` of unit length, centred; and their tables.
 
     Raises:
         ConfigError: the workspace has no voices.
     """
-    total: np.ndarray | None = None
-    n = 0
-    for track_ids, vectors in blocks(workspace):
-        part = vectors.sum(0, dtype=np.float64)
-        total = part if total is None else total + part
-        n += len(track_ids)
-    if total is None:
-        raise ConfigError(f"{workspace.uri('voices')} holds no voices: run the stages up to embed first")
-    return Normaliser((np.zeros_like(total) if n < FEWEST else total / n).astype(np.float32))
 
+    def __init__(self, workspace: Workspace):
+        self.workspace = workspace
+        found = tables.read_arrow(workspace, "voices", ["track_id", "embedding"])
+        if (present := tables.present_tracks(workspace)) is not None:
+            found = found.filter(pc.is_in(found["track_id"], pa.array(present, pa.string())))
+        if not len(found):
+            raise ConfigError(f"{workspace.uri('voices')} holds no voices: run the stages up to embed first")
+        self.track_ids = found["track_id"].combine_chunks()
+        vectors = tables.vectors_of(found)
+        mean = np.zeros(vectors.shape[1]) if len(vectors) < FEWEST else vectors.mean(0, dtype=np.float64)
+        self.centre = Normaliser(mean.astype(np.float32))
+        self.vectors = np.empty_like(vectors)
+        for start in range(0, len(vectors), BLOCK):
+            self.vectors[start : start + BLOCK] = self.centre(vectors[start : start + BLOCK])
+        self.files = tables.read_arrow(workspace, "files", ["track_id", "uri"])
+        self.tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri", "artist", "title"])
+        self.tags = tables.read_arrow(workspace, "tags", ["track_id", "vocalist"])
 
-def most_similar(
-    workspace: Workspace, question: np.ndarray, k: int, centre: Normaliser, without: set[str] | None = None
-) -> pd.DataFrame:
-    """Return the `k` tracks with the highest score, best first: `track_id`, `score`; equal scores by track_id.
+    def like(self, track: str, k: int) -> pd.DataFrame:
+        """Return the tracks that sound most like a track of the catalogue (id, path or end of a path) or another file.
 
-    Args:
-        question: (d,) a vector in the space of `centre`. without: tracks that may not answer.
-    """
-    best = pd.DataFrame({"track_id": pd.Series(dtype=object), "score": pd.Series(dtype=np.float64)})
-    question = unit(question)
-    for track_ids, vectors in blocks(workspace):
-        frame = pd.DataFrame({"track_id": track_ids, "score": centre(vectors) @ question})
-        frame = frame[~frame["track_id"].isin(without or set())].nlargest(k, "score", keep="all")
-        best = pd.concat([best, frame]).sort_values(["score", "track_id"], ascending=[False, True]).head(k)
-    return best.reset_index(drop=True)
-
-
-def voices_of(workspace: Workspace, track_ids: set[str]) -> np.ndarray:
-    """Return the voices (m, d) of the named tracks, those that have one."""
-    found = [vectors[mask] for ids, vectors in blocks(workspace) if (mask := np.isin(ids, list(track_ids))).any()]
-    return np.concatenate(found) if found else np.zeros((0, 0), np.float32)
-
-
-def like(workspace: Workspace, track: str, k: int) -> pd.DataFrame:
-    """Return the tracks that sound most like a track of the catalogue (id, path or end of a path) or another file.
-
-    Raises:
-        ConfigError: there is no such track or file, or it has no voice.
-    """
-    centre = normaliser(workspace)
-    files = tables.read(workspace, "files", ["track_id", "uri"])
-    uri = track if is_remote(track) else str(Path(track).expanduser().absolute())
-    if uri in set(files["uri"]) or not (is_remote(track) or Path(uri).is_file()):
-        track_id = find_track(track, files)
-        question = voices_of(workspace, {track_id})
-        if not len(question):
+        Raises:
+            ConfigError: there is no such track or file, or it has no voice.
+        """
+        uri = track if is_remote(track) else str(Path(track).expanduser().absolute())
+        if not (_where(self.files["uri"], {uri}).any() or is_remote(track)) and Path(uri).is_file():
+            track_id, voice = voice_of_file(self.workspace, uri)
+            return self._answer(self.centre(voice[None])[0], k, self._rows({track_id}))
+        rows = self._rows({self._track_id(track, uri)})
+        if not len(rows):
             raise ConfigError(
                 f"{track} is in the catalogue but has no voice: it is instrumental, silent or failed "
-                f"(see {workspace.uri('failures')})"
+                f"(see {self.workspace.uri('failures')})"
             )
-        return about(workspace, most_similar(workspace, centre(question)[0], k, centre, {track_id}))
-    track_id, voice = voice_of_file(workspace, uri)
-    return about(workspace, most_similar(workspace, centre(voice[None])[0], k, centre, {track_id}))
+        return self._answer(self.vectors[rows[0]], k, rows)
+
+    def by_vocalist(self, name: str, k: int) -> pd.DataFrame:
+        """Return the tracks that sound most like a vocalist and are not tagged so.
+
+        Raises:
+            ConfigError: no track is tagged with that name; the message says what is near.
+        """
+        there = self.tags["vocalist"].unique().drop_null().to_pylist()
+        spelled = {other for other in there if key(other) == key(name)}
+        if not spelled:
+            near = [other for other in there if letters(name) in letters(other)]
+            near = (near or difflib.get_close_matches(name, there, cutoff=0.5))[:3]
+            raise ConfigError(f"no track is tagged {name}" + (f"; there is {', '.join(near)}" if near else ""))
+        own = self.tags.filter(pa.array(_where(self.tags["vocalist"], spelled)))
+        rows = self._rows(set(own["track_id"].to_pylist()))
+        if not len(rows):
+            raise ConfigError(f"no track that is tagged {name} has a voice")
+        return self._answer(unit(self.vectors[rows].mean(0)), k, rows)
+
+    def _track_id(self, track: str, uri: str) -> str:
+        for column, value in (("track_id", track), ("uri", uri)):  # looked up at once; a part of a path takes longer
+            found = self.files["track_id"].filter(pa.array(_where(self.files[column], {value}))).unique()
+            if len(found) == 1:
+                return found[0].as_py()
+        return find_track(track, self.files.to_pandas())
+
+    def _rows(self, track_ids: set[str]) -> np.ndarray:
+        return np.flatnonzero(_where(self.track_ids, track_ids))
+
+    def _answer(self, question: np.ndarray, k: int, without: np.ndarray) -> pd.DataFrame:
+        """Return the `k` tracks with the highest cosine, `COLUMNS`, best first, equal ones by track_id.
+
+        Args:
+            question: (d,) a unit vector in the space of `vectors`. without: rows that may not answer.
+        """
+        scores = self.vectors @ question
+        scores[without] = -np.inf
+        k = min(k, len(scores) - len(without))
+        least = np.partition(scores, len(scores) - k)[len(scores) - k] if k else np.inf
+        rows = np.flatnonzero(scores >= least)
+        found = pd.DataFrame({"track_id": self.track_ids.take(pa.array(rows)).to_pylist(), "score": scores[rows]})
+        return self._about(found.sort_values(["score", "track_id"], ascending=[False, True]).head(k))
+
+    def _about(self, found: pd.DataFrame) -> pd.DataFrame:
+        """Return found tracks with what is known of them: `COLUMNS`; missing texts are ""."""
+        for table in (self.tracks, self.tags):
+            about = table.filter(pa.array(_where(table["track_id"], set(found["track_id"])))).to_pandas()
+            found = found.merge(about.drop_duplicates("track_id"), on="track_id", how="left")
+        for name in ("uri", "artist", "title", "vocalist"):
+            found[name] = found[name].astype(object).where(found[name].notna(), "")
+        return found.assign(rank=np.arange(1, len(found) + 1), score=found["score"].astype(float).round(4))[COLUMNS]
+
+
+def _where(column: pa.ChunkedArray, values: set[str]) -> np.ndarray:
+    """Return where (n,) a column of texts holds one of the values."""
+    return pc.is_in(column, pa.array(values, pa.string())).to_numpy(zero_copy_only=False)
 
 
 def find_track(track: str, files: pd.DataFrame) -> str:
@@ -124,35 +145,6 @@ def find_track(track: str, files: pd.DataFrame) -> str:
             + (f"; there is {found.nearest}" if found.nearest else "")
         )
     return next(iter(found.track_ids))
-
-
-def by_vocalist(workspace: Workspace, name: str, k: int) -> pd.DataFrame:
-    """Return the tracks that sound most like a vocalist and are not tagged so.
-
-    Raises:
-        ConfigError: no track is tagged with that name; the message says what is near.
-    """
-    centre = normaliser(workspace)
-    tags = tables.read(workspace, "tags", ["track_id", "vocalist"])
-    own = set(tags.loc[tags["vocalist"].map(lambda v: isinstance(v, str) and key(v) == key(name)), "track_id"])
-    if not own:
-        there = tags["vocalist"].dropna().unique().tolist()
-        near = (
-            [v for v in there if letters(name) in letters(v)] or difflib.get_close_matches(name, there, cutoff=0.5)
-        )[:3]
-        raise ConfigError(f"no track is tagged {name}" + (f"; there is {', '.join(near)}" if near else ""))
-    question = unit(centre(voices_of(workspace, own)).mean(0))
-    return about(workspace, most_similar(workspace, question, k, centre, own))
-
-
-def about(workspace: Workspace, found: pd.DataFrame) -> pd.DataFrame:
-    """Return found tracks with what is known of them: `COLUMNS`; missing texts are ""."""
-    tracks = tables.read(workspace, "tracks", ["track_id", "uri", "artist", "title"]).drop_duplicates("track_id")
-    tags = tables.read(workspace, "tags", ["track_id", "vocalist"]).drop_duplicates("track_id")
-    rows = found.merge(tracks, on="track_id", how="left").merge(tags, on="track_id", how="left")
-    for name in ("uri", "artist", "title", "vocalist"):
-        rows[name] = rows[name].astype(object).where(rows[name].notna(), "")
-    return rows.assign(rank=np.arange(1, len(rows) + 1), score=rows["score"].astype(float).round(4))[COLUMNS]
 
 
 def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:

@@ -21,6 +21,7 @@ from pipeline.people.names import key
 from pipeline.scoring import credits as noisy
 from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.centre import centred
+from pipeline.scoring.crowd import Crowd, are_few, compared
 from pipeline.scoring.groups import NOISE
 from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
 from pipeline.scoring.voices import Voices
@@ -79,10 +80,12 @@ def tag_voices(
     backend = centred(voices, backend)
     evidence = backend.evidence(voices.means, voices.seconds)
     people = _people(voices.track_ids, known, credits if config.use_credits else credits.iloc[:0])
-    judged = noisy.judge(evidence, people.credits, backend)
+    crowd = Crowd.of(noisy.voices_of(evidence, people.credits, np.ones(len(people.credits.track))))
+    near = crowd.likely(evidence)
+    judged = noisy.judge(evidence, people.credits, backend, near)
     misfit = _misfits(evidence, people, backend)
     weight = np.where(misfit, 0.0, judged.weight)
-    answers = _Answers(evidence, people, weight, judged, backend, group, q).all()
+    answers = _Answers(evidence, people, weight, judged, backend, group, q, crowd, near).all()
     return _tags(voices.track_ids, people, answers, judged, clusters, misfit, config)
 
 
@@ -161,6 +164,8 @@ class _Answers:
         backend: Backend,
         group: np.ndarray,
         q: np.ndarray,
+        crowd: Crowd,
+        near: np.ndarray | None,
     ):
         rows = people.credits
         believed = np.bincount(rows.person, weight, minlength=rows.n_people)
@@ -181,6 +186,12 @@ class _Answers:
         left = np.clip(1.0 - taken, 0.0, 1.0)
         rest = Evidence(evidence.vector * left[:, None].astype(np.float32), evidence.precision * left)
         self.rest = rest.summed(group, int(group.max(initial=-1)) + 1)
+        self.near: tuple[np.ndarray, np.ndarray] | None = None  # the enrolled near each track and each group, (…, k)
+        if near is not None and not are_few(self.voices):
+            several = np.bincount(group) > 1
+            of_groups = np.full((len(several), near.shape[1]), NOISE)
+            of_groups[several] = crowd.likely(self.rest[several])
+            self.near = self._columns(near), self._columns(of_groups)
 
     def _agreement(self, modelled: np.ndarray) -> np.ndarray:
         """Return how far the names in each group (g,) agree: 1 if they are one vocalist's, 0 if half of them are not.
@@ -197,40 +208,67 @@ class _Answers:
         np.maximum.at(most, found // max(n, 1), weight)
         return np.where(total > 0, np.clip(2 * most / np.maximum(total, 1e-9) - 1, 0.0, 1.0) ** 2, 1.0)
 
+    def _columns(self, people: np.ndarray) -> np.ndarray:
+        return np.where(people >= 0, self.column[people], NOISE)
+
     def all(self) -> _Answer:
         """Return the answers for all tracks."""
-        n, k = len(self.evidence), min(SHOWN, len(self.enrolled))
+        n, k, m = len(self.evidence), min(SHOWN, len(self.enrolled)), len(self.enrolled)
         found = _Answer(np.full((n, k), NOISE), np.zeros((n, k)), np.full((n, k), np.nan), np.full(n, np.nan))
         if not n or not k:
             return found
         asked = self.people.given == NOISE
-        anyone = np.concatenate([mean_ratio(self._ratios(start)) for start in range(0, n, BLOCK)])
+        starts = range(0, n, BLOCK)
+        anyone = np.concatenate([mean_ratio(self._ratios(start, self._which(start)), m) for start in starts])
         none = prior_of_none(anyone[asked])
-        for start in range(0, n, BLOCK):
-            ratios = self._ratios(start)
-            probability = reweighted(self._blended(start, ratios, none), self._factors(start, none))
-            best = likeliest(probability, k)
+        for start in starts:
+            which = self._which(start)
+            ratios = self._ratios(start, which)
+            probability = reweighted(self._blended(start, ratios, which, none), self._factors(start, which, none))
+            best = likeliest(probability[:, :-1], k)
             rows = slice(start, start + len(ratios))
-            found.which[rows], found.probability[rows] = self.enrolled[best.which], best.probability
+            names = best.which if which is None else np.take_along_axis(which, best.which, 1)
+            found.which[rows] = np.where(names >= 0, self.enrolled[names], NOISE)
+            found.probability[rows] = best.probability
             found.score[rows] = np.take_along_axis(ratios, best.which, 1)
             mine, column = self._own(start)
             at = self.people.credits.track[mine] - start
-            own = np.bincount(at, probability[at, column], minlength=len(ratios))
+            own = np.bincount(at, probability[at, _place(which, at, column)], minlength=len(ratios))
             found.credit[rows] = np.where(np.bincount(at, minlength=len(ratios)) > 0, own, np.nan)
         return found
 
-    def _ratios(self, start: int) -> np.ndarray:
-        """Return the ratios (b, m) of a block's tracks with the enrolled, but for their own part in them."""
-        rows, block = self.people.credits, np.arange(start, min(start + BLOCK, len(self.evidence)))
-        ratios = self.backend.table(self.evidence[block], self.voices)
+    def _which(self, start: int) -> np.ndarray | None:
+        """Return the enrolled (b, c) that a block's tracks are compared with, negative for none; None for all.
+
+        They are those near the track, those near its group, and those credited on it.
+        """
+        if self.near is None:
+            return None
+        rows = slice(start, min(start + BLOCK, len(self.evidence)))
+        mine, column = self._own(start)
+        at = self.people.credits.track[mine] - start
+        order = np.argsort(at, kind="stable")
+        at, column = at[order], column[order]
+        rank = np.arange(len(at)) - np.searchsorted(at, at)
+        own = np.full((rows.stop - start, rank.max(initial=-1) + 1), NOISE)
+        own[at, rank] = column
+        found = np.sort(np.hstack([self.near[0][rows], self.near[1][self.group[rows]], own]), axis=1)
+        found[:, 1:][found[:, 1:] == found[:, :-1]] = NOISE
+        return found
+
+    def _ratios(self, start: int, which: np.ndarray | None) -> np.ndarray:
+        """Return the ratios (b, c + 1) of a block's tracks with the enrolled, but for their own part in them."""
+        rows, block = self.people.credits, slice(start, min(start + BLOCK, len(self.evidence)))
+        ratios = compared(self.evidence[block], self.voices, which, self.backend)
         mine, column = self._own(start)
         own = Evidence(
             self.evidence.vector[rows.track[mine]] * self.weight[mine, None].astype(np.float32),
             self.evidence.precision[rows.track[mine]] * self.weight[mine],
         )
         alone = self.backend.pairs(self.evidence[rows.track[mine]], self.voices[column] - own)
-        ratios[rows.track[mine] - start, column] = np.where(np.isfinite(alone), alone, 0.0)
-        return np.where(np.isfinite(ratios), ratios, 0.0).astype(float)
+        at = rows.track[mine] - start
+        ratios[at, _place(which, at, column)] = np.where(np.isfinite(alone), alone, 0.0)
+        return _known(ratios, which)
 
     def _own(self, start: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of credits of a block's tracks that concern the enrolled, and their columns."""
@@ -238,18 +276,15 @@ class _Answers:
         mine = np.flatnonzero((rows.track >= start) & (rows.track < start + BLOCK) & (self.column[rows.person] >= 0))
         return mine, self.column[rows.person[mine]]
 
-    def _blended(self, start: int, ratios: np.ndarray, none: float) -> np.ndarray:
-        """Return the probabilities (b, m) by the tracks' own voices and by those of their clusters."""
-        rows = slice(start, start + len(ratios))
-        found, at = np.unique(self.group[rows], return_inverse=True)
-        whole = self.backend.table(self.rest[found], self.voices)
-        heard = np.isfinite(whole).any(1)
-        together = posterior(np.where(np.isfinite(whole), whole, 0.0), none)
-        q = np.where(heard[at], self.q[rows], 0.0)[:, None]
-        return q * together[at] + (1 - q) * posterior(ratios, none)
+    def _blended(self, start: int, ratios: np.ndarray, which: np.ndarray | None, none: float) -> np.ndarray:
+        """Return the probabilities (b, c + 1) by the tracks' own voices and by those of their clusters."""
+        rows, m = slice(start, start + len(ratios)), len(self.enrolled)
+        whole = compared(self.rest[self.group[rows]], self.voices, which, self.backend)
+        q = np.where(np.isfinite(whole).any(1), self.q[rows], 0.0)[:, None]
+        return q * posterior(_known(whole, which), none, m) + (1 - q) * posterior(ratios, none, m)
 
-    def _factors(self, start: int, none: float) -> np.ndarray:
-        """Return what a track's own credits make of the odds (b, m) of each vocalist against none."""
+    def _factors(self, start: int, which: np.ndarray | None, none: float) -> np.ndarray:
+        """Return what a track's own credits make of the odds (b, c + 1) of each vocalist against none."""
         rows, n = self.people.credits, min(BLOCK, len(self.evidence) - start)
         right = self.judged.right
         named = np.bincount(rows.track, ~rows.given, minlength=len(self.evidence))[start : start + n]
@@ -258,9 +293,22 @@ class _Answers:
         at = rows.track[mine] - start
         inside = np.bincount(at, minlength=n) / np.maximum(named, 1)  # the part of the credit that is enrolled
         nobody = np.where(named > 0, right * (1 - inside) + (1 - right) * none, none)
-        factors = np.repeat((np.where(named > 0, 1 - right, 1.0) * none / nobody)[:, None], len(self.enrolled), axis=1)
-        factors[at, column] = right / named[at] * len(self.enrolled) / (1 - none) * none / nobody[at]
+        width = (len(self.enrolled) if which is None else which.shape[1]) + 1
+        factors = np.repeat((np.where(named > 0, 1 - right, 1.0) * none / nobody)[:, None], width, axis=1)
+        factors[at, _place(which, at, column)] = right / named[at] * len(self.enrolled) / (1 - none) * none / nobody[at]
         return factors
+
+
+def _place(which: np.ndarray | None, at: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Return where in rows `at (r,)` of what is compared the enrolled `column (r,)` stands."""
+    return column if which is None else (which[at] == column[:, None]).argmax(1)
+
+
+def _known(ratios: np.ndarray, which: np.ndarray | None) -> np.ndarray:
+    """Return ratios (b, c + 1) that say nothing, 0, where a voice is not known; -inf stays where there is none."""
+    there = np.zeros(ratios.shape, bool)
+    there[:, :-1] = which is None or which >= 0
+    return np.where(there & ~np.isfinite(ratios), 0.0, ratios).astype(float)
 
 
 def _tags(

@@ -43,7 +43,7 @@ def test_another_encoder_is_refused_in_a_workspace_that_is_made(chain, chain_con
 def test_an_encoder_that_hears_more_than_the_clips_hold_is_refused_before_the_work(chain_config, tmp_path, capsys):
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "wide", {}, "untrained")
     settings = {"embed": {"encoder": str(tmp_path / "wide")}, "shard": {"sample_rate_hz": 16000}}
-    config = chain_config(tmp_path / "workspace", stages=["scan", "embed"], **settings)
+    config = chain_config(tmp_path / "workspace", stages=["scan", "separate", "shard", "embed"], **settings)
     assert engine.guarded(lambda: run_stages(config)) == 2
     assert "say shard.sample_rate_hz=44100" in capsys.readouterr().err
     assert not tables.parts(Workspace(config.workspace), "tracks")

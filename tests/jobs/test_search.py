@@ -54,6 +54,20 @@ def test_what_is_not_there_is_said(chain_workspace, arguments, capsys):
     assert capsys.readouterr().err.startswith("error: ")
 
 
+def test_a_batch_answers_line_by_line_and_says_what_it_cannot(chain_workspace, tmp_path, capsys):
+    ids = sorted(tables.keys(chain_workspace, "voices", "track_id"))[:3]
+    (tmp_path / "batch.txt").write_text("\n".join([ids[0], "", "no-such-track", ids[1]]) + "\n")
+    assert search.main([chain_workspace.root, "--batch", str(tmp_path / "batch.txt"), "-k", "2", "--csv"]) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("error: line 3: no-such-track")
+    frame = pd.read_csv(io.StringIO(out))
+    assert frame["question"].tolist() == [ids[0]] * 2 + [ids[1]] * 2
+    assert (frame["question"] != frame["track_id"]).all()
+    (tmp_path / "batch.txt").write_text(ids[2])
+    assert search.main([chain_workspace.root, "--batch", str(tmp_path / "batch.txt"), "-k", "2"]) == 0
+    assert search.main([chain_workspace.root, "--batch", str(tmp_path / "nowhere.txt")]) == 2
+
+
 def test_long_texts_are_cut_in_the_table_only():
     row = {
         "rank": 1,

@@ -43,6 +43,7 @@ def test_merging_is_key_by_key() -> None:
 
 def test_where_a_training_runs_is_not_part_of_its_content() -> None:
     assert TrainConfig(workers=4, gpus=1).content() == TrainConfig().content()
+    assert TrainConfig(method="linear", use_credits=True).content() == TrainConfig().content()  # no network's business
     assert TrainConfig(seed=1).content() != TrainConfig().content()
 
 

@@ -16,12 +16,12 @@ def drawn(none: float, n: int = 4000, m: int = 8, seed: int = 0) -> tuple[np.nda
 @pytest.mark.parametrize("none", [0.1, 0.5, 0.9])
 def test_the_part_of_strangers_is_found(none):
     ratios, _ = drawn(none)
-    assert prior_of_none(mean_ratio(ratios)) == pytest.approx(none, abs=0.04)
+    assert prior_of_none(mean_ratio(ratios, 8)) == pytest.approx(none, abs=0.04)
 
 
 def test_probabilities_are_right_as_often_as_they_say():
     ratios, who = drawn(0.6)
-    best = likeliest(posterior(ratios, prior_of_none(mean_ratio(ratios))), 1)
+    best = likeliest(posterior(ratios, prior_of_none(mean_ratio(ratios, 8)), 8), 1)
     stated, right = best.probability[:, 0], best.which[:, 0] == who
     for low in np.arange(0, 1, 0.2):
         here = (stated >= low) & (stated < low + 0.2)
@@ -29,8 +29,15 @@ def test_probabilities_are_right_as_often_as_they_say():
 
 
 def test_posterior_is_bayes_rule():
-    found = posterior(np.log(np.array([[4.0, 1.0]])), none=0.5)
+    found = posterior(np.log(np.array([[4.0, 1.0]])), none=0.5, n_enrolled=2)
     np.testing.assert_allclose(found, np.array([[0.25 * 4, 0.25 * 1]]) / (0.25 * 4 + 0.25 + 0.5))
+
+
+def test_a_column_may_stand_for_several():
+    apart = np.log(np.array([[4.0, 1.0, 0.5, 0.25]]))
+    together = np.log(np.array([[4.0, 1.0, 0.75]]))
+    np.testing.assert_allclose(mean_ratio(together, 4), mean_ratio(apart, 4))
+    np.testing.assert_allclose(posterior(together, 0.4, 4)[:, :2], posterior(apart, 0.4, 4)[:, :2])
 
 
 def test_reweighted_multiplies_the_odds():

@@ -94,3 +94,14 @@ def test_voices_of_two_encoders_are_refused(workspace):
 def test_an_empty_workspace_has_no_voices(workspace):
     found, _ = voices.read(workspace)
     assert len(found) == 0
+
+
+def test_what_a_catalogue_has_taught_is_scored_by_until_there_is_another_calibration(workspace):
+    write(workspace)
+    taught = Backend(np.ones(8), 2 * np.eye(8), encoder_id="e")
+    workspace.write_bytes(voices.taught_name(workspace, "e"), taught.to_bytes())
+    np.testing.assert_array_equal(voices.read(workspace)[1].matrix, taught.matrix)
+    assert not np.allclose(voices.read(workspace, taught=False)[1].matrix, taught.matrix)
+    own = Backend(np.zeros(8), np.eye(8), encoder_id="e", spread=1.0)
+    workspace.write_bytes(voices.calibration_name("e"), own.to_bytes())
+    np.testing.assert_array_equal(voices.read(workspace)[1].matrix, own.matrix)

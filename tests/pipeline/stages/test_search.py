@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.stages import search
+from pipeline.stages.search import Search
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
@@ -39,7 +40,7 @@ def brute(ids: list[str], vectors: np.ndarray, row: int, k: int) -> list[str]:
 def test_like_a_track_is_exact_and_without_itself(workspace, voices, monkeypatch):
     monkeypatch.setattr(search, "BLOCK", 7)
     ids, vectors = voices
-    found = search.like(workspace, ids[8], 12)
+    found = Search(workspace).like(ids[8], 12)
     assert found["track_id"].tolist() == brute(ids, vectors, 8, 12)
     assert found["rank"].tolist() == list(range(1, 13))
     assert found["score"].is_monotonic_decreasing
@@ -47,19 +48,19 @@ def test_like_a_track_is_exact_and_without_itself(workspace, voices, monkeypatch
 
 
 def test_a_track_may_be_named_by_its_path(workspace, voices):
-    by_id = search.like(workspace, voices[0][8], 5)
-    assert search.like(workspace, "/music/singer 2/8.mp3", 5).equals(by_id)
-    assert search.like(workspace, "singer 2/8.mp3", 5).equals(by_id)
+    by_id = Search(workspace).like(voices[0][8], 5)
+    assert Search(workspace).like("/music/singer 2/8.mp3", 5).equals(by_id)
+    assert Search(workspace).like("singer 2/8.mp3", 5).equals(by_id)
 
 
 def test_by_vocalist_finds_others_that_sound_like_it(workspace, voices):
-    found = search.by_vocalist(workspace, "singer 2", 60)
+    found = Search(workspace).by_vocalist("singer 2", 60)
     assert len(found) == 50
     assert "Singer 2" not in set(found["vocalist"])
 
 
 def test_more_than_there_are(workspace, voices):
-    assert len(search.like(workspace, voices[0][0], 1000)) == 59
+    assert len(Search(workspace).like(voices[0][0], 1000)) == 59
 
 
 @pytest.mark.parametrize(
@@ -67,17 +68,17 @@ def test_more_than_there_are(workspace, voices):
 )
 def test_what_cannot_be_asked_is_said(workspace, voices, track, said):
     with pytest.raises(ConfigError, match=said):
-        search.like(workspace, track, 3)
+        Search(workspace).like(track, 3)
 
 
 def test_an_unknown_vocalist_is_told_what_is_near(workspace, voices):
     with pytest.raises(ConfigError, match="there is Singer"):
-        search.by_vocalist(workspace, "Singr 9", 3)
+        Search(workspace).by_vocalist("Singr 9", 3)
 
 
 def test_a_workspace_without_voices(workspace):
     with pytest.raises(ConfigError, match="run the stages up to embed"):
-        search.like(workspace, "x", 3)
+        Search(workspace).like("x", 3)
 
 
 def test_a_track_that_is_gone_answers_no_more(workspace, voices):
@@ -85,7 +86,7 @@ def test_a_track_that_is_gone_answers_no_more(workspace, voices):
     gone = brute(ids, vectors, 0, 1)
     tracks = tables.read(workspace, "tracks")
     tables.replace(workspace, "tracks", tracks[~tracks["track_id"].isin(gone)])
-    assert not set(search.like(workspace, ids[0], 60)["track_id"]) & set(gone)
+    assert not set(Search(workspace).like(ids[0], 60)["track_id"]) & set(gone)
 
 
 def test_two_voices_are_not_centred(workspace):
@@ -96,7 +97,7 @@ def test_two_voices_are_not_centred(workspace):
         "a",
     )
     tables.write(workspace, "files", [{"track_id": "a", "uri": "/a.mp3"}, {"track_id": "b", "uri": "/b.mp3"}], "a")
-    found = search.like(workspace, "a", 5)
+    found = Search(workspace).like("a", 5)
     assert found["score"].tolist() == [0.6]
     assert found["vocalist"].tolist() == [""]
 
@@ -104,4 +105,4 @@ def test_two_voices_are_not_centred(workspace):
 def test_a_file_from_outside_needs_to_know_how_voices_were_made(workspace, voices, tmp_path):
     (tmp_path / "x.mp3").write_bytes(b"not audio")
     with pytest.raises(ConfigError, match="does not say how it was made"):
-        search.like(workspace, str(tmp_path / "x.mp3"), 3)
+        Search(workspace).like(str(tmp_path / "x.mp3"), 3)
