@@ -96,9 +96,9 @@ def read(uri: str | Path, sample_rate_hz: int, channels: int | None) -> Audio:
 def _resampled(pieces: Iterable[Piece], sample_rate_hz: int, channels: int | None) -> Iterator[np.ndarray]:
     """Yield a file's audio at the wanted rate; where its own rate changes, one resampler ends and another begins."""
     windows = mixed_down(pieces, channels) if channels else as_they_are(pieces)
-    for rate_hz, run in itertools.groupby(windows, key=operator.itemgetter(1)):
+    for rate_hz, alike in itertools.groupby(windows, key=operator.itemgetter(1)):
         resampler: soxr.ResampleStream | None = None
-        for samples, _ in run:
+        for samples, _ in alike:
             if rate_hz == sample_rate_hz:
                 yield samples
                 continue

@@ -26,8 +26,8 @@ _AS_IT_IS, _LEFT, _RIGHT, _TURNED = (
 def mixed_down(pieces: Iterable[Piece], channels: int) -> Iterator[tuple[np.ndarray, int]]:
     """Yield a file's pieces mixed down to 1 channel (the sides' mean) or 2: (channels, n) float32, and the rate."""
     way = _AS_IT_IS
-    for rate_hz, run in itertools.groupby(pieces, key=lambda piece: piece.sample_rate_hz):
-        for window in _windows(map(to_sides, run), round(WINDOW_S * rate_hz)):
+    for rate_hz, alike in itertools.groupby(pieces, key=lambda piece: piece.sample_rate_hz):
+        for window in _windows(map(to_sides, alike), round(WINDOW_S * rate_hz)):
             before, way = way, _way(window, way)
             sides = window if way is _AS_IT_IS else way @ window
             if way is not before:

@@ -218,13 +218,13 @@ def check_music(sample_rate_hz: int, channels: int) -> None:
 
 def _converted(frames: Iterable[Any]) -> Iterator[Piece]:
     """Turn frames of any sample format into pieces; rate, channels and format may change on the way."""
-    for (rate_hz, channels, *_), run in itertools.groupby(frames, _setup):
+    for (rate_hz, channels, *_), alike in itertools.groupby(frames, _setup):
         check_music(rate_hz, channels)
-        first = next(run)
+        first = next(alike)
         layout = tuple(channel.name for channel in first.layout.channels)
         # Packed: PyAV reads past the planes of a frame that has eight of them.
         converter = av.AudioResampler(format="flt", frame_size=FRAME)
-        for frame in itertools.chain([first], run, [None]):
+        for frame in itertools.chain([first], alike, [None]):
             for packed in converter.resample(frame):
                 yield Piece(packed.to_ndarray().reshape(-1, channels).T, rate_hz, layout)
 
