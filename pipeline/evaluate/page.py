@@ -20,7 +20,7 @@ COLUMNS = tables.SCHEMAS["evaluation"].names
 
 
 def write(config: Config, workspace: Workspace, plan: Plan, results: Results) -> str:
-    """Write all of it and return the Markdown."""
+    """Write the table and the folder, and return the Markdown."""
     rows = pd.DataFrame(results.rows, columns=COLUMNS)
     tables.replace(workspace, "evaluation", rows)
     workspace.delete(tables.part_name("failures", MEASURES))
