@@ -13,7 +13,7 @@ COPY pyproject.toml constraints.txt LICENSE README.md ./
 COPY encoder encoder
 COPY jobs jobs
 COPY pipeline pipeline
-RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -c constraints.txt .
+RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -c constraints.txt '.[cluster,evaluate,train]'
 
 FROM python:${PYTHON}-slim
 # Ray's start command looks for wget in health checks of pods, and for procps.

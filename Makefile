@@ -118,7 +118,7 @@ bench-gpu: setup  ## one GPU: separation, embedding and training; says so where 
 test: setup  ## all tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
-test-cluster: setup  ## the tests that need minutes: outages, several nodes, nodes that die
+test-cluster: setup  ## the tests that need minutes: outages, several nodes, nodes and workers that die
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m cluster
 
 lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms

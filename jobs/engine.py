@@ -7,6 +7,7 @@ could not go on, 130 interrupted.
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import shlex
 import sys
@@ -170,6 +171,16 @@ def _run(stage: Stage, config: Config) -> int:
                 run.record(STOPPED, str(error) or type(error).__name__)
         raise
     return run.finish("ok")
+
+
+def extra(module: str, name: str) -> None:
+    """Check that what an extra of this package brings is installed.
+
+    Raises:
+        ConfigError: it is not; the message says how it comes.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise ConfigError(f"{module} is not installed: it comes with pip install 'vocatlas[{name}]'")
 
 
 def need(workspace: Workspace, table: str, stage: str) -> None:

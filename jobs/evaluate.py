@@ -31,6 +31,7 @@ STAGE = engine.Stage(
     name="evaluate",
     about="Measure encoders on labelled singing: similarity, identification, robustness, clusters, scores.",
     work=run,
+    check=lambda config: engine.extra("matplotlib", "evaluate"),
     unit="recording",
 )
 

@@ -38,11 +38,12 @@ RUNS = "encoders/_training"  # Ray Train's checkpoints, until the encoder is fin
 
 
 def check(config: Config) -> None:
-    """Check that the clips hold what an encoder that starts from nothing will hear.
+    """Check that curves can be written, and that the clips hold what an encoder that starts from nothing will hear.
 
     Raises:
-        ConfigError: they do not.
+        ConfigError: it is not so.
     """
+    engine.extra("tensorboard", "train")
     if config.train.init is None:
         hears_hz = preset(config.train.size).front_end.sample_rate_hz
         check_rate(f"train.init=null, train.size={config.train.size}", hears_hz, config.shard.sample_rate_hz)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import yaml
-from torch.utils.tensorboard import SummaryWriter
 
 from encoder.training.config import TERMS, TrainConfig
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 PHASES = ("loading", "augment", "forward", "backward")
 MEASURED = ("held_out_eer", "embedding_std", "effective_rank")
@@ -52,7 +55,7 @@ class TrainLog:
         self.columns = ["step", "epoch", "loss", *terms, "learning_rate", "gradient_norm", *timing, *MEASURED]
         self.path = folder / "log.csv"
         self.history: list[dict[str, float]] = []
-        self.board = SummaryWriter(str(folder / "tensorboard"))
+        self.board = board_in(folder)
         self.board.add_text("config", f"```\n{yaml.safe_dump(config.model_dump(mode='json'))}```")
         self.rewind([])
 
@@ -77,11 +80,18 @@ class TrainLog:
         self.board.close()
 
 
+def board_in(folder: Path) -> SummaryWriter:
+    """Return a writer of TensorBoard's events under a folder; TensorBoard comes with an extra."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"))
+
+
 def write_history(history: list[dict[str, float]], folder: Path) -> None:
     """Write the log of a finished training to a folder: `log.csv` and TensorBoard events."""
     columns = dict.fromkeys(name for row in history for name in row)
     write_rows(folder / "log.csv", list(columns), history)
-    with SummaryWriter(str(folder / "tensorboard")) as board:
+    with board_in(folder) as board:
         for row in history:
             add_scalars(board, row)
 

@@ -46,7 +46,7 @@ def million_trials(sink: "multiprocessing.connection.Connection") -> None:
 
 
 def crops_of(folder: Path | None, seconds: float) -> list[NDArray[np.floating]]:
-    """CROPS mono crops at 16 kHz, of a folder's recordings or of noise."""
+    """Return `CROPS` mono crops at 16 kHz, of a folder's recordings or of noise."""
     n = audio.to_samples(seconds, RATE_HZ)
     found: list[NDArray[np.floating]] = []
     for path in sorted(folder.rglob("*.ogg")) if folder else []:

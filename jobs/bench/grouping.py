@@ -34,7 +34,7 @@ def cluster(evidence: Evidence, backend: Backend) -> np.ndarray:
 
 
 def average(threshold: float) -> Callable[[Evidence, Backend], np.ndarray]:
-    """Average linkage on the cosines, cut at a distance chosen by hand."""
+    """Return the groups of average linkage on the cosines, cut at a distance chosen by hand."""
 
     def group(evidence: Evidence, backend: Backend) -> np.ndarray:
         apart = np.clip(1 - evidence.direction @ evidence.direction.T, 0, 2)
@@ -46,7 +46,7 @@ def average(threshold: float) -> Callable[[Evidence, Backend], np.ndarray]:
 
 
 def average_ratios(evidence: Evidence, backend: Backend) -> np.ndarray:
-    """Average linkage on the pairs' log-likelihood ratios, cut at the log of the number of groups."""
+    """Return the groups of average linkage on log-likelihood ratios, cut at the log of their number."""
     ratios = backend.table(evidence, evidence)
     apart = ratios.max() - ratios
     np.fill_diagonal(apart, 0)
@@ -58,7 +58,7 @@ def average_ratios(evidence: Evidence, backend: Backend) -> np.ndarray:
 
 
 def leaf(evidence: Evidence, backend: Backend) -> np.ndarray:
-    """HDBSCAN on the cosines, leaves, epsilon 0.4."""
+    """Return the groups of HDBSCAN on the cosines, leaves, epsilon 0.4."""
     import hdbscan
 
     apart = np.clip(1 - evidence.direction @ evidence.direction.T, 0, 2).astype(float)
@@ -91,7 +91,7 @@ def by_umap(evidence: Evidence, backend: Backend) -> np.ndarray:
 
 
 def whispers(evidence: Evidence, backend: Backend) -> np.ndarray:
-    """Chinese whispers on the pairs that more likely share a voice than not, at odds of one to the number of tracks."""
+    """Return the groups of Chinese whispers on pairs that likely share a voice, at odds of one to the tracks."""
     ratios = backend.table(evidence, evidence) - np.log(len(evidence))
     weight = np.where(ratios > 0, ratios, 0.0)
     np.fill_diagonal(weight, 0)

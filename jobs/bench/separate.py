@@ -41,7 +41,7 @@ ENGINE_TRACKS, ENGINE_TRACK_S = 48, 60
 
 
 def quality(audio: Path | None, scale: float, name: str) -> None:
-    """SI-SDR and SDR of the separated voice, and SI-SDR of the mix itself."""
+    """Measure SI-SDR and SDR of the separated voice, and SI-SDR of the mix itself."""
     if audio is None:
         return print("\nquality needs --audio", flush=True)
     separator = separators.load(name, separators.best_device())
@@ -208,13 +208,13 @@ def demucs(audio: Path | None, scale: float, name: str) -> None:
 
 
 def _agreement_db(theirs: Path, ours: Path) -> float:
-    """Signal over difference, scale apart, as demucs scales down what would clip; ours is mono."""
+    """Return signal over difference in dB, scale apart, as demucs scales down what would clip; ours is mono."""
     expected, got = soundfile.read(theirs)[0].mean(1), soundfile.read(ours)[0]
     return si_sdr(got, expected)
 
 
 def memory(audio: Path | None, scale: float, name: str) -> None:
-    """Peak resident memory of the worker and its decoder, for longer and longer mixes."""
+    """Measure the peak resident memory of the worker and its decoder, for longer and longer mixes."""
     header(
         "Memory, one mix, spleeter",
         "minutes",

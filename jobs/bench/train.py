@@ -37,7 +37,7 @@ CLIPS, BATCH, WARM, TIMED = 48, 16, 2, 12  # warm and timed steps; in fewer, wha
 
 
 def clips_of(folder: Path | None) -> list[NDArray[np.float32]]:
-    """CLIPS mono clips, of a folder's recordings or synthetic: harmonics of a wavering pitch in a little noise."""
+    """Return `CLIPS` mono clips, of a folder's recordings or of harmonics with a wavering pitch in a little noise."""
     n, found = audio.to_samples(CLIP_S, RATE_HZ), []
     for path in sorted(folder.rglob("*.*")) if folder else []:
         wave = audio.read(path, RATE_HZ, 1).samples[0]

@@ -151,7 +151,7 @@ def _consonant_noise(consonant: Consonant, note: Note, duration_s: float, singer
 
 
 def _pitch(singer: Singer, melody: Sequence[Note], size: int, generator: np.random.Generator) -> np.ndarray:
-    """f0 in Hz: steps with portamento, a scoop into each phrase, vibrato on held notes, and a slow drift."""
+    """Return f0 in Hz: steps with portamento, a scoop into each phrase, vibrato on held notes, and a slow drift."""
     midi, vibrato = np.full(size, float(melody[0].midi)), np.zeros(size)
     scoop = np.zeros(size)
     end_before_s = -np.inf
@@ -172,6 +172,6 @@ def _pitch(singer: Singer, melody: Sequence[Note], size: int, generator: np.rand
 
 
 def _wander(size: int, rate_hz: float, generator: np.random.Generator) -> np.ndarray:
-    """Slow noise of unit deviation, `(size,)`."""
+    """Return slow noise of unit deviation, `(size,)`."""
     slow = gaussian_filter1d(generator.standard_normal(size), CONTROL_HZ / (2 * np.pi * rate_hz), mode="wrap")
     return slow / max(float(slow.std()), 1e-9)

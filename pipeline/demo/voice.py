@@ -48,7 +48,7 @@ def sing(singer: Singer, melody: Sequence[Note], sample_rate_hz: int, generator:
 
 
 def active_rms(wave: np.ndarray, sample_rate_hz: int) -> float:
-    """RMS of the last axis over the 50 ms frames within 30 dB of the loudest; 0 for silence."""
+    """Return the RMS of the last axis over the 50 ms frames within 30 dB of the loudest; 0 for silence."""
     frame = to_samples(0.05, sample_rate_hz)
     whole = wave[..., : wave.shape[-1] // frame * frame]
     power = (whole.reshape(-1, whole.shape[-1] // frame, frame).astype(np.float64) ** 2).mean(axis=(0, 2))
@@ -95,7 +95,7 @@ def resonance(grid_hz: np.ndarray, formant_hz: np.ndarray | float, bandwidth_hz:
 
 
 def pulse_spectrum(grid_hz: np.ndarray, open_s: np.ndarray, tilt_hz: np.ndarray | float) -> np.ndarray:
-    """Spectra `(cycles, bins)` of the glottal flow's derivative, 2x - 3x^2 while open, for open times `(cycles, 1)`."""
+    """Return spectra `(cycles, bins)` of the glottal flow's derivative, 2x - 3x^2 for open times `(cycles, 1)`."""
     u = 2j * np.pi * np.maximum(grid_hz, 1.0) * open_s
     closing = np.exp(-u)
     first = (1 - (1 + u) * closing) / u**2
@@ -144,7 +144,7 @@ def _cycles(singer: Singer, phrasing: Phrasing, generator: np.random.Generator) 
 
 
 def _breath(phrasing: Phrasing, tract: Tract, open_glottis: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Noise of the open glottis through the tract, `(size,)`, of no particular level."""
+    """Return noise of the open glottis through the tract, `(size,)`, of no particular level."""
     size, rate = len(open_glottis), tract.sample_rate_hz
     times = np.arange(size) / rate
     noise = generator.standard_normal(size) * open_glottis * np.interp(times, phrasing.times_s, phrasing.aspiration)
@@ -165,7 +165,7 @@ def _breath(phrasing: Phrasing, tract: Tract, open_glottis: np.ndarray, generato
 
 
 def _burst(noise: Noise, sample_rate_hz: int, generator: np.random.Generator) -> np.ndarray:
-    """Band-limited noise with soft edges, `(samples,)`, its RMS at the noise's level."""
+    """Return band-limited noise with soft edges, `(samples,)`, its RMS at the noise's level."""
     size = max(8, to_samples(noise.duration_s, sample_rate_hz))
     spectrum = rfft(generator.standard_normal(size))
     band = _bump(np.fft.rfftfreq(size, 1 / sample_rate_hz), noise.centre_hz, noise.width_hz / 1.5)

@@ -176,7 +176,7 @@ class Ge2e:
         return unit(np.add.reduceat(vectors, starts, axis=0) / np.array(counts)[:, None])
 
     def _windows(self, wave: Wave) -> list[NDArray[np.floating]]:
-        """Mel spectrograms (160, 40) of a crop's windows, as the package's `embed_utterance` cuts them."""
+        """Return mel spectrograms (160, 40) of a crop's windows, as the package's `embed_utterance` cuts them."""
         if np.any(wave):
             wave = self.audio.normalize_volume(wave, self.audio.audio_norm_target_dBFS, increase_only=True)
         stretches, frames = self.model.compute_partial_slices(len(wave), rate=1.3, min_coverage=0.75)

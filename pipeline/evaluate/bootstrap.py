@@ -36,7 +36,7 @@ def _interval(values: NDArray[np.floating]) -> tuple[float, float]:
 def eer_interval(
     scores: ArrayLike, labels: ArrayLike, left: ArrayLike, right: ArrayLike, draws: int = 200, seed: int = 0
 ) -> tuple[float, float]:
-    """Interval of the equal-error rate of trials (t,) between singers `left` and `right` (t,); NaN for none.
+    """Return the interval of the equal-error rate of trials (t,) between singers `left` and `right` (t,); NaN for none.
 
     With fewer than three singers there is nothing to draw from, and no interval.
     """
@@ -67,12 +67,12 @@ def eer_interval(
 
 
 def _cumulated(table: csr_array, weights: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Weighted counts (draws, bins), summed up from the best scores on."""
+    """Return weighted counts (draws, bins), summed up from the best scores on."""
     return np.cumsum((table.T @ weights.T).T, axis=1)
 
 
 def mean_interval(values: ArrayLike, singers: ArrayLike, draws: int = 200, seed: int = 0) -> tuple[float, float]:
-    """Interval of the mean of `values (n,)` of `singers (n,)`; NaN for fewer than three singers."""
+    """Return the interval of the mean of `values (n,)` of `singers (n,)`; NaN for fewer than three singers."""
     _, index = np.unique(np.asarray(singers), return_inverse=True)
     n_singers = int(index.max(initial=-1)) + 1
     if n_singers < 3 or not draws:

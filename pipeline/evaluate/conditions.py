@@ -196,7 +196,7 @@ def _as_long_as(wave: Wave, n: int) -> Wave:
 
 
 def choose_crops(voice: Wave, sample_rate_hz: int, config: EvaluateConfig) -> list[tuple[float, float]]:
-    """Start and end in seconds of the stretches of `voice (n,)` to embed: voiced, apart, spread evenly.
+    """Return start and end in seconds of the stretches of `voice (n,)` to embed: voiced, apart, spread evenly.
 
     Raises:
         Problem: it is `silent`, or has less voice than `min_crop_s` (`too_short`).

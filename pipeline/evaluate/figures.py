@@ -30,7 +30,7 @@ def _axes(width: float = 5.0, height: float = 4.4) -> tuple[Figure, Axes]:
 
 
 def det(curves: Mapping[str, Scored], title: str) -> bytes:
-    """Detection-error trade-off of each encoder, on normal-deviate axes (Martin et al., Eurospeech 1997)."""
+    """Return the detection-error trade-off of each encoder, on normal-deviate axes (Martin et al., Eurospeech 1997)."""
     figure, axes = _axes()
     for name, scored in curves.items():
         curve = roc(scored.scores, scored.labels)
@@ -58,7 +58,7 @@ def histogram(scored: Scored, title: str) -> bytes:
 
 
 def confusion(singers: NDArray, named: NDArray, title: str) -> bytes:
-    """Heat map of who (rows) was named as whom (columns), as parts of each row."""
+    """Return a heat map of who (rows) was named as whom (columns), as parts of each row."""
     side = float(np.clip(0.35 * len(singers) + 2, 4, 14))
     figure, axes = _axes(side, side)
     parts = named / np.maximum(named.sum(1, keepdims=True), 1)
@@ -72,7 +72,7 @@ def confusion(singers: NDArray, named: NDArray, title: str) -> bytes:
 
 
 def reliability(found: Reliability, title: str) -> bytes:
-    """Stated against observed probability; the area of a point is its part of the trials."""
+    """Return a plot of stated against observed probability; the area of a point is its part of the trials."""
     figure, axes = _axes(4.2, 4.2)
     axes.plot([0, 1], [0, 1], color="0.7", lw=1)
     axes.plot(found.stated, found.observed, lw=1.2)
@@ -84,7 +84,7 @@ def reliability(found: Reliability, title: str) -> bytes:
 
 
 def lengths(values: Mapping[str, Mapping[float, float]], title: str) -> bytes:
-    """EER against the length of crops in seconds, a line per encoder."""
+    """Return a plot of EER against the length of crops in seconds, a line per encoder."""
     figure, axes = _axes(height=3.4)
     for name, by_length in values.items():
         seconds = sorted(by_length)

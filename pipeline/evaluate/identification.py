@@ -25,7 +25,7 @@ Floats = NDArray[np.floating]
 
 
 def closed_set(data: Labelled, config: EvaluateConfig, seed: int = 0) -> tuple[list[Measure], NDArray, NDArray]:
-    """Top-1 and top-5 of a linear probe and of the nearest centroid, over folds that no song is divided by.
+    """Measure top-1 and top-5 of a linear probe and of the nearest centroid, over folds that no song is divided by.
 
     Singers with a single song are left out, since that cannot be in training and test. Returns the
     measures, the singers (classes,), and how often each (row) was named as each (column) by the centroids.
@@ -69,7 +69,7 @@ def with_songs(data: Labelled) -> Labelled:
 
 
 def folds(data: Labelled, seed: int) -> list[tuple[NDArray, NDArray]]:
-    """Training and test rows of each fold. A song is in one fold, whoever sings it.
+    """Return training and test rows of each fold. A song is in one fold, whoever sings it.
 
     Songs, in a seeded order, go to the fold that has fewest songs of their singers. Where songs that are
     shared leave a singer without any in training, that singer is not in the test either.
@@ -105,7 +105,7 @@ def _probe(vectors: Floats, truth: NDArray, train: NDArray, test: NDArray, n_cla
 
 
 def centroids(vectors: Floats, truth: NDArray, n_classes: int) -> Floats:
-    """Unit mean (classes, d) of each class's unit vectors; zeros for a class without any."""
+    """Return the unit mean (classes, d) of each class's unit vectors; zeros for a class without any."""
     sums = np.zeros((n_classes, vectors.shape[1]))
     np.add.at(sums, truth, vectors)
     return unit(sums)

@@ -105,7 +105,7 @@ def _pivot(
 
 
 def _similarity(rows: pd.DataFrame, unavailable: dict[str, str]) -> list[str]:
-    """EER by condition, of crops and pooled; then the other measures of crops."""
+    """Return tables of EER by condition, of crops and pooled, then of the other measures of crops."""
     rows = rows[rows["task"].str.startswith("similarity") & rows["condition"].isin(PLAIN)]
     if rows.empty:
         return []
@@ -169,7 +169,7 @@ def _scores(rows: pd.DataFrame) -> list[str]:
 
 
 def domains(rows: pd.DataFrame, unavailable: dict[str, str]) -> list[str]:
-    """Out of domain: encoders down, sets across, similarity EER under each set's first condition, average rank."""
+    """Return similarity EER out of domain: encoders down, sets across under their first condition, average rank."""
     rows = rows[(rows["task"] == "similarity") & (rows["metric"] == "eer")]
     if rows["set"].nunique() < 2:
         return []

@@ -7,7 +7,7 @@ import jinja2
 import pandas as pd
 
 from pipeline.config import Config
-from pipeline.evaluate import figures, markdown
+from pipeline.evaluate import markdown
 from pipeline.evaluate.conditions import PLAIN, parse
 from pipeline.evaluate.measure import Results
 from pipeline.evaluate.plan import Plan
@@ -20,7 +20,7 @@ COLUMNS = tables.SCHEMAS["evaluation"].names
 
 
 def write(config: Config, workspace: Workspace, plan: Plan, results: Results) -> str:
-    """Write all of it and return the Markdown."""
+    """Write the table and the folder, and return the Markdown."""
     rows = pd.DataFrame(results.rows, columns=COLUMNS)
     tables.replace(workspace, "evaluation", rows)
     workspace.delete(tables.part_name("failures", MEASURES))
@@ -40,6 +40,8 @@ def write(config: Config, workspace: Workspace, plan: Plan, results: Results) ->
 
 def draw(results: Results, rows: pd.DataFrame) -> dict[str, bytes]:
     """Return all pictures by file name (without suffix)."""
+    from pipeline.evaluate import figures  # matplotlib comes with an extra
+
     made: dict[str, bytes] = {}
     by_place: dict[tuple[str, str, str], dict[str, Any]] = {}
     for (set_name, encoder, condition, task), scored in results.curves.items():

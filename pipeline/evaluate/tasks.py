@@ -91,7 +91,7 @@ class Scored:
 
 
 def score(data: Labelled, pairs: Trials, task: str, config: EvaluateConfig, seed: int) -> tuple[list[Measure], Scored]:
-    """EER and minDCF of trials whose two sides have vectors, by cosine.
+    """Return EER and minDCF of trials whose two sides have vectors, by cosine.
 
     Raises:
         NotMeasurable: no target or no non-target is left.
@@ -141,7 +141,7 @@ def similarity(
 
 
 def rank(data: Labelled, pairs: Trials, config: EvaluateConfig, seed: int = 0) -> Measure:
-    """Mean normalised rank of a true match among `rank_others` recordings of other singers, as in the paper.
+    """Return the mean normalised rank of a true match among `rank_others` recordings of other singers, as in the paper.
 
     Queries are up to 1000 target trials. Others are by another singer exactly (the paper's code asks
     whether the name is contained in the path); where the set has fewer, all of them.

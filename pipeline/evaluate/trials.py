@@ -53,7 +53,7 @@ def item_name(path: str, start_s: float | None = None, end_s: float | None = Non
 
 
 def parse_item(name: str) -> tuple[str, float | None, float | None]:
-    """Path, start and end in seconds (None: the whole file) of an item's name."""
+    """Return the path, start and end in seconds (None: the whole file) of an item's name."""
     found = _FRAGMENT.match(name)
     if found is None or found["start"] is None:
         return name, None, None

@@ -132,6 +132,7 @@ def _read(workspace: Workspace, columns: Sequence[str], where: pc.Expression | N
     parts = [workspace.path(name) for name in workspace.list(FOLDER, suffix=".parquet")]
     if not parts:
         return SCHEMA.empty_table().select(list(columns))
+    # Not part by part as `pipeline.store.tables` reads: few of many crops are wanted, and a dataset filters in threads.
     found = ds.dataset(parts, schema=SCHEMA, format="parquet", filesystem=workspace.fs)
     return found.to_table(columns=list(columns), filter=where)
 

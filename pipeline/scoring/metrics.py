@@ -48,7 +48,7 @@ class BCubed:
 
 
 def validate(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
-    """Scores (n,) and labels (n,) as arrays; raises on unequal lengths, non-finite scores or one class."""
+    """Return scores (n,) and labels (n,) as arrays; raises on unequal lengths, non-finite scores or one class."""
     scores, labels = np.asarray(scores, dtype=float), np.asarray(labels)
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise ValueError(f"scores {scores.shape} and labels {labels.shape} must be lists of one length")
@@ -65,7 +65,7 @@ def validate(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.b
 
 
 def roc(scores: ArrayLike, labels: ArrayLike) -> Roc:
-    """False-alarm and miss rates at every threshold that matters, from (inf: 0, 1) down to (1, 0)."""
+    """Return the false-alarm and miss rates at every threshold that matters, from (inf: 0, 1) down to (1, 0)."""
     scores, labels = validate(scores, labels)
     from sklearn.metrics import roc_curve
 
@@ -74,13 +74,13 @@ def roc(scores: ArrayLike, labels: ArrayLike) -> Roc:
 
 
 def eer(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Equal-error rate: where the straight lines between the ROC's points cross miss = false alarm."""
+    """Return the equal-error rate: where the straight lines between the ROC's points cross miss = false alarm."""
     curve = roc(scores, labels)
     return float(crossing(curve.false_alarm, curve.miss))
 
 
 def crossing(false_alarm: Floats, miss: Floats) -> Floats:
-    """Where rising false alarms meet falling misses: (..., k) and (..., k) from (0, 1) to (1, 0) -> (...)."""
+    """Return where rising false alarms meet falling misses, both (..., k) between 0 and 1: (...)."""
     above = miss - false_alarm
     after = np.argmax(above <= 0, axis=-1)[..., None]
     before = np.maximum(after - 1, 0)
@@ -91,7 +91,7 @@ def crossing(false_alarm: Floats, miss: Floats) -> Floats:
 
 
 def eer_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The highest score threshold at which misses are no more than false alarms."""
+    """Return the highest score threshold at which misses are no more than false alarms."""
     curve = roc(scores, labels)
     return float(curve.threshold[np.argmax(curve.miss <= curve.false_alarm)])
 
@@ -103,7 +103,7 @@ def min_dcf(
     cost_miss: float = 1.0,
     cost_false_alarm: float = 1.0,
 ) -> float:
-    """Least detection cost over thresholds, relative to the better of "always" and "never" (NIST SRE)."""
+    """Return the least detection cost over thresholds, relative to the better of "always" and "never" (NIST SRE)."""
     if not 0 < p_target < 1:
         raise ValueError(f"p_target must be between 0 and 1, not {p_target}")
     curve = roc(scores, labels)
@@ -112,7 +112,7 @@ def min_dcf(
 
 
 def normalised_ranks(matches: ArrayLike, others: ArrayLike) -> Floats:
-    """Position of each query's true match among its others, 0 (first) to near 1 (last).
+    """Return the position of each query's true match among its others, 0 (first) to near 1 (last).
 
     `matches: (q,)` scores of the true match, `others: (q, n)` of recordings by other singers. The position
     counts from 0 and is divided by n + 1, as in the paper's code; a tie is half a place, so that equal
@@ -130,7 +130,7 @@ def normalised_ranks(matches: ArrayLike, others: ArrayLike) -> Floats:
 
 
 def top_k_hits(scores: ArrayLike, truth: ArrayLike, k: int) -> NDArray[np.bool_]:
-    """Whether the true class is among the k best: `scores (n, classes)`, `truth (n,)` class indices -> (n,).
+    """Return whether the true class is among the k best: `scores (n, classes)`, `truth (n,)` class indices -> (n,).
 
     A class that scores the same as the true one counts as better: a constant classifier hits nothing (k <
     classes).
@@ -165,7 +165,7 @@ def detection_identification_rate(
 
 
 def _labels(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Both labellings as integers, noise as clusters of one; raises where empty or of two lengths."""
+    """Return both labellings as integers, noise as clusters of one; raises where empty or of two lengths."""
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     if truth.shape != predicted.shape or truth.ndim != 1:
         raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} must be lists of one length")
@@ -178,14 +178,14 @@ def _labels(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.intp], N
 
 
 def _contingency(truth: ArrayLike, predicted: ArrayLike) -> csr_matrix:
-    """How many items of each name (rows) are in each cluster (columns)."""
+    """Return how many items of each name (rows) are in each cluster (columns)."""
     from sklearn.metrics.cluster import contingency_matrix
 
     return contingency_matrix(*_labels(truth, predicted), sparse=True)
 
 
 def bcubed(truth: ArrayLike, predicted: ArrayLike) -> BCubed:
-    """B-cubed of `predicted (n,)` clusters against `truth (n,)` names; a predicted -1 is a cluster of one."""
+    """Return B-cubed of `predicted (n,)` clusters against `truth (n,)` names; a predicted -1 is a cluster of one."""
     table = _contingency(truth, predicted).tocoo()
     of_class, of_cluster = np.asarray(table.sum(1)).ravel(), np.asarray(table.sum(0)).ravel()
     n = table.data.sum()
@@ -195,27 +195,27 @@ def bcubed(truth: ArrayLike, predicted: ArrayLike) -> BCubed:
 
 
 def ari(truth: ArrayLike, predicted: ArrayLike) -> float:
-    """Adjusted Rand index in [-0.5, 1]: 1 perfect, 0 chance; -1 in `predicted` is a cluster of one."""
+    """Return the adjusted Rand index in [-0.5, 1]: 1 perfect, 0 chance; -1 in `predicted` is a cluster of one."""
     from sklearn.metrics import adjusted_rand_score
 
     return float(adjusted_rand_score(*_labels(truth, predicted)))
 
 
 def nmi(truth: ArrayLike, predicted: ArrayLike) -> float:
-    """Normalised mutual information in [0, 1] (arithmetic mean); -1 in `predicted` is a cluster of one."""
+    """Return the normalised mutual information in [0, 1] (arithmetic mean); -1 in `predicted` is a cluster of one."""
     from sklearn.metrics import normalized_mutual_info_score
 
     return float(normalized_mutual_info_score(*_labels(truth, predicted)))
 
 
 def purity(truth: ArrayLike, predicted: ArrayLike) -> float:
-    """Part of the items that bear their cluster's commonest name; a predicted -1 is a cluster of one."""
+    """Return the part of the items that bear their cluster's commonest name; a predicted -1 is a cluster of one."""
     table = _contingency(truth, predicted)
     return float(table.max(axis=0).sum() / table.sum())
 
 
 def clustering(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """Every clustering measure by name; `n_clusters` leaves out noise, which `n_noise` counts."""
+    """Return every clustering measure by name; `n_clusters` leaves out noise, which `n_noise` counts."""
     cubed = bcubed(truth, predicted)
     predicted = np.asarray(predicted)
     return {

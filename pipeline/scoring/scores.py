@@ -26,14 +26,14 @@ _FLOOR = 1e-3
 
 
 def unit(vectors: ArrayLike) -> Vectors:
-    """Rows (n, d) scaled to length 1; a row of zeros stays zero and so scores 0 against everything."""
+    """Return rows (n, d) scaled to length 1; a row of zeros stays zero and so scores 0 against everything."""
     rows = np.asarray(vectors, dtype=np.float32)
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows / np.where(length > 0, length, 1.0)
 
 
 def pair_scores(vectors: ArrayLike, left: ArrayLike, right: ArrayLike) -> NDArray[np.floating]:
-    """Cosine of rows `left (t,)` and `right (t,)` of `vectors (n, d)` -> (t,), in bounded memory."""
+    """Return the cosine of rows `left (t,)` and `right (t,)` of `vectors (n, d)` -> (t,), in bounded memory."""
     rows = unit(vectors)
     left, right = np.asarray(left, dtype=np.intp), np.asarray(right, dtype=np.intp)
     scores = np.empty(len(left), dtype=np.float32)
@@ -88,7 +88,7 @@ class AsNorm:
             raise NotMeasurable(f"AS-norm needs a cohort of 2 or more, not {min(len(self.cohort), self.top)}")
 
     def statistics(self, vectors: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Mean and deviation (n,) of each row's scores with its nearest of the cohort."""
+        """Return the mean and deviation (n,) of each row's scores with its nearest of the cohort."""
         rows, cohort = unit(vectors), unit(self.cohort)
         # An embedding that is itself in the cohort scores 1 with itself, which says nothing of impostors.
         top = min(self.top, len(cohort) - 1)
@@ -103,14 +103,14 @@ class AsNorm:
         return mean, np.maximum(deviation, 1e-4)
 
     def pair_scores(self, vectors: ArrayLike, left: ArrayLike, right: ArrayLike) -> Vectors:
-        """Normalised scores (t,) of rows `left` and `right` of `vectors (n, d)`: the mean of both z."""
+        """Return normalised scores (t,) of rows `left` and `right` of `vectors (n, d)`: the mean of both z."""
         mean, deviation = self.statistics(vectors)
         left, right = np.asarray(left, dtype=np.intp), np.asarray(right, dtype=np.intp)
         raw = pair_scores(vectors, left, right)
         return ((raw - mean[left]) / deviation[left] + (raw - mean[right]) / deviation[right]) / 2
 
     def matrix(self, queries: ArrayLike, models: ArrayLike) -> NDArray[np.floating]:
-        """Normalised scores (q, m) of every query with every model."""
+        """Return normalised scores (q, m) of every query with every model."""
         raw = unit(queries) @ unit(models).T
         (q_mean, q_std), (m_mean, m_std) = self.statistics(queries), self.statistics(models)
         return ((raw - q_mean[:, None]) / q_std[:, None] + (raw - m_mean) / m_std) / 2
@@ -125,7 +125,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, scores: ArrayLike, labels: ArrayLike) -> "Calibration":
-        """Logistic regression on `scores (n,)` and `labels (n,)`, both classes with the same total weight.
+        """Return a logistic regression on `scores (n,)` and `labels (n,)`, both classes with the same total weight.
 
         So the intercept is for a prior of one half whatever the mix of trials was; `probability` takes the
         real one. A little ridge keeps the slope finite where the classes do not overlap.
@@ -145,7 +145,7 @@ class Calibration:
         return cls(slope, float(model.intercept_[0]) - slope * centre)
 
     def probability(self, scores: ArrayLike, prior: float = 0.5) -> NDArray[np.floating]:
-        """P(same singer) for `scores (...)`, where a part `prior` of all pairs is by one singer."""
+        """Return P(same singer) for `scores (...)`, where a part `prior` of all pairs is by one singer."""
         if not 0 < prior < 1:
             raise ValueError(f"prior must be between 0 and 1, not {prior}")
         return expit(self.slope * np.asarray(scores, dtype=np.float64) + self.intercept + logit(prior))
@@ -170,7 +170,7 @@ class Reliability:
 def reliability(
     probabilities: ArrayLike, labels: ArrayLike, prior: float = 0.5, bins: int = 10, balance: bool = True
 ) -> Reliability:
-    """How far stated probabilities (n,), given at `prior`, are from what `labels (n,)` show.
+    """Return how far stated probabilities (n,), given at `prior`, are from what `labels (n,)` show.
 
     With `balance`, trials are weighted so that targets make up `prior` of them, as the probabilities assume.
     """

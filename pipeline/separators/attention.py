@@ -19,7 +19,7 @@ class HeadwiseAttention(nn.Module):
         self.out_proj, self.heads = attention.out_proj, attention.num_heads
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, **_: object) -> tuple[Tensor, None]:
-        """(b, t, c), (b, s, c), (b, s, c) to (b, t, c), and no weights, as demucs asks for none."""
+        """Map queries (b, t, c), keys and values (b, s, c) to (b, t, c), and no weights, as demucs asks for none."""
         projections = zip((query, key, value), self.in_weight.chunk(3), self.in_bias.chunk(3), strict=True)
         # (b, heads, time, c / heads)
         q, k, v = (

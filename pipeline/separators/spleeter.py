@@ -90,7 +90,7 @@ class SubPixel(nn.Module):
         self.conv.bias = nn.Parameter(transposed.bias.detach().repeat_interleave(4))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, in, h, w) to (b, out, 2 h, 2 w)."""
+        """Map (b, in, h, w) to (b, out, 2 h, 2 w)."""
         return functional.pixel_shuffle(self.conv(x), 2)
 
 

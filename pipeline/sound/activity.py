@@ -1,7 +1,7 @@
-"""Vocal activity: where in a track somebody sings, told from its mix and its separated vocals.
+"""Vocal activity: where in a track somebody sings, judged by its mix and its separated vocals.
 
-Both are looked at mono, in frames of `FRAME_S`. A frame is voiced where the vocals are at most `BELOW_MIX_DB` below
-the mix and above `FLOOR_DB`; what a separator leaves of drums and guitars rarely is. A track has vocals where at
+Both are mono, in frames of `FRAME_S`. A frame is voiced where the vocals are at most `BELOW_MIX_DB` below
+the mix and above `FLOOR_DB`, which a separator's leftovers of drums and guitars rarely are. A track has vocals where at
 least `MIN_RATIO` of what is heard of it is voiced.
 
 The two numbers were chosen with Spleeter on the 41 previews (each as mix, and as accompaniment alone) whose artist's
@@ -35,7 +35,7 @@ class Activity:
 
 
 class Meter:
-    """Measures a track while its mix and its vocals pass, in whatever blocks.
+    """Measures a track while its mix and its vocals pass by, in blocks of any size.
 
     Args:
         sample_rate_hz: of both.
@@ -47,11 +47,11 @@ class Meter:
         self.mix, self.vocals = Frames(frame), Frames(frame)
 
     def add_mix(self, block: np.ndarray) -> None:
-        """Take the next (n,) of the mono mix."""
+        """Take the next (n,) samples of the mono mix."""
         self.mix.add(block)
 
     def add_vocals(self, block: np.ndarray) -> None:
-        """Take the next (n,) of the mono vocals."""
+        """Take the next (n,) samples of the mono vocals."""
         self.vocals.add(block)
 
     @property

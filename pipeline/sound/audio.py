@@ -53,7 +53,7 @@ def blocks(
 ) -> Iterator[np.ndarray]:
     """Decode a file of any format and length as blocks at a wanted rate, in the memory of a few blocks.
 
-    Damaged packets are passed over, single damaged samples become 0; a file that is mostly such is a `Problem`.
+    Damaged packets are skipped and single damaged samples become 0; a file that is mostly damaged is a `Problem`.
 
     Args:
         channels: 1 or 2, mixed down as `pipeline.sound.mixdown` does; None: those of the file, as they are.
@@ -65,8 +65,8 @@ def blocks(
         (channels, n) float32.
 
     Raises:
-        Problem: `empty`, `decode`, or `too_short` where not one sample can be had.
-        FileNotFoundError, PermissionError: as they say.
+        Problem: `empty`, `decode`, or `too_short` where it holds no samples.
+        FileNotFoundError, PermissionError: it is not there, or may not be read.
     """
     want = to_samples(block_s, sample_rate_hz)
     held: list[np.ndarray] = []
@@ -96,9 +96,9 @@ def read(uri: str | Path, sample_rate_hz: int, channels: int | None) -> Audio:
 def _resampled(pieces: Iterable[Piece], sample_rate_hz: int, channels: int | None) -> Iterator[np.ndarray]:
     """Yield a file's audio at the wanted rate; where its own rate changes, one resampler ends and another begins."""
     windows = mixed_down(pieces, channels) if channels else as_they_are(pieces)
-    for rate_hz, run in itertools.groupby(windows, key=operator.itemgetter(1)):
+    for rate_hz, alike in itertools.groupby(windows, key=operator.itemgetter(1)):
         resampler: soxr.ResampleStream | None = None
-        for samples, _ in run:
+        for samples, _ in alike:
             if rate_hz == sample_rate_hz:
                 yield samples
                 continue

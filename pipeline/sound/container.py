@@ -34,7 +34,7 @@ def opened(file: Stretch) -> Any:
     """Return the container in a file, open.
 
     Raises:
-        Problem: `decode`; the file is none, or of no kind that is read.
+        Problem: `decode`; it is not audio, or of a kind that is not supported.
     """
     try:
         return av.open(file, metadata_errors="replace", container_options=_ONLY_AUDIO, io_open=_no_other_file)
@@ -43,7 +43,7 @@ def opened(file: Stretch) -> Any:
 
 
 def not_audio(file: Stretch) -> Problem:
-    """Return what to say of a file that is no recording."""
+    """Return the problem with a file that is not a recording."""
     what = formats.what_it_is(file.head(formats.HEAD_BYTES))
     return Problem(
         "decode",
@@ -90,7 +90,7 @@ def packets(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def promised_s(container: Any, stream: Any, n_bytes: int) -> float | None:
-    """Return the length that a header states; FFmpeg's guess from bit rate and bytes of audio is none."""
+    """Return the length that a header states; None where FFmpeg guessed it from the bit rate."""
     if stream.duration is not None:
         length_s = float(stream.duration * stream.time_base)
     elif container.duration is not None:

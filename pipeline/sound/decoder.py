@@ -1,9 +1,9 @@
-"""Decoding in a process of its own: what kills a decoder there is one file's failure, not the worker's end.
+"""Decoding in a separate process: a file that crashes the decoder fails alone, and the worker lives on.
 
-The process may use `MEMORY_BYTES`, and is ended when nothing comes from it for `STALL_S`. The worker writes a line of
-JSON for each file to its standard input and reads from its standard output: a count of samples (int64), then the
-float32 samples channel by channel, no samples meaning no more than that it is at work; -1, or -2 for an error, ends a
-file and is followed by the length of an answer in JSON and that.
+The process may use `MEMORY_BYTES`, and is killed when it sends nothing for `STALL_S`. For each file the worker writes a
+line of JSON to its standard input, and reads from its standard output: a count of samples (int64), then the float32
+samples channel by channel; a count of 0 only says that it is still working. A count of -1, or -2 for an error, ends the
+file, and is followed by the length of an answer in JSON and the answer.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from pipeline.store.errors import Problem, explain
 
 DONE, ERROR = -1, -2
 STALL_S = 30.0  # a decoder that gives nothing for this long hangs
-BEAT_S = 1.0  # how often one that probes says that it is at work
+BEAT_S = 1.0  # how often a probing decoder says that it is still working
 MEMORY_BYTES = 2 * 2**30  # no honest file needs a quarter of it
 
 
@@ -65,7 +65,7 @@ class Decoder:
                 return Probe(**end.value)
 
     def _answers(self, request: dict[str, Any], channels: int) -> Generator[np.ndarray, None, dict[str, Any]]:
-        """Send a request, yield the blocks that come, and return what is said at the end."""
+        """Send a request, yield the blocks that come, and return the answer at the end."""
         finished = False
         process = self._started()
         try:
@@ -84,7 +84,7 @@ class Decoder:
             raise _died(process) from None
         finally:
             if not finished:
-                self.close()  # what it still has to say belongs to this file
+                self.close()  # whatever it would still send belongs to this file
 
     def close(self) -> None:
         """End the process."""
@@ -147,7 +147,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _answer(request: dict[str, Any], answers: BinaryIO) -> dict[str, Any]:
-    """Write a file's blocks, where they are asked for, and return what is said at the end."""
+    """Write a file's blocks, where they are asked for, and return the answer at the end."""
     pulse = _Pulse(answers)
     if "channels" not in request:
         return asdict(probe(request["uri"], pulse))
@@ -158,7 +158,7 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> dict[str, Any]:
 
 
 class _Pulse:
-    """Says from time to time that there is work going on."""
+    """Says from time to time that work is going on."""
 
     def __init__(self, answers: BinaryIO):
         self.answers, self.last = answers, time.monotonic()
@@ -173,7 +173,7 @@ class _Pulse:
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.RLIM_INFINITY))
     with os.fdopen(os.dup(1), "wb") as answers_, open(os.devnull, "wb") as nowhere:
-        for printed in (1, 2):  # libraries print what they find damaged, which is told in the answers
+        for printed in (1, 2):  # libraries print what they find damaged; the answers say it too
             os.dup2(nowhere.fileno(), printed)
         with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
             serve(sys.stdin.buffer, answers_)

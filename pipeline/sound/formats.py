@@ -1,8 +1,8 @@
 """What counts as audio: the containers that may be opened, the codecs that may be decoded.
 
 FFmpeg would open more than recordings: texts that name other files or network addresses (SDP, playlists, `ffconcat`),
-pictures, subtitles. None of them is among `CONTAINERS`, so none is opened, whatever a file is called; and of a film no
-more than its sound is decoded.
+pictures, subtitles. None of them is among `CONTAINERS`, so none is opened, whatever a file is called; and only the
+sound of a film is decoded.
 """
 
 import re
@@ -37,7 +37,7 @@ _NO_SOUND = (
 
 
 def what_it_is(head: bytes) -> str | None:
-    """Tell from its first `HEAD_BYTES` what a file is that holds no recording; None: that cannot be told."""
+    """Return what a file without a recording is, by its first `HEAD_BYTES`; None where that is unclear."""
     plain = head.removeprefix(b"\xef\xbb\xbf")
     for pattern, words in _NO_SOUND:
         if re.match(pattern, plain, re.IGNORECASE | re.DOTALL):

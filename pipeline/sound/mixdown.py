@@ -1,7 +1,7 @@
-"""Mixing down by what carries sound: any channels to left and right, so that nothing cancels out or is missing.
+"""Mixing any channels down to left and right, so that nothing cancels out or goes missing.
 
 Surround is weighted as ITU-R BS.775 does (centre and surround at -3 dB, no LFE), scaled so that full scale stays full
-scale; channels whose place is unknown go to both sides alike. Then, over stretches of `WINDOW_S`: where one side is
+scale; channels of unknown position go to both sides alike. Then, over stretches of `WINDOW_S`: where one side is
 silent, both play the other; where one side is the other's inverse, it is turned over, as their sum would be silence.
 """
 
@@ -17,7 +17,7 @@ WINDOW_S = 10.0
 FADE_S = 0.05  # from one way of mixing to the next
 SILENT = 1e-4  # power relative to the other side's: -40 dB
 INVERTED = 0.05  # power of the sides' sum relative to that of their difference: -13 dB
-FAINT = 1e-9  # power of the louder side under which nothing is told: -90 dB
+FAINT = 1e-9  # power of the louder side below which nothing is decided: -90 dB
 _AS_IT_IS, _LEFT, _RIGHT, _TURNED = (
     np.array(rows, np.float32) for rows in ([[1, 0], [0, 1]], [[1, 0], [1, 0]], [[0, 1], [0, 1]], [[1, 0], [0, -1]])
 )
@@ -26,8 +26,8 @@ _AS_IT_IS, _LEFT, _RIGHT, _TURNED = (
 def mixed_down(pieces: Iterable[Piece], channels: int) -> Iterator[tuple[np.ndarray, int]]:
     """Yield a file's pieces mixed down to 1 channel (the sides' mean) or 2: (channels, n) float32, and the rate."""
     way = _AS_IT_IS
-    for rate_hz, run in itertools.groupby(pieces, key=lambda piece: piece.sample_rate_hz):
-        for window in _windows(map(to_sides, run), round(WINDOW_S * rate_hz)):
+    for rate_hz, alike in itertools.groupby(pieces, key=lambda piece: piece.sample_rate_hz):
+        for window in _windows(map(to_sides, alike), round(WINDOW_S * rate_hz)):
             before, way = way, _way(window, way)
             sides = window if way is _AS_IT_IS else way @ window
             if way is not before:
@@ -42,7 +42,7 @@ def as_they_are(pieces: Iterable[Piece]) -> Iterator[tuple[np.ndarray, int]]:
     """Yield a file's pieces with the channels that they have, and the rate.
 
     Raises:
-        Problem: their number changes on the way.
+        Problem: their number changes within the file.
     """
     channels = None
     for piece in pieces:
@@ -86,7 +86,7 @@ def _windows(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:
 
 
 def _way(window: np.ndarray, way: np.ndarray) -> np.ndarray:
-    """Return how to mix a window, (2, n) to (2, n); as before where it is too faint to tell."""
+    """Return how to mix a window, (2, n) to (2, n); as the one before where it is too faint to decide."""
     mean = window.mean(axis=1)  # a constant carries no sound
     (in_left, both), (_, in_right) = window @ window.T / window.shape[1] - np.outer(mean, mean)
     if max(in_left, in_right) < FAINT:

@@ -1,4 +1,4 @@
-"""Work that goes on beside other work: `ahead` reads before it is asked, `Behind` writes after it was told.
+"""Work that overlaps other work: `ahead` reads before it is asked, `Behind` writes after it was told.
 
 Both hold a bounded number of items, so that memory does not grow when one side is faster.
 """
@@ -64,12 +64,12 @@ class Behind:
         self.pool = ThreadPoolExecutor(1)
 
     def do(self, work: Callable[..., Any], *arguments: Any) -> Future:
-        """Have `work` done later; wait only if too much is waiting. Its result or error is the future's."""
+        """Have `work` done later; wait only if too much is queued. The future has its result or error."""
         self.room.acquire()
         future = self.pool.submit(work, *arguments)
         future.add_done_callback(lambda _: self.room.release())
         return future
 
     def close(self) -> None:
-        """Finish what was given and end the thread."""
+        """Finish all work and end the thread."""
         self.pool.shutdown()

@@ -1,4 +1,4 @@
-"""Probing: what a file is, found by decoding all of it, so that its length is what there is to hear."""
+"""Probing: what a file is. All of it is decoded, so that its length is what can be heard."""
 
 import contextlib
 from collections.abc import Callable
@@ -33,14 +33,14 @@ class Probe:
 
 
 def probe(uri: str | Path, at_work: Callable[[], None] = lambda: None) -> Probe:
-    """Read and decode a file and tell what it is.
+    """Read and decode a file and return what it is.
 
     Args:
         at_work: called over and over while it decodes.
 
     Raises:
         Problem: `empty`, `decode` or `too_short`, in words.
-        FileNotFoundError, PermissionError: as they say.
+        FileNotFoundError, PermissionError: it is not there, or may not be read.
     """
     reading = Reading(uri)
     for _ in reading.pieces():

@@ -1,7 +1,7 @@
 """Reading a file: from its bytes to pieces of samples, with the rate and the channels that they have there.
 
-FFmpeg (PyAV) decodes; what it cannot open, libsndfile is asked for. Both are handed bytes, never a path or an
-address. Of a file's name no more than the ending is told, which helps with a file that lost its head.
+FFmpeg (PyAV) decodes; libsndfile is tried for what FFmpeg cannot open. Both are given bytes, never a path or an
+address. Of the file's name they see only the ending, which helps where a file has lost its head.
 """
 
 import collections
@@ -40,14 +40,14 @@ class Piece:
 
 
 class Reading:
-    """One pass over a file; what is found on the way stands in the attributes.
+    """One pass over a file; the attributes hold what was found on the way.
 
     Attributes:
         codec, sample_rate_hz, channels: of the audio's beginning.
         tags: the file's own, as FFmpeg reads them.
         promised_s: the length that its header states; None where it states none.
         digest: of codec, rate, channels and the compressed audio.
-        n_bad: samples so far that were no number or beyond any level, and became 0.
+        n_bad: samples so far that were not a number or beyond any level, and became 0.
         n_packets, n_broken: packets so far; those of them that cannot be decoded.
         begins_s: where in the file its first piece begins.
 
@@ -76,11 +76,11 @@ class Reading:
         return sum(n / rate_hz for rate_hz, n in self._at_rate.items())
 
     def pieces(self) -> Generator[Piece, None, None]:
-        """Yield the file's audio; damaged packets are passed over, damaged samples are 0.
+        """Yield the file's audio; damaged packets are skipped, damaged samples are 0.
 
         Raises:
-            Problem: `empty`, `decode`, or `too_short` where not one sample can be had.
-            FileNotFoundError, PermissionError: as they say.
+            Problem: `empty`, `decode`, or `too_short` where it holds no samples.
+            FileNotFoundError, PermissionError: it is not there, or may not be read.
         """
         file = open_bytes(self.uri)
         try:
@@ -157,9 +157,9 @@ class Reading:
         self.digest = hashlib.blake2b(f"{codec} {sample_rate_hz} {channels} ".encode(), digest_size=16)
 
     def _frames(self, container: Any, stream: Any, size: int) -> Iterator[Any]:
-        """Yield decoded frames, passing over packets that cannot be decoded; end where the file breaks off."""
+        """Yield decoded frames, skipping packets that cannot be decoded; end where the file breaks off."""
         decoder = stream.codec_context
-        for packet in itertools.chain(packets(container, stream), [None]):  # None: what the decoder still holds
+        for packet in itertools.chain(packets(container, stream), [None]):  # None: flush the decoder
             if packet is not None:
                 if not self.n_packets and self._passes(packet, stream):
                     self.has_passed = True
@@ -205,10 +205,10 @@ class Reading:
 
 
 def check_music(sample_rate_hz: int, channels: int) -> None:
-    """Check that a rate and a number of channels can be those of music.
+    """Check that a rate and a number of channels are plausible for music.
 
     Raises:
-        Problem: they cannot.
+        Problem: they are not.
     """
     if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
         raise Problem("decode", f"a sample rate of {sample_rate_hz} Hz is not music")
@@ -218,13 +218,13 @@ def check_music(sample_rate_hz: int, channels: int) -> None:
 
 def _converted(frames: Iterable[Any]) -> Iterator[Piece]:
     """Turn frames of any sample format into pieces; rate, channels and format may change on the way."""
-    for (rate_hz, channels, *_), run in itertools.groupby(frames, _setup):
+    for (rate_hz, channels, *_), alike in itertools.groupby(frames, _setup):
         check_music(rate_hz, channels)
-        first = next(run)
+        first = next(alike)
         layout = tuple(channel.name for channel in first.layout.channels)
         # Packed: PyAV reads past the planes of a frame that has eight of them.
         converter = av.AudioResampler(format="flt", frame_size=FRAME)
-        for frame in itertools.chain([first], run, [None]):
+        for frame in itertools.chain([first], alike, [None]):
             for packed in converter.resample(frame):
                 yield Piece(packed.to_ndarray().reshape(-1, channels).T, rate_hz, layout)
 

@@ -1,9 +1,9 @@
 """A track's vocals beside its mix: letting a little of the mix back in, and remixing with someone else's accompaniment.
 
-A separator takes with the music a part of the voice: in time and frequency its mask is nearly zero where the
-accompaniment was louder, and what is left of the singer there is lost. A share of the mix under the
-vocals gives it back faintly, which the logarithm of a log-mel hears well; the accompaniment comes back as faintly and
-disturbs less than the holes did. In speech enhancement this is "observation adding" (Iwamoto et al.,
+A separator removes part of the voice together with the music: where the accompaniment is louder, its mask is close
+to zero, and the singer is lost there. A share of the mix under the vocals brings the voice back faintly, which the
+logarithm of a log-mel hears well; the accompaniment comes back just as faintly, and disturbs less than the holes did.
+In speech enhancement this is "observation adding" (Iwamoto et al.,
 "How bad are artifacts?", Interspeech 2022). On Spleeter's vocals of karaoke it takes CAM++ from 21.0 % to 12.6 %
 equal-error rate over 4 s crops (eight singers, a share of 0.2).
 """

@@ -1,4 +1,4 @@
-"""A file as its decoders see it: bytes to read and seek in, and nothing beside them."""
+"""A file as its decoders see it: bytes to read and seek in, and nothing else."""
 
 import itertools
 import os
@@ -21,7 +21,7 @@ def open_bytes(uri: str | Path) -> "Stretch":
 
     Raises:
         Problem: `empty`, or `decode` where it is a folder, a device or the like.
-        FileNotFoundError, PermissionError: as they say.
+        FileNotFoundError, PermissionError: it is not there, or may not be read.
     """
     if is_remote(str(uri)):
         fs, path = open_filesystem(str(uri))
@@ -42,7 +42,7 @@ def open_bytes(uri: str | Path) -> "Stretch":
 class Stretch:
     """The bytes from `start` to `end` of an open file, as a file of their own.
 
-    A seek to where nothing can be returns -1, which decoders take as a failure of the seek alone.
+    A seek to an impossible place returns -1, which decoders take as a seek that failed, not as the end of the file.
     """
 
     def __init__(self, file: Any, start: int, end: int, name: str):

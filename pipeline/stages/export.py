@@ -68,7 +68,7 @@ def conditioning(frame: pd.DataFrame, voices: np.ndarray, config: ExportConfig) 
         tracks = frame.iloc[at]
         if len(tracks) < config.min_tracks:
             continue
-        vector, kept = centre(voices[at], tracks["n_clips"].to_numpy(), config.trim)
+        vector, kept = vocalist_vector(voices[at], tracks["n_clips"].to_numpy(), config.trim)
         sources = tracks["source"].unique()
         rows.append(
             {
@@ -91,7 +91,7 @@ def conditioning(frame: pd.DataFrame, voices: np.ndarray, config: ExportConfig) 
     return rows
 
 
-def centre(voices: np.ndarray, n_clips: np.ndarray, trim: float) -> tuple[np.ndarray, np.ndarray]:
+def vocalist_vector(voices: np.ndarray, n_clips: np.ndarray, trim: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the vector (d,) float32 of one vocalist's tracks, unit norm, and which of them it is of (n,) bool.
 
     Args:

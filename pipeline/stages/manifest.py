@@ -1,7 +1,7 @@
-"""Manifests: lists of the files of a catalogue, with artist, title and album where they say them.
+"""Manifests: lists of the files of a catalogue, with artist, title and album where these are given.
 
 A CSV of any dialect, or Parquet (see `sheet`), with a column `uri`, `path` or `file`. Paths are relative to the
-manifest. A row that cannot be used is a failure of its own and the rest goes on; a file that is listed twice is one.
+manifest. A row that cannot be used becomes a failure, and the others are read; a file that is listed twice counts once.
 """
 
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ from pipeline.store.uris import resolve
 
 URI_COLUMNS = ("uri", "path", "file")
 TAG_COLUMNS = ("artist", "title", "album")
-ASKED_AT_ONCE = 1000  # files of one store, whose sizes it is asked for together
+ASKED_AT_ONCE = 1000  # files of one store whose sizes are asked for together
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A file of a manifest: size and time where it is there, or an error to count by and what is wrong, in words.
+    """A file of a manifest: its size and time, or a class of error and what is wrong, in words.
 
-    `uri` of a row that names no file is the manifest's, with the line.
+    The `uri` of a row that names no file is the manifest's, with the line.
     """
 
     uri: str
@@ -41,7 +41,7 @@ def read_manifest(uri: str) -> Iterator[Listed]:
     """Yield the files of the manifest at `uri`, each once.
 
     Raises:
-        ConfigError: it is no table, or has no column that names files.
+        ConfigError: it is not a table, or has no column that names files.
     """
     table = sheet.read(uri, "manifest")
     column = table.column(URI_COLUMNS)
@@ -68,7 +68,7 @@ def read_manifest(uri: str) -> Iterator[Listed]:
 
 
 def _sized(files: dict[str, dict[str, str]]) -> Iterator[Listed]:
-    """Yield the files with their sizes and times; a store that does not answer costs its own files."""
+    """Yield the files with their sizes and times; a store that does not answer fails its own files only."""
     stores: dict[str, list[str]] = {}
     for file in files:
         stores.setdefault("/".join(file.split("/")[:3]) if is_remote(file) else "", []).append(file)
@@ -101,7 +101,7 @@ def _infos(batch: list[str]) -> list[pafs.FileInfo | OSError]:
     try:
         return list(fs.get_file_info(paths))
     except pa.ArrowInvalid:
-        pass  # one is no key
+        pass  # one of them is not a key
     except OSError as error:
         if is_remote(batch[0]) and not is_like(error, DENIED):
             raise

@@ -3,10 +3,10 @@
 A catalogue is a folder (searched through), a glob, one file, or a manifest (see `manifest`), whose artist, title and
 album then win over the file's own. Each may be local or on an object store.
 
-`files/` holds a row per file and what that says of itself, `tracks/` a row per distinct recording: a file that was
-moved, renamed or tagged again keeps its `track_id`, and a duplicate is seen as one track with `n_files` above 1. Both
-hold what is there now: a file that has gone or was replaced is forgotten, what was made of its recording stays for when
-that comes back. What a manifest says is put into `tracks/` in each scan, so its tags may change at any time.
+`files/` has a row per file with the file's own tags, `tracks/` a row per distinct recording: a file that was moved,
+renamed or tagged again keeps its `track_id`, and duplicates are one track with `n_files` above 1. Both tables describe
+what is there now: files that are gone or were replaced are dropped, while what was computed from a recording stays in
+case it comes back. Each scan writes a manifest's tags into `tracks/`, so they may change at any time.
 """
 
 import collections
@@ -55,7 +55,7 @@ def list_catalogue(catalogue: str, suffixes: tuple[str, ...]) -> tuple[pa.Table,
 
     Returns:
         A row per file: `key` (uri, size and time), `uri`, `size_bytes`, `modified_at`, manifest tags, and `error` and
-        `message` where it is known already that it cannot be read; and what was passed over, counted by ending.
+        `message` where it is already known that it cannot be read; and how many files were passed over, by ending.
 
     Raises:
         ConfigError: nothing is there, or a manifest has no column of URIs.
@@ -96,7 +96,7 @@ def _fits(found: Entry, pattern: str) -> bool:
 
 
 def describe(passed: collections.Counter[str]) -> str:
-    """Return in words what was passed over, the most frequent endings first; "" for nothing."""
+    """Return in words what was passed over, the most frequent endings first; "" if nothing was."""
     most = passed.most_common(SHOWN_ENDINGS)
     rest = passed.total() - sum(n for _, n in most)
     return (
@@ -111,7 +111,7 @@ def describe(passed: collections.Counter[str]) -> str:
 
 
 def _audio(found: Iterable[Entry], suffixes: tuple[str, ...], passed: collections.Counter[str]) -> Iterator[Entry]:
-    """Yield what has one of the endings, or cannot be told to be a file without audio; count the rest by ending."""
+    """Yield files with one of the endings and whatever could not be examined; count the others by ending."""
     for entry in found:
         suffix = PurePosixPath(entry.path).suffix.lower()
         if suffix in suffixes or entry.size_bytes is None:
@@ -135,7 +135,7 @@ def _row(uri: str, found: Entry | Listed) -> dict:
 
 
 def pending(workspace: Workspace, listing: pa.Table) -> pa.Table:
-    """Return the listed files that were not scanned before, or have changed since."""
+    """Return the listed files that were not scanned yet, or have changed since."""
     known = set(_versions(tables.read_arrow(workspace, "files", VERSION)))
     failed = tables.failed_keys(workspace, "scan")
     new = [
@@ -146,7 +146,7 @@ def pending(workspace: Workspace, listing: pa.Table) -> pa.Table:
 
 
 def _versions(rows: pa.Table) -> Iterator[tuple]:
-    """Yield what tells one content of one file from another, row for row."""
+    """Yield for each row what identifies a file's present content."""
     return zip(*(rows[name].to_pylist() for name in VERSION), strict=True)
 
 
@@ -183,7 +183,7 @@ class ScanWorker:
 
 
 def forget_absent(workspace: Workspace, listing: pa.Table) -> int:
-    """Drop from `files/` and `failures/` what is not in the listing as it is now; return how many files that were."""
+    """Drop from `files/` and `failures/` what is no longer in the listing; return how many files were dropped."""
     there = set(_versions(listing))
 
     def is_there(part: pa.Table) -> np.ndarray:

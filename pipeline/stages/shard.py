@@ -86,8 +86,8 @@ def _cut(levels_db: np.ndarray, first: int, last: int, config: ShardConfig) -> I
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A clip as it is cut: seconds in its track, (1, n) isolated vocals, (1, n) mix."""
+class Clip:
+    """A clip on its way into a shard: seconds in its track, (1, n) isolated vocals, (1, n) mix."""
 
     start_s: float
     end_s: float
@@ -97,7 +97,7 @@ class Cut:
 
 def cut_clips(
     vocals_uri: str, mix_uri: str | None, config: ShardConfig, excerpts: Sequence[Excerpt] = (WHOLE,)
-) -> Iterator[Cut]:
+) -> Iterator[Clip]:
     """Yield a track's clips, reading the vocals twice and the mix, if one is named, once, in bounded memory.
 
     Raises:
@@ -113,7 +113,7 @@ def cut_clips(
             f"no stretch of singing is {config.phrase_s:g} s long with room for a clip of {config.min_s:g} s",
         )
     for excerpt, found in zip(excerpts, stretches, strict=True):
-        yield from _cuts(remix.beside(vocals_uri, mix_uri, config.sample_rate_hz, excerpt), excerpt, found, config)
+        yield from _clips(remix.beside(vocals_uri, mix_uri, config.sample_rate_hz, excerpt), excerpt, found, config)
 
 
 def _levels(uri: str, excerpt: Excerpt, rate: int) -> np.ndarray:
@@ -124,9 +124,9 @@ def _levels(uri: str, excerpt: Excerpt, rate: int) -> np.ndarray:
     return frames.levels_db()
 
 
-def _cuts(
+def _clips(
     source: Iterator[np.ndarray], excerpt: Excerpt, stretches: list[tuple[int, int]], config: ShardConfig
-) -> Iterator[Cut]:
+) -> Iterator[Clip]:
     """Yield the stretches of an excerpt, whose vocals and mix come block by block."""
     rate = config.sample_rate_hz
     frame = audio.to_samples(FRAME_S, rate)
@@ -140,9 +140,9 @@ def _cuts(
                 held, offset = held[:, surplus:], offset + surplus
             if offset + held.shape[1] >= end:
                 break
-        clip = held[:, start - offset : end - offset]
+        both = held[:, start - offset : end - offset]
         start_s = excerpt.start_s + start / rate
-        yield Cut(start_s, start_s + clip.shape[1] / rate, clip[:1], clip[1:])
+        yield Clip(start_s, start_s + both.shape[1] / rate, both[:1], both[1:])
 
 
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
@@ -224,22 +224,22 @@ class ShardWorker:
             else None
         )
         mix = copies[track["uri"]] if self.config.mix_share else None
-        for cut in cut_clips(copies[track["vocals_uri"]], mix, self.config, heard(track["excerpts"])):
-            clip_id = f"{track['track_id']}-{round(cut.start_s * 10):06d}"
-            pair = self._pair(clip_id, cut, other) if other else None
+        for clip in cut_clips(copies[track["vocals_uri"]], mix, self.config, heard(track["excerpts"])):
+            clip_id = f"{track['track_id']}-{round(clip.start_s * 10):06d}"
+            pair = self._pair(clip_id, clip, other) if other else None
             yield {
                 "clip_id": clip_id,
                 "track_id": track["track_id"],
-                "start_s": cut.start_s,
-                "end_s": cut.end_s,
+                "start_s": clip.start_s,
+                "end_s": clip.end_s,
                 "sample_rate_hz": rate,
-                "audio": self._flac(cut.vocals, cut.mix),
+                "audio": self._flac(clip.vocals, clip.mix),
                 "pair_audio": pair,
             }
 
-    def _pair(self, clip_id: str, cut: Cut, other: remix.Accompaniment) -> bytes:
+    def _pair(self, clip_id: str, clip: Clip, other: remix.Accompaniment) -> bytes:
         ratio_db = np.random.default_rng([self.seed, zlib.crc32(clip_id.encode())]).uniform(*remix.REMIX_DB)
-        mix = remix.with_accompaniment(cut.vocals, other.take(cut.vocals.shape[1]), ratio_db)
+        mix = remix.with_accompaniment(clip.vocals, other.take(clip.vocals.shape[1]), ratio_db)
         assert self.separator is not None
         return self._flac(vocals_of(self.separator, mix, self.config.sample_rate_hz).mean(0, keepdims=True), mix)
 

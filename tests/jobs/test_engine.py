@@ -153,6 +153,15 @@ def test_ctrl_c_is_exit_status_130_and_one_line_that_says_how_to_go_on(capsys):
     assert (loading.returncode, loading.stderr) == (130, line)
 
 
+def test_an_extra_that_is_not_installed_is_told_before_work(make_config, capsys):
+    engine.extra("pytest", "dev")
+    train = engine.Stage(
+        "train", "", lambda *_: pytest.fail("work began"), check=lambda _: engine.extra("no_such", "train")
+    )
+    assert engine.guarded(lambda: engine.execute(train, make_config())) == 2
+    assert "no_such is not installed: it comes with pip install 'vocatlas[train]'" in capsys.readouterr().err
+
+
 def test_settings_come_one_by_one_or_in_one_text(tmp_path, capsys):
     (tmp_path / "c.yaml").write_text(f"workspace: {tmp_path / 'w'}\nmin_free_gb: 0\n")
     seen = []

@@ -24,6 +24,8 @@ from pipeline.demo.singer import draw_singers
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
+pytestmark = pytest.mark.cluster
+
 RATE = 44100
 N_TRACKS, TRACK_S = 6, 40.0
 ROOT = Path(__file__).resolve().parents[2]

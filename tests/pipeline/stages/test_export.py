@@ -109,11 +109,11 @@ def test_tracks_tagged_wrongly_do_not_shift_the_vector():
     true, wrong = np.eye(DIM)[0], np.eye(DIM)[1]
     voices = np.concatenate([near(true, 8, 0), near(wrong, 2, 1)])
     clips = np.full(10, 5)
-    plain, all_kept = export.centre(voices, clips, trim=0.0)
-    trimmed, kept = export.centre(voices, clips, trim=0.2)
+    plain, all_kept = export.vocalist_vector(voices, clips, trim=0.0)
+    trimmed, kept = export.vocalist_vector(voices, clips, trim=0.2)
     assert all_kept.all()
     assert kept.tolist() == [True] * 8 + [False] * 2
-    alone, _ = export.centre(voices[:8], clips[:8], trim=0.0)
+    alone, _ = export.vocalist_vector(voices[:8], clips[:8], trim=0.0)
     np.testing.assert_allclose(trimmed, alone, atol=1e-6)
     assert trimmed @ alone > plain @ alone + 0.01
 
@@ -126,10 +126,10 @@ def test_what_was_trimmed_is_said_and_counts_for_spread_alone(workspace):
 
 def test_more_clips_weigh_more_and_an_hour_is_not_ten_songs():
     voices = np.eye(2, dtype=np.float32)
-    vector, _ = export.centre(voices, np.array([4, 4000]), trim=0.0)
+    vector, _ = export.vocalist_vector(voices, np.array([4, 4000]), trim=0.0)
     assert vector[1] / vector[0] == pytest.approx(2, abs=0.01)
     assert np.linalg.norm(vector) == pytest.approx(1)
-    assert export.centre(voices[:1], np.array([1]), trim=0.4)[0].tolist() == [1.0, 0.0]
+    assert export.vocalist_vector(voices[:1], np.array([1]), trim=0.4)[0].tolist() == [1.0, 0.0]
 
 
 def test_the_matrix_has_the_names_of_its_rows_whatever_they_are(workspace):

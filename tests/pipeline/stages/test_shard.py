@@ -81,13 +81,13 @@ def test_what_is_quiet_or_nothing_gives_no_clip():
 def test_cuts_are_the_samples_of_vocals_and_mix(tmp_path):
     uris = [sing(tmp_path / "v.flac", (2, -95), (23, -20), (4, -95), (5, -20)), sing(tmp_path / "m.wav", (36, -15))]
     whole = [audio.read(uri, RATE, 1).samples for uri in uris]
-    cuts = list(cut_clips(*uris, CONFIG))
-    assert len(cuts) >= 4
-    for cut in cuts:
-        where = slice(round(cut.start_s * RATE), round(cut.end_s * RATE))
-        np.testing.assert_array_equal(cut.vocals, whole[0][:, where])
-        np.testing.assert_array_equal(cut.mix, whole[1][:, where])
-        assert CONFIG.min_s <= cut.end_s - cut.start_s <= CONFIG.max_s
+    clips = list(cut_clips(*uris, CONFIG))
+    assert len(clips) >= 4
+    for clip in clips:
+        where = slice(round(clip.start_s * RATE), round(clip.end_s * RATE))
+        np.testing.assert_array_equal(clip.vocals, whole[0][:, where])
+        np.testing.assert_array_equal(clip.mix, whole[1][:, where])
+        assert CONFIG.min_s <= clip.end_s - clip.start_s <= CONFIG.max_s
 
 
 def test_excerpts_are_cut_for_themselves_and_clips_keep_their_places_in_the_track(tmp_path):
@@ -95,13 +95,13 @@ def test_excerpts_are_cut_for_themselves_and_clips_keep_their_places_in_the_trac
     vocals = sing(tmp_path / "v.flac", (3, -120), (6, -20), (1, -120), (20, -20))
     mix = sing(tmp_path / "m.wav", (40, -15))
     whole = [audio.read(uri, RATE, 1).samples for uri in (vocals, mix)]
-    cuts = list(cut_clips(vocals, mix, CONFIG, excerpts))
-    assert (cuts[0].start_s, cuts[0].end_s) == (3.0, 9.0)  # one clip with what follows if they were one stretch
-    assert (cuts[1].start_s, cuts[-1].end_s) == (10.0, 30.0)
-    for cut in cuts:
-        where = slice(round(cut.start_s * RATE), round(cut.end_s * RATE))
-        np.testing.assert_array_equal(cut.vocals, whole[0][:, where])
-        np.testing.assert_array_equal(cut.mix, whole[1][:, where])
+    clips = list(cut_clips(vocals, mix, CONFIG, excerpts))
+    assert (clips[0].start_s, clips[0].end_s) == (3.0, 9.0)  # one clip with what follows if they were one stretch
+    assert (clips[1].start_s, clips[-1].end_s) == (10.0, 30.0)
+    for clip in clips:
+        where = slice(round(clip.start_s * RATE), round(clip.end_s * RATE))
+        np.testing.assert_array_equal(clip.vocals, whole[0][:, where])
+        np.testing.assert_array_equal(clip.mix, whole[1][:, where])
 
 
 def test_a_track_without_singing_is_a_problem(tmp_path):
