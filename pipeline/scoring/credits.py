@@ -20,6 +20,7 @@ from scipy.special import logsumexp
 
 from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.crowd import compared
+from pipeline.scoring.neighbours import in_blocks
 
 OTHER_VOICE = 0.02  # of right credits, whose voice is not the person's usual one
 USUALLY_RIGHT = (57.0, 3.0)  # credits right and wrong that are taken as seen before any is judged
@@ -114,20 +115,22 @@ def someone_else(
 ) -> np.ndarray:
     """Return the log of the mean likelihood ratio (n,) of a track with everybody whom it does not credit."""
     people = voices_of(evidence, credits, weight)
-    found = np.empty(len(evidence))
-    for start in range(0, len(evidence), BLOCK):
-        rows = slice(start, min(start + BLOCK, len(evidence)))
-        mine = np.flatnonzero((credits.track >= start) & (credits.track < start + BLOCK))
-        at, person = credits.track[mine] - start, credits.person[mine]
-        which = None if near is None else near[rows]
-        table = compared(evidence[rows], people, which, backend)
-        if which is None:
-            table[at, person] = -np.inf
+    order = np.argsort(credits.track, kind="stable")
+    track, person = credits.track[order], credits.person[order]
+
+    def block(rows: slice) -> np.ndarray:
+        mine = slice(*np.searchsorted(track, [rows.start, rows.stop]))
+        at, own = track[mine] - rows.start, person[mine]
+        if near is None:
+            table = compared(evidence[rows], people, None, backend)
+            table[at, own] = -np.inf
         else:
-            row, rank = np.nonzero(which[at] == person[:, None])
+            table = compared(evidence[rows], people, near[rows], backend)
+            row, rank = np.nonzero(near[rows][at] == own[:, None])
             table[at[row], rank] = -np.inf
-        found[rows] = logsumexp(np.minimum(table, 20.0), axis=1) - np.log(max(credits.n_people, 1))
-    return found
+        return logsumexp(np.minimum(table, 20.0), axis=1) - np.log(max(credits.n_people, 1))
+
+    return np.concatenate(in_blocks(block, len(evidence)))
 
 
 def _scaled(evidence: Evidence, weight: np.ndarray) -> Evidence:
