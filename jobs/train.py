@@ -168,7 +168,7 @@ def report(row: dict[str, float], folder: Path | None) -> None:
 
 
 class Progress(UserCallback):
-    """Sends rank 0's rows from Ray Train's controller to the command that waits for it; lost lines are no failure."""
+    """Sends rank 0's rows from Ray Train's controller to the command that waits for it; lost lines do not matter."""
 
     def __init__(self, lines: Queue):
         self.lines = lines
