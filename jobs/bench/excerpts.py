@@ -5,7 +5,8 @@
 AUDIO holds `karaoke/` and `songs/`, as `jobs.bench.results` reads them. A track of the catalogue is two karaoke songs
 of a singer end to end, the bands of such two alone, or a whole song. One track of each singer is known. `--heard` is
 seconds of mix a track, in four excerpts (0: all of it). The stages' own workers do it, one after the other in this
-process, and neither Ray's start nor the loading of networks counts.
+process, and neither Ray's start nor the loading of networks counts. A command that was stopped goes on when it is given
+again; what it took is then not told.
 
 VECTORS is a workspace with `truth.csv` (`uri`, `who`), whose tracks were heard whole: what excerpts of different number
 and length would have given is told from the clips whose middle is in them. Prints Markdown.
@@ -13,8 +14,8 @@ and length would have given is told from the clips whose middle is in them. Prin
 
 import argparse
 import itertools
+import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from pipeline.demo import truth
 from pipeline.evaluate import datasets, stems
 from pipeline.people.known import known_uris
 from pipeline.scoring import metrics
-from pipeline.sections import Compute, ExcerptsConfig, SeparateConfig
+from pipeline.sections import ClusterConfig, Compute, ExcerptsConfig, SeparateConfig
 from pipeline.sound import audio
 from pipeline.sound.audio import Audio
 from pipeline.sound.excerpt import spread
@@ -78,7 +79,7 @@ def catalogue(source: Path, folder: Path, n_tracks: int) -> pd.DataFrame:
     rows = [*_sung(source, folder, n_tracks), *_songs(source, folder)]
     frame = pd.DataFrame(rows, columns=["set", "file", "singer", "expected"])
     frame.to_csv(folder / "truth.csv", index=False)
-    known = frame[frame["set"] == "karaoke"].drop_duplicates("singer")[["file", "singer"]]
+    known = frame[frame["singer"] != ""].drop_duplicates("singer")[["file", "singer"]]
     known.set_axis(["track", "vocalist"], axis=1).to_csv(folder / "known.csv", index=False)
     return truth.read_truth(folder / "truth.csv")
 
@@ -86,7 +87,8 @@ def catalogue(source: Path, folder: Path, n_tracks: int) -> pd.DataFrame:
 def _sung(source: Path, folder: Path, n_tracks: int) -> Iterator[tuple[str, str, str, str]]:
     """Write tracks of karaoke songs, the singers in turns, and some bands."""
     tracks = []
-    for singer, its in itertools.groupby(datasets.read("karaoke", source / "karaoke"), key=lambda song: song.singer):
+    recordings = datasets.read("karaoke", source / "karaoke") if (source / "karaoke").is_dir() else []
+    for singer, its in itertools.groupby(recordings, key=lambda song: song.singer):
         songs = list(its)
         starts = range(0, len(songs) - TOGETHER + 1, TOGETHER)
         tracks += [(turn, singer, songs[start : start + TOGETHER]) for turn, start in enumerate(starts)]
@@ -137,13 +139,13 @@ def alike(who: np.ndarray, vectors: np.ndarray) -> dict[str, float]:
 
 
 def accuracy(config: Config, expected: pd.DataFrame) -> dict[str, float]:
-    """Return what the voices and tags of a finished workspace are worth on the karaoke singers' tracks."""
+    """Return what the voices and tags of a finished workspace are worth on the tracks whose singer is known."""
     workspace = Workspace(config.workspace)
     found = truth.outcomes(workspace, expected)
     voices, vectors = tables.read_voices(workspace)
-    singers = voices.merge(found[found["set"] == "karaoke"], on="track_id", how="left")["singer"].to_numpy()
-    sung = np.array([isinstance(singer, str) for singer in singers])
-    compared = truth.compare(workspace, expected[expected["set"] == "karaoke"], known_uris(config.known))
+    singers = voices.merge(found, on="track_id", how="left")["singer"].to_numpy()
+    sung = singers != ""
+    compared = truth.compare(workspace, expected[expected["singer"] != ""], known_uris(config.known))
     return {
         **alike(singers[sung], vectors[sung]),
         "named": compared.named_accuracy,
@@ -158,12 +160,12 @@ def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: i
     expected = catalogue(source, folder, n_tracks)
     lengths = {name: len(rows) for name, rows in expected.groupby("set")}
     header(
-        f"{', '.join(f'{n} {name}' for name, n in lengths.items())}; {torch.get_num_threads()} threads",
+        f"{', '.join(f'{n} {name}' for name, n in lengths.items())}; threads: {torch.get_num_threads()}",
         "heard of a track, s",
         "heard in all, min",
-        *(f"{name}, s" for name in STAGES),
+        *(f"{name}, CPU s" for name in STAGES),
         "times real time",
-        "by processor time, on all cores",
+        f"on {os.cpu_count()} cores, by processor time",
         "EER of tracks",
         "nearest is the singer's",
         "named right",
@@ -173,11 +175,13 @@ def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: i
     for seconds in heard_s:
         excerpts = ExcerptsConfig(count=COUNT, seconds=seconds / COUNT) if seconds else None
         config = Config(
-            workspace=str(workspace / f"heard-{seconds:g}-{time.time():.0f}"),
+            workspace=str(workspace / f"heard-{seconds:g}"),
             catalogue=str(folder),
             known=str(folder / "known.csv"),
             separate=SeparateConfig(separator="spleeter", excerpts=excerpts),
+            cluster=ClusterConfig(umap=False),  # which compiles for longer than all the rest takes
         )
+        is_new = not Path(config.workspace).exists()
         spent = hear(config)
         found = accuracy(config, expected)
         vocals = tables.read(Workspace(config.workspace), "vocals", ["duration_s", "heard_s"])
@@ -185,9 +189,9 @@ def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: i
         row(
             f"{seconds:g}" if seconds else "all",
             f"{vocals['heard_s'].sum() / 60:.0f} of {total_s / 60:.0f}",
-            *(f"{took[0]:.1f}" for took in spent.values()),
-            f"{total_s / wall:.0f}",
-            f"{total_s * torch.get_num_threads() / processor:.0f}",
+            *(f"{took[1]:.1f}" if is_new else "" for took in spent.values()),
+            f"{total_s / wall:.0f}" if is_new else "",
+            f"{total_s * (os.cpu_count() or 1) / processor:.0f}" if is_new else "",
             *(f"{found[name]:.1%}" for name in ("eer", "nearest", "named")),
             f"{found['f1']:.3f}",
             f"{found['has_vocals']:.1%}",
