@@ -37,12 +37,11 @@ def run(config: Config, run: engine.Run) -> None:
         run.say(f"{len(without)} known tracks have no voice (instrumental, silent or failed) and teach nothing")
     tracks = tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"])
     credits = of_catalogue(tracks, known.values())
-    tags = tag.tag_voices(found, backend, clusters, known, credits, config.tag)
-    if tags.misfits:
-        run.say(
-            f"{len(tags.misfits)} known tracks do not sound like the others given for their vocalist and teach "
-            f"nothing: {', '.join(tags.misfits[:SHOWN])}" + (", …" if len(tags.misfits) > SHOWN else "")
-        )
+    clips = voices.read_clips(workspace, found, known)
+    tags = tag.tag_voices(found, backend, clusters, known, credits, config.tag, clips)
+    for doubt, track_ids in tags.rows.groupby("doubt")["track_id"]:
+        told = ", ".join(track_ids[:SHOWN]) + (", …" if len(track_ids) > SHOWN else "")
+        run.say(f"{len(track_ids)} known tracks {tag.DOUBTS[str(doubt)]}: {told}")
     tables.replace(workspace, "tags", tag.with_files(tags.rows, tracks))
     tables.replace(workspace, "candidates", tags.candidates)
     asked = review.to_review(found, backend, clusters, known, tags, config.tag)

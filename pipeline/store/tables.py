@@ -102,6 +102,7 @@ SCHEMAS = {
         score=FLOAT,
         probability=FLOAT,
         source=TEXT,
+        doubt=TEXT,
         file_artist=TEXT,
         credit_probability=FLOAT,
         disagrees=pa.bool_(),
