@@ -18,9 +18,7 @@ from pipeline.scoring.voices import Clips, Voices
 RIGHT = 0.9  # of known names, before anything is heard
 LIKELY = 0.5  # a track, or a part of one, that fits its name with less than this probability is in doubt
 NOTHING = 1e-9  # precision of evidence that there is not
-# Log-odds that two people sing in a track that credits several: per unit of the ratio between its parts, and at 0.
-# Logistic regression on 184 tracks of one singer each and as many put together of two.
-TWO = (-0.48, -1.6)
+TWO = -3.3  # ratio of a track's two parts below which two people sing in it, where it credits several
 
 
 def fit(tracks: Evidence, name: np.ndarray, backend: Backend) -> np.ndarray:
@@ -95,7 +93,7 @@ def own_clips(clips: Evidence, rest: Evidence, several_credited: bool, backend: 
         both = clips.summed(part.astype(int), 2)
         fits = expit(backend.pairs(both, rest[np.zeros(2, int)]) + logit(RIGHT)) > LIKELY
         return fits[part.astype(int)] if fits.any() else np.ones(len(clips), bool)  # a misfit as a whole: see `fit`
-    return np.full(len(clips), not (several_credited and TWO[0] * ratio + TWO[1] > 0))
+    return np.full(len(clips), not (several_credited and ratio < TWO))
 
 
 def parts(clips: Evidence, backend: Backend) -> tuple[np.ndarray, float]:

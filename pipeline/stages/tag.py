@@ -27,6 +27,7 @@ from pipeline.scoring.centre import centred
 from pipeline.scoring.crowd import Crowd, are_few, compared
 from pipeline.scoring.groups import NOISE
 from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
+from pipeline.scoring.same import Once
 from pipeline.scoring.voices import Clips, Voices
 from pipeline.sections import TagConfig
 
@@ -390,6 +391,18 @@ def _agreed(voice: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return how likely credits are (n,): the mean of the log-odds by the voice alone and by its cluster too."""
     both = expit((logit(np.clip(voice, 1e-9, 1 - 1e-9)) + logit(np.clip(whole, 1e-9, 1 - 1e-9))) / 2)
     return np.where(np.isfinite(whole), both, voice)
+
+
+def of_all_files(tags: Tags, once: Once, clusters: pd.DataFrame) -> Tags:
+    """Return the tags of all files of recordings that count once; `clusters` has the files' `same_recording` (n,)."""
+    rows = once.spread(tags.rows, clusters["track_id"].to_numpy())
+    stands = tags.rows["track_id"].to_numpy()[once.of]
+    files = pd.DataFrame({"track_id": stands, "file": rows["track_id"]})
+    candidates = files.merge(tags.candidates, on="track_id").drop(columns="track_id")
+    return Tags(
+        rows.assign(same_recording=clusters["same_recording"].to_numpy()),
+        candidates.rename(columns={"file": "track_id"}),
+    )
 
 
 def with_files(tags: pd.DataFrame, tracks: pd.DataFrame) -> pd.DataFrame:
