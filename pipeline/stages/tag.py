@@ -22,7 +22,7 @@ from pipeline.scoring import credits as noisy
 from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.centre import centred
 from pipeline.scoring.crowd import Crowd, are_few, compared
-from pipeline.scoring.groups import NOISE
+from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.neighbours import in_blocks
 from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
 from pipeline.scoring.voices import Voices
