@@ -31,7 +31,7 @@ RAY      = RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=$(if $(filter 1
            PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes bench-answers bench-review bench-excerpts ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES) bench-gpu
+.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes bench-teach bench-answers bench-review bench-excerpts ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES) bench-gpu
 
 help:  ## list the targets
 	@awk -F':[^#]*## ' -v stages='$(STAGES)' -v benches='$(BENCHES)' ' \
@@ -94,6 +94,10 @@ calibrate: setup  ## what scores of an encoder mean: WORKSPACE=… with voices, 
 
 bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
 	$(RUN) jobs.bench.recipes $(WITH)
+
+bench-teach: setup  ## what a catalogue teaches without labels: [AUDIO=folder] [VECTORS=workspace]
+	$(RUN) jobs.bench.teach $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
+	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 bench-answers: setup  ## groups, names and disagreements against the truth: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.answers $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \

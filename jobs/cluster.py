@@ -2,10 +2,12 @@
 
 import sys
 
+import numpy as np
+
 from jobs import engine
 from pipeline.config import Config
 from pipeline.people import lasting
-from pipeline.scoring import voices
+from pipeline.scoring import same, voices
 from pipeline.scoring.metrics import NOISE
 from pipeline.stages import cluster
 from pipeline.store import provenance, tables
@@ -27,7 +29,13 @@ def run(config: Config, run: engine.Run) -> None:
                 f"the encoder {backend.encoder_id} has no calibration: probabilities are a guess "
                 "(make calibrate measures them on tracks whose singer is known)"
             )
-        clusters = cluster.cluster_voices(found, backend, config.cluster, config.seed, run.workspace)
+        counts = same.find(run.workspace, found, backend)
+        if copies := len(found) - len(set(counts)):
+            run.say(f"{copies} tracks are other files of a performance that is there: it counts once")
+        once = same.Once(*np.unique(counts, return_inverse=True))
+        clusters = cluster.cluster_voices(found[once.rows], backend, config.cluster, config.seed, run.workspace)
+        clusters = once.spread(clusters, found.track_ids)
+        clusters["same_recording"] = same.told(found.track_ids, counts)
         clusters["voice"], changes = lasting.named(run.workspace, clusters["track_id"], clusters["cluster_id"])
         if len(changes):
             run.say(lasting.describe(changes))

@@ -9,13 +9,13 @@ from jobs import engine
 from pipeline.config import Config
 from pipeline.people.credits import of_catalogue
 from pipeline.people.known import match_known, read_known
-from pipeline.scoring import voices
+from pipeline.scoring import same, voices
 from pipeline.scoring.metrics import NOISE
 from pipeline.stages import review, tag
 from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace
 
-CLUSTERS = ["track_id", "cluster_id", "voice", "probability"]
+CLUSTERS = ["track_id", "cluster_id", "voice", "probability", "same_recording"]
 SHOWN = 10  # known tracks that do not fit that are printed
 
 
@@ -37,19 +37,37 @@ def run(config: Config, run: engine.Run) -> None:
         run.say(f"{len(without)} known tracks have no voice (instrumental, silent or failed) and teach nothing")
     tracks = tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"])
     credits = of_catalogue(tracks, known.values())
-    tags = tag.tag_voices(found, backend, clusters, known, credits, config.tag)
-    if tags.misfits:
-        run.say(
-            f"{len(tags.misfits)} known tracks do not sound like the others given for their vocalist and teach "
-            f"nothing: {', '.join(tags.misfits[:SHOWN])}" + (", …" if len(tags.misfits) > SHOWN else "")
-        )
+    once = recordings(found, clusters["same_recording"], credits, known)
+    those, theirs = found[once.rows], clusters.iloc[once.rows]
+    clips = voices.read_clips(workspace, those, known)
+    tags = tag.tag_voices(those, backend, theirs, known, credits, config.tag, clips)
+    asked = review.with_names(review.to_review(those, backend, theirs, known, tags, config.tag), tags, credits)
+    tags = tag.of_all_files(tags, once, clusters)
+    for doubt, track_ids in tags.rows.groupby("doubt")["track_id"]:
+        told = ", ".join(track_ids[:SHOWN]) + (", …" if len(track_ids) > SHOWN else "")
+        run.say(f"{len(track_ids)} known tracks {tag.DOUBTS[str(doubt)]}: {told}")
     tables.replace(workspace, "tags", tag.with_files(tags.rows, tracks))
     tables.replace(workspace, "candidates", tags.candidates)
-    asked = review.to_review(found, backend, clusters, known, tags, config.tag)
     starts = review.starts(workspace, asked["track_id"])
-    tables.replace(workspace, "review", review.with_files(review.with_names(asked, tags, credits), tracks, starts))
+    tables.replace(workspace, "review", review.with_files(asked, tracks, starts))
     run.done = len(tags.rows)
     run.note = summary(tags.rows)
+
+
+def recordings(found: voices.Voices, stands_for: pd.Series, credits: pd.DataFrame, known: dict[str, str]) -> same.Once:
+    """Return the tracks of which each recording counts once.
+
+    Args:
+        stands_for: (n,) the track that counts for the recording, null where a track does itself.
+    """
+    credited = credits.sort_values("key").groupby("track_id")["key"].agg("\n".join)
+    ids = pd.Series(found.track_ids)
+    return same.once(
+        stands_for.fillna(ids).to_numpy(),
+        found.seconds,
+        ids.map(credited).fillna("").tolist(),
+        [known.get(track_id) for track_id in found.track_ids],
+    )
 
 
 def known_names(path: str | None, workspace: Workspace, say: Callable[[str], None]) -> dict[str, str]:

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 # Minutes long and run by hand, and the server that the tests of an object store run on.
 BENCHMARKS = {
     Path(f"jobs/bench/{name}.py")
-    for name in ("answers", "grouping", "evaluate", "separate", "store", "train", "object_store")
+    for name in ("answers", "grouping", "evaluate", "separate", "store", "train", "teach", "object_store")
 }
 
 

@@ -111,7 +111,7 @@ class Backend:
             normed[start : start + BLOCK] = unit((means[start : start + BLOCK] - self.mean) @ self.matrix)
         share = self.numbers.share * seconds / (seconds + self.numbers.settle_s)
         precision = share / (1 - share) * (1.0 if weights is None else weights)
-        normed *= (precision / np.sqrt(share))[:, None].astype(np.float32)
+        normed *= (precision / np.sqrt(np.maximum(share, 1e-12)))[:, None].astype(np.float32)  # no seconds say nothing
         return Evidence(normed, precision)
 
     def llr(self, cosine: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:

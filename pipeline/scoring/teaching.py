@@ -32,6 +32,7 @@ from pipeline.scoring.voices import Voices
 CUT = 0.55  # mean cosine of the groups that teach
 CLIPS, TRACKS = 2000, 200  # degrees of freedom at which the catalogue's own covariance counts half
 FEWEST = 8  # groups of several tracks from which anything is learned
+LEAST_S = 20.0  # of singing in the tracks that teach and testify: the place of shorter ones is too uncertain
 MOST = 3000  # tracks that teach: average linkage keeps all their pairs
 NEAREST = 20  # look-alikes of each of the tracks that are drawn where there are more
 LARGEST_SHARE = 0.9
@@ -57,7 +58,7 @@ def _scaled(covariance: np.ndarray) -> np.ndarray:
     return covariance * (len(covariance) / max(float(np.trace(covariance)), 1e-12))
 
 
-def precise_groups(directions: np.ndarray, cut: float = CUT) -> np.ndarray:
+def precise_groups(directions: np.ndarray, cut: float) -> np.ndarray:
     """Return the group (n,), 0, 1, ..., of unit vectors (n, d) by average linkage, cut at a mean cosine."""
     if len(directions) < 2:
         return np.zeros(len(directions), int)
@@ -112,19 +113,28 @@ class Lesson:
     after: float = float("nan")
 
 
-def learn(voices: Voices, backend: Backend, clips: Scatter, credit: np.ndarray | None = None, seed: int = 0) -> Lesson:
+def learn(
+    voices: Voices,
+    backend: Backend,
+    clips: Scatter,
+    credit: np.ndarray | None = None,
+    seed: int = 0,
+    cut: float = CUT,
+) -> Lesson:
     """Return what a catalogue teaches its back-end.
 
     Args:
         voices: of the catalogue. backend: as the encoder brought it.
         clips: how all clips lie around their tracks' means.
         credit: (n,) whom each track credits, "" for nobody or several; None to learn from voices alone.
+        seed: of the draw where there are more tracks than teach. cut: mean cosine of the groups that teach.
     """
     here = centred(voices, backend)
     evidence = here.evidence(voices.means, voices.seconds)
-    rows = look_alikes(evidence, np.random.default_rng(seed))
+    rows = np.flatnonzero(voices.seconds >= LEAST_S)
+    rows = rows[look_alikes(evidence[rows], np.random.default_rng(seed))]
     evidence, means = evidence[rows], voices.means[rows].astype(float)
-    group = precise_groups(evidence.direction)
+    group = precise_groups(evidence.direction, cut)
     if credit is not None:
         group = with_credits(group, credit[rows], evidence, here)
     several = int((np.unique(group, return_counts=True)[1] > 1).sum())

@@ -1,11 +1,13 @@
 """A catalogue's voices and the back-end that their encoder brought, as clustering, tagging and evaluation take them."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from encoder.checkpoint import DEFAULT
 from pipeline.scoring.backend import FILE, Backend, within_matrix
@@ -37,6 +39,21 @@ class Voices:
         return Voices(self.track_ids[rows], self.means[rows], self.seconds[rows])
 
 
+@dataclass(frozen=True)
+class Clips:
+    """Clips of some tracks.
+
+    Attributes:
+        vectors: (c, d), unit. start_s, seconds: (c,) where each begins and how long it is.
+        track: (c,) the row of its track among the voices.
+    """
+
+    vectors: np.ndarray
+    start_s: np.ndarray
+    seconds: np.ndarray
+    track: np.ndarray
+
+
 def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
     """Return the voices of a workspace and the back-end to score them with.
 
@@ -66,6 +83,20 @@ def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
     if len(voices) and np.isinf(found.spread):  # nothing was brought: all voices lean to one side, which is nobody's
         found = replace(found, mean=voices.means.mean(0) * len(voices) / (len(voices) + SETTLED))
     return voices, found
+
+
+def read_clips(workspace: Workspace, voices: Voices, track_ids: Collection[str]) -> Clips:
+    """Return the clips of the named tracks, those that are voices; in the memory of one part and what is asked for."""
+    row = {track_id: at for at, track_id in enumerate(voices.track_ids) if track_id in track_ids}
+    found = [Clips(np.zeros((0, voices.means.shape[1]), np.float32), np.zeros(0), np.zeros(0), np.zeros(0, int))]
+    columns = ["track_id", "start_s", "end_s", "embedding"]
+    for part in tables.iter_arrow(workspace, "embeddings", columns) if row else ():
+        at = np.array([row.get(track_id, -1) for track_id in part["track_id"].to_pylist()], int)
+        wanted = part.filter(pa.array(at >= 0))
+        if len(wanted):
+            start_s, end_s = wanted["start_s"].to_numpy(), wanted["end_s"].to_numpy()
+            found.append(Clips(tables.vectors_of(wanted), start_s, end_s - start_s, at[at >= 0]))
+    return Clips(*(np.concatenate([getattr(part, name.name) for part in found]) for name in fields(Clips)))
 
 
 def clip_seconds(workspace: Workspace) -> pd.DataFrame:

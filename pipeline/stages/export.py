@@ -30,7 +30,7 @@ SETTLED_CLIPS = 4  # at so many clips a track counts half of what it could at mo
 
 
 def sung_tracks(workspace: Workspace, config: ExportConfig) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return a row per track that bears a name, and its voice.
+    """Return a row per track that surely bears a name and is sung by nobody else, one of each recording; its voice.
 
     Returns:
         `(frame, voices)`: frame with `track_id`, `vocalist`, `source`, `encoder_id`, `n_clips`, `clips_s`, sorted by
@@ -39,7 +39,7 @@ def sung_tracks(workspace: Workspace, config: ExportConfig) -> tuple[pd.DataFram
     Raises:
         ConfigError: there are no tags or voices, or several encoders made the voices.
     """
-    tags = tables.read(workspace, "tags", ["track_id", "vocalist", "source", "probability"])
+    tags = tables.read(workspace, "tags", ["track_id", "vocalist", "source", "probability", "doubt", "same_recording"])
     frame, vectors = tables.read_voices(workspace)
     for table, rows, stage in (("tags", tags, "tag"), ("voices", frame, "embed")):
         if not len(rows):
@@ -49,8 +49,10 @@ def sung_tracks(workspace: Workspace, config: ExportConfig) -> tuple[pd.DataFram
             f"the voices were made by several encoders ({', '.join(encoders)}), whose vectors cannot be "
             "averaged: run the embed stage with replace=true"
         )
-    sure = tags["probability"].fillna(0) >= config.min_probability
-    kept = tags[sure & tags["vocalist"].notna()].drop(columns="probability")
+    sure = (tags["probability"].fillna(0) >= config.min_probability) & tags["doubt"].isna()
+    kept = tags[sure & tags["vocalist"].notna()].sort_values("same_recording", na_position="first", kind="stable")
+    kept = kept.assign(recording=kept["same_recording"].fillna(kept["track_id"]))
+    kept = kept.drop_duplicates(["vocalist", "recording"])[["track_id", "vocalist", "source"]]
     frame = frame.assign(row=np.arange(len(frame))).merge(kept, on="track_id")
     frame = frame.merge(clip_seconds(workspace), on="track_id", how="left").sort_values(["vocalist", "track_id"])
     at = frame["row"].to_numpy()

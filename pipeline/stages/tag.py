@@ -7,6 +7,8 @@
 - From `min_probability` on the name is given (source `enrolled`: known from the list, or `credited`). Below it the
   track has its cluster's `voice-0001`, ... (source `cluster`) or has no name (`unknown`), and the likely names are
   candidates.
+- A known track whose voice does not fit the others of its name, or that two people sing, is in `doubt`
+  (`pipeline.scoring.doubts`): what is not its singer's teaches nothing.
 - `credit_probability` says how likely the credited artist sings; a credit that is very likely wrong `disagrees`.
 """
 
@@ -19,20 +21,29 @@ from scipy.special import expit, logit
 
 from pipeline.people.names import key
 from pipeline.scoring import credits as noisy
+from pipeline.scoring import doubts
 from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.centre import centred
 from pipeline.scoring.crowd import Crowd, are_few, compared
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.neighbours import in_blocks
 from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
-from pipeline.scoring.voices import Voices
+from pipeline.scoring.same import Once
+from pipeline.scoring.voices import Clips, Voices
 from pipeline.sections import TagConfig
 
 WRONG = 0.25  # a credit that is right with less than this probability disagrees
 SHOWN = 3  # candidates of a track
 WORTH = 0.05  # probability from which a candidate is shown
 BELIEVED = 1.5  # credits, each by its probability, from which on a person who is on no list is enrolled
-MISFIT = 0.05  # a known track fits with less than this probability: it does not teach
+# Doubts about a known track, and what is said of such tracks
+DOUBTS = {
+    "misfit": "do not sound like the others given for their vocalist and teach nothing",
+    "unlike": "are the only two of their vocalist and do not sound like one voice",
+    "second voice": "have a part that does not sound like the others of their vocalist: it is left out",
+    "two voices": "hold two voices, and nothing says whose they are: they teach nothing, give one track more",
+}
+NO_CLIPS = Clips(np.zeros((0, 0)), np.zeros(0), np.zeros(0), np.zeros(0, int))
 
 
 @dataclass(frozen=True)
@@ -40,14 +51,18 @@ class Tags:
     """Who sings on each track.
 
     Attributes:
-        rows: `track_id`, `vocalist`, `score`, `probability`, `source`, `credit_probability`, `disagrees` of each voice.
+        rows: `track_id`, `vocalist`, `score`, `probability`, `source`, `doubt`, `credit_probability`, `disagrees` of
+            each voice.
         candidates: the likely names of tracks without one: `track_id`, `rank`, `vocalist`, `probability`, `score`.
-        misfits: the known tracks that do not sound like the others given for their vocalist.
     """
 
     rows: pd.DataFrame
     candidates: pd.DataFrame
-    misfits: list[str]
+
+    @property
+    def misfits(self) -> list[str]:
+        """The known tracks that do not sound like the others given for their vocalist."""
+        return self.rows.loc[self.rows["doubt"].isin(["misfit", "unlike"]), "track_id"].tolist()
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ def tag_voices(
     known: Mapping[str, str],
     credits: pd.DataFrame,
     config: TagConfig,
+    clips: Clips = NO_CLIPS,
 ) -> Tags:
     """Give every voice a name, or none.
 
@@ -75,18 +91,22 @@ def tag_voices(
             clusters' names (`voice`) where they have any.
         known: track_id -> vocalist; those that are no voice here are passed over.
         credits: `track_id`, `key`, `name`, a row per track and credited person.
+        clips: of the known tracks, by which a duet is seen; without them each track is taken whole.
     """
     group, q = _groups(clusters)
     backend = centred(voices, backend)
-    evidence = backend.evidence(voices.means, voices.seconds)
-    people = _people(voices.track_ids, known, credits if config.use_credits else credits.iloc[:0])
+    credits = credits if config.use_credits else credits.iloc[:0]
+    people = _people(voices.track_ids, known, credits)
+    duets = np.isin(voices.track_ids, credits.loc[credits["track_id"].duplicated(), "track_id"])
+    alone = doubts.alone(voices, clips, people.given, duets, backend)
+    evidence = backend.evidence(alone.voices.means, alone.voices.seconds)
     crowd = Crowd.of(noisy.voices_of(evidence, people.credits, np.ones(len(people.credits.track))))
     near = crowd.likely(evidence)
     judged = noisy.judge(evidence, people.credits, backend, near)
-    misfit = _misfits(evidence, people, backend)
-    weight = np.where(misfit, 0.0, judged.weight)
+    fit, doubt = _doubts(evidence, people, alone, backend)
+    weight = np.where(people.credits.given & (fit < doubts.LIKELY)[people.credits.track], 0.0, judged.weight)
     answers = _Answers(evidence, people, weight, judged, backend, group, q, crowd, near).all()
-    return _tags(voices.track_ids, people, answers, judged, clusters, misfit, config)
+    return _tags(voices.track_ids, people, answers, judged, clusters, fit, doubt, config)
 
 
 def _groups(clusters: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -123,16 +143,18 @@ def _people(track_ids: np.ndarray, known: Mapping[str, str], credits: pd.DataFra
     )
 
 
-def _misfits(evidence: Evidence, people: People, backend: Backend) -> np.ndarray:
-    """Return which rows (r,) are known tracks whose voice is not that of the others given for the same vocalist.
+def _doubts(evidence: Evidence, people: People, alone: doubts.Alone, backend: Backend) -> tuple[np.ndarray, np.ndarray]:
+    """Return how well each known track fits the others of its name (n,), NaN where nothing says; and its doubt (n,).
 
-    Three make it clear which one it is.
+    Three make it clear which one does not fit.
     """
-    rows = people.credits
-    ratio, audible = noisy.own_voices(evidence, rows, rows.given.astype(float), backend)
-    several = np.bincount(rows.person[rows.given], minlength=rows.n_people) > 2
-    usual = logit(noisy.USUALLY_RIGHT[0] / sum(noisy.USUALLY_RIGHT))
-    return rows.given & audible & several[rows.person] & (expit(ratio + usual) < MISFIT)
+    known = np.flatnonzero(people.given != NOISE)
+    fit, doubt = np.full(len(evidence), np.nan), np.full(len(evidence), None, object)
+    fit[known] = doubts.fit(evidence[known], people.given[known], backend)
+    of_many = np.bincount(people.given[known], minlength=1)[people.given] > 2
+    doubt[alone.cut], doubt[alone.untold] = "second voice", "two voices"
+    doubt[(fit < doubts.LIKELY) & of_many], doubt[(fit < doubts.LIKELY) & ~of_many] = "misfit", "unlike"
+    return fit, doubt
 
 
 @dataclass(frozen=True)
@@ -312,7 +334,8 @@ def _tags(
     found: _Answer,
     judged: noisy.Judged,
     clusters: pd.DataFrame,
-    misfit: np.ndarray,
+    fit: np.ndarray,
+    doubt: np.ndarray,
     config: TagConfig,
 ) -> Tags:
     n = len(track_ids)
@@ -324,7 +347,7 @@ def _tags(
     given = people.given != NOISE
     named = given | (np.nan_to_num(probability) >= config.min_probability)
     best = np.where(given, people.given, best)
-    probability[given], score[given] = 1.0, np.nan
+    probability[given], score[given] = np.where(fit < doubts.LIKELY, fit, 1.0)[given], np.nan
     vocalist = names[np.where(named, best, NOISE)]
     source = np.where(
         named, np.where(people.known[best] if len(people.known) else False, "enrolled", "credited"), "unknown"
@@ -341,6 +364,7 @@ def _tags(
             "score": score,
             "probability": probability,
             "source": source,
+            "doubt": doubt,
             "credit_probability": credit,
             "disagrees": np.nan_to_num(credit, nan=1.0) < WRONG,
         }
@@ -355,13 +379,25 @@ def _tags(
             "score": found.score[at, rank],
         }
     )
-    return Tags(rows, candidates, sorted(str(track_ids[i]) for i in people.credits.track[misfit]))
+    return Tags(rows, candidates)
 
 
 def _agreed(voice: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return how likely credits are (n,): the mean of the log-odds by the voice alone and by its cluster too."""
     both = expit((logit(np.clip(voice, 1e-9, 1 - 1e-9)) + logit(np.clip(whole, 1e-9, 1 - 1e-9))) / 2)
     return np.where(np.isfinite(whole), both, voice)
+
+
+def of_all_files(tags: Tags, once: Once, clusters: pd.DataFrame) -> Tags:
+    """Return the tags of all files of recordings that count once; `clusters` has the files' `same_recording` (n,)."""
+    rows = once.spread(tags.rows, clusters["track_id"].to_numpy())
+    stands = tags.rows["track_id"].to_numpy()[once.of]
+    files = pd.DataFrame({"track_id": stands, "file": rows["track_id"]})
+    candidates = files.merge(tags.candidates, on="track_id").drop(columns="track_id")
+    return Tags(
+        rows.assign(same_recording=clusters["same_recording"].to_numpy()),
+        candidates.rename(columns={"file": "track_id"}),
+    )
 
 
 def with_files(tags: pd.DataFrame, tracks: pd.DataFrame) -> pd.DataFrame:

@@ -89,7 +89,14 @@ SCHEMAS = {
         track_id=TEXT, encoder_id=TEXT, n_clips=pa.int32(), spread=FLOAT, embedding=pa.list_(pa.float32())
     ),
     "clusters": _schema(
-        track_id=TEXT, cluster_id=pa.int32(), voice=TEXT, probability=FLOAT, outlier_score=FLOAT, x=FLOAT, y=FLOAT
+        track_id=TEXT,
+        cluster_id=pa.int32(),
+        voice=TEXT,
+        probability=FLOAT,
+        outlier_score=FLOAT,
+        x=FLOAT,
+        y=FLOAT,
+        same_recording=TEXT,
     ),
     # Whose name each track bore and when, over all clusterings; and what changed from one to the next.
     "voice_tracks": _schema(track_id=TEXT, voice=TEXT, since=TIME, until=TIME),
@@ -102,9 +109,11 @@ SCHEMAS = {
         score=FLOAT,
         probability=FLOAT,
         source=TEXT,
+        doubt=TEXT,
         file_artist=TEXT,
         credit_probability=FLOAT,
         disagrees=pa.bool_(),
+        same_recording=TEXT,
     ),
     "candidates": _schema(track_id=TEXT, rank=pa.int32(), vocalist=TEXT, probability=FLOAT, score=FLOAT),
     "review": _schema(

@@ -25,7 +25,7 @@ def voices(workspace: Workspace, n: int, encoder_id: str = "e") -> None:
 def test_every_voice_has_a_row(chain_workspace):
     clusters = tables.read(chain_workspace, "clusters")
     assert set(clusters["track_id"]) == tables.keys(chain_workspace, "voices", "track_id")
-    assert clusters.drop(columns="voice").notna().all().all()
+    assert clusters.drop(columns=["voice", "same_recording"]).notna().all().all()
     assert (clusters["voice"].isna() == (clusters["cluster_id"] == -1)).all()
 
 
@@ -111,6 +111,31 @@ def test_clusters_of_an_earlier_version_are_given_names(workspace, make_config):
     tables.replace(workspace, "clusters", tables.read(workspace, "clusters").drop(columns="voice"))
     assert engine.execute(cluster.STAGE, make_config()) == 0
     assert len(names(workspace)) == 12
+
+
+def test_nine_files_of_one_recording_are_no_vocalist(workspace, make_config, capsys):
+    voices(workspace, 6)
+    rng = np.random.default_rng(5)
+    clips = rng.normal(size=(5, 16))
+    start = np.cumsum(rng.uniform(5, 9, 5))
+    for i in range(9):
+        vectors = clips + 0.05 * rng.normal(size=clips.shape)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        mean = vectors.mean(0)
+        row = {"track_id": f"copy {i}", "encoder_id": "e", "n_clips": 5, "spread": 0.0}
+        tables.write(workspace, "voices", [row | {"embedding": (mean / np.linalg.norm(mean)).tolist()}], f"copy {i}")
+        rows = [
+            {"track_id": f"copy {i}", "start_s": at, "end_s": at + 4.5 - 0.1 * (i > 0), "embedding": vector.tolist()}
+            for at, vector in zip(start + 0.1 * i, vectors, strict=True)
+        ]
+        tables.write(workspace, "embeddings", rows, f"copy {i}")
+    assert engine.execute(cluster.STAGE, make_config()) == 0
+    assert "8 tracks are other files of a performance that is there: it counts once" in capsys.readouterr().out
+    found = tables.read(workspace, "clusters").set_index("track_id")
+    copies = found.loc[[f"copy {i}" for i in range(9)]]
+    assert copies["same_recording"].fillna("").tolist() == ["", *["copy 0"] * 8]
+    assert (copies["cluster_id"] == -1).all() and copies["voice"].isna().all()
+    assert found["same_recording"].notna().sum() == 8
 
 
 def test_two_voices_are_scored_as_well_as_many(workspace, make_config, capsys):

@@ -106,7 +106,7 @@ def test_tracks_whose_file_is_gone_or_replaced_are_in_no_answer(workspace, make_
         """Run all that answers, over the files that are there; return the tags."""
         listing, _ = scan.list_catalogue(str(music), (".mp3",))
         scan.forget_absent(workspace, listing)
-        scan.derive_tracks(workspace)
+        scan.derive_tracks(workspace, listing)
         for stage in (cluster.STAGE, tag.STAGE, export.STAGE):
             assert engine.execute(stage, make_config(known=str(known))) == 0
         return tables.read(workspace, "tags")

@@ -126,6 +126,39 @@ def test_clusters_of_an_earlier_version_have_no_names_and_that_is_said(clustered
     assert (tables.read(clustered, "tags")["source"] == "unknown").all()
 
 
+def test_files_of_one_recording_are_named_alike_and_asked_for_once(clustered, make_config, tmp_path):
+    copies = {f"{i:032x}": f"{8:032x}" for i in (9, 10, 11)}
+    clusters = tables.read(clustered, "clusters")
+    tables.replace(clustered, "clusters", clusters.assign(same_recording=clusters["track_id"].map(copies)))
+    path = known(tmp_path, f"{10:032x},Cy")
+    assert engine.execute(tag.STAGE, make_config(known=path, tag={"use_credits": False})) == 0
+    tags = tables.read(clustered, "tags").set_index("track_id").sort_index()
+    assert tags["same_recording"].dropna().to_dict() == copies
+    assert tags["vocalist"].iloc[8:12].tolist() == ["Cy"] * 4
+    assert len(tags) == 16 and tags.index.is_unique
+    assert not set(tables.read(clustered, "review")["track_id"]) & set(copies)
+
+
+def test_known_tracks_in_doubt_are_said(clustered, make_config, tmp_path, capsys):
+    path = known(tmp_path, *(f"{i:032x},Ann" for i in (0, 1, 4)), *(f"{i:032x},Bob" for i in (8, 12)))
+    assert engine.execute(tag.STAGE, make_config(known=path, tag={"use_credits": False})) == 0
+    told = capsys.readouterr().out
+    assert f"1 known tracks do not sound like the others given for their vocalist and teach nothing: {4:032x}" in told
+    assert (
+        f"2 known tracks are the only two of their vocalist and do not sound like one voice: {8:032x}, {12:032x}"
+        in told
+    )
+    doubt = tables.read(clustered, "tags").set_index("track_id")["doubt"].dropna()
+    assert doubt.to_dict() == {f"{4:032x}": "misfit", f"{8:032x}": "unlike", f"{12:032x}": "unlike"}
+
+
+def test_names_that_differ_only_in_writing_are_one_person_and_that_is_said(clustered, make_config, tmp_path, capsys):
+    path = known(tmp_path, f"{0:032x},Zoë Kern", f"{1:032x},ZOE KERN")
+    assert engine.execute(tag.STAGE, make_config(known=path, tag={"use_credits": False})) == 0
+    assert "Zoë Kern is also written ZOE KERN in the known names: taken for one person" in capsys.readouterr().out
+    assert (tables.read(clustered, "tags")["vocalist"] == "Zoë Kern").sum() == 4
+
+
 def test_new_known_names_replace_the_tags(clustered, make_config, tmp_path):
     assert engine.execute(tag.STAGE, make_config()) == 0
     assert engine.execute(tag.STAGE, make_config(known=known(tmp_path, f"{0:032x},Ann"))) == 0

@@ -74,6 +74,12 @@ def test_what_the_catalogues_own_partition_speaks_against_is_not_to_be_used(plai
     assert not lesson.better and lesson.after >= lesson.before
 
 
+def test_tracks_of_little_singing_do_not_teach(plain):
+    voices, _, clips = catalogue([5] * 30)
+    short = Voices(voices.track_ids, voices.means, np.full(len(voices), 8.0))
+    assert "too little" in teaching.learn(short, plain, clips).why
+
+
 @pytest.mark.parametrize("sizes", [[40], [2] * 3 + [1] * 20, [1]], ids=["one singer", "few groups", "one track"])
 def test_too_little_teaches_nothing(plain, sizes):
     voices, _, clips = catalogue(sizes, song=0.5)
@@ -87,7 +93,7 @@ def test_precise_groups_are_cut_at_a_mean_cosine():
     rows = unit([near, [0.9, 0.1, 0.0], far, [0.1, 0.9, 0.0], [0.0, 0.0, 1.0]])
     group = teaching.precise_groups(rows, 0.9)
     assert group[0] == group[1] != group[2] == group[3] and len(set(group)) == 3
-    assert teaching.precise_groups(rows[:1]).tolist() == [0]
+    assert teaching.precise_groups(rows[:1], 0.9).tolist() == [0]
 
 
 def test_a_credit_that_the_voice_does_not_bear_out_joins_nothing(plain):

@@ -105,3 +105,13 @@ def test_what_a_catalogue_has_taught_is_scored_by_until_there_is_another_calibra
     own = Backend(np.zeros(8), np.eye(8), encoder_id="e", spread=1.0)
     workspace.write_bytes(voices.calibration_name("e"), own.to_bytes())
     np.testing.assert_array_equal(voices.read(workspace)[1].matrix, own.matrix)
+
+
+def test_the_clips_of_some_tracks(workspace):
+    clips = write(workspace)
+    found, _ = voices.read(workspace)
+    some = voices.read_clips(workspace, found, {"t2", "t0", "elsewhere"})
+    assert some.track.tolist() == [2, 2, 0, 0]
+    assert some.seconds.tolist() == [4.0] * 4 and some.start_s.tolist() == [0.0] * 4
+    np.testing.assert_allclose(some.vectors, clips[[0, 1, 4, 5]], atol=1e-6)
+    assert voices.read_clips(workspace, found, set()).vectors.shape == (0, 8)

@@ -95,6 +95,23 @@ def test_the_order_of_the_tables_changes_nothing(workspace, tmp_path):
     assert export.conditioning(*export.sung_tracks(workspace, config), config) == first
 
 
+def test_known_tracks_in_doubt_are_left_out(workspace):
+    fill(workspace, TAGS)
+    tags = tables.read(workspace, "tags")
+    tables.replace(workspace, "tags", tags.assign(doubt=tags["track_id"].map({"d": "two voices"})))
+    rows = rows_of(workspace)
+    assert rows.at["Ann", "n_tracks"] == 1 and rows.at["Ann", "source"] == "credited"
+
+
+def test_a_recording_counts_once_however_many_files_it_is_in(workspace):
+    voices = fill(workspace, TAGS)
+    tags = tables.read(workspace, "tags")
+    tables.replace(workspace, "tags", tags.assign(same_recording=tags["track_id"].map({"d": "b"})))
+    rows = rows_of(workspace)
+    assert rows.at["Ann", "n_tracks"] == 1
+    np.testing.assert_allclose(rows.at["Ann", "embedding"], voices["b"], atol=1e-6)
+
+
 def test_few_tracks_and_unsure_tags_are_left_out_when_asked(workspace):
     fill(workspace, TAGS)
     assert rows_of(workspace, min_tracks=2).index.tolist() == ["Ann", "Zoë 歌"]

@@ -78,7 +78,7 @@ def test_a_likely_name_is_asked_for_and_offered():
 def test_two_likely_names():
     voices, _, _ = catalogue([1, 1, 1])
     found = pd.DataFrame({"track_id": voices.track_ids})
-    rows = pd.DataFrame({"track_id": voices.track_ids, "credit_probability": [np.nan, np.nan, 0.2]})
+    rows = pd.DataFrame({"track_id": voices.track_ids, "credit_probability": [np.nan, np.nan, 0.2], "doubt": None})
     candidates = pd.DataFrame(
         [
             (voices.track_ids[0], 1, "Ann", 0.5),
@@ -87,7 +87,7 @@ def test_two_likely_names():
         ],
         columns=["track_id", "rank", "vocalist", "probability"],
     )
-    reasons = review._reasons(found["track_id"].to_numpy(), Tags(rows, candidates, []))
+    reasons = review._reasons(found["track_id"].to_numpy(), Tags(rows, candidates))
     assert reasons.tolist() == [review.TWO_NAMES, review.LIKELY_NAME, review.CREDIT]
 
 

@@ -8,7 +8,7 @@ from pipeline.people.names import key
 from pipeline.scoring import crowd
 from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.metrics import NOISE
-from pipeline.scoring.voices import Voices
+from pipeline.scoring.voices import Clips, Voices
 from pipeline.sections import ClusterConfig, TagConfig
 from pipeline.stages.cluster import cluster_voices
 from pipeline.stages.tag import Tags, tag_voices, with_files
@@ -149,9 +149,33 @@ def test_a_known_track_that_does_not_fit_the_others_is_told_and_teaches_nothing(
     voices, who = catalogue([8] * 6)
     known = {voices.track_ids[i]: "Ann" for i in (0, 1, 2, 8)}
     tags = tag_voices(voices, BACKEND, clusters(voices), known, NOBODY, CONFIG)
-    assert tags.misfits == [voices.track_ids[8]]
+    doubted = tags.rows.dropna(subset="doubt")
+    assert doubted[["track_id", "vocalist", "doubt"]].values.tolist() == [[voices.track_ids[8], "Ann", "misfit"]]
+    assert doubted["probability"].item() < 0.5, "said, and not sure of it"
+    assert (tags.rows["probability"][[0, 1, 2]] == 1).all()
     assert set(tags.rows["vocalist"][(who == 0)]) == {"Ann"}
     assert tags.rows["vocalist"][who == 1].tolist()[1:] == ["voice-0001"] * 7
+
+
+def test_of_two_known_tracks_that_do_not_sound_like_one_voice_both_are_told():
+    voices, _ = catalogue([8] * 6)
+    known = {voices.track_ids[i]: "Ann" for i in (0, 8)}
+    rows = tag_voices(voices, BACKEND, clusters(voices), known, NOBODY, CONFIG).rows
+    assert rows["doubt"].dropna().to_dict() == {0: "unlike", 8: "unlike"}
+
+
+def test_a_duet_given_for_one_of_its_singers_makes_no_model_of_both():
+    voices, who = catalogue([8] * 6)
+    parts = np.repeat(voices.means[[0, 8]], 3, axis=0)
+    voices.means[0] = parts.mean(0)
+    clips = Clips(parts, np.arange(6) * 10.0, np.full(6, 10.0), np.zeros(6, int))
+    credits = pd.DataFrame({"track_id": voices.track_ids[[0, 0]], "key": ["ann", "bob"], "name": ["Ann", "Bob"]})
+    for others, doubt in (((), "two voices"), ((1, 2), "second voice")):
+        known = {voices.track_ids[i]: "Ann" for i in (0, *others)}
+        rows = tag_voices(voices, BACKEND, alone(voices), known, credits, CONFIG, clips).rows
+        assert rows["doubt"].dropna().to_dict() == {0: doubt}
+        assert not (rows["vocalist"][who == 1] == "Ann").any()
+    assert (rows["vocalist"][who == 0] == "Ann").all()
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5])

@@ -1,0 +1,144 @@
+"""One performance in several files: other formats and bit rates, a remaster, a single and its album version.
+
+Such tracks are told by what is stored already. A track's clips are cut where its singer breathes, so two files of one
+performance have their clips at the same places, but for a shift of all, and there their vectors nearly agree. Songs of
+one singer may sound as alike, as whole tracks, but do not at the same places.
+
+What is compared are near neighbours only. Clips of a pair that are most alike tell the shift; over each other lie
+clips that share most of their length. How often this is right, and on what, is in docs/answers.md.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pipeline.scoring import kept
+from pipeline.scoring.backend import Backend
+from pipeline.scoring.centre import centred
+from pipeline.scoring.scores import unit
+from pipeline.scoring.voices import Clips, Voices, read_clips
+from pipeline.store.workspace import Workspace
+
+NEAR = 0.85  # cosine of whole tracks from which on their clips are compared
+SHARED = 0.5  # part of the shorter track's clips that must be at the same places in the other
+ALIKE, FEW = 0.75, 0.22  # mean cosine that many of those clips must have, and what a single one must have above it
+APART_S = 0.5  # by which clips at the same place may begin or end apart
+SHIFTS = 5  # pairs of clips that may tell how far one track is shifted against the other
+AT_ONCE = 20_000  # tracks whose clips are held in memory
+
+
+@dataclass(frozen=True)
+class Once:
+    """A catalogue in which each recording counts once.
+
+    Attributes:
+        rows: (m,) of the tracks that do. of: (n,) for each track of the catalogue which of them stands for it.
+    """
+
+    rows: np.ndarray
+    of: np.ndarray
+
+    def spread(self, frame: pd.DataFrame, track_ids: np.ndarray) -> pd.DataFrame:
+        """Return a frame of m rows as one of n: each track has what the one has that stands for it."""
+        return frame.iloc[self.of].assign(track_id=track_ids).reset_index(drop=True)
+
+
+def find(workspace: Workspace, voices: Voices, backend: Backend) -> np.ndarray:
+    """Return for each track (n,) the row of that which counts for its recording: its own, where it is the only one."""
+    pairs = near(workspace, voices, backend)
+    alike = [np.zeros((0, 2), int)]
+    for some in _batches(pairs):
+        clips = read_clips(workspace, voices, set(voices.track_ids[np.unique(some)]))
+        alike.append(some[same(clips, some)])
+    left, right = np.concatenate(alike).T
+    n = len(voices)
+    recording = connected_components(coo_array((np.ones(len(left)), (left, right)), shape=(n, n)))[1]
+    order = np.lexsort((voices.track_ids, -voices.seconds))  # the longest counts
+    first = np.unique(recording[order], return_index=True)[1]
+    return order[first][recording]
+
+
+def told(track_ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return for each track (n,) the track that counts for its recording, None where it does itself."""
+    found = track_ids[counts].astype(object)
+    found[counts == np.arange(len(counts))] = None
+    return found
+
+
+def near(workspace: Workspace, voices: Voices, backend: Backend) -> np.ndarray:
+    """Return the pairs of tracks (e, 2) that may be of one recording."""
+    backend = centred(voices, backend)
+    others = kept.nearest(workspace, voices, backend.evidence(voices.means, voices.seconds), backend)
+    rows, at = np.nonzero(others >= 0)
+    pairs = np.unique(np.sort(np.stack([rows, others[rows, at]], axis=1), axis=1), axis=0)
+    directions = unit(voices.means)
+    return pairs[np.einsum("ed,ed->e", *directions[pairs.T]) >= NEAR]
+
+
+def same(clips: Clips, pairs: np.ndarray) -> np.ndarray:
+    """Return which pairs (e,) of tracks are one performance, by their clips."""
+    order = np.lexsort((clips.start_s, clips.track))
+    track = clips.track[order]
+    found = np.zeros(len(pairs), bool)
+    for at, pair in enumerate(pairs):
+        one, other = (order[slice(*np.searchsorted(track, [row, row + 1]))] for row in pair)
+        n, share, cosine = matched(clips, one, other)
+        found[at] = share >= SHARED and cosine >= ALIKE + FEW / max(n, 1)
+    return found
+
+
+def matched(clips: Clips, one: np.ndarray, other: np.ndarray) -> tuple[int, float, float]:
+    """Return how many clips of two tracks begin and end at the same places, but for the best shift of all.
+
+    Args:
+        one, other: (c,) and (k,) rows of the clips of each.
+
+    Returns:
+        Their number, the part that they are of the shorter track's clips, and their mean cosine.
+    """
+    best = (0, 0.0, 0.0)
+    if not len(one) or not len(other):
+        return best
+    start, begin = clips.start_s[one][:, None], clips.start_s[other]
+    end, last = start + clips.seconds[one][:, None], begin + clips.seconds[other]
+    cosine = clips.vectors[one] @ clips.vectors[other].T
+    shorter = min(clips.seconds[one].sum(), clips.seconds[other].sum())
+    likely = np.argsort(-cosine, axis=None)[:SHIFTS]
+    for shift in np.unique(np.concatenate([(start - begin).ravel()[likely], (end - last).ravel()[likely]])):
+        there = (np.abs(start - begin - shift) <= APART_S) & (np.abs(end - last - shift) <= APART_S)
+        if there.any():
+            seconds = np.where(there, np.minimum(end - start, last - begin), 0.0)
+            alike = float((seconds * cosine).sum() / seconds.sum())
+            best = max(best, (int(there.sum()), float(seconds.sum() / shorter), alike), key=lambda m: m[1] * m[2])
+    return best
+
+
+def once(counts: ArrayLike, seconds: np.ndarray, credits: Sequence[str], known: Sequence[str | None]) -> Once:
+    """Return the catalogue in which each recording counts once for everybody to whom it is credited.
+
+    Files of one recording that are credited to different people stay apart, so that a wrong credit can be told; so do
+    those that are known by different names. Of the others one known track makes all known.
+
+    Args:
+        counts: (n,) equal for tracks of one recording. seconds: (n,) of clips.
+        credits: (n,) equal where the same people are credited. known: (n,) the known vocalist, or None.
+    """
+    frame = pd.DataFrame({"counts": counts, "credits": credits, "known": pd.Series(known, dtype=object)})
+    of_recording = frame.groupby(["counts", "credits"])["known"]
+    frame["name"] = frame["known"].where(of_recording.transform("nunique") != 1, of_recording.transform("first"))
+    unit_of = frame.groupby(["counts", "credits", "name"], dropna=False, sort=False).ngroup().to_numpy()
+    order = np.lexsort((np.arange(len(frame)), -seconds, frame["known"].isna()))
+    first = np.unique(unit_of[order], return_index=True)[1]
+    rows = order[first]
+    return Once(np.sort(rows), np.argsort(np.argsort(rows))[unit_of])
+
+
+def _batches(pairs: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the pairs in parts whose tracks' clips can be held in memory."""
+    for start in range(0, len(pairs), AT_ONCE // 2):
+        yield pairs[start : start + AT_ONCE // 2]
