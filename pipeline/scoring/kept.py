@@ -53,6 +53,7 @@ def nearest(workspace: Workspace, voices: Voices, evidence: Evidence, backend: B
     if kept is None or row is None or (row < 0).sum() + n - (row >= 0).sum() > CHANGED * n:
         index = Index().add(evidence.direction)
         near = best(evidence, backend, index.search(evidence.direction, CANDIDATES + 1), NEIGHBOURS)
+        workspace.delete(FOLDER)
         _write(workspace, Kept(index, backend, voices.track_ids, marks, near))
         return near
     there = np.flatnonzero(row >= 0)
@@ -100,8 +101,16 @@ def _marks(means: np.ndarray) -> np.ndarray:
 
 
 def _read(workspace: Workspace) -> Kept | None:
+    """Return what is kept; None where nothing is, or another version of faiss or a person has made it unreadable."""
     if not workspace.exists(LIST):
         return None
+    try:
+        return _opened(workspace)
+    except (FileNotFoundError, KeyError, ValueError, RuntimeError):
+        return None
+
+
+def _opened(workspace: Workspace) -> Kept:
     found = tables.read_part(workspace, LIST)
     about = found.schema.metadata
     near = pa.concat_arrays([chunk.flatten() for chunk in found["near"].chunks]).to_numpy()

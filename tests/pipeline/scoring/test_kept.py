@@ -76,6 +76,20 @@ def test_what_does_not_serve_is_made_anew(workspace, voices, backend, what):
     np.testing.assert_allclose(read.backend.mean, space.mean, atol=1e-6)
 
 
+@pytest.mark.parametrize("harm", ["a piece is gone", "a piece is no index", "the list is no table"])
+def test_what_cannot_be_read_is_made_anew(workspace, voices, backend, harm):
+    first = ask(workspace, voices, backend)
+    piece = min(files(workspace) - {kept.LIST})
+    if harm == "a piece is gone":
+        workspace.delete(piece)
+    else:
+        name = piece if harm == "a piece is no index" else kept.LIST
+        workspace.delete(name)
+        workspace.write_bytes(name, b"something else")
+    assert ask(workspace, voices, backend) == first
+    assert len(kept._read(workspace).index) == len(voices)
+
+
 def test_a_small_catalogue_keeps_nothing(workspace, voices, backend):
     ask(workspace, voices[np.arange(90)], backend)
     assert not files(workspace)
