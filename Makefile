@@ -19,7 +19,7 @@ $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 quote  = '$(subst ','\'',$(1))'
 
 STAGES  := scan separate shard train embed cluster tag evaluate report export
-BENCHES := bench-separate bench-excerpts bench-inputs bench-store bench-embed bench-train bench-evaluate
+BENCHES := bench-separate bench-inputs bench-store bench-embed bench-train bench-evaluate
 VENV    := .venv
 RUN     := $(VENV)/bin/python -m
 SETTINGS = $(if $(CATALOGUE),$(call quote,catalogue=$(CATALOGUE))) $(if $(KNOWN),$(call quote,known=$(KNOWN))) \
@@ -31,7 +31,7 @@ RAY      = RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=$(if $(filter 1
            PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes bench-answers bench-review ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES) bench-gpu
+.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes bench-answers bench-review bench-excerpts ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES) bench-gpu
 
 help:  ## list the targets
 	@awk -F':[^#]*## ' -v stages='$(STAGES)' -v benches='$(BENCHES)' ' \
@@ -106,6 +106,10 @@ bench-review: setup  ## 20 answers chosen by review/ against 20 random ones: [AU
 bench-scale: setup  ## what size costs, and what it does to the truth: [TRACKS=100000]
 	$(RUN) jobs.bench.scale $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) \
 	  $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
+
+bench-excerpts: setup  ## what hearing less of each track costs and saves: [AUDIO=folder] [VECTORS=workspace]
+	$(RUN) jobs.bench.excerpts $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
+	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 $(BENCHES): bench-%: setup  ## speed and accuracy of one part: [AUDIO=folder]
 	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))

@@ -6,7 +6,7 @@ from jobs import engine
 from pipeline.config import Config
 from pipeline.people import lasting
 from pipeline.scoring import voices
-from pipeline.scoring.groups import NOISE
+from pipeline.scoring.metrics import NOISE
 from pipeline.stages import cluster
 from pipeline.store import provenance, tables
 

@@ -43,7 +43,7 @@ def pack(config_path: Path, folder: Path, code: Path = CODE) -> None:
         largest = sorted(sizes, key=lambda path: -sizes[path])[:SHOWN]
         raise ConfigError(
             f"{sum(sizes.values()) / 1e6:.0f} MB would be sent with the job, and Ray takes "
-            f"{MAX_BYTES / 1e6:.0f} MB: move away what is no code, first of all "
+            f"{MAX_BYTES / 1e6:.0f} MB: move away what is not code, first of all "
             + ", ".join(f"{path.relative_to(folder)} ({sizes[path] / 1e6:.0f} MB)" for path in largest)
         )
 
@@ -64,7 +64,7 @@ def variables(names: Sequence[str], files: Sequence[str]) -> dict[str, str]:
         files: of lines NAME=value; empty ones and those that begin with # do not count.
 
     Raises:
-        ConfigError: one is not there, or is no variable; its value is never shown.
+        ConfigError: one is not there, or is not a variable; its value is never shown.
     """
     lines = [line.strip() for file in files for line in _lines(file)]
     found: dict[str, str] = {}

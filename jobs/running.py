@@ -161,7 +161,7 @@ class Guarded:
         self.error: RunError | None = None
         try:
             self.worker = worker(*arguments)
-        except (RunError, OSError) as error:
+        except (RunError, OSError, RuntimeError) as error:
             self.error = run_error(error)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -179,7 +179,7 @@ class Guarded:
 
 
 def run_error(error: Exception) -> RunError:
-    """Return the error in words, or raise it where it is none of a store's."""
+    """Return the error in words, or raise it where nothing is known of it."""
     if (told := as_run_error(error)) is None:
         raise error
     return told

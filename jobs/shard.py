@@ -8,16 +8,34 @@ from pipeline import separators
 from pipeline.config import Config
 from pipeline.stages import shard
 from pipeline.store import tables
+from pipeline.store.errors import ConfigError
 
 
 def check(config: Config) -> None:
     """Look for the separator, where clips are to be separated from other music too.
 
     Raises:
-        ConfigError: its weights cannot be had.
+        ConfigError: its weights cannot be had; or the vocals, which a later track would be paired with, are not kept.
     """
     if config.shard.pairs:
+        if not config.keep_vocals:
+            raise ConfigError("keep_vocals=false with shard.pairs=true: pairs are made of other tracks' vocals")
         separators.check(config.separate.separator)
+
+
+CUT = engine.Pool(
+    shard.ShardWorker,
+    shard.pending,
+    settings=lambda config: (config.shard, config.separate, config.seed),
+    note=lambda workspace, decided: counted(len(tables.parts(workspace, "clips")), "shard"),
+)
+
+
+def run(config: Config, run: engine.Run) -> None:
+    """Cut the clips of what is pending, and remove the vocals that are not to be kept."""
+    CUT(config, run)
+    if not config.keep_vocals:
+        run.note += f", the vocals of {counted(shard.forget_vocals(run.workspace), 'track')} removed"
 
 
 STAGE = engine.Stage(
@@ -25,12 +43,7 @@ STAGE = engine.Stage(
     about="Cut the isolated vocals into voiced clips and pack them into shards.",
     needs={"vocals": "separate"},
     check=check,
-    work=engine.Pool(
-        shard.ShardWorker,
-        shard.pending,
-        settings=lambda config: (config.shard, config.separate, config.seed),
-        note=lambda workspace, decided: counted(len(tables.parts(workspace, "clips")), "shard"),
-    ),
+    work=run,
 )
 
 if __name__ == "__main__":

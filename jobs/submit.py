@@ -113,7 +113,7 @@ def work(arguments: argparse.Namespace) -> int:
     """
     address, job = arguments.address, arguments.follow or arguments.stop
     if not address.startswith(("http://", "https://")):
-        raise ConfigError(f"{address} is no address of a dashboard, to which jobs are submitted: http://host:8265")
+        raise ConfigError(f"{address} is not the address of a dashboard, where jobs are submitted: http://host:8265")
     if not job and not (arguments.stage and arguments.config):
         raise ConfigError("name a stage and a config, or a job with --follow or --stop")
     environment = parcel.variables(arguments.env, arguments.env_file)

@@ -10,7 +10,7 @@ from pipeline.config import Config
 from pipeline.people.credits import of_catalogue
 from pipeline.people.known import match_known, read_known
 from pipeline.scoring import voices
-from pipeline.scoring.groups import NOISE
+from pipeline.scoring.metrics import NOISE
 from pipeline.stages import review, tag
 from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace

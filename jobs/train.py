@@ -43,7 +43,8 @@ def check(config: Config) -> None:
     Raises:
         ConfigError: it is not so.
     """
-    engine.extra("tensorboard", "train")
+    if config.train.method == "network":
+        engine.extra("tensorboard", "train")
     if config.train.init is None:
         hears_hz = preset(config.train.size).front_end.sample_rate_hz
         check_rate(f"train.init=null, train.size={config.train.size}", hears_hz, config.shard.sample_rate_hz)
@@ -168,7 +169,7 @@ def report(row: dict[str, float], folder: Path | None) -> None:
 
 
 class Progress(UserCallback):
-    """Sends rank 0's rows from Ray Train's controller to the command that waits for it; lost lines are no failure."""
+    """Sends rank 0's rows from Ray Train's controller to the command that waits for it; lost lines do not matter."""
 
     def __init__(self, lines: Queue):
         self.lines = lines

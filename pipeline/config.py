@@ -30,7 +30,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} is no config: it holds a {type(data).__name__}, not sections and keys")
+        raise ConfigError(f"{path} is not a config: it holds a {type(data).__name__}, not sections and keys")
     data = {key: value for key, value in data.items() if value is not None}  # a section with nothing in it
     for override in overrides:
         _override(data, override)
@@ -43,7 +43,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def _override(data: dict[str, Any], override: str) -> None:
     name, equals, value = override.partition("=")
     if not equals:
-        raise ConfigError(f"{override!r} is no setting; write it as section.key=value")
+        raise ConfigError(f"{override!r} is not a setting; write it as section.key=value")
     try:
         override.encode()
     except UnicodeEncodeError:
@@ -58,7 +58,7 @@ def _override(data: dict[str, Any], override: str) -> None:
 
 
 def _value(name: str, text: str) -> Any:
-    """Return the value of a setting given as text; an empty one or `null` is none at all."""
+    """Return the value of a setting given as text; empty or `null` means none."""
     if text in ("", "null"):
         return None
     *sections, key = name.split(".")

@@ -240,6 +240,9 @@ class Config(Frozen):
     replace: bool = Field(False, description="discard what another config made in this workspace")
     retry_failed: bool = Field(False, description="try again what failed before")
     max_failed_fraction: float = Field(0.5, ge=0, le=1, description="of a stage's items; with more, its exit is 1")
+    keep_vocals: bool = Field(
+        True, description="keep the vocals' audio once clips are cut from it; without it the report plays nothing"
+    )
     min_free_gb: float = Field(1.0, ge=0, description="room that a local workspace must have before work starts")
 
     store: StoreConfig = StoreConfig()

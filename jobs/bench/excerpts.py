@@ -1,17 +1,21 @@
 """What hearing less of each track costs in accuracy and saves in time, from files to tags.
 
-    python -m jobs.bench.excerpts --audio AUDIO [--heard 0 30 60 90 120] [--tracks 24] [--workspace workspace/excerpts]
+    python -m jobs.bench.excerpts [--audio AUDIO] [--vectors VECTORS] [--heard 0 30 60 90 120] [--tracks 24]
 
 AUDIO holds `karaoke/` and `songs/`, as `jobs.bench.results` reads them. A track of the catalogue is two karaoke songs
 of a singer end to end, the bands of such two alone, or a whole song. One track of each singer is known. `--heard` is
 seconds of mix a track, in four excerpts (0: all of it). The stages' own workers do it, one after the other in this
-process, and neither Ray's start nor the loading of networks counts. Prints Markdown.
+process, and neither Ray's start nor the loading of networks counts. A command that was stopped goes on when it is given
+again; what it took is then not told.
+
+VECTORS is a workspace with `truth.csv` (`uri`, `who`), whose tracks were heard whole: what excerpts of different number
+and length would have given is told from the clips whose middle is in them. Prints Markdown.
 """
 
 import argparse
 import itertools
+import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from jobs import run as chain
@@ -30,13 +35,17 @@ from pipeline.demo import truth
 from pipeline.evaluate import datasets, stems
 from pipeline.people.known import known_uris
 from pipeline.scoring import metrics
-from pipeline.sections import Compute, ExcerptsConfig, SeparateConfig
+from pipeline.sections import ClusterConfig, Compute, ExcerptsConfig, SeparateConfig
 from pipeline.sound import audio
 from pipeline.sound.audio import Audio
+from pipeline.sound.excerpt import spread
+from pipeline.stages import embed
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 COUNT, TOGETHER = 4, 2  # excerpts a track; karaoke songs a track
+LONG_S = 60.0  # tracks that are longer can be heard in part
+TRIED = ((1, 60), (4, 15), (1, 30), (2, 15), (4, 7.5), (6, 5), (1, 20), (4, 5))  # excerpts, seconds each
 BANDS = 6  # a track of accompaniment alone for so many with singing
 STAGES = ("scan", "separate", "shard", "embed", "cluster", "tag")
 
@@ -70,7 +79,7 @@ def catalogue(source: Path, folder: Path, n_tracks: int) -> pd.DataFrame:
     rows = [*_sung(source, folder, n_tracks), *_songs(source, folder)]
     frame = pd.DataFrame(rows, columns=["set", "file", "singer", "expected"])
     frame.to_csv(folder / "truth.csv", index=False)
-    known = frame[frame["set"] == "karaoke"].drop_duplicates("singer")[["file", "singer"]]
+    known = frame[frame["singer"] != ""].drop_duplicates("singer")[["file", "singer"]]
     known.set_axis(["track", "vocalist"], axis=1).to_csv(folder / "known.csv", index=False)
     return truth.read_truth(folder / "truth.csv")
 
@@ -78,7 +87,8 @@ def catalogue(source: Path, folder: Path, n_tracks: int) -> pd.DataFrame:
 def _sung(source: Path, folder: Path, n_tracks: int) -> Iterator[tuple[str, str, str, str]]:
     """Write tracks of karaoke songs, the singers in turns, and some bands."""
     tracks = []
-    for singer, its in itertools.groupby(datasets.read("karaoke", source / "karaoke"), key=lambda song: song.singer):
+    recordings = datasets.read("karaoke", source / "karaoke") if (source / "karaoke").is_dir() else []
+    for singer, its in itertools.groupby(recordings, key=lambda song: song.singer):
         songs = list(its)
         starts = range(0, len(songs) - TOGETHER + 1, TOGETHER)
         tracks += [(turn, singer, songs[start : start + TOGETHER]) for turn, start in enumerate(starts)]
@@ -117,21 +127,27 @@ def hear(config: Config) -> dict[str, np.ndarray]:
     return spent
 
 
-def accuracy(config: Config, expected: pd.DataFrame) -> dict[str, float]:
-    """Return what the voices and tags of a finished workspace are worth on the karaoke singers' tracks."""
-    workspace = Workspace(config.workspace)
-    found = truth.outcomes(workspace, expected)
-    voices, vectors = tables.read_voices(workspace)
-    singers = voices.merge(found[found["set"] == "karaoke"], on="track_id", how="left")["singer"].to_numpy()
-    sung = np.array([isinstance(singer, str) for singer in singers])
-    who, scores = singers[sung], vectors[sung] @ vectors[sung].T
-    same = who[:, None] == who
+def alike(who: np.ndarray, vectors: np.ndarray) -> dict[str, float]:
+    """Return how well voices (n, d) tell singers (n,) apart."""
+    same, scores = who[:, None] == who, vectors @ vectors.T
     pairs = np.triu_indices(len(who), 1)
     np.fill_diagonal(scores, -1.0)
-    compared = truth.compare(workspace, expected[expected["set"] == "karaoke"], known_uris(config.known))
     return {
         "eer": metrics.eer(scores[pairs], same[pairs]),
         "nearest": float(same[np.arange(len(who)), scores.argmax(1)].mean()),
+    }
+
+
+def accuracy(config: Config, expected: pd.DataFrame) -> dict[str, float]:
+    """Return what the voices and tags of a finished workspace are worth on the tracks whose singer is known."""
+    workspace = Workspace(config.workspace)
+    found = truth.outcomes(workspace, expected)
+    voices, vectors = tables.read_voices(workspace)
+    singers = voices.merge(found, on="track_id", how="left")["singer"].to_numpy()
+    sung = singers != ""
+    compared = truth.compare(workspace, expected[expected["singer"] != ""], known_uris(config.known))
+    return {
+        **alike(singers[sung], vectors[sung]),
         "named": compared.named_accuracy,
         "f1": compared.bcubed_f1,
         "has_vocals": float((found["found"] == found["expected"]).mean()),
@@ -144,12 +160,12 @@ def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: i
     expected = catalogue(source, folder, n_tracks)
     lengths = {name: len(rows) for name, rows in expected.groupby("set")}
     header(
-        f"{', '.join(f'{n} {name}' for name, n in lengths.items())}; {torch.get_num_threads()} threads",
+        f"{', '.join(f'{n} {name}' for name, n in lengths.items())}; threads: {torch.get_num_threads()}",
         "heard of a track, s",
         "heard in all, min",
-        *(f"{name}, s" for name in STAGES),
+        *(f"{name}, CPU s" for name in STAGES),
         "times real time",
-        "by processor time, on all cores",
+        f"on {os.cpu_count()} cores, by processor time",
         "EER of tracks",
         "nearest is the singer's",
         "named right",
@@ -159,11 +175,13 @@ def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: i
     for seconds in heard_s:
         excerpts = ExcerptsConfig(count=COUNT, seconds=seconds / COUNT) if seconds else None
         config = Config(
-            workspace=str(workspace / f"heard-{seconds:g}-{time.time():.0f}"),
+            workspace=str(workspace / f"heard-{seconds:g}"),
             catalogue=str(folder),
             known=str(folder / "known.csv"),
             separate=SeparateConfig(separator="spleeter", excerpts=excerpts),
+            cluster=ClusterConfig(umap=False),  # which compiles for longer than all the rest takes
         )
+        is_new = not Path(config.workspace).exists()
         spent = hear(config)
         found = accuracy(config, expected)
         vocals = tables.read(Workspace(config.workspace), "vocals", ["duration_s", "heard_s"])
@@ -171,24 +189,61 @@ def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: i
         row(
             f"{seconds:g}" if seconds else "all",
             f"{vocals['heard_s'].sum() / 60:.0f} of {total_s / 60:.0f}",
-            *(f"{took[0]:.1f}" for took in spent.values()),
-            f"{total_s / wall:.0f}",
-            f"{total_s * torch.get_num_threads() / processor:.0f}",
+            *(f"{took[1]:.1f}" if is_new else "" for took in spent.values()),
+            f"{total_s / wall:.0f}" if is_new else "",
+            f"{total_s * (os.cpu_count() or 1) / processor:.0f}" if is_new else "",
             *(f"{found[name]:.1%}" for name in ("eer", "nearest", "named")),
             f"{found['f1']:.3f}",
             f"{found['has_vocals']:.1%}",
         )
 
 
+def of_whole(vectors: Path) -> None:
+    """Print what excerpts of tracks that were heard whole would have given."""
+    workspace = Workspace(str(vectors))
+    tracks = tables.read(workspace, "files", ["uri", "track_id", "duration_s"]).merge(
+        pd.read_csv(vectors / "truth.csv"), on="uri"
+    )
+    tracks = tracks[tracks.duplicated("who", keep=False) & (tracks["duration_s"] > LONG_S)].set_index("track_id")
+    clips = tables.read_arrow(workspace, "embeddings")
+    clips = clips.filter(pc.is_in(clips["track_id"], pa.array(tracks.index)))
+    middle = clips.select(["track_id", "start_s", "end_s"]).to_pandas()
+    middle["s"] = (middle["start_s"] + middle["end_s"]) / 2
+    header(
+        f"{len(tracks)} tracks of {tracks['who'].nunique()} singers, {tracks['duration_s'].median():.0f} s each",
+        "excerpts",
+        "EER of tracks",
+        "nearest is the singer's",
+        "tracks without a clip",
+    )
+    for excerpts in (None, *(ExcerptsConfig(count=n, seconds=s) for n, s in TRIED)):
+        parts = {track_id: spread(length_s, excerpts) for track_id, length_s in tracks["duration_s"].items()}
+        kept = [
+            any(part.start_s <= clip.s < (part.end_s or np.inf) for part in parts[clip.track_id])
+            for clip in middle.itertuples()
+        ]
+        voices = pd.DataFrame(embed.pool(clips.filter(pa.array(kept))))
+        found = alike(tracks["who"].loc[voices["track_id"]].to_numpy(), np.stack(voices["embedding"].to_list()))
+        row(
+            f"{excerpts.count} of {excerpts.seconds:g} s" if excerpts else "whole",
+            *(f"{found[name]:.1%}" for name in ("eer", "nearest")),
+            len(tracks) - len(voices),
+        )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.excerpts", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--audio", type=Path, required=True, help="folder with karaoke/ and songs/")
+    parser.add_argument("--audio", type=Path, help="folder with karaoke/ and songs/")
+    parser.add_argument("--vectors", type=Path, help="workspace with truth.csv")
     parser.add_argument("--heard", type=float, nargs="+", default=[0, 30, 60, 90, 120], help="seconds a track, 0: all")
     parser.add_argument("--tracks", type=int, default=24, help="karaoke tracks (24)")
     parser.add_argument("--workspace", type=Path, default=Path("workspace/excerpts"))
     arguments = parser.parse_args(argv)
-    measure(arguments.audio, arguments.workspace, arguments.heard, arguments.tracks)
+    if arguments.vectors:
+        of_whole(arguments.vectors)
+    if arguments.audio:
+        measure(arguments.audio, arguments.workspace, arguments.heard, arguments.tracks)
     return 0
 
 

@@ -150,7 +150,7 @@ def show(found: pd.DataFrame, seconds: float) -> None:
     row("files in no table, or in two", int((placed != 1).sum()))
     row("`unexpected`", int((found["error"] == "unexpected").sum()))
     row(f"files that took over {SLOW_S:g} s", int((found["seconds"] > SLOW_S).sum()))
-    row("messages that are none", int(found["message"].str.contains("Traceback|Error:|^$", na=False).sum()))
+    row("messages without words", int(found["message"].str.contains("Traceback|Error:|^$", na=False).sum()))
     row("slowest file, s", f"{found['seconds'].max():.1f}")
     row("peak memory of the worker, of its decoder, GB", f"{MEMORY_GB['worker']:.2f} and {MEMORY_GB['decoder']:.2f}")
     row("duplicates", int(found["duplicate"].sum()))

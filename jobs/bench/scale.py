@@ -15,8 +15,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,9 @@ class Spent:
     seconds: float
     cpu_s: float
     memory_gb: float
+
+
+Say = Callable[[str, Spent], None]
 
 
 class Catalogue:
@@ -155,59 +158,27 @@ class Catalogue:
         }
 
 
-def measure(folder: Path, n_tracks: int, rate: float, config: ClusterConfig) -> tuple[dict[str, Spent], list[str]]:
-    """Return what each command took on a catalogue, and the cells of its row in the table of truth."""
+def measure(folder: Path, n_tracks: int, rate: float, config: ClusterConfig, say: Say) -> dict[str, float]:
+    """Say what each command took on a catalogue; return how well groups and names fare, by what it is called."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     catalogue = Catalogue(folder, rate)
     catalogue.grow(n_tracks)
     cluster = f"cluster.umap={str(config.umap).lower()}"
-    spent = {
-        "cluster": catalogue.stage("cluster", cluster),
-        "cluster, nothing new": catalogue.stage("cluster", cluster),
-    }
-    groups = catalogue.groups()
-    spent["tag, no credits"] = catalogue.stage("tag", "tag.use_credits=false")
-    voice = catalogue.names()
-    spent["tag"] = catalogue.stage("tag")
-    names = catalogue.names()
-    spent["search, one question"] = catalogue.search(1)
-    many = catalogue.search(ASKED + 1)
-    first = spent["search, one question"]
-    spent["search, each other"] = Spent(
-        (many.seconds - first.seconds) / ASKED, (many.cpu_s - first.cpu_s) / ASKED, many.memory_gb
-    )
+    say("cluster", catalogue.stage("cluster", cluster))
+    say("cluster, nothing new", catalogue.stage("cluster", cluster))
+    found = {f"groups' {name}": value for name, value in vars(catalogue.groups()).items()}
+    say("tag, no credits", catalogue.stage("tag", "tag.use_credits=false"))
+    found |= {f"no credits: {name}": value for name, value in catalogue.names().items()}
+    say("tag", catalogue.stage("tag"))
+    found |= {f"credits: {name}": value for name, value in catalogue.names().items()}
+    first, many = catalogue.search(1), catalogue.search(ASKED + 1)
+    each = [(after - before) / ASKED for before, after in zip(astuple(first), astuple(many), strict=True)]
+    say("search, first question", first)
+    say("search, each other", Spent(each[0], each[1], many.memory_gb))
     catalogue.grow(round(n_tracks * MORE))
-    spent[f"cluster, {MORE:.0%} more"] = catalogue.stage("cluster", cluster)
-    cells = [f"{groups.precision:.3f} / {groups.recall:.3f} / {groups.f1:.3f}"]
-    cells += [f"{voice[name]:.1%}" for name in ("named right", "of known singers' named")]
-    cells += [f"{value:.1%}" for value in names.values()]
-    return spent, cells
-
-
-def report(found: dict[tuple[float, int], tuple[dict[str, Spent], list[str]]]) -> None:
-    """Print what was measured, by rate and size."""
-    header("Cost", "equal-error rate", "tracks", "command", "seconds", "of processor time", "memory, GB", "growth")
-    for (rate, n), (spent, _) in found.items():
-        for name, one in spent.items():
-            smaller = found.get((rate, n // STEP))
-            growth = f"{np.log(one.cpu_s / smaller[0][name].cpu_s) / np.log(STEP):.2f}" if smaller else ""
-            row(f"{rate:.0%}", f"{n:,}", name, f"{one.seconds:.2f}", f"{one.cpu_s:.2f}", f"{one.memory_gb:.2f}", growth)
-    header(
-        "Truth",
-        "equal-error rate",
-        "tracks",
-        "groups, B-cubed precision / recall / F1",
-        "no credits: names right",
-        "of known singers' tracks named",
-        "with credits: names right",
-        "of known singers' tracks named",
-        "of all tracks named",
-        "true credits accused",
-        "wrong credits found",
-    )
-    for (rate, n), (_, cells) in found.items():
-        row(f"{rate:.0%}", f"{n:,}", *cells)
+    say(f"cluster, {MORE:.0%} more", catalogue.stage("cluster", cluster))
+    return found
 
 
 def run(n_tracks: int, rates: Sequence[float], workspace: Path, config: ClusterConfig) -> int:
@@ -215,13 +186,32 @@ def run(n_tracks: int, rates: Sequence[float], workspace: Path, config: ClusterC
     sizes = [n_tracks]
     while sizes[-1] >= SMALLEST * STEP:
         sizes.append(sizes[-1] // STEP)
-    found = {}
+    header(
+        f"Cost ({DIM} numbers a voice, {os.cpu_count()} processors)",
+        "equal-error rate",
+        "tracks",
+        "command",
+        "seconds",
+        "of processor time",
+        "memory, GB",
+        "growth",
+    )
+    truth = {}
     for rate in rates:
+        smaller: dict[str, Spent] = {}
         for n in reversed(sizes):
-            found[rate, n] = measure(workspace / f"{n}-{rate:g}", n, rate, config)
-            print(f"<!-- {n} tracks at {rate:.0%} measured -->", flush=True)
-    print(f"{DIM} numbers a voice, {os.cpu_count()} processors.")
-    report(found)
+            spent: dict[str, Spent] = {}
+
+            def say(name: str, one: Spent, rate=rate, n=n, spent=spent, smaller=smaller) -> None:
+                spent[name] = one
+                growth = f"{np.log(one.cpu_s / smaller[name].cpu_s) / np.log(STEP):.2f}" if name in smaller else ""
+                row(f"{rate:.0%}", f"{n:,}", name, *(f"{value:.2f}" for value in astuple(one)), growth)
+
+            truth[f"{n:,} at {rate:.0%}"] = measure(workspace / f"{n}-{rate:g}", n, rate, config, say)
+            smaller = spent
+    header("Truth", "", *truth)
+    for name in next(iter(truth.values())):
+        row(name, *(f"{found[name]:.3f}" for found in truth.values()))
     return 0
 
 

@@ -139,7 +139,7 @@ def read(path: str | Path) -> tuple[Trials, list[str]]:
     """Return trials of a file of either layout, and the names of their items in order of first mention.
 
     Raises:
-        ConfigError: the file is not there, or a line is no trial; the message gives its number.
+        ConfigError: the file is not there, or a line is not a trial; the message gives its number.
     """
     index: dict[str, int] = {}
     rows: list[tuple[int, int, bool, bool]] = []
@@ -149,7 +149,9 @@ def read(path: str | Path) -> tuple[Trials, list[str]]:
                 if not row or (number == 1 and row[0] == HEADER[0]):
                     continue
                 if len(row) not in (3, 4) or row[0].strip() not in ("0", "1"):
-                    raise ConfigError(f"{path}, line {number}: {','.join(row)!r} is no trial; write label,left,right")
+                    raise ConfigError(
+                        f"{path}, line {number}: {','.join(row)!r} is not a trial: write label,left,right"
+                    )
                 left, right = (index.setdefault(name.strip(), len(index)) for name in row[1:3])
                 rows.append((left, right, row[0].strip() == "1", len(row) == 4 and row[3].strip() == "1"))
     except OSError as error:

@@ -137,7 +137,7 @@ def _readings(texts: Iterable[str], sure: bool) -> Iterator[_Reading]:
         people = [piece for piece in pieces if not is_nobody(piece)]
         if is_nobody(text) or not people:
             continue
-        if len(people) < len(pieces):  # "Ann & Unknown Artist" is no duo
+        if len(people) < len(pieces):  # "Ann & Unknown Artist" is not a duo
             yield from _readings(people, sure)
             continue
         parts = {key(piece): Credit(key(piece), display(piece), False) for piece in pieces}

@@ -19,8 +19,8 @@ from importlib import resources
 from anyascii import anyascii
 from opencc import OpenCC
 
-MAX_CHARS = 300  # of a name; the rest of an endless one is not looked at
-ROTATED_FROM = 6  # letters, from which the order of a name's words is free; shorter, Amy would be Mya
+MAX_CHARS = 300  # of a name; the rest of an endless one is ignored
+ROTATED_FROM = 6  # letters from which on the order of words does not count; below, Amy would be Mya
 
 SUFFIXES = re.compile(
     r"(?:\s+[-–—]\s+topic|\s*[(\[](?:\d+|official|singer|musician|vocalist|rapper|band|artist)[)\]]|(?<=\w)vevo)\s*$",

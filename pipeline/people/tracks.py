@@ -19,8 +19,8 @@ from pipeline.store.errors import Problem
 from pipeline.store.locations import is_remote
 from pipeline.store.uris import resolve
 
-NEAREST = 10  # so many of the paths that fit nothing are told the nearest file
-BESIDE = 100  # of the names before and after one in the alphabet, read forwards and backwards, the nearest is one
+NEAREST = 10  # unmatched paths for which the nearest file is suggested
+BESIDE = 100  # names before and after one in the alphabet, read forwards and backwards, that are compared with it
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from scipy.special import logsumexp
 
 from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.crowd import compared
+from pipeline.scoring.neighbours import in_blocks
 
 OTHER_VOICE = 0.005  # of right credits, whose voice is not the person's usual one
 USUAL = 1.0  # tracks of a person that are taken as seen of that before any is judged
@@ -134,21 +135,23 @@ def someone_else(
     people = voices_of(evidence, credits, weight)
     songs = np.bincount(credits.person, weight, minlength=credits.n_people)
     often = np.log(np.append(songs, songs.mean()) / songs.sum() + 1e-12)  # the last is anybody who is not compared
-    found = np.empty(len(evidence))
-    for start in range(0, len(evidence), BLOCK):
-        rows = slice(start, min(start + BLOCK, len(evidence)))
-        mine = np.flatnonzero((credits.track >= start) & (credits.track < start + BLOCK))
-        at, person = credits.track[mine] - start, credits.person[mine]
-        which = None if near is None else near[rows]
-        table = compared(evidence[rows], people, which, backend)
-        if which is None:
-            table[at, person] = -np.inf
+    order = np.argsort(credits.track, kind="stable")
+    track, person = credits.track[order], credits.person[order]
+
+    def block(rows: slice) -> np.ndarray:
+        mine = slice(*np.searchsorted(track, [rows.start, rows.stop]))
+        at, own = track[mine] - rows.start, person[mine]
+        if near is None:
+            table = compared(evidence[rows], people, None, backend)
+            table[at, own] = -np.inf
         else:
-            row, rank = np.nonzero(which[at] == person[:, None])
+            table = compared(evidence[rows], people, near[rows], backend)
+            row, rank = np.nonzero(near[rows][at] == own[:, None])
             table[at[row], rank] = -np.inf
-        share = often if which is None else np.hstack([often[which], np.full((len(which), 1), often[-1])])
-        found[rows] = logsumexp(np.minimum(table, 20.0) + share, axis=1)
-    return found
+        share = often if near is None else often[np.pad(near[rows], [(0, 0), (0, 1)], constant_values=len(songs))]
+        return logsumexp(np.minimum(table, 20.0) + share, axis=1)
+
+    return np.concatenate(in_blocks(block, len(evidence)))
 
 
 def _scaled(evidence: Evidence, weight: np.ndarray) -> Evidence:

@@ -29,7 +29,6 @@ from scipy.special import expit, gammaln, logit
 from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.neighbours import nearest, ratios
 
-NOISE = -1
 CROWD = 2.0  # bound of the concentration, in voices
 GROWTH = 0.75  # of the prior with a group's size: 1 is a Chinese restaurant's
 A_VOICE = 100  # tracks of a voice, more than which no catalogue has on average

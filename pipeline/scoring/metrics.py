@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
-NOISE = -1
+NOISE = -1  # the label of what is in no cluster
 
 Floats = NDArray[np.floating]
 

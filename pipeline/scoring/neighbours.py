@@ -4,6 +4,11 @@ In a catalogue of up to `EXACT` voices all are compared with all, block by block
 candidates, which are compared anew, exactly: work and memory grow hardly faster than the number of voices.
 """
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import numpy as np
 
 from pipeline.scoring.backend import Backend, Evidence
@@ -13,6 +18,8 @@ NEIGHBOURS = 20
 EXACT = 10_000
 CANDIDATES = 40  # of which the nearest are found exactly
 BLOCK = 2048
+
+T = TypeVar("T")
 
 
 def nearest(evidence: Evidence, backend: Backend, k: int = NEIGHBOURS) -> np.ndarray:
@@ -29,14 +36,25 @@ def ratios(left: Evidence, right: Evidence, which: np.ndarray, backend: Backend)
     They are -inf where a side knows nothing, or `which` is negative.
     """
     directions, reliability = right.direction, right.reliability
-    found = np.empty(which.shape, np.float32)
-    for start in range(0, len(which), BLOCK):
-        rows, other = slice(start, start + BLOCK), which[start : start + BLOCK]
-        cosine = np.einsum("nd,nkd->nk", left[rows].direction, directions[other])
-        ratio = backend.llr(cosine, left[rows].reliability[:, None], reliability[other])
-        known = (other >= 0) & (reliability[other] > 1e-9) & (left.precision[rows, None] > 1e-9)
-        found[rows] = np.where(known, ratio, -np.inf)
-    return found
+
+    def block(rows: slice) -> np.ndarray:
+        part, other = left[rows], which[rows]
+        cosine = np.einsum("nd,nkd->nk", part.direction, directions[other])
+        ratio = backend.llr(cosine, part.reliability[:, None], reliability[other])
+        known = (other >= 0) & (reliability[other] > 1e-9) & (part.precision[:, None] > 1e-9)
+        return np.where(known, ratio, -np.inf).astype(np.float32)
+
+    found = in_blocks(block, len(which))
+    return np.concatenate(found) if found else np.empty(which.shape, np.float32)
+
+
+def in_blocks(work: Callable[[slice], T], n: int) -> list[T]:
+    """Return what work gives for each block of n rows, in their order; it is done on all processors."""
+    blocks = [slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
+    if len(blocks) < 2:
+        return [work(rows) for rows in blocks]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, blocks))
 
 
 def best(

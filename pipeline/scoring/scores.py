@@ -136,13 +136,13 @@ class Calibration:
         from sklearn.linear_model import LogisticRegression
 
         values, targets = validate(scores, labels)
-        centre, spread = values.mean(), values.std() or 1.0
+        mean, std = values.mean(), values.std() or 1.0
         model = LogisticRegression(C=100.0, class_weight="balanced")
-        model.fit(((values - centre) / spread)[:, None], targets)
-        slope = float(model.coef_[0, 0]) / spread
+        model.fit(((values - mean) / std)[:, None], targets)
+        slope = float(model.coef_[0, 0]) / std
         if slope <= 0:
             raise NotMeasurable("targets score no higher than non-targets: these scores cannot be calibrated")
-        return cls(slope, float(model.intercept_[0]) - slope * centre)
+        return cls(slope, float(model.intercept_[0]) - slope * mean)
 
     def probability(self, scores: ArrayLike, prior: float = 0.5) -> NDArray[np.floating]:
         """Return P(same singer) for `scores (...)`, where a part `prior` of all pairs is by one singer."""

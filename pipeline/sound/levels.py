@@ -36,7 +36,7 @@ def near_the_loud(levels_db: np.ndarray, range_db: float, floor_db: float) -> np
 
 
 class Frames:
-    """The power of each frame of a mono signal that comes in blocks, without its mean: a constant is no sound.
+    """The power of each frame of a mono signal that comes in blocks, without its mean: a constant is not sound.
 
     Args:
         frame: its length in samples.

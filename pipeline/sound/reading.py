@@ -27,7 +27,7 @@ MAX_S = 24 * 3600.0
 LOUDEST = 1e6  # full scale is 1; what is louder is damage
 MAX_BAD_FRACTION = 0.01  # of samples that are damage, before the file counts as damaged
 FRAME = 8192  # samples that go on together
-ALONE = frozenset(("mp3", "mp3float", "aac", "vorbis", "opus", "libopus", "flac", "alac"))  # and PCM; see `_passes`
+ALONE = frozenset(("mp3", "mp3float", "aac", "vorbis", "opus", "libopus", "flac", "alac"))  # and PCM; see `_skip`
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ class Reading:
                     key.lower(): value.strip() for key, value in (stream.metadata | container.metadata).items()
                 }
                 self._begin(stream.codec_context.name, stream.codec_context.sample_rate, stream.channels)
+            self._skip(container, stream)
             try:
                 yield from _converted(self._placed(self._frames(container, stream, file.size), stream))
             except av.FFmpegError as error:
@@ -178,10 +179,19 @@ class Reading:
                         continue
                 self.n_broken += 1
 
-    def _passes(self, packet: Any, stream: Any) -> bool:
-        """Return whether a packet is passed over: it ends early enough, and those after it can do without."""
+    def _skip(self, container: Any, stream: Any) -> None:
+        """Go to where reading is to begin, if decoding can begin there."""
         codec = stream.codec_context.name
-        if packet.pts is None or not (codec in ALONE or codec.startswith("pcm_")):
+        if self.skip_s <= 0 or not (codec in ALONE or codec.startswith("pcm_")):
+            self.skip_s = 0.0
+            return
+        with contextlib.suppress(av.FFmpegError):  # then its packets are passed over one by one
+            container.seek(int(self.skip_s / stream.time_base) + (stream.start_time or 0), stream=stream)
+            self.has_passed = True
+
+    def _passes(self, packet: Any, stream: Any) -> bool:
+        """Return whether a packet is passed over, as it ends early enough."""
+        if not self.skip_s or packet.pts is None:
             return False
         return _place_s(packet.pts + (packet.duration or 0), packet, stream) < self.skip_s
 

@@ -46,12 +46,12 @@ class Readable(Protocol):
 
 
 def read_tags(source: Readable, container: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what a file says of itself: `artist`, `title`, `album`, those that it has.
+    """Return the `artist`, `title` and `album` that a file states, as far as it does.
 
     Several values are separated by `; `; texts are one line of at most `text.MAX_CHARS` characters.
 
     Args:
-        source: the file, which is left at any place.
+        source: the file; it may be left at any position.
         container: what FFmpeg found, for formats that mutagen does not know; keys in lower case.
     """
     limited = _Limited(source)
@@ -68,7 +68,7 @@ def read_tags(source: Readable, container: Mapping[str, str] | None = None) -> d
 
 
 class _Limited:
-    """A file of which no more than `MAX_BYTES` are read, and for no longer than `MAX_S`."""
+    """A file of which at most `MAX_BYTES` are read, for at most `MAX_S`."""
 
     def __init__(self, source: Readable):
         self.source, self.left, self.until = source, MAX_BYTES, time.monotonic() + MAX_S
@@ -101,7 +101,7 @@ class _Limited:
 
 
 class _Frames(dict[str, type[id3.Frame]]):
-    """The ID3 frames that are wanted, as bytes. mutagen looks up each that a tag holds, so here it can be stopped."""
+    """The wanted ID3 frames, as bytes. mutagen looks up every frame of a tag here, so here it can be stopped."""
 
     def __init__(self, check: Callable[[], None]):
         self.check = check

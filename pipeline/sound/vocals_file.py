@@ -46,7 +46,7 @@ def read_row(workspace: Workspace, track_id: str, fingerprint: str) -> dict[str,
 
 
 def _bytes_comment(size: int) -> str:
-    """Return a file's size as its own comment says it: always as long, so that writing it changes no size."""
+    """Return a file's size as its comment states it, always as long, so that stating it changes no size."""
     return f"{size:016d}"
 
 
@@ -100,11 +100,11 @@ class VocalsFile:
         """Append (n,) samples, the next ones of an excerpt.
 
         Raises:
-            Problem: `separator`, where they are no numbers.
+            Problem: `separator`, where they are not finite.
             WorkspaceError: the disk is full or fails; libsndfile does not tell which.
         """
         if not np.isfinite(mono).all():
-            raise Problem("separator", "the separator gave values that are no numbers (NaN or infinite)")
+            raise Problem("separator", "the separator gave values that are not numbers (NaN or infinite)")
         with self._disk():
             if self.writer is None:
                 self.writer = FlacWriter(self.path, self.sample_rate_hz, 1)
@@ -116,7 +116,7 @@ class VocalsFile:
             self.n += len(mono)
 
     def row(self, track_id: str, separator: str) -> dict[str, Any]:
-        """Return the track's row of `vocals/`, but for where the file will be."""
+        """Return the track's row of `vocals/`, without the file's final place."""
         found = asdict(self.meter.measure())
         heard_s = found.pop("heard_s")
         return {

@@ -13,7 +13,8 @@ import pandas as pd
 from pipeline.scoring import kept
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
-from pipeline.scoring.groups import NOISE, agglomerate, membership, nearest_group
+from pipeline.scoring.groups import agglomerate, membership, nearest_group
+from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.neighbours import nearest
 from pipeline.scoring.places import places, principal
 from pipeline.scoring.voices import Voices

@@ -124,5 +124,5 @@ def _listed(file: str, info: pafs.FileInfo | OSError, tags: dict[str, str]) -> L
         return Listed(file, info.size, info.mtime_ns, tags=tags)
     if info.type == pafs.FileType.NotFound:
         return Listed(file, error="missing", message=f"there is no file {clean(file)}", tags=tags)
-    what = "a folder" if info.type == pafs.FileType.Directory else "no file but a pipe, a socket or a device"
+    what = "a folder" if info.type == pafs.FileType.Directory else "not a file but a pipe, a socket or a device"
     return Listed(file, error="not_a_file", message=f"it is {what}", tags=tags)

@@ -19,7 +19,7 @@ from scipy.special import logit
 from pipeline.people.names import key
 from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.centre import centred
-from pipeline.scoring.groups import NOISE
+from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.settling import Doubtful, Question, best_first
 from pipeline.scoring.voices import Voices
 from pipeline.sections import TagConfig

@@ -14,6 +14,7 @@ frame; a phrase shorter than `min_s` is widened into what surrounds it.
 import collections
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from pipeline.sound import audio, remix
 from pipeline.sound.audio import Audio
 from pipeline.sound.excerpt import WHOLE, Excerpt, heard
 from pipeline.sound.levels import Frames, near_the_loud
+from pipeline.sound.vocals_file import vocals_name
 from pipeline.store import shards, tables
 from pipeline.store.errors import Problem
 from pipeline.store.ledger import Ledger
@@ -35,6 +37,7 @@ from pipeline.store.spool import Copies, spooled
 from pipeline.store.workspace import Workspace
 
 FRAME_S = 0.1
+REMOVED_AT_ONCE = 32
 
 
 def voiced_stretches(levels_db: np.ndarray, voiced: np.ndarray, config: ShardConfig) -> list[tuple[int, int]]:
@@ -162,6 +165,20 @@ def pending(workspace: Workspace) -> tuple[pa.Table, int]:
     settled = set(shards.contents(workspace)["track_id"].to_pylist()) | tables.failed_keys(workspace, "shard")
     todo = rows.filter(pa.array([track_id not in settled for track_id in rows["track_id"].to_pylist()], pa.bool_()))
     return todo, len(rows) - len(todo)
+
+
+def forget_vocals(workspace: Workspace) -> int:
+    """Remove the audio of the vocals from which clips were cut, and return of how many tracks.
+
+    Only when nothing is in work any more: a batch that is done again cuts its tracks again.
+    """
+    there = workspace.list_all("vocals_audio")
+    cut = [vocals_name(track_id) for track_id in shards.contents(workspace)["track_id"].to_pylist()]
+    gone = [name for name in cut if name in there]
+    with ThreadPoolExecutor(REMOVED_AT_ONCE) as pool:
+        for _ in pool.map(workspace.delete, gone):
+            pass
+    return len(gone)
 
 
 class ShardWorker:

@@ -22,12 +22,12 @@ from pipeline.scoring import credits as noisy
 from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.centre import centred
 from pipeline.scoring.crowd import Crowd, are_few, compared
-from pipeline.scoring.groups import NOISE
+from pipeline.scoring.metrics import NOISE
+from pipeline.scoring.neighbours import in_blocks
 from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
 from pipeline.scoring.voices import Voices
 from pipeline.sections import TagConfig
 
-BLOCK = 2048
 WRONG = 0.25  # a credit that is right with less than this probability disagrees
 SHOWN = 3  # candidates of a track
 WORTH = 0.05  # probability from which a candidate is shown
@@ -181,6 +181,9 @@ class _Answers:
         # What is in a vocalist's voice already says nothing more of it through the cluster.
         taken = np.zeros(len(evidence))
         modelled = self.column[rows.person] >= 0
+        self.mine = np.flatnonzero(modelled)[np.argsort(rows.track[modelled], kind="stable")]
+        self.named = np.bincount(rows.track, ~rows.given, minlength=len(evidence))
+        self.mine_of = rows.track[self.mine]
         np.add.at(taken, rows.track[modelled], weight[modelled])
         self.q = q * self._agreement(modelled)[group]
         left = np.clip(1.0 - taken, 0.0, 1.0)
@@ -218,80 +221,72 @@ class _Answers:
         if not n or not k:
             return found
         asked = self.people.given == NOISE
-        starts = range(0, n, BLOCK)
-        anyone = np.concatenate([mean_ratio(self._ratios(start, self._which(start)), m) for start in starts])
-        none = prior_of_none(anyone[asked])
-        for start in starts:
-            which = self._which(start)
-            ratios = self._ratios(start, which)
-            probability = reweighted(self._blended(start, ratios, which, none), self._factors(start, which, none))
+
+        def anyone(rows: slice) -> np.ndarray:
+            return mean_ratio(self._ratios(rows, self._which(rows)), m)
+
+        none = prior_of_none(np.concatenate(in_blocks(anyone, n))[asked])
+
+        def answer(rows: slice) -> None:
+            which = self._which(rows)
+            ratios = self._ratios(rows, which)
+            probability = reweighted(self._blended(rows, ratios, which, none), self._factors(rows, which, none))
             best = likeliest(probability[:, :-1], k)
-            rows = slice(start, start + len(ratios))
             names = best.which if which is None else np.take_along_axis(which, best.which, 1)
             found.which[rows] = np.where(names >= 0, self.enrolled[names], NOISE)
             found.probability[rows] = best.probability
             found.score[rows] = np.take_along_axis(ratios, best.which, 1)
-            mine, column = self._own(start)
-            at = self.people.credits.track[mine] - start
+            at, column, _ = self._own(rows)
             own = np.bincount(at, probability[at, _place(which, at, column)], minlength=len(ratios))
             found.credit[rows] = np.where(np.bincount(at, minlength=len(ratios)) > 0, own, np.nan)
+
+        in_blocks(answer, n)
         return found
 
-    def _which(self, start: int) -> np.ndarray | None:
+    def _which(self, rows: slice) -> np.ndarray | None:
         """Return the enrolled (b, c) that a block's tracks are compared with, negative for none; None for all.
 
         They are those near the track, those near its group, and those credited on it.
         """
         if self.near is None:
             return None
-        rows = slice(start, min(start + BLOCK, len(self.evidence)))
-        mine, column = self._own(start)
-        at = self.people.credits.track[mine] - start
-        order = np.argsort(at, kind="stable")
-        at, column = at[order], column[order]
+        at, column, _ = self._own(rows)
         rank = np.arange(len(at)) - np.searchsorted(at, at)
-        own = np.full((rows.stop - start, rank.max(initial=-1) + 1), NOISE)
+        own = np.full((rows.stop - rows.start, rank.max(initial=-1) + 1), NOISE)
         own[at, rank] = column
         found = np.sort(np.hstack([self.near[0][rows], self.near[1][self.group[rows]], own]), axis=1)
         found[:, 1:][found[:, 1:] == found[:, :-1]] = NOISE
         return found
 
-    def _ratios(self, start: int, which: np.ndarray | None) -> np.ndarray:
+    def _ratios(self, rows: slice, which: np.ndarray | None) -> np.ndarray:
         """Return the ratios (b, c + 1) of a block's tracks with the enrolled, but for their own part in them."""
-        rows, block = self.people.credits, slice(start, min(start + BLOCK, len(self.evidence)))
-        ratios = compared(self.evidence[block], self.voices, which, self.backend)
-        mine, column = self._own(start)
-        own = Evidence(
-            self.evidence.vector[rows.track[mine]] * self.weight[mine, None].astype(np.float32),
-            self.evidence.precision[rows.track[mine]] * self.weight[mine],
-        )
-        alone = self.backend.pairs(self.evidence[rows.track[mine]], self.voices[column] - own)
-        at = rows.track[mine] - start
+        ratios = compared(self.evidence[rows], self.voices, which, self.backend)
+        at, column, mine = self._own(rows)
+        tracks, weight = self.evidence[rows.start + at], self.weight[mine]
+        own = Evidence(tracks.vector * weight[:, None].astype(np.float32), tracks.precision * weight)
+        alone = self.backend.pairs(tracks, self.voices[column] - own)
         ratios[at, _place(which, at, column)] = np.where(np.isfinite(alone), alone, 0.0)
         return _known(ratios, which)
 
-    def _own(self, start: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of credits of a block's tracks that concern the enrolled, and their columns."""
-        rows = self.people.credits
-        mine = np.flatnonzero((rows.track >= start) & (rows.track < start + BLOCK) & (self.column[rows.person] >= 0))
-        return mine, self.column[rows.person[mine]]
+    def _own(self, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return a block's credits of the enrolled: whose they are within it, in order, their columns, and rows."""
+        mine = self.mine[slice(*np.searchsorted(self.mine_of, [rows.start, rows.stop]))]
+        return self.people.credits.track[mine] - rows.start, self.column[self.people.credits.person[mine]], mine
 
-    def _blended(self, start: int, ratios: np.ndarray, which: np.ndarray | None, none: float) -> np.ndarray:
+    def _blended(self, rows: slice, ratios: np.ndarray, which: np.ndarray | None, none: float) -> np.ndarray:
         """Return the probabilities (b, c + 1) by the tracks' own voices and by those of their clusters."""
-        rows, m = slice(start, start + len(ratios)), len(self.enrolled)
+        m = len(self.enrolled)
         whole = compared(self.rest[self.group[rows]], self.voices, which, self.backend)
         q = np.where(np.isfinite(whole).any(1), self.q[rows], 0.0)[:, None]
         return q * posterior(_known(whole, which), none, m) + (1 - q) * posterior(ratios, none, m)
 
-    def _factors(self, start: int, which: np.ndarray | None, none: float) -> np.ndarray:
+    def _factors(self, rows: slice, which: np.ndarray | None, none: float) -> np.ndarray:
         """Return what a track's own credits make of the odds (b, c + 1) of each vocalist against none."""
-        rows, n = self.people.credits, min(BLOCK, len(self.evidence) - start)
-        right = self.judged.right
-        named = np.bincount(rows.track, ~rows.given, minlength=len(self.evidence))[start : start + n]
-        mine, column = self._own(start)
-        mine, column = mine[~rows.given[mine]], column[~rows.given[mine]]
-        at = rows.track[mine] - start
-        inside = np.bincount(at, minlength=n) / np.maximum(named, 1)  # the part of the credit that is enrolled
+        right, named = self.judged.right, self.named[rows]
+        at, column, mine = self._own(rows)
+        credit = ~self.people.credits.given[mine]
+        at, column = at[credit], column[credit]
+        inside = np.bincount(at, minlength=len(named)) / np.maximum(named, 1)  # the part of the credit that is enrolled
         nobody = np.where(named > 0, right * (1 - inside) + (1 - right) * none, none)
         width = (len(self.enrolled) if which is None else which.shape[1]) + 1
         factors = np.repeat((np.where(named > 0, 1 - right, 1.0) * none / nobody)[:, None], width, axis=1)

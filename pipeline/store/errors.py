@@ -83,9 +83,11 @@ def is_like(error: BaseException, words: re.Pattern) -> bool:
 
 
 def as_run_error(error: BaseException) -> RunError | None:
-    """Return what to tell of an error outside the work on one item: a `RunError`, or a store that fails; else None."""
+    """Return what to tell of an error outside the work on one item: of a store, of the GPU, a `RunError`; else None."""
     if isinstance(error, RunError):
         return error
+    if isinstance(error, RuntimeError) and "CUDA" in str(error):
+        return RunError(f"the GPU cannot be used: {str(error).splitlines()[0]}")
     if is_passing(error):
         return WorkspaceError(
             f"the store did not answer for minutes ({error}). When it does, run the same command: it "

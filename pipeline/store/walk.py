@@ -1,8 +1,8 @@
-"""What lies in a folder and in all folders below it, local or on an object store, whatever its names and links are.
+"""The files in a folder and in all folders below it, local or on an object store, whatever their names and links.
 
 A real folder is read once, however many links lead to it or back up from it, under its own path if it has one here.
-What is hidden (its name begins with one dot) or a system's own is passed over, and so is a workspace. Nothing that is
-found here ends the walk: what cannot be read, or is no file, is an `Entry` that says why.
+What is hidden (its name begins with one dot) or belongs to a system is passed over, and so is a workspace. Nothing that
+is found ends the walk: what cannot be read, or is not a file, is an `Entry` that says why.
 """
 
 import collections
@@ -96,7 +96,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 def _entry(path: str, status: os.stat_result) -> Entry:
     shown = _shown(path)
     if not stat.S_ISREG(status.st_mode):
-        return Entry(shown, error="not_a_file", message="it is no file but a pipe, a socket or a device")
+        return Entry(shown, error="not_a_file", message="it is not a file but a pipe, a socket or a device")
     if shown != path:
         return Entry(
             shown,

@@ -24,6 +24,8 @@ class Worker:
 
     def __init__(self, workspace: str, special: dict[str, str]):
         self.workspace, self.special = Workspace(workspace), special
+        if "the model" in special:
+            raise torch.AcceleratorError("CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA")
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         ledger = Ledger(self.workspace, "separate", "vocals")
@@ -95,6 +97,11 @@ def test_a_process_that_lost_its_gpu_is_replaced(ray_cluster, make_config, works
     assert run_worker(make_config(), {"t03": "loses the GPU", "t12": "loses the GPU"}) == 0
     assert sorted(tables.read(workspace, "vocals")["track_id"]) == ROWS["track_id"].to_pylist()
     assert "20 tracks done, 0 skipped, 0 failed" in capsys.readouterr().out
+
+
+def test_a_gpu_that_cannot_even_hold_the_model_ends_the_run_in_words(ray_cluster, make_config, capsys):
+    assert run_worker(make_config(), {"the model": "is too much"}) == 2
+    assert capsys.readouterr().err == "error: the GPU cannot be used: CUDA error: device-side assert triggered\n"
 
 
 def test_a_full_disk_ends_the_run_in_words(ray_cluster, make_config, workspace, capsys):

@@ -1,9 +1,12 @@
 import io
+from pathlib import Path
 
 import soundfile
 
 from jobs import engine, shard
-from pipeline.store import tables
+from jobs.run import run_stages
+from pipeline.store import shards, tables
+from pipeline.store.workspace import Workspace
 
 
 def test_clips_hold_the_voiced_stretches_as_flac(chain, chain_workspace):
@@ -22,6 +25,26 @@ def test_a_second_run_adds_nothing(chain, chain_workspace, capsys):
     assert engine.execute(shard.STAGE, chain) == 0
     assert "0 tracks to do" in capsys.readouterr().out
     assert tables.parts(chain_workspace, "clips") == before
+
+
+def test_vocals_that_are_not_kept_are_gone_and_the_stages_go_on_without(ray_cluster, chain_config, tmp_path, capsys):
+    stages = ["scan", "separate", "shard"]
+    config = chain_config(tmp_path / "workspace", stages=stages, keep_vocals=False)
+    workspace = Workspace(config.workspace)
+    assert run_stages(config) == 0
+    cut, clips = set(shards.contents(workspace)["track_id"].to_pylist()), tables.parts(workspace, "clips")
+    assert cut
+    assert not cut & {Path(name).stem for name in workspace.list_all("vocals_audio")}
+    assert f"the vocals of {len(cut)} tracks removed" in capsys.readouterr().out
+    assert run_stages(config) == 0
+    assert tables.parts(workspace, "clips") == clips
+    assert capsys.readouterr().out.count("0 tracks to do") == 2
+
+
+def test_pairs_need_vocals_that_are_kept(make_config, capsys):
+    config = make_config(keep_vocals=False, shard={"pairs": True})
+    assert engine.guarded(lambda: shard.check(config)) == 2
+    assert "keep_vocals" in capsys.readouterr().err
 
 
 def test_other_settings_are_refused_in_a_workspace_that_is_made(chain, chain_config, capsys):

@@ -42,7 +42,7 @@ def test_an_address_where_nobody_listens_is_told(capsys):
 def test_an_address_of_another_kind_is_told(capsys, address):
     assert submit.main(["--address", address, "scan", str(ROOT / "configs" / "local.yaml")]) == 2
     assert capsys.readouterr().err == (
-        f"error: {address} is no address of a dashboard, to which jobs are submitted: http://host:8265\n"
+        f"error: {address} is not the address of a dashboard, where jobs are submitted: http://host:8265\n"
     )
 
 

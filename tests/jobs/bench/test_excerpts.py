@@ -40,6 +40,7 @@ def test_a_track_is_two_songs_and_some_bands_play_alone(recordings, tmp_path):
     assert pd.read_csv(out / "known.csv").to_numpy().tolist() == [
         ["karaoke/amy-0.flac", "amy"],
         ["karaoke/bob-0.flac", "bob"],
+        ["songs/Cy - Tune.ogg", "Cy"],
     ]
 
 

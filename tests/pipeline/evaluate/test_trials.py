@@ -93,7 +93,7 @@ def test_bad_files_are_told_by_line(tmp_path):
     with pytest.raises(ConfigError, match="cannot read the trials"):
         trials.read(bad)
     bad.write_text("label,left,right\n1,a,b\nyes,a,b\n")
-    with pytest.raises(ConfigError, match="line 3: 'yes,a,b' is no trial"):
+    with pytest.raises(ConfigError, match="line 3: 'yes,a,b' is not a trial"):
         trials.read(bad)
     bad.write_text("label,left,right\n")
     with pytest.raises(ConfigError, match="holds no trial"):

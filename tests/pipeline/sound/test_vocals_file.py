@@ -101,7 +101,7 @@ def test_a_length_is_never_rounded_up_to_what_is_asked_for(tmp_path):
 
 def test_vocals_that_are_no_numbers_are_refused(tmp_path):
     file = VocalsFile(tmp_path / "a.flac", RATE)
-    with pytest.raises(Problem, match="no numbers"):
+    with pytest.raises(Problem, match="not numbers"):
         file.write(np.array([0.1, np.nan], np.float32))
 
 

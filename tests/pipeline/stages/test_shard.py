@@ -12,6 +12,7 @@ from pipeline.sections import SeparateConfig, ShardConfig
 from pipeline.sound import audio
 from pipeline.sound.excerpt import Excerpt
 from pipeline.sound.levels import db_to_gain, near_the_loud
+from pipeline.sound.vocals_file import vocals_name
 from pipeline.stages import shard
 from pipeline.stages.shard import cut_clips, voiced_stretches
 from pipeline.store import provenance, tables
@@ -244,6 +245,15 @@ def test_nothing_is_pending_where_nobody_sings(workspace):
     tables.write(workspace, "vocals", [{"track_id": "band", "has_vocals": False}], "p")
     todo, done = shard.pending(workspace)
     assert (len(todo), done) == (0, 0)
+
+
+def test_vocals_are_removed_only_where_there_are_clips(workspace):
+    for track_id in ("aa01", "bb02"):
+        workspace.write_bytes(vocals_name(track_id), b"sound")
+    tables.write(workspace, "clips", [{"clip_id": "aa01-0", "track_id": "aa01"}], "p")
+    assert shard.forget_vocals(workspace) == 1
+    assert list(workspace.list_all("vocals_audio")) == [vocals_name("bb02")]
+    assert shard.forget_vocals(workspace) == 0
 
 
 def test_lengths_that_cannot_be_kept_are_refused():

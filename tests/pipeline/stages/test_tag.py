@@ -7,7 +7,7 @@ import pytest
 from pipeline.people.names import key
 from pipeline.scoring import crowd
 from pipeline.scoring.backend import Backend, Numbers
-from pipeline.scoring.groups import NOISE
+from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.voices import Voices
 from pipeline.sections import ClusterConfig, TagConfig
 from pipeline.stages.cluster import cluster_voices

@@ -59,3 +59,5 @@ def test_a_store_that_fails_outside_the_work_on_an_item_ends_the_run_in_words():
     assert "run the same command" in str(told)
     assert "refuses" in str(as_run_error(OSError("AWS Error ACCESS_DENIED during PutObject operation")))
     assert as_run_error(OSError(errno.ENOENT, "No such file")) is None
+    assert "the GPU cannot be used" in str(as_run_error(RuntimeError("CUDA out of memory. Tried to allocate")))
+    assert as_run_error(RuntimeError("shapes differ")) is None
