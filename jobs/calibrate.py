@@ -13,6 +13,7 @@ from pipeline.config import Config
 from pipeline.people.known import match_known, read_known
 from pipeline.people.names import key
 from pipeline.scoring import calibrate, voices
+from pipeline.scoring.labelled import Clips
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
@@ -49,7 +50,7 @@ def singers(config: Config, workspace: Workspace) -> dict[str, str]:
     return {track_id: key(artist) for track_id, artist in zip(tracks["track_id"], tracks["artist"], strict=True)}
 
 
-def labelled_clips(workspace: Workspace, labels: dict[str, str]) -> calibrate.Clips:
+def labelled_clips(workspace: Workspace, labels: dict[str, str]) -> Clips:
     """Return the clips of the labelled tracks."""
     frame, vectors = tables.read_embeddings(workspace)
     kept = frame["track_id"].isin(labels.keys()).to_numpy()
@@ -57,7 +58,7 @@ def labelled_clips(workspace: Workspace, labels: dict[str, str]) -> calibrate.Cl
     track_ids, track = np.unique(frame["track_id"], return_inverse=True)
     seconds = (frame["end_s"] - frame["start_s"]).to_numpy(float)
     singer = np.array([labels[track_id] for track_id in track_ids], object)
-    return calibrate.Clips(vectors.astype(np.float64), seconds, track, singer)
+    return Clips(vectors.astype(np.float64), seconds, track, singer)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from encoder.training.loop import fit
 from encoder.training.trainer import TrainingStopped
 from jobs import engine, teaching
 from jobs.connect import first_line, start_ray
+from jobs.running import counted
 from jobs.teaching import put_encoder
 from pipeline.config import Config
 from pipeline.sections import fingerprint
@@ -87,7 +88,7 @@ def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, 
     """
     # On this node, which nothing outlives that matters; a worker's may go at any time.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    lines, told = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}), Told()
+    lines, told = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}), Told(train.workers)
     printer = threading.Thread(target=print_lines, args=(lines, run, told), daemon=True)
     printer.start()
     elastic = train.workers_min is not None and train.workers_min < train.workers
@@ -176,7 +177,7 @@ class Progress(UserCallback):
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
         """Ray's hook: all workers have reported."""
-        self._put(metrics[0])
+        self._put(metrics[0] | {"workers": len(metrics)})
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Ray's hook: workers have failed, or were lost."""
@@ -189,8 +190,9 @@ class Progress(UserCallback):
 
 @dataclass
 class Told:
-    """What the lines of a training have told: how often workers were lost, and why it stopped itself."""
+    """What the lines of a training have told: on how many workers it is, how many losses, and why it stopped itself."""
 
+    workers: int
     losses: int = 0
     stopped: str = ""
 
@@ -205,6 +207,9 @@ def print_lines(lines: Queue, run: engine.Run, told: Told) -> None:
                 told.losses += 1
                 run.say(f"a worker was lost ({row['lost']}); training goes on from the last checkpoint if it may")
             else:
+                if row["workers"] != told.workers:
+                    told.workers = row["workers"]
+                    run.say(f"now on {counted(told.workers, 'worker')}")
                 eer = f"  held-out EER {row['held_out_eer']:.1%}" if "held_out_eer" in row else ""
                 run.say(f"step {row['step']}  loss {row['loss']:.3f}  {row['clips_per_s']:.1f} clips/s{eer}")
 

@@ -17,7 +17,8 @@ def closed(required: tuple[str, ...] = (), **fields: dict) -> dict:
     return {"type": "object", "properties": fields, "required": list(required), "additionalProperties": False}
 
 
-# https://github.com/ray-project/kuberay: ray-operator/apis/ray/v1, raycluster_types.go and rayjob_types.go
+# The fields of https://github.com/ray-project/kuberay, ray-operator/apis/ray/v1, of which its CRDs are generated:
+# raycluster_types.go at commit 026f143, rayjob_types.go at 0057210. No cluster has been asked.
 CLUSTER = closed(
     ("headGroupSpec",),
     rayVersion={"type": "string"},
@@ -78,6 +79,7 @@ JOB = closed(
     entrypointNumGpus=NUMBER,
     entrypointResources=TEXT,
     managedBy=TEXT,
+    schedule=TEXT,
     deletionStrategy={"type": "object"},
 )
 KINDS = {"RayCluster": CLUSTER, "RayJob": JOB}

@@ -10,9 +10,9 @@ from scipy.stats import norm
 
 from pipeline.scoring import calibrate, metrics
 from pipeline.scoring.backend import Backend, Evidence, Numbers
-from pipeline.scoring.calibrate import Recordings
 from pipeline.scoring.centre import centred
 from pipeline.scoring.groups import agglomerate, membership
+from pipeline.scoring.labelled import Recordings
 from pipeline.scoring.voices import Voices
 
 DIM = 192

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from jobs import engine
-from jobs.bench import answers as bench
+from jobs.bench.answers import MAP, both_ways
+from jobs.bench.singers import Catalogue, released, sung
 from pipeline.evaluate import answers
 from pipeline.scoring.backend import Backend
 from pipeline.sections import TagConfig
@@ -32,9 +33,9 @@ DRAWS = 10
 class Archive:
     """A catalogue without credits whose owner answers who sings."""
 
-    def __init__(self, catalogue: bench.Catalogue, backend: Backend):
+    def __init__(self, catalogue: Catalogue, backend: Backend):
         self.catalogue, self.backend = catalogue, backend
-        self.clusters = cluster_voices(catalogue.voices, backend, bench.MAP)
+        self.clusters = cluster_voices(catalogue.voices, backend, MAP)
 
     def tagged(self, given: np.ndarray) -> tuple[answers.Asked, Tags]:
         """Return what tag says when the tracks at `given` are known."""
@@ -87,9 +88,9 @@ def outcomes(archive: Archive, share: float) -> Iterator[dict[str, np.ndarray]]:
         yield without_chance[given.tobytes()] | {"random": archive.named(np.union1d(given, archive.random(given, rng)))}
 
 
-def measure(catalogues: dict[str, bench.Catalogue]) -> None:
+def measure(catalogues: dict[str, Catalogue]) -> None:
     """Print the table."""
-    halves = list(bench.both_ways(catalogues, list(catalogues)))
+    halves = list(both_ways(catalogues, list(catalogues)))
     print(
         f"\n| named without being asked: right, wrong | tracks | known before | before | {ANSWERS} random answers | "
         f"{ANSWERS} by `review/` | {ROUNDS} times {ANSWERS // ROUNDS} by `review/` |\n|---|---|---|---|---|---|---|"
@@ -117,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(source: Path | None, vectors: Path | None, workspace: Path) -> int:
     """Measure what there is to measure; return the exit status."""
-    measure((bench.released(vectors) if vectors else {}) | (bench.sung(source, workspace) if source else {}))
+    measure((released(vectors) if vectors else {}) | (sung(source, workspace) if source else {}))
     return 0
 
 

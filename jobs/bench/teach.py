@@ -21,7 +21,8 @@ import soundfile
 from encoder.checkpoint import DEFAULT
 from jobs import engine
 from jobs.bench import answers as bench
-from jobs.bench.answers import Catalogue
+from jobs.bench import singers
+from jobs.bench.singers import Catalogue
 from pipeline.evaluate import answers
 from pipeline.scoring import metrics, teaching
 from pipeline.scoring.backend import FILE, Backend
@@ -132,8 +133,8 @@ def shipped() -> Backend:
 
 def released(vectors: Path) -> list[Case]:
     """Return the released songs, once for each half of the singers that is measured."""
-    (catalogue,) = bench.released(vectors).values()
-    halves = bench.halves(catalogue.singer)
+    (catalogue,) = singers.released(vectors).values()
+    halves = singers.halves(catalogue.singer)
     return [
         Case(catalogue, bench.fitted([catalogue.part(halves[1 - way])], shipped().encoder_id), halves[way])
         for way in (0, 1)
@@ -147,7 +148,7 @@ def whole(catalogue: Catalogue) -> list[Case]:
 
 def sung(source: Path, workspace: Path) -> dict[str, list[Case]]:
     """Return karaoke with and without previews and in pieces, and the catalogues on which teaching must do no harm."""
-    found = bench.sung(source, workspace)
+    found = singers.sung(source, workspace)
     together, karaoke = found["karaoke with previews"], found["karaoke"]
     unseen = np.isin(together.singer, UNSEEN)
     few = np.random.default_rng(0).permutation(len(karaoke.singer)) < 30
@@ -170,7 +171,7 @@ def spoken(folder: Path, workspace: Path) -> Catalogue:
             cut.mkdir(parents=True, exist_ok=True)
             soundfile.write(cut / f"{path.stem}-{i}.flac", piece, rate)
             rows.append({"uri": str(cut / f"{path.stem}-{i}.flac"), "singer": path.stem})
-    return bench.embedded(workspace / "speech", cut, pd.DataFrame(rows))
+    return singers.embedded(workspace / "speech", cut, pd.DataFrame(rows))
 
 
 def draws(kinds: list[Case]) -> Iterator[Case]:

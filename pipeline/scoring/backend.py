@@ -1,10 +1,10 @@
 """Scoring back-end: how much two recordings, or two sets of recordings, speak for one voice.
 
-A track's vector is centred, normalised by the covariance of clips within a track (which share a singer) and brought
-to unit length. How much it can say depends on how much singing it is made of: `reliability` is the squared
-correlation that such a vector is expected to have with its singer's true direction, `share * s / (s + settle_s)` for s
-seconds. Sets of tracks add up as independent measurements do (Spearman and Brown): each weighs by its precision
-r / (1 - r).
+A track's vector is centred, normalised by the covariance of clips within a track (which share a singer) and, in part,
+by that of all singers, and brought to unit length. How much it can say depends on how much singing it is made of:
+`reliability` is the squared correlation that such a vector is expected to have with its singer's true direction,
+`share * s / (s + settle_s)` for s seconds. Sets of tracks add up as independent measurements do (Spearman and Brown):
+each weighs by its precision r / (1 - r).
 
 The score of two sides is a log-likelihood ratio: how many times likelier (natural log) their cosine is if they share a
 singer than if they do not. With m = sqrt(r_left * r_right), the cosine that one singer's two sides would have,
@@ -34,6 +34,8 @@ from pipeline.scoring.scores import unit
 FILE = "calibration.safetensors"
 BLOCK = 65_536  # tracks at a time
 SHRINK = 0.4  # of the within-track covariance towards the identity
+EVEN = 0.25  # power to which singers' covariance is taken: 0 leaves it as it is, 0.5 makes singers white
+SINGERS = 300  # by whom their covariance is known half; by fewer it is shrunk more towards the identity
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,21 @@ def _blank(scores: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarra
 def within_matrix(scatter: np.ndarray) -> np.ndarray:
     """Return the matrix (d, d) that makes a within-track covariance, shrunk towards the identity, white."""
     dim = len(scatter)
-    covariance = (1 - SHRINK) * scatter * dim / max(np.trace(scatter), 1e-12) + SHRINK * np.eye(dim)
+    return _power((1 - SHRINK) * scatter * dim / max(np.trace(scatter), 1e-12) + SHRINK * np.eye(dim), -0.5)
+
+
+def between_matrix(singers: np.ndarray) -> np.ndarray:
+    """Return the matrix (d, d) that makes the unit vectors of singers (n, d) spread more evenly.
+
+    Voices crowd along few directions (sex, era, kind of recording), in which strangers are most alike; where a cosine
+    counts those less, fewer strangers have a high one.
+    """
+    n, dim = singers.shape
+    shrink = SINGERS / (n + SINGERS)
+    scatter = singers.T @ singers
+    return _power((1 - shrink) * scatter * dim / max(np.trace(scatter), 1e-12) + shrink * np.eye(dim), -EVEN)
+
+
+def _power(covariance: np.ndarray, exponent: float) -> np.ndarray:
     variance, axes = np.linalg.eigh(covariance)
-    return (axes / np.sqrt(np.maximum(variance, 1e-6))) @ axes.T
+    return (axes * np.maximum(variance, 1e-6) ** exponent) @ axes.T

@@ -2,7 +2,9 @@
 
 Trials are what `cluster` and `tag` really score: one, two or five tracks of a singer against a track, or as many, of
 the same singer's other songs or of anybody else's, whole and cut into short pieces. A singer counts as much as another
-however many songs there are. The numbers are those of a logistic regression at a prior where names are given.
+however many songs there are. Singers of one song are enrolled as well, though no trial of theirs is a target: strangers
+are as alike among themselves as anybody. The numbers are those of a logistic regression at a prior where names are
+given, of trials in a space that other singers made, because a space is kinder to those that it was made of.
 
 Brummer and du Preez, "Application-independent evaluation of speaker detection", Computer Speech and Language 20 (2006).
 """
@@ -14,36 +16,20 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from pipeline.scoring.backend import Backend, Evidence, Numbers, within_matrix
+from pipeline.scoring.backend import Backend, Evidence, Numbers, between_matrix, within_matrix
 from pipeline.scoring.centre import moved
+from pipeline.scoring.labelled import Clips, Recordings, pool, recordings, singer_means
 from pipeline.scoring.metrics import NotMeasurable
+from pipeline.scoring.scores import unit
 
-PRIOR = 0.05  # of a trial being of one singer, in the fit
+PRIOR = 0.005  # of a trial being of one singer, in the fit
+FOLDS = 4  # parts of the singers, each compared in the space that the others make
+STRANGERS = 40  # singers of one song who are enrolled, in each part
+STRANGE = 0.2  # weight of their trials among those of two singers
 ENROLLED = (1, 2, 5)
-PIECES = {2: 3, 5: 2}  # clips in a piece: pieces kept of a track
 DRAWS = 4  # sets of tracks drawn for each singer and number of tracks
-OTHERS = 60  # tracks that each set is compared with: so many singers' one each, and so many of all others'
-STIFF = 5e-4  # how strongly the numbers are held near the usual ones: some of them say nearly the same
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Labelled clips: unit `vectors (c, d)`, `seconds (c,)`, `track (c,)` 0 ... n-1, `singer (n,)` of each track."""
-
-    vectors: np.ndarray
-    seconds: np.ndarray
-    track: np.ndarray
-    singer: np.ndarray
-
-
-@dataclass(frozen=True)
-class Recordings:
-    """Tracks and pieces of them: `means (n, d)`, `seconds (n,)`, `singer (n,)`, `song (n,)` the track each is of."""
-
-    means: np.ndarray
-    seconds: np.ndarray
-    singer: np.ndarray
-    song: np.ndarray
+OTHERS = 50  # tracks that each set is compared with: so many singers' one each, and so many of all others'
+STIFF = 5e-5  # how strongly the numbers are held near the usual ones: some of them say nearly the same
 
 
 @dataclass(frozen=True)
@@ -64,17 +50,6 @@ class Trials:
     singer: np.ndarray
 
 
-def pool(clips: Clips) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the tracks' mean vectors (n, d), their seconds (n,), and the scatter (d, d) of clips around them."""
-    n = len(clips.singer)
-    seconds = np.bincount(clips.track, clips.seconds, minlength=n)
-    sums = np.zeros((n, clips.vectors.shape[1]))
-    np.add.at(sums, clips.track, clips.vectors * clips.seconds[:, None])
-    means = sums / seconds[:, None]
-    apart = clips.vectors - means[clips.track]
-    return means, seconds, apart.T @ apart
-
-
 def fit(catalogues: Sequence[Clips], encoder_id: str, seed: int = 0) -> Backend:
     """Return the back-end of labelled catalogues; a singer of one track is only ever somebody else.
 
@@ -83,45 +58,53 @@ def fit(catalogues: Sequence[Clips], encoder_id: str, seed: int = 0) -> Backend:
     Raises:
         NotMeasurable: fewer than two singers have two tracks.
     """
-    centre = np.mean(np.concatenate([singer_means(clips) for clips in catalogues]), axis=0)
-    matrix = within_matrix(np.sum([pool(clips)[2] for clips in catalogues], axis=0))
-    apart = (np.concatenate([singer_means(clips) for clips in catalogues]) - centre) @ matrix
-    backend = Backend(centre, matrix, Numbers(), encoder_id, float((apart**2).sum(1).mean()))
-    heard = [recordings(clips, np.random.default_rng([seed, i])) for i, clips in enumerate(catalogues)]
+    singers = np.concatenate([singer_means(clips) for clips in catalogues])
+    centre, matrix = singers.mean(0), space(catalogues)
+    spread = float((((singers - centre) @ matrix) ** 2).sum(1).mean())
+    backend = Backend(centre, matrix, Numbers(), encoder_id, spread)
+    parts = folded(catalogues, seed)
+    heard = [recordings(clips, np.random.default_rng([seed, i])) for i, (clips, _) in enumerate(parts)]
     for _ in range(2):  # how tracks are weighed in a set depends, a little, on the numbers
         found = []
-        for clips, part in zip(catalogues, heard, strict=True):
-            here = moved(backend, pool(clips)[0], np.unique(clips.singer, return_inverse=True)[1], 1.0)
+        for (clips, inner), part in zip(parts, heard, strict=True):
+            at = np.unique(clips.singer, return_inverse=True)[1]
+            here = moved(replace(backend, matrix=inner), pool(clips)[0], at, 1.0)
             found.append(trials(here.evidence(part.means, part.seconds), part, np.random.default_rng([seed, 1])))
         backend = replace(backend, numbers=fit_numbers(joined(found), Numbers()))
     return backend
 
 
-def singer_means(clips: Clips) -> np.ndarray:
-    """Return the mean vector (m, d) of each singer's tracks."""
-    means, _, _ = pool(clips)
-    _, at = np.unique(clips.singer, return_inverse=True)
-    sums = np.zeros((at.max() + 1, means.shape[1]))
-    np.add.at(sums, at, means)
-    return sums / np.bincount(at)[:, None]
+def space(catalogues: Sequence[Clips]) -> np.ndarray:
+    """Return the matrix (d, d) in which clips within a track are white and singers spread more evenly."""
+    within = within_matrix(np.sum([pool(clips)[2] for clips in catalogues], axis=0))
+    own = [singer_means(clips) for clips in catalogues]
+    return within @ between_matrix(np.concatenate([unit((means - means.mean(0)) @ within) for means in own]))
 
 
-def recordings(clips: Clips, rng: np.random.Generator) -> Recordings:
-    """Return all tracks whole, and those of singers with several cut into pieces as well."""
-    means, seconds, _ = pool(clips)
-    _, at, count = np.unique(clips.singer, return_inverse=True, return_counts=True)
-    parts = [(means, seconds, np.arange(len(means)))]
-    for track in np.flatnonzero(count[at] > 1):
-        own = np.flatnonzero(clips.track == track)
-        for size, kept in PIECES.items():
-            starts = np.arange(0, len(own) - size, size)  # a piece is shorter than its track
-            for start in rng.permutation(starts)[:kept]:
-                cut = own[start : start + size]
-                total = clips.seconds[cut].sum()
-                mean = (clips.vectors[cut] * clips.seconds[cut, None]).sum(0) / total
-                parts.append((mean[None], np.array([total]), np.array([track])))
-    stacked = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Recordings(stacked[0], stacked[1], clips.singer[stacked[2]], stacked[2])
+def folded(catalogues: Sequence[Clips], seed: int) -> list[tuple[Clips, np.ndarray]]:
+    """Return the parts of all catalogues, no singer in two, each with the space that the other parts make.
+
+    Every part has two singers with several tracks; where they are too few for that, all are one part, in its own space.
+    """
+    several = [int((np.unique(clips.singer, return_counts=True)[1] > 1).sum()) for clips in catalogues]
+    n = min(FOLDS, min(several) // 2)
+    if n < 2:
+        return [(clips, space(catalogues)) for clips in catalogues]
+    fold = [_folds(clips.singer, n, seed) for clips in catalogues]
+    found = []
+    for k in range(n):
+        inner = space([clips.part(own != k) for clips, own in zip(catalogues, fold, strict=True)])
+        found += [(clips.part(own == k), inner) for clips, own in zip(catalogues, fold, strict=True)]
+    return found
+
+
+def _folds(singer: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Return the part (t,) of each track, singers of several tracks and of one dealt out evenly."""
+    names, at, count = np.unique(singer, return_inverse=True, return_counts=True)
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), count > 1))
+    fold = np.empty(len(names), int)
+    fold[order] = np.arange(len(names)) % n
+    return fold[at]
 
 
 def joined(parts: Sequence[Trials]) -> Trials:
@@ -152,6 +135,8 @@ def trials(evidence: Evidence, heard: Recordings, rng: np.random.Generator) -> T
         if len(songs[name]) > size
         for _ in range(DRAWS * (len(songs[name]) if size == 1 else 1))
     ]
+    alone = [name for name, own in songs.items() if len(own) == 1]
+    found += [draw.against(name, 1) for name in rng.permutation(np.array(alone, object))[:STRANGERS]]
     cosine, left, right, target, singer = (np.concatenate(column) for column in zip(*found, strict=True))
     return Trials(cosine, left, right, target, singer)
 
@@ -196,11 +181,17 @@ class _Draw:
 
 
 def weights(target: np.ndarray, singer: np.ndarray) -> np.ndarray:
-    """Return weights (t,) that sum to 1, targets to PRIOR, every singer's to the same."""
+    """Return weights (t,) that sum to 1, targets to PRIOR, every singer's to the same.
+
+    Trials of singers without targets are STRANGE of the rest.
+    """
     at = np.unique(singer.astype(str), return_inverse=True)[1]
     hits, misses = np.bincount(at, target), np.bincount(at, ~target)
-    share = np.where(target, PRIOR / np.maximum(hits[at], 1), (1 - PRIOR) / np.maximum(misses[at], 1))
-    return share / len(hits)
+    known = hits > 0
+    strange = 0.0 if known.all() else STRANGE
+    share = np.where(known, (1 - strange) / known.sum(), strange / max((~known).sum(), 1)) * (1 - PRIOR)
+    hit = PRIOR / known.sum() / np.maximum(hits, 1)
+    return np.where(target, hit[at], (share / np.maximum(misses, 1))[at])
 
 
 def fit_numbers(found: Trials, start: Numbers) -> Numbers:
@@ -218,17 +209,11 @@ def fit_numbers(found: Trials, start: Numbers) -> Numbers:
     def loss(theta: np.ndarray) -> float:
         odds = ratio(found, _unpack(theta)) + logit(PRIOR)
         miss = np.logaddexp(0, np.where(found.target, -odds, odds))
-        return float((weight * miss).sum() + STIFF * ((theta - first) ** 2).sum())
+        return float((weight * miss).sum() + STIFF * ((theta - first) ** 2).sum()) / PRIOR
 
     weight = weights(found.target, found.singer)
     first = _pack(start)
-    simplex = np.vstack([first, first + np.diag([0.7, 0.6, 0.5, 0.5, 0.8])])
-    best = minimize(
-        loss,
-        first,
-        method="Nelder-Mead",
-        options={"initial_simplex": simplex, "maxfev": 1000, "xatol": 0.01, "fatol": 1e-7},
-    )
+    best = minimize(loss, first, method="L-BFGS-B", options={"eps": 1e-4, "maxiter": 60})
     return _unpack(best.x)
 
 

@@ -5,8 +5,9 @@ believed; a credit is then judged by the voice that the person's other tracks ma
 could be; and how often credits are right is what comes out on average (expectation maximisation).
 
 - Where a person has no other track, nothing of the voice speaks for or against the credit.
-- A right credit may still bear another voice (a band's second singer, a guest): a part `OTHER_VOICE` of them does, so
-  that an unlike voice alone convicts less surely than one that is somebody else's.
+- A right credit may still bear another voice (a band's second singer, a guest): a part of them does, so that an unlike
+  voice alone convicts less surely than one that is somebody else's. It is `OTHER_VOICE` to begin with, and what the
+  person's other tracks say of it: where those do not sound like one voice, no track of them is out of place.
 
 Dawid and Skene, "Maximum likelihood estimation of observer error-rates" (Applied Statistics 28, 1979). Raykar et al.,
 "Learning from crowds" (JMLR 11, 2010).
@@ -22,7 +23,8 @@ from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.crowd import compared
 from pipeline.scoring.neighbours import in_blocks
 
-OTHER_VOICE = 0.02  # of right credits, whose voice is not the person's usual one
+OTHER_VOICE = 0.005  # of right credits, whose voice is not the person's usual one
+USUAL = 1.0  # tracks of a person that are taken as seen of that before any is judged
 USUALLY_RIGHT = (57.0, 3.0)  # credits right and wrong that are taken as seen before any is judged
 ROUNDS = 15
 HEARD = 0.02  # precision from which the other tracks of a person say anything
@@ -72,20 +74,33 @@ def judge(evidence: Evidence, credits: Credits, backend: Backend, near: np.ndarr
     if not len(credits.track):
         return Judged(probability, heard, weight, right)
     credited = np.bincount(credits.track, minlength=n) > 0
+    other = np.full(len(credits.track), OTHER_VOICE)
     for _ in range(ROUNDS):
         own, audible = own_voices(evidence, credits, weight, backend)
         others = someone_else(evidence, credits, weight, backend, near)
-        share = np.where(audible, (1 - OTHER_VOICE) * np.exp(own) + OTHER_VOICE, 1.0)
+        share = np.where(audible, (1 - other) * np.exp(own) + other, 1.0)
         n_people = _per_track(np.ones(len(own)), credits, n)
         fits = _per_track(share, credits, n) / np.maximum(n_people, 1)
         belief = right * fits / (right * fits + (1 - right) * (1 + np.exp(others)) / 2)
         probability = np.where(credited, belief, np.nan)
+        other = _other_voice(np.where(audible, probability[credits.track] * other / share, 0.0), credits)
         weight = probability[credits.track] * share / np.maximum(_per_track(share, credits, n), 1e-12)[credits.track]
         weight[credits.given] = 1.0
         heard = _per_track(audible.astype(float), credits, n) > 0
         seen = probability[heard]
         right = float((seen.sum() + USUALLY_RIGHT[0]) / (len(seen) + sum(USUALLY_RIGHT)))
     return Judged(probability, heard, weight, right)
+
+
+def _other_voice(unlike: np.ndarray, credits: Credits) -> np.ndarray:
+    """Return the part (r,) of a person's tracks that bear another voice, by all of them but the row's own.
+
+    Args:
+        unlike: (r,) how likely each row's credit is right and its voice another one.
+    """
+    tracks = np.bincount(credits.person, minlength=credits.n_people)[credits.person] - 1
+    others = np.bincount(credits.person, unlike, minlength=credits.n_people)[credits.person] - unlike
+    return (USUAL * OTHER_VOICE + others) / (USUAL + tracks)
 
 
 def voices_of(evidence: Evidence, credits: Credits, weight: np.ndarray) -> Evidence:
@@ -113,8 +128,13 @@ def own_voices(
 def someone_else(
     evidence: Evidence, credits: Credits, weight: np.ndarray, backend: Backend, near: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the log of the mean likelihood ratio (n,) of a track with everybody whom it does not credit."""
+    """Return the log of the mean likelihood ratio (n,) of a track with everybody whom it does not credit.
+
+    People count by how many tracks they are credited on: that much likelier is it that another track is theirs.
+    """
     people = voices_of(evidence, credits, weight)
+    songs = np.bincount(credits.person, weight, minlength=credits.n_people)
+    often = np.log(np.append(songs, songs.mean()) / songs.sum() + 1e-12)  # the last is anybody who is not compared
     order = np.argsort(credits.track, kind="stable")
     track, person = credits.track[order], credits.person[order]
 
@@ -128,7 +148,8 @@ def someone_else(
             table = compared(evidence[rows], people, near[rows], backend)
             row, rank = np.nonzero(near[rows][at] == own[:, None])
             table[at[row], rank] = -np.inf
-        return logsumexp(np.minimum(table, 20.0), axis=1) - np.log(max(credits.n_people, 1))
+        share = often if near is None else often[np.pad(near[rows], [(0, 0), (0, 1)], constant_values=len(songs))]
+        return logsumexp(np.minimum(table, 20.0) + share, axis=1)
 
     return np.concatenate(in_blocks(block, len(evidence)))
 

@@ -24,9 +24,9 @@ from pipeline.scoring.scores import unit
 from pipeline.scoring.voices import Clips, Voices, read_clips
 from pipeline.store.workspace import Workspace
 
-NEAR = 0.85  # cosine of whole tracks from which on their clips are compared
-SHARED = 0.5  # part of the shorter track's clips that must be at the same places in the other
-ALIKE, FEW = 0.75, 0.22  # mean cosine that many of those clips must have, and what a single one must have above it
+NEAR = 0.8  # cosine of whole tracks from which on their clips are compared
+SHARED = 0.4  # part of the shorter track's clips that must be at the same places in the other
+ALIKE, FEW = 0.8, 0.2  # mean cosine that many of those clips must have, and what a single one must have above it
 APART_S = 0.5  # by which clips at the same place may begin or end apart
 SHIFTS = 5  # pairs of clips that may tell how far one track is shifted against the other
 AT_ONCE = 20_000  # tracks whose clips are held in memory

@@ -58,7 +58,7 @@ def blocks(
     Args:
         channels: 1 or 2, mixed down as `pipeline.sound.mixdown` does; None: those of the file, as they are.
         block_s: length of each block but the last.
-        excerpt: the part of it that is wanted; of one that ends, all is in memory at once.
+        excerpt: the part of it that is wanted; one that was sought is in memory at once.
         at_work: called over and over while an excerpt is looked for.
 
     Yields:

@@ -1,7 +1,8 @@
 """Excerpts: parts of a track that stand for all of it, where to take them, and how to read no more than them."""
 
 import contextlib
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -44,31 +45,41 @@ def heard(rows: list[dict[str, float]] | None) -> list[Excerpt]:
     return [Excerpt(**row) for row in rows] if rows else [WHOLE]
 
 
-def pieces(uri: str | Path, excerpt: Excerpt, at_work: Callable[[], None]) -> list[Piece]:
-    """Decode an excerpt of a file, and little else where its packets can be decoded one without the other.
+def pieces(uri: str | Path, excerpt: Excerpt, at_work: Callable[[], None]) -> Iterator[Piece]:
+    """Decode an excerpt of a file, and little else where decoding can begin in the midst of it.
 
-    Where they say when they begin, and turn out to be wrong, all of the file is decoded up to the excerpt's end.
+    Where that gives less than it should, what the file says of its packets' times is wrong, and all of it is decoded up
+    to the excerpt's end.
 
     Args:
         at_work: called over and over while it decodes.
+
+    Returns:
+        The pieces, which are in memory together if they were sought.
 
     Raises:
         Problem, FileNotFoundError, PermissionError: as `Reading.pieces`.
     """
     assert excerpt.end_s is not None
-    with contextlib.suppress(Problem):  # said again, of all of the file
-        skipping = Reading(uri, skip_s=excerpt.start_s - PREROLL_S)
-        found = _between(skipping, excerpt.start_s, excerpt.end_s, at_work)
-        if sum(piece.samples.shape[1] / piece.sample_rate_hz for piece in found) > (
-            excerpt.end_s - excerpt.start_s - MISSING_S
-        ):
-            return found
+    reading = Reading(uri, skip_s=excerpt.start_s - PREROLL_S)
+    there = _between(reading, excerpt.start_s, excerpt.end_s, at_work)
+    try:
+        found = list(itertools.islice(there, 1))
+        if not reading.has_passed:
+            return itertools.chain(found, there)
+        found += there
+    except Problem:
+        if not reading.has_passed:
+            raise
+        found = []
+    length_s = sum(piece.samples.shape[1] / piece.sample_rate_hz for piece in found)
+    if length_s > excerpt.end_s - excerpt.start_s - MISSING_S:
+        return iter(found)
     return _between(Reading(uri), excerpt.start_s, excerpt.end_s, at_work)
 
 
-def _between(reading: Reading, start_s: float, end_s: float, at_work: Callable[[], None]) -> list[Piece]:
-    """Return what a reading gives between two places of its file."""
-    found: list[Piece] = []
+def _between(reading: Reading, start_s: float, end_s: float, at_work: Callable[[], None]) -> Iterator[Piece]:
+    """Yield what a reading gives between two places of its file."""
     at_s: float | None = None
     with contextlib.closing(reading.pieces()) as there:
         for piece in there:
@@ -77,8 +88,7 @@ def _between(reading: Reading, start_s: float, end_s: float, at_work: Callable[[
             n, rate_hz = piece.samples.shape[1], piece.sample_rate_hz
             first, last = (min(max(round((place_s - at_s) * rate_hz), 0), n) for place_s in (start_s, end_s))
             if first < last:
-                found.append(replace(piece, samples=piece.samples[:, first:last]))
+                yield replace(piece, samples=piece.samples[:, first:last])
             at_s += n / rate_hz
             if at_s >= end_s:
-                break
-    return found
+                return

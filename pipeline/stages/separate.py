@@ -118,15 +118,16 @@ class _End:
     error: Exception | None = None
 
 
+_Item = tuple[dict[str, Any], contextlib.ExitStack, dict[str, Any]]  # a track, its open item in the ledger, the outcome
+
+
 class _Group:
     """Tracks that are separated together: decoded ahead, encoded behind."""
 
     def __init__(self, worker: SeparateWorker, ledger: Ledger):
         self.worker, self.ledger = worker, ledger
         self.rows: list[dict[str, Any]] = []
-        self.items: dict[
-            str, tuple[dict[str, Any], contextlib.ExitStack, dict[str, Any]]
-        ] = {}  # what the ledger has open
+        self.items: dict[str, _Item] = {}
         self.open: dict[str, VocalsFile] = {}
         self.unclear: list[dict[str, Any]] = []
         self.behind = Behind(WRITES_BEHIND)

@@ -181,6 +181,8 @@ def to_arrow(table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Tabl
     unknown = set(names) - set(schema.names)
     if unknown:
         raise KeyError(f"{table} has no column {', '.join(sorted(unknown))}")
+    if not len(rows):  # of no rows pandas tells no types
+        return schema.empty_table()
     found = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
     if "embedding" in found.column_names and len(found):
         dim = len(found["embedding"][0].as_py())

@@ -1,11 +1,13 @@
-"""On several nodes and on a store in trouble: nodes that die and come, outages, what no node can take.
+"""On several nodes and on a store in trouble: nodes that die and come, outages, killed drivers, what no node can take.
 
 Each runs the real command in a process of its own against `ray.cluster_utils.Cluster`, whose nodes are processes here.
 """
 
+import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,23 @@ from pipeline.store.workspace import Workspace
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 RATE, N_TRACKS, TRACK_S = 44100, 8, 20.0
+SETTINGS = {
+    "separate": {"separator": "spleeter", "compute": {"cpus": 1, "batch": 2, "workers_max": 2}},
+    "shard": {"compute": {"batch": 2}},
+    "cluster": {"umap": False},
+    "stages": ["scan", "separate", "shard", "embed"],
+    "min_free_gb": 0,
+}
+STAGES = ("scan", "separate", "shard", "embed", "cluster", "tag")
+STEPS = 600  # enough to see the cluster grow: Ray Train looks once a minute
+KEYS = {
+    "tracks": "track_id",
+    "vocals": "track_id",
+    "clips": "clip_id",
+    "voices": "track_id",
+    "clusters": "track_id",
+    "tags": "track_id",
+}
 
 
 @pytest.fixture(scope="module")
@@ -121,18 +140,8 @@ def write_config(tmp_path: Path, music: Path, object_store) -> Callable[..., Pat
 
     def write(**settings: object) -> Path:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.yaml"
-        path.write_text(
-            yaml.safe_dump(
-                {
-                    "workspace": f"{bucket}/workspace",
-                    "catalogue": f"{bucket}/music",
-                    "separate": {"separator": "spleeter", "compute": {"cpus": 1, "batch": 2, "workers_max": 2}},
-                    "shard": {"compute": {"batch": 2}},
-                    "stages": ["scan", "separate", "shard", "embed"],
-                }
-                | settings
-            )
-        )
+        places = {"workspace": f"{bucket}/workspace", "catalogue": f"{bucket}/music"}
+        path.write_text(yaml.safe_dump(SETTINGS | places | settings))
         return path
 
     return write
@@ -176,37 +185,50 @@ def rows(workspace: Workspace, table: str, key: str) -> pd.DataFrame:
     return frame.drop(columns=["embedding", "audio", "vocals_uri", "shard", "uri", "modified_at"], errors="ignore")
 
 
-def assert_as_undisturbed(config: Path, music: Path, folder: Path) -> None:
-    """Compare the tables with those of a run on this machine's disk that nothing disturbs."""
-    calm = folder / "calm.yaml"
-    calm.write_text(
-        yaml.safe_dump(
-            yaml.safe_load(config.read_text())
-            | {"workspace": str(folder / "calm"), "catalogue": str(music), "min_free_gb": 0}
-        )
-    )
-    finished(start(calm, RAY_ADDRESS=""))
-    for table, key in (("tracks", "track_id"), ("vocals", "track_id"), ("clips", "clip_id"), ("voices", "track_id")):
-        pd.testing.assert_frame_equal(
-            rows(workspace_of(config), table, key),
-            rows(workspace_of(calm), table, key),
-            atol=0.02,
-            rtol=0.02,
-            obj=table,
-        )
-    assert tables.read(workspace_of(config), "failures").empty
+@pytest.fixture(scope="module")
+def undisturbed(music: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Return the workspace of a run on this machine's disk that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    places = {"workspace": str(folder / "workspace"), "catalogue": str(music)}
+    (folder / "c.yaml").write_text(yaml.safe_dump(SETTINGS | places | {"stages": list(STAGES)}))
+    finished(start(folder / "c.yaml", RAY_ADDRESS=""))
+    return workspace_of(folder / "c.yaml")
 
 
-@pytest.mark.parametrize("seconds", [10, 60])
-def test_an_outage_is_waited_out_and_changes_nothing(object_store, write_config, music, tmp_path, seconds):
+def assert_equal(found: Workspace, expected: Workspace, *names: str) -> None:
+    """Compare tables, and see that nothing has failed."""
+    for name in names:
+        left, right = (rows(workspace, name, KEYS[name]) for workspace in (found, expected))
+        pd.testing.assert_frame_equal(left, right, atol=0.02, rtol=0.02, obj=name)
+    assert tables.read(found, "failures").empty
+
+
+def test_outages_are_waited_out_and_change_nothing(object_store, write_config, undisturbed):
     config = write_config()
     run = start(config, RAY_ADDRESS="")
     said = until(run, "separate .* to do")
     time.sleep(5)
-    object_store.outage(seconds)
+    object_store.outage(10)
+    said += until(run, "shard .* to do")
+    object_store.outage(60)
     said = finished(run, said)
     assert "Traceback" not in said
-    assert_as_undisturbed(config, music, tmp_path)
+    assert_equal(workspace_of(config), undisturbed, "tracks", "vocals", "clips", "voices")
+
+
+def test_a_driver_killed_in_each_stage_loses_and_doubles_nothing_on_a_store(write_config, undisturbed):
+    config = write_config(stages=list(STAGES))
+    signals = itertools.cycle([signal.SIGKILL, signal.SIGTERM])  # the second as a stopped job gets it
+    for before, stage, number in zip([None, *STAGES], STAGES, signals, strict=False):
+        run = start(config, RAY_ADDRESS="")
+        until(run, rf"^ *{before} .* done, " if before else "to do")
+        time.sleep(2 if stage in ("separate", "shard", "embed") else 0.2)  # into the work of its pool
+        run.send_signal(number)
+        run.communicate(timeout=60)
+    finished(start(config, RAY_ADDRESS=""))
+    assert_equal(workspace_of(config), undisturbed, *KEYS)
+    runs = tables.read(workspace_of(config), "runs")
+    assert set(runs.loc[runs["status"] != "ok", "stage"]) >= {"separate", "shard", "embed"}
 
 
 def test_an_outage_without_end_ends_the_run_in_words(object_store, write_config):
@@ -219,7 +241,7 @@ def test_an_outage_without_end_ends_the_run_in_words(object_store, write_config)
     assert len(said.splitlines()) == 1
 
 
-def test_nodes_die_and_come_while_tracks_are_separated_and_embedded(cluster, write_config, music, tmp_path):
+def test_nodes_die_and_come_while_tracks_are_separated_and_embedded(cluster, write_config, undisturbed):
     config = write_config()
     run = start(config)
     said = until(run, "separate .* to do")
@@ -233,20 +255,22 @@ def test_nodes_die_and_come_while_tracks_are_separated_and_embedded(cluster, wri
     cluster.add()
     said = finished(run, said)
     assert "Traceback" not in said
-    assert_as_undisturbed(config, music, tmp_path)
+    assert_equal(workspace_of(config), undisturbed, "tracks", "vocals", "clips", "voices")
 
 
-def test_training_outlives_its_workers_node(cluster, write_config):
+def test_training_outlives_its_workers_nodes_and_shrinks_and_grows_with_the_cluster(cluster, write_config):
     train = {
         "size": "tiny",
         "init": None,
-        "steps": 60,
+        "steps": STEPS,
         "batch": 4,
         "warmup": 2,
         "checkpoint_every": 5,
         "log_every": 5,
-        "validate_every": 60,
+        "validate_every": STEPS,
         "cpus": 1,
+        "workers": 2,
+        "workers_min": 1,
         "views": {"crop_s": 1.0},
         "precision": "float32",
     }
@@ -254,9 +278,11 @@ def test_training_outlives_its_workers_node(cluster, write_config):
     run = start(config)
     said = until(run, r"step 10 ")
     cluster.kill_workers()
+    said += until(run, "now on 1 worker$")
     cluster.add()
     said = finished(run, said)
-    assert "step 60" in said
+    assert re.findall(r"now on (\d) worker", said) == ["1", "2"]
+    assert f"step {STEPS} " in said
     assert "Traceback" not in said
     assert len([name for name in workspace_of(config).list_all("encoders") if name.endswith("metrics.json")]) == 1
 

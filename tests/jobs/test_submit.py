@@ -27,7 +27,8 @@ def test_the_job_is_the_same_entry_point_with_absolute_paths(tmp_path):
 def test_a_path_with_any_sign_arrives_as_it_was(tmp_path):
     (tmp_path / "c.yaml").write_text("seed: 1")
     odd = f"{tmp_path}/it's #1 & co: [x]"
-    config = load(tmp_path / "c.yaml", [f"{key}={odd}" for key in ("workspace", "known", "evaluate.audio")])
+    places = ("workspace", "known", "evaluate.audio", "store.weights")
+    config = load(tmp_path / "c.yaml", [f"{key}={odd}" for key in places])
     words = shlex.split(submit.entry_point("evaluate", str(tmp_path / "c.yaml"), config, []))
     assert words[:3] == ["python", "-m", "jobs.evaluate"]
     assert load(words[3], words[4:]) == config

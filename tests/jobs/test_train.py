@@ -98,7 +98,9 @@ def test_two_workers_publish_an_encoder_once(
     assert metrics["train"]["steps"] == 4
     assert metrics["n_clips"] == 24
     assert encoder_id in workspace.read_bytes(f"encoders/{encoder_id}/README.md").decode()
-    assert "step 4  loss" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.count("on 2 workers") == 1
+    assert "step 4  loss" in said
     assert not list(Path(workspace.path("encoders/_training")).iterdir())
 
     assert engine.execute(train.STAGE, config(workers=1)) == 0

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from jobs.bench import review
-from jobs.bench.answers import Catalogue
 from jobs.bench.review import Archive, outcomes
+from jobs.bench.singers import Catalogue
 from pipeline.scoring.backend import Backend, Numbers
-from pipeline.scoring.calibrate import Clips
+from pipeline.scoring.labelled import Clips
 from pipeline.scoring.voices import Voices
 
 DIM = 64

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.scoring.backend import Backend, Evidence, Numbers, within_matrix
+from pipeline.scoring.backend import Backend, Evidence, Numbers, between_matrix, within_matrix
 
 
 def test_evidence_of_a_set_is_the_sum_of_its_tracks(simulate, backend):
@@ -66,3 +66,12 @@ def test_normalisation_makes_clips_within_a_track_even():
     matrix = within_matrix(apart.T @ apart)
     before, after = (values.std(0).max() / values.std(0).min() for values in (apart, apart @ matrix))
     assert after < before / 2
+
+
+def test_directions_in_which_singers_crowd_count_less():
+    rng = np.random.default_rng(0)
+    singers = rng.normal(size=(1000, 8)) * [4, 1, 1, 1, 1, 1, 1, 1]
+    singers /= np.linalg.norm(singers, axis=1, keepdims=True)
+    many, few = between_matrix(singers), between_matrix(singers[:5])
+    assert many[0, 0] < 0.75 * many[1, 1]
+    assert few[0, 0] > 0.95 * few[1, 1], "five singers do not tell how singers differ"

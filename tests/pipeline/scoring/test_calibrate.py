@@ -3,7 +3,8 @@ import pytest
 from scipy.special import expit, logit
 
 from pipeline.scoring import calibrate
-from pipeline.scoring.calibrate import Clips, fit, recordings
+from pipeline.scoring.calibrate import fit
+from pipeline.scoring.labelled import Clips, recordings
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import reliability
 
@@ -63,3 +64,29 @@ def test_vectors_that_tell_nobody_apart_are_refused(simulate):
     )
     with pytest.raises(NotMeasurable, match="no more alike"):
         fit([opposite], "e")
+
+
+def test_singers_of_one_song_weigh_a_part_of_the_trials_without_a_target():
+    target = np.array([True, False, False, False, False])
+    singer = np.array(["a", "a", "b", "b", "c"], object)
+    np.testing.assert_allclose(
+        calibrate.weights(target, singer),
+        np.array([calibrate.PRIOR, *(1 - calibrate.PRIOR) * np.array([0.8, 0.05, 0.05, 0.1])]),
+    )
+
+
+def test_parts_share_no_singer_and_their_space_is_made_by_the_others():
+    given = clips(singers=9)
+    parts = calibrate.folded([given], 0)
+    names = [set(part.singer) for part, _ in parts]
+    assert len(parts) == 4
+    assert sum(map(len, names)) == len(set().union(*names)) == 9
+    rest = given.part(~np.isin(given.singer, list(names[0])))
+    np.testing.assert_allclose(parts[0][1], calibrate.space([rest]))
+
+
+def test_few_singers_are_one_part():
+    given = clips(singers=3)
+    ((part, space),) = calibrate.folded([given], 0)
+    assert part is given
+    np.testing.assert_allclose(space, calibrate.space([given]))

@@ -50,6 +50,15 @@ def test_a_bands_second_singer_is_not_accused_by_an_unlike_voice_alone(catalogue
     assert (found.probability[who < 2] > 0.25).all()
 
 
+def test_a_name_that_bears_many_voices_accuses_nobody(simulate, backend):
+    vectors, who = simulate([6] * 20 + [1] * 6, scatter=0.7)
+    person = np.minimum(who, 20)  # the last six tracks bear one name, and a voice each
+    person[0], person[6] = 1, 0
+    found = judge(backend.evidence(vectors, np.full(len(who), 60.0)), credited(person), backend)
+    assert (found.probability[-6:] > 0.25).all()
+    assert (np.flatnonzero(found.probability < 0.25) == [0, 6]).all()
+
+
 def test_a_guest_is_a_credit_and_either_may_sing(catalogue, backend):
     evidence, who = catalogue
     track = np.concatenate([np.arange(len(who)), [0, 6]])

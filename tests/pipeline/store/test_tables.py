@@ -80,6 +80,11 @@ def test_an_absent_table_is_an_empty_one_with_its_columns(workspace: Workspace):
     assert tables.keys(workspace, "clips", "track_id") == set()
 
 
+def test_a_frame_without_rows_is_an_empty_table(workspace: Workspace):
+    tables.replace(workspace, "review", pd.DataFrame({"track_id": [], "candidates": np.array([], float)}))
+    assert tables.read_arrow(workspace, "review").schema == tables.SCHEMAS["review"]
+
+
 def test_an_unknown_column_is_refused(workspace: Workspace):
     with pytest.raises(KeyError, match="tags has no column vocallist"):
         tables.write(workspace, "tags", [{"vocallist": "x"}], "p")
