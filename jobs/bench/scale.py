@@ -80,13 +80,11 @@ class Catalogue:
         self._whole()
 
     def _write(self, part: str, ids: list[str], vectors: np.ndarray) -> None:
-        rows = pd.DataFrame({"track_id": ids, "encoder_id": ENCODER})
-        # What is known of clips is how long they are; their vectors, ten times as many, nobody here reads.
-        clips = rows.assign(clip_id=rows["track_id"], start_s=0.0, end_s=SECONDS)
+        rows = pd.DataFrame({"track_id": ids, "encoder_id": ENCODER, "embedding": list(vectors.astype(np.float32))})
+        clips = rows.assign(clip_id=rows["track_id"], start_s=0.0, end_s=SECONDS)  # one, where a song has about ten
         tables.write(self.workspace, "embeddings", clips, part)
-        vectors = vectors.astype(np.float32)
-        tables.write(self.workspace, "voices", rows.assign(n_clips=10, spread=0.0, embedding=list(vectors)), part)
-        shards = rows[["track_id"]].assign(shard=part, n_clips=10)
+        tables.write(self.workspace, "voices", rows.assign(n_clips=1, spread=0.0), part)
+        shards = rows[["track_id"]].assign(shard=part, n_clips=1)
         tables.write(self.workspace, "shards", shards, part)
         vocals = rows[["track_id"]].assign(vocals_uri="", has_vocals=True)
         tables.write(self.workspace, "vocals", vocals, part)
