@@ -3,9 +3,11 @@
 import contextlib
 import functools
 import json
+import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +117,8 @@ def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, 
         ),
     )
     try:
-        result = trainer.fit()
+        with interruptible():
+            result = trainer.fit()
     except ray.train.TrainingFailedError as error:
         raise ConfigError(
             f"training failed: {_reason(error)}. It survives train.max_failures={train.max_failures} "
@@ -132,6 +135,18 @@ def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, 
         run.workspace.delete(f"{RUNS}/{name}")
         raise ConfigError(f"training stopped: {told.stopped or 'no checkpoint was written'}")
     return result.checkpoint
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt, in a training, which Ray Train would end with status 0, and after it."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def train_loop(settings: dict[str, Any]) -> None:

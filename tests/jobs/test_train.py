@@ -147,3 +147,16 @@ def test_a_killed_driver_goes_on_where_it_was(
     assert "step 1 " not in second.stdout
     assert "step 12 " in second.stdout
     assert [row["step"] for row in log_of(workspace, trained(workspace))] == [str(i) for i in range(1, 13)]
+
+
+def test_ctrl_c_ends_a_training_as_it_ends_any_stage(config: Callable[..., Config], tmp_path: Path) -> None:
+    config(steps=100_000, validate_every=100_000)
+    command = [sys.executable, "-u", "-m", "jobs.train", str(tmp_path / "config.yaml")]
+    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stdout
+    for line in run.stdout:
+        if "step 2 " in line:
+            break
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=120)
+    assert (run.returncode, errors) == (130, "interrupted: the same command goes on where this one stopped\n")
