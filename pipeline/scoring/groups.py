@@ -9,7 +9,7 @@ and groups whose single pairs say little (many songs of few singers) are found b
 
 For joins of two large groups the prior grows with a power of their sizes' sum, not with its factorial: calibrated
 ratios do not grow with the number of tracks as those of the generative model do. Work and memory grow with the graph's
-edges.
+edges. The path is left where its posterior lies so far below its best that it does not come back.
 
 Brummer and de Villiers, "The speaker partitioning problem" (Odyssey 2010). Heller and Ghahramani, "Bayesian
 hierarchical clustering" (ICML 2005). Pitman, "Combinatorial stochastic processes" (2006).
@@ -32,6 +32,7 @@ from pipeline.scoring.neighbours import nearest, ratios
 CROWD = 2.0  # bound of the concentration, in voices
 GROWTH = 0.75  # of the prior with a group's size: 1 is a Chinese restaurant's
 A_VOICE = 100  # tracks of a voice, more than which no catalogue has on average
+DIP, DIP_A_TRACK = 1000.0, 0.02  # nats below the best posterior at which the path ends, the larger of the two
 BLOCK = 2048
 
 
@@ -65,20 +66,20 @@ def agglomerate(evidence: Evidence, backend: Backend, purity: float = 0.5, near:
     margin = float(logit(purity))
     pairs = _likeliest_first(left, right, ratio)
     heap = list(itertools.islice(pairs, 1))  # of the pairs of tracks it holds the next alone, beside all of groups
-    gained = [0.0]
-    while heap:
+    prior = log_prior(np.arange(n, 0, -1), n).tolist()
+    posterior, gained, joins = [prior[0]], 0.0, 0
+    while heap and posterior[-1] > posterior[joins] - max(DIP, n * DIP_A_TRACK):
         score, a, b = heapq.heappop(heap)
         if a < n and (following := next(pairs, None)):
             heapq.heappush(heap, following)
         if groups.alive[a] and groups.alive[b]:
             new, around, scores = groups.join(a, b)
-            gained.append(-score - margin)
+            gained -= score + margin
+            posterior.append(gained + prior[len(posterior)])
+            joins = len(posterior) - 1 if posterior[-1] > posterior[joins] else joins
             for other, odds in zip(around.tolist(), scores.tolist(), strict=True):
                 heapq.heappush(heap, (-odds, new, other))
-    counts = n - np.arange(len(gained))
-    posterior = np.cumsum(gained) + log_prior(counts, n)
-    joins = int(np.argmax(posterior))
-    return Partition(groups.after(joins), n - joins, float(posterior[joins] - posterior[0]))
+    return Partition(groups.after(joins), n - joins, posterior[joins] - posterior[0])
 
 
 def least_ratio(n_tracks: int) -> float:

@@ -3,6 +3,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import adjusted_rand_score
 
+from pipeline.scoring import groups
 from pipeline.scoring.groups import agglomerate, concentration, least_ratio, membership, nearest_group
 from pipeline.scoring.neighbours import nearest
 
@@ -62,6 +63,18 @@ def test_some_neighbours_make_the_same_groups_as_all(simulate, backend):
     some = agglomerate(evidence, backend, near=nearest(evidence, backend))
     assert adjusted_rand_score(everyone.group, some.group) > 0.99
     assert some.gain == pytest.approx(everyone.gain, rel=0.01)
+
+
+def test_a_path_long_past_its_best_ends_with_the_same_groups(simulate, backend, monkeypatch):
+    vectors, who = simulate([4] * 60 + [1] * 200, scatter=1.2)
+    evidence = backend.evidence(vectors, np.full(len(who), 60.0))
+    monkeypatch.setattr(groups, "DIP", np.inf)
+    whole = agglomerate(evidence, backend)
+    for dip in (50.0, 0.0):
+        monkeypatch.setattr(groups, "DIP", dip)
+        short = agglomerate(evidence, backend)
+        assert (short.group == whole.group).all()
+        assert short.gain == whole.gain
 
 
 def test_the_least_ratio_rises_with_the_number_of_tracks():
