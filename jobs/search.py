@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -53,20 +54,33 @@ def _search(arguments: argparse.Namespace) -> int:
 def _batch(voices: search.Search, arguments: argparse.Namespace) -> int:
     """Answer each line of a file; return 1 if one could not be answered, which is said, and 0 otherwise."""
     answers, failed = [], 0
-    with sys.stdin if arguments.batch == "-" else open(arguments.batch, encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if not (track := line.strip()):
-                continue
-            try:
-                found = voices.like(track, arguments.k)
-            except ConfigError as error:
-                print(visible(f"error: line {number}: {error}"), file=sys.stderr, flush=True)
-                failed += 1
-                continue
-            answers.append(found.assign(question=track)[["question", *found.columns]])
+    for number, line in enumerate(_lines(arguments.batch), 1):
+        if not (track := line.strip()):
+            continue
+        try:
+            found = voices.like(track, arguments.k)
+        except ConfigError as error:
+            print(visible(f"error: line {number}: {error}"), file=sys.stderr, flush=True)
+            failed += 1
+            continue
+        answers.append(found.assign(question=track)[["question", *found.columns]])
     found = pd.concat(answers) if answers else pd.DataFrame(columns=["question", *search.COLUMNS])
     print(render(found, arguments.form), flush=True)
     return 1 if failed else 0
+
+
+def _lines(path: str) -> list[str]:
+    """Return the lines of a text file, - for those that come in.
+
+    Raises:
+        ConfigError: it is not there, or no text.
+    """
+    if path == "-":
+        return sys.stdin.readlines()
+    try:
+        return Path(path).read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--batch {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from error
 
 
 def render(found: pd.DataFrame, form: str | None) -> str:

@@ -32,8 +32,8 @@ def test_small_parts_become_few_and_no_row_is_lost_or_doubled(workspace):
 
 
 def test_large_parts_have_a_limit_and_failures_stay_their_stages(workspace, monkeypatch):
-    monkeypatch.setattr(module, "PART_BYTES", 6000)
     append(workspace, *"abcdefgh")
+    monkeypatch.setattr(module, "PART_BYTES", sum(workspace.list_all(tables.WAITING).values()) // 3)
     for stage in ("scan", "separate"):
         for key in "xy":
             tables.append(workspace, "failures", [{"stage": stage, "key": key}], f"{stage}-{key}")
