@@ -7,7 +7,6 @@ chain up to `embed`. VECTORS is a workspace with `truth.csv` (`uri`, `who`), one
 half of the singers (of VECTORS alone, if given) and measured on the other, both ways round. Prints Markdown.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -16,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jobs import engine
 from jobs.bench import grouping
-from jobs.bench.singers import Catalogue, excerpts, halves, released, sung
+from jobs.bench.singers import Catalogue, command, excerpts, halves, released, sung
 from pipeline.evaluate import answers
 from pipeline.people.names import key
 from pipeline.scoring import calibrate
@@ -128,12 +126,7 @@ def measure(catalogues: dict[str, Catalogue], fit_on: Sequence[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, run and print."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.bench.answers", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--audio", type=Path)
-    parser.add_argument("--vectors", type=Path)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace/answers"))
-    arguments = parser.parse_args(argv)
-    return engine.guarded(lambda: run(arguments.audio, arguments.vectors, arguments.workspace))
+    return command("answers", __doc__, run, argv)
 
 
 def run(source: Path | None, vectors: Path | None, workspace: Path) -> int:

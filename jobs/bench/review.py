@@ -7,7 +7,6 @@ measured on the other, both ways round. Every answer is true, a stranger's too. 
 afterwards without having been asked about. Prints Markdown.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jobs import engine
 from jobs.bench.answers import MAP, both_ways
-from jobs.bench.singers import Catalogue, released, sung
+from jobs.bench.singers import Catalogue, command, released, sung
 from pipeline.evaluate import answers
 from pipeline.scoring.backend import Backend
 from pipeline.sections import TagConfig
@@ -108,12 +106,7 @@ def measure(catalogues: dict[str, Catalogue]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, run and print."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.bench.review", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--audio", type=Path)
-    parser.add_argument("--vectors", type=Path)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace/answers"))
-    arguments = parser.parse_args(argv)
-    return engine.guarded(lambda: run(arguments.audio, arguments.vectors, arguments.workspace))
+    return command("review", __doc__, run, argv)
 
 
 def run(source: Path | None, vectors: Path | None, workspace: Path) -> int:

@@ -1,5 +1,7 @@
 """Catalogues whose singers are known: released songs as vectors, karaoke and previews through the chain."""
 
+import argparse
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from jobs import engine
 from jobs.bench.results import mix_down
 from jobs.run import run_stages
 from pipeline.config import load
@@ -131,3 +134,19 @@ def embedded(workspace: Path, catalogue: Path, expected: pd.DataFrame) -> Catalo
     files = tables.read(Workspace(workspace), "files", ["uri", "track_id"])
     labels = expected[expected["singer"] != ""].merge(files, on="uri")
     return read(Workspace(workspace), dict(zip(labels["track_id"], labels["singer"], strict=True)))
+
+
+def command(
+    name: str, doc: str | None, run: Callable[[Path | None, Path | None, Path], int], argv: Sequence[str] | None
+) -> int:
+    """Run a bench on what a command line names: recordings, vectors, and where the chain works.
+
+    Args:
+        name: of the bench's module. doc: its docstring. run: takes the three, each of the first two None if not named.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m jobs.bench.{name}", description=(doc or "").split("\n")[0])
+    parser.add_argument("--audio", type=Path)
+    parser.add_argument("--vectors", type=Path)
+    parser.add_argument("--workspace", type=Path, default=Path("workspace/answers"))
+    arguments = parser.parse_args(argv)
+    return engine.guarded(lambda: run(arguments.audio, arguments.vectors, arguments.workspace))

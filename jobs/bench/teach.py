@@ -7,7 +7,6 @@ AUDIO and VECTORS are what `jobs.bench.answers` takes, with the same workspaces,
 and measured on the other, both ways round; all else with the shipped one, which was fitted on neither. Prints Markdown.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,6 @@ import pandas as pd
 import soundfile
 
 from encoder.checkpoint import DEFAULT
-from jobs import engine
 from jobs.bench import answers as bench
 from jobs.bench import singers
 from jobs.bench.singers import Catalogue
@@ -253,12 +251,7 @@ def _print(name: str, title: str, rows: list[list[float]], used: str = "") -> No
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, run and print."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.bench.teach", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--audio", type=Path)
-    parser.add_argument("--vectors", type=Path)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace/answers"))
-    arguments = parser.parse_args(argv)
-    return engine.guarded(lambda: run(arguments.audio, arguments.vectors, arguments.workspace))
+    return singers.command("teach", __doc__, run, argv)
 
 
 def run(source: Path | None, vectors: Path | None, workspace: Path) -> int:
