@@ -5,7 +5,6 @@ import pytest
 
 from pipeline.store import amazon
 from pipeline.store.errors import explain
-from pipeline.store.locations import open_filesystem
 
 ODD_KEYS = [
     "a",
@@ -18,21 +17,6 @@ ODD_KEYS = [
     " *",
 ]
 DATA = os.urandom(3 * 2**20)
-
-
-@pytest.fixture
-def put(object_store):
-    """Return a function that puts an object and gives its URI."""
-    bucket = object_store.bucket()
-
-    def put(data: bytes, key: str = "music/a.mp3") -> str:
-        filesystem, path = open_filesystem(f"{bucket}/{key}")
-        with filesystem.open_output_stream(path) as sink:
-            sink.write(data)
-        object_store.forget()
-        return f"{bucket}/{key}"
-
-    return put
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store.locations import open_filesystem
 from pipeline.store.spool import PREFIX, local_copy, spooled
 
 TRACK_BYTES = 9_900_000
@@ -22,28 +21,13 @@ def spool_folder(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def put(object_store):
-    """Return a function that puts an object and gives its URI."""
-    bucket = object_store.bucket()
-
-    def put(key: str, data: bytes) -> str:
-        filesystem, path = open_filesystem(f"{bucket}/{key}")
-        with filesystem.open_output_stream(path) as sink:
-            sink.write(data)
-        object_store.forget()
-        return f"{bucket}/{key}"
-
-    return put
-
-
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def test_a_track_is_one_request_and_is_removed_afterwards(object_store, put, spool_folder):
     data = os.urandom(TRACK_BYTES)
-    uri = put("a #1.mp3", data)
+    uri = put(data, "a #1.mp3")
     with local_copy(uri) as path:
         assert Path(path).read_bytes() == data
         assert path.endswith(".mp3")
@@ -52,7 +36,7 @@ def test_a_track_is_one_request_and_is_removed_afterwards(object_store, put, spo
 
 
 def test_the_next_is_fetched_while_this_one_is_in_work_and_no_more(object_store, put, spool_folder):
-    uris = [put(f"{i}.mp3", b"%d" % i) for i in range(4)]
+    uris = [put(b"%d" % i, f"{i}.mp3") for i in range(4)]
     for n, (uri, copies) in enumerate(spooled(uris, lambda uri: [uri])):
         assert Path(copies[uri]).read_bytes() == b"%d" % n
         until = time.monotonic() + 10
@@ -65,7 +49,7 @@ def test_the_next_is_fetched_while_this_one_is_in_work_and_no_more(object_store,
 
 
 def test_what_two_neighbours_need_is_fetched_once(object_store, put, spool_folder):
-    uris = [put(f"{i}.mp3", b"%d" % i) for i in range(3)]
+    uris = [put(b"%d" % i, f"{i}.mp3") for i in range(3)]
     pairs = [(uris[0], uris[1]), (uris[1], uris[2])]
     for pair, copies in spooled(pairs, lambda pair: pair):
         assert [Path(copies[uri]).read_bytes() for uri in pair] == [uri[-5:-4].encode() for uri in pair]
@@ -81,7 +65,7 @@ def test_local_files_are_their_own_copies_and_stay(tmp_path):
 
 
 def test_what_cannot_be_fetched_is_told_when_it_is_asked_for(put):
-    good = put("a.mp3", b"a")
+    good = put(b"a", "a.mp3")
     missing = good.replace("a.mp3", "gone.mp3")
     found = []
     for uri, copies in spooled([missing, good], lambda uri: [uri]):
@@ -93,7 +77,7 @@ def test_what_cannot_be_fetched_is_told_when_it_is_asked_for(put):
 
 
 def test_a_reader_that_stops_early_leaves_nothing(put, spool_folder):
-    uris = [put(f"{i}.mp3", b"x") for i in range(3)]
+    uris = [put(b"x", f"{i}.mp3") for i in range(3)]
     copies = spooled(uris, lambda uri: [uri])
     next(copies)
     copies.close()
