@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import aiohttp
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
@@ -28,6 +29,7 @@ from pipeline.store.errors import ConfigError
 from pipeline.store.locations import is_remote
 
 READY_S = 60.0
+LOST_S = 60.0  # how long a log may be out of reach
 TALKATIVE = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")  # of each file left behind
 
 
@@ -80,22 +82,33 @@ def _submit_when_ready(client: JobSubmissionClient, stage: str, **job: object) -
             time.sleep(1)
 
 
-def follow(client: JobSubmissionClient, address: str, job: str) -> int:
-    """Print a job's log from its beginning, and return its exit status; Ctrl-C ends only the following."""
-    try:
-        asyncio.run(_follow(client, job))
-    except KeyboardInterrupt:
-        print(f"no longer following {job}, which goes on", file=sys.stderr)
-        _say_how(address, job)
-        return INTERRUPTED_STATUS
+def follow(client: JobSubmissionClient, job: str) -> int:
+    """Print a job's log from its beginning until the job ends, and return its exit status."""
+    asyncio.run(_follow(client, job))
     status = client.get_job_status(job)
     print(f"{job}: {status.value}", flush=True)
     return 0 if status == JobStatus.SUCCEEDED else 1
 
 
 async def _follow(client: JobSubmissionClient, job: str) -> None:
-    async for text in client.tail_job_logs(job):
-        print(text, end="", flush=True)
+    """Print a job's log until the job ends; where the connection breaks, connect again and print the rest."""
+    printed, deadline = 0, time.monotonic() + LOST_S
+    while True:
+        skipped = 0  # the log is sent from its beginning each time
+        try:
+            async for text in client.tail_job_logs(job):
+                new = text[max(printed - skipped, 0) :]
+                skipped += len(text)
+                if new:
+                    print(new, end="", flush=True)
+                    printed += len(new)
+                    deadline = time.monotonic() + LOST_S
+        except (aiohttp.ClientError, RuntimeError) as error:
+            if time.monotonic() > deadline:
+                raise ConnectionError(str(error)) from error
+        if client.get_job_status(job).is_terminal():
+            return
+        await asyncio.sleep(1)
 
 
 def _say_how(address: str, job: str) -> None:
@@ -130,11 +143,15 @@ def work(arguments: argparse.Namespace) -> int:
         if not job:
             settings = [*arguments.overrides, *arguments.set]
             job = submit(client, arguments.stage, arguments.config, settings, environment)
-            print(f"submitted {job} to {address}", flush=True)
-        if arguments.detach:
-            _say_how(address, job)
-            return 0
-        return follow(client, address, job)
+        try:
+            if not arguments.follow:
+                print(f"submitted {job} to {address}", flush=True)
+            if not arguments.detach:
+                return follow(client, job)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            print(f"no longer following {job}, which goes on", file=sys.stderr)
+        _say_how(address, job)
+        return 0 if arguments.detach else INTERRUPTED_STATUS
     except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
         asked = f"{address} knows nothing of {job}" if job else f"no job can be submitted to {address}"
         raise ConfigError(f"{asked}: {first_line(error)}. For a Ray head on this machine: make ray-up") from error

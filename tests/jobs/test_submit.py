@@ -1,3 +1,4 @@
+import asyncio
 import os
 import shlex
 import shutil
@@ -5,9 +6,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
+import ray
+from aiohttp import web
 
 from jobs import submit
 from pipeline.config import load
@@ -62,6 +66,50 @@ def test_what_cannot_be_done_is_told(capsys, arguments, words):
 
 
 @pytest.fixture
+def breaking_head():
+    """Return the address of a dashboard that sends a job's log, and whose first connection breaks in the middle."""
+    asked = []
+
+    async def tail(request: web.Request) -> web.WebSocketResponse:
+        asked.append(request.path)
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str("one\ntw")
+        if len(asked) == 1:
+            request.transport.abort()
+        else:
+            await socket.send_str("o\n")
+            await socket.close()
+        return socket
+
+    async def status(_: web.Request) -> web.Response:
+        state = "RUNNING" if len(asked) < 2 else "SUCCEEDED"
+        return web.json_response({"type": "SUBMISSION", "entrypoint": "true", "submission_id": "j", "status": state})
+
+    async def version(_: web.Request) -> web.Response:
+        return web.json_response({"version": "4", "ray_version": ray.__version__, "ray_commit": ""})
+
+    app = web.Application()
+    app.add_routes([web.get("/api/version", version), web.get("/api/jobs/j", status)])
+    app.add_routes([web.get("/api/jobs/j/logs/tail", tail)])
+    loop, runner = asyncio.new_event_loop(), web.AppRunner(app, shutdown_timeout=0)
+    loop.run_until_complete(runner.setup())
+    loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0).start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_a_log_whose_connection_breaks_is_printed_once_and_whole(breaking_head, capsys):
+    assert submit.main(["--address", breaking_head, "--follow", "j"]) == 0
+    assert capsys.readouterr().out == "one\ntwo\nj: SUCCEEDED\n"
+
+
+@pytest.fixture
 def ray_head():
     """Start a head node on loopback with token authentication, as `make ray-up` does, on ports of its own."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: the names of sockets may not be long
@@ -74,11 +122,11 @@ def ray_head():
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    ray = shutil.which("ray", path=environment["PATH"])
-    assert ray
+    command = shutil.which("ray", path=environment["PATH"])
+    assert command
     subprocess.run(
         [
-            ray,
+            command,
             "start",
             "--head",
             "--node-ip-address=127.0.0.1",
@@ -143,7 +191,7 @@ def test_ctrl_c_ends_the_following_and_not_the_job(ray_head, tmp_path, catalogue
     job = process.stdout.readline().split()[1]
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert errors.splitlines() == [
         f"no longer following {job}, which goes on",
         f"to follow it: python -m jobs.submit --address http://127.0.0.1:8299 --follow {job}",
