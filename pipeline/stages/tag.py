@@ -23,7 +23,6 @@ from pipeline.people.names import key
 from pipeline.scoring import credits as noisy
 from pipeline.scoring import doubts
 from pipeline.scoring.backend import Backend, Evidence
-from pipeline.scoring.centre import centred
 from pipeline.scoring.crowd import Crowd
 from pipeline.scoring.enrolled import Answers, Enrolled, People
 from pipeline.scoring.metrics import NOISE
@@ -74,14 +73,14 @@ def tag_voices(
     """Give every voice a name, or none.
 
     Args:
-        voices: (n,). backend: as it came with the encoder. clusters: `cluster_id`, `probability`, row for row, and the
-            clusters' names (`voice`) where they have any.
-        known: track_id -> vocalist; those that are no voice here are passed over.
+        voices: (n,).
+        backend: with its centre in the middle of these voices (`pipeline.scoring.centre.centred`).
+        clusters: `cluster_id` and `probability` of each voice, and its cluster's name (`voice`) where it has one.
+        known: track_id -> vocalist; tracks without a voice here are ignored.
         credits: `track_id`, `key`, `name`, a row per track and credited person.
-        clips: of the known tracks, by which a duet is seen; without them each track is taken whole.
+        clips: of the known tracks, in which duets are recognised; without them each track is taken whole.
     """
     group, q = _groups(clusters)
-    backend = centred(voices, backend)
     credits = credits if config.use_credits else credits.iloc[:0]
     people = _people(voices.track_ids, known, credits)
     duets = np.isin(voices.track_ids, credits.loc[credits["track_id"].duplicated(), "track_id"])
