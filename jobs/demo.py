@@ -16,6 +16,7 @@ from pipeline.people.known import known_uris
 from pipeline.stages import embed
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
+from pipeline.store.schemas import SCHEMAS
 from pipeline.store.workspace import Workspace
 
 PANDAS = """
@@ -63,7 +64,7 @@ def summarise(config: Config, expected: pd.DataFrame) -> None:
     for name in dict.fromkeys([config.embed.encoder, *trained]):
         encoder_id, rate = truth.encoder_eer(workspace, found, embed.load_encoder(workspace, name))
         print(f"  {name:9} {encoder_id:20} EER {rate:.1%}")
-    written = [name for name in tables.SCHEMAS if tables.parts(workspace, name)]
+    written = [name for name in SCHEMAS if tables.parts(workspace, name)]
     print(f"\nTables: {workspace.root}/{{{','.join(written)}}}")
     print(f"Report: {workspace.uri('report.html')}\n\nTry:{PANDAS.format(root=workspace.root)}", flush=True)
 

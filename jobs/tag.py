@@ -10,6 +10,7 @@ from pipeline.config import Config
 from pipeline.people.credits import of_catalogue
 from pipeline.people.known import match_known, read_known
 from pipeline.scoring import same, voices
+from pipeline.scoring.centre import centred
 from pipeline.scoring.metrics import NOISE
 from pipeline.stages import review, tag
 from pipeline.store import provenance, tables
@@ -39,6 +40,7 @@ def run(config: Config, run: engine.Run) -> None:
     credits = of_catalogue(tracks, known.values())
     once = recordings(found, clusters["same_recording"], credits, known)
     those, theirs = found[once.rows], clusters.iloc[once.rows]
+    backend = centred(those, backend)
     clips = voices.read_clips(workspace, those, known)
     tags = tag.tag_voices(those, backend, theirs, known, credits, config.tag, clips)
     asked = review.with_names(review.to_review(those, backend, theirs, known, tags, config.tag), tags, credits)

@@ -18,6 +18,7 @@ from jobs.bench.answers import MAP, both_ways
 from jobs.bench.singers import Catalogue, command, released, sung
 from pipeline.evaluate import answers
 from pipeline.scoring.backend import Backend
+from pipeline.scoring.centre import centred
 from pipeline.sections import TagConfig
 from pipeline.stages.cluster import cluster_voices
 from pipeline.stages.review import to_review
@@ -61,7 +62,8 @@ class Archive:
         """Return the tracks that `review/` puts first."""
         voices = self.catalogue.voices
         known = {voices.track_ids[i]: str(self.catalogue.singer[i]) for i in given}
-        rows = to_review(voices, self.backend, self.clusters, known, self.tagged(given)[1], TagConfig())
+        backend = centred(voices, self.backend)
+        rows = to_review(voices, backend, self.clusters, known, self.tagged(given)[1], TagConfig())
         return pd.Index(voices.track_ids).get_indexer(rows["track_id"].head(n))
 
     def in_rounds(self, given: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pipeline.scoring import metrics
 from pipeline.scoring.backend import Backend
+from pipeline.scoring.centre import centred
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.voices import Voices
 from pipeline.stages.tag import TagConfig, Tags, tag_voices
@@ -62,7 +63,7 @@ def ask(
 ) -> tuple[Asked, Tags]:
     """Tag a catalogue whose tracks at `given` are known, and compare the names of the others with `singer (n,)`."""
     known = {voices.track_ids[i]: str(singer[i]) for i in given}
-    tags = tag_voices(voices, backend, clusters, known, credits, config)
+    tags = tag_voices(voices, centred(voices, backend), clusters, known, credits, config)
     rows, asked = tags.rows, np.setdiff1d(np.arange(len(voices)), given)
     named = rows["source"].isin(["enrolled", "credited"]).to_numpy()
     first = tags.candidates[tags.candidates["rank"] == 1].set_index("track_id")

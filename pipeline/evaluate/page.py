@@ -12,11 +12,12 @@ from pipeline.evaluate.conditions import PLAIN, parse
 from pipeline.evaluate.measure import Results
 from pipeline.evaluate.plan import Plan
 from pipeline.store import tables
+from pipeline.store.schemas import SCHEMAS
 from pipeline.store.workspace import Workspace
 
 FOLDER = "evaluation_report"
 MEASURES = "evaluate-measures"  # the part of failures/ that each run replaces
-COLUMNS = tables.SCHEMAS["evaluation"].names
+COLUMNS = SCHEMAS["evaluation"].names
 
 
 def write(config: Config, workspace: Workspace, plan: Plan, results: Results) -> str:

@@ -1,1 +1,1 @@
-"""Names of people: how they are written, and which tracks they were given for."""
+"""Names of people: how they are compared, and which tracks they belong to."""

@@ -1,8 +1,8 @@
-"""Whom an artist tag and a title credit: the artists, their guests, and nobody for "Various Artists".
+"""The people whom an artist tag and a title credit: artists and guests, and nobody for "Various Artists".
 
-Text alone cannot say whether "Earth, Wind & Fire" is three people or one band. `credits` gives every reading of one
-track: what is sure (`Ann feat. Bob` is Ann and Bob) and what is possible (of `Ann & Bob` the whole and the parts).
-`of_catalogue` keeps the readings that the catalogue bears out.
+The text alone does not tell whether "Earth, Wind & Fire" is three people or one band. `credits` returns every reading
+of one track: those that are certain (`Ann feat. Bob` is Ann and Bob) and those that are possible (`Ann & Bob` as a
+whole, and Ann and Bob). `of_catalogue` keeps the possible readings that the rest of the catalogue supports.
 """
 
 import functools
@@ -16,14 +16,14 @@ from pipeline.people.names import display, is_nobody, key, written
 
 OPEN, CLOSE = r"(\[（【", r")\]）】"
 
-# Between people for sure; not the Feat of "Little Feat", nor a title's "6 ft. Under" or "The Feat of Strength".
+# Certainly separates people; but not the Feat of "Little Feat", nor a title's "6 ft. Under" or "The Feat of Strength".
 GUEST = (
     rf"(?i:(?:^|(?<!\d)[\s{OPEN}]+)(?:feat|ft|featuring|при участии|con la participación de)\b[.:]?\s*"
     rf"(?=[\w\"'$¡†])(?!(?:feat|ft|of)\b))"
 )
 SURE = re.compile(rf"\s*[;；\0\n]\s*|{GUEST}")
 
-# Between people, or within one name. `y` is Spanish, Y an initial; the X of "Malcolm X" links nothing.
+# Separates people or is part of one name. `y` is Spanish, Y an initial; the X of "Malcolm X" links nothing.
 SIGN = rf"[&＆+＋,，、،・･·•/／|｜×✕✖{OPEN}{CLOSE}]"
 LINK = (
     r"(?i:and|with|w/|vs|versus|presents|pres|introduces|meets|x|et|avec|und|mit|con|com|og|och|med|met|ve|ile|"
@@ -32,19 +32,19 @@ LINK = (
 POSSIBLE = re.compile(rf"\s*{SIGN}\s*|\s+(?:{LINK})\s+(?=[\w\"'$¡†])(?!(?:{LINK})\s)")
 
 TITLE_GUEST = re.compile(rf"{GUEST}(?P<names>[^{OPEN}{CLOSE}]+?)(?=\s+[-–—]\s|\s+prod\b|[{OPEN}{CLOSE}]|$)")
-# Perhaps: "(with Bob)", but also "Dancing (With Myself)".
+# Possibly a guest: "(with Bob)", but also "Dancing (With Myself)".
 TITLE_WITH = re.compile(
     rf"(?i:[{OPEN}]\s*(?:(?:duet|duett|duo|dúo) )?(?:with|w/|avec|mit|con|com|med|met|с)\s+)"
     rf"(?P<names>[^{OPEN}{CLOSE}]+)"
 )
-MAY_NAME = re.compile(rf"f(?:ea)?t|участ|particip|[{OPEN}]", re.IGNORECASE)  # without it, a title credits nobody
+MAY_NAME = re.compile(rf"f(?:ea)?t|участ|particip|[{OPEN}]", re.IGNORECASE)  # else a title credits nobody
 
 
 @dataclass(frozen=True)
 class Credit:
-    """A person whom a track credits: the `key` that all spellings share, and the name as it stands there.
+    """A person whom a track credits: the `key` that all spellings share, and the name as the track spells it.
 
-    `sure` says that the text can be read in no other way.
+    `sure` means that the text can be read in no other way.
     """
 
     key: str
@@ -54,7 +54,7 @@ class Credit:
 
 @dataclass(frozen=True)
 class _Reading:
-    """A stretch of text that names somebody: as a `whole`, or each of its `parts`, if it has more than one."""
+    """A piece of text that names one person as a `whole`, or several as its `parts` where it has more than one."""
 
     whole: Credit
     parts: tuple[Credit, ...]
@@ -65,7 +65,7 @@ def credits(artist: str | None, title: str | None = None) -> tuple[Credit, ...]:
 
     Args:
         artist: the artist tag; several values are separated by `; `.
-        title: whose "(feat. …)" names guests.
+        title: of the track; its "(feat. …)" names guests.
     """
     found: dict[str, Credit] = {}
     for reading in _read(artist, title):
@@ -78,12 +78,13 @@ def credits(artist: str | None, title: str | None = None) -> tuple[Credit, ...]:
 def of_catalogue(tracks: pd.DataFrame, known: Iterable[str] = ()) -> pd.DataFrame:
     """Return the credits of a catalogue, a row per track and person: `track_id`, `key`, `name`.
 
-    A possible reading counts where it is borne out: the person is credited for sure elsewhere, is part of two
-    different tags, or is a known name. A whole counts unless all of its parts do. Names are written as they are most.
+    A possible reading counts where something supports it: the person is certainly credited elsewhere, is part of two
+    different tags, or is a known name. A whole counts unless all of its parts do. Each name has its most frequent
+    spelling.
 
     Args:
         tracks: `track_id`, `artist`, `title`; missing texts are null.
-        known: names that the owner gives.
+        known: names from the list of known names.
     """
     readings = [_read(artist, title) for artist, title in zip(tracks["artist"], tracks["title"], strict=True)]
     seen = {reading for found in readings for reading in found}
@@ -146,7 +147,7 @@ def _readings(texts: Iterable[str], sure: bool) -> Iterator[_Reading]:
 
 
 def _without_stray_bracket(text: str) -> str:
-    """Return a text without the bracket that was opened before it ("Ann (feat. Bob)" is split within)."""
+    """Return a text without a closing bracket whose opening one was split off, as in "Ann (feat. Bob)"."""
     text = text.strip()
     for opened, closed in zip("([（【", ")]）】", strict=True):
         if text.endswith(closed) and text.count(closed) > text.count(opened):

@@ -1,7 +1,8 @@
-"""Known names: a list that says for a few tracks who sings.
+"""Known names: a list of who sings on a few tracks.
 
-A CSV (of any dialect, or Parquet) with a column `vocalist` and one that says the track: `track`, `track_id`, `path`,
-`uri` or `file` (see `tracks` for what may stand there). Names that differ only in writing are one person's.
+It is a CSV of any dialect, or Parquet, with a column `vocalist` and one that identifies the track: `track`, `track_id`,
+`path`, `uri` or `file` (see `pipeline.people.tracks` for what it may hold). Names that differ only in spelling are one
+person's.
 """
 
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from pipeline.store.text import clean
 
 TRACK_COLUMNS = ("track", "track_id", "path", "uri", "file")
 TRACK_ID = "[0-9a-f]{32}"
-SHOWN = 10  # of what is said about single rows
+SHOWN = 10  # examples in a remark about single rows
 
 
 @dataclass(frozen=True)
 class KnownNames:
-    """The rows of a list that can be used (`track` as written, `vocalist`), and sentences about the others."""
+    """The usable rows of a list (`track` as written, `vocalist`), and remarks about the others."""
 
     rows: pd.DataFrame
     remarks: tuple[str, ...]
@@ -29,7 +30,7 @@ class KnownNames:
 
 @dataclass(frozen=True)
 class Known:
-    """The vocalist of each known track that the catalogue holds, and sentences about what cannot be used."""
+    """The vocalist of each known track that the catalogue holds, and remarks about what cannot be used."""
 
     vocalists: dict[str, str]  # track_id -> name
     remarks: tuple[str, ...]
@@ -39,7 +40,7 @@ def read_known(path: str) -> KnownNames:
     """Read a list of known names.
 
     Raises:
-        ConfigError: it cannot be read, lacks a column, or gives a name that is Vocatlas's own.
+        ConfigError: the list cannot be read, lacks a column, or holds a name that Vocatlas itself gives.
     """
     table = sheet.read(path, "known names")
     column = table.column(TRACK_COLUMNS)
@@ -76,14 +77,14 @@ def read_known(path: str) -> KnownNames:
 
 
 def known_uris(path: str | None) -> set[str]:
-    """Return the URIs that the tracks of a list of known names may have."""
+    """Return the URIs that the paths in a list of known names may stand for."""
     if path is None:
         return set()
     return {uri for track in read_known(path).rows["track"] for uri in candidates(track, path)}
 
 
 def match_known(known: KnownNames, path: str, files: pd.DataFrame) -> Known:
-    """Find the tracks of the known names of the list at `path`.
+    """Find the catalogue's tracks for the known names of the list at `path`.
 
     Args:
         files: `track_id` and `uri` of every file of the catalogue, duplicates too.
@@ -113,13 +114,13 @@ def match_known(known: KnownNames, path: str, files: pd.DataFrame) -> Known:
 
 
 def unmatched(known: KnownNames, path: str, uris: list[str]) -> tuple[str, ...]:
-    """Return what can be said of known names before the files are read: track ids are not known yet."""
+    """Return remarks that are possible before the files are read, when track ids are not known yet."""
     by_path = known.rows[~known.rows["track"].str.fullmatch(TRACK_ID)]
     return match_known(KnownNames(by_path, known.remarks), path, pd.DataFrame({"track_id": uris, "uri": uris})).remarks
 
 
 def _one_form(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows with each person's name in one form, and a sentence for each who was written in several."""
+    """Return the rows with one spelling for each person, and a remark on each person who had several."""
     forms = written(rows["vocalist"])
     remarks = []
     for person, names in rows["vocalist"].map(display).groupby(rows["vocalist"].map(key), sort=False):

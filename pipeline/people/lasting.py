@@ -1,9 +1,9 @@
-"""Names that stay: the `voice-0001`, ... of groups of tracks, kept from one clustering to the next.
+"""Lasting names: the `voice-0001`, ... of groups of tracks, kept from one clustering to the next.
 
-A name passes to the group in which its tracks are: of all ways to hand names on, one to a group, the one by which most
-tracks keep theirs (a maximum-weight matching). It passes only where two of its tracks are still together, or more than
-half of those that are still in the catalogue. A track without a group stands for the name that it had last, so a voice
-that went comes back under its own. No name is ever given to another voice.
+Each group gets at most one of the names that its tracks had, chosen so that as many tracks as possible keep theirs (a
+maximum-weight matching). A group gets a name only if it holds two of the tracks that had it, or more than half of those
+that are still in the catalogue. A track in no group keeps its last name in reserve, so a voice that disappeared returns
+under the same name. A name is never reused for another voice.
 
 Jonker and Volgenant, "A shortest augmenting path algorithm for dense and sparse linear assignment problems" (Computing
 38, 1987).
@@ -22,7 +22,7 @@ from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 PREFIX = "voice-"
-STAYS = 2  # tracks together from which on they have their name on
+STAYS = 2  # tracks of a name that have to be in one group for the group to get the name
 NO_GROUP = -1
 TIME = "datetime64[us, UTC]"
 
@@ -32,8 +32,8 @@ class Named:
     """What became of the names.
 
     Attributes:
-        voice: (n,) of each track; None: it is in no group.
-        tracks: which voice each track has been `since` when and `until` when, as in `voice_tracks/`.
+        voice: (n,) the name of each track's group; None if it is in no group.
+        tracks: which name each track had, `since` when and `until` when, as in `voice_tracks/`.
         changes: as in `voice_changes/`.
     """
 
@@ -45,11 +45,11 @@ class Named:
 def named(workspace: Workspace, track_ids: ArrayLike, group: ArrayLike) -> tuple[np.ndarray, pd.DataFrame]:
     """Give groups of tracks their names, as `name_groups` does, and write `voice_tracks/` and `voice_changes/`.
 
-    The changes are written first, under the time of the names that they start from: where a run is killed before it has
-    written the names too, the next one starts from the same and puts its own changes in their place.
+    The changes are written first, in a part named after the time of the previous names. If a run is killed before it
+    has written the new names, the next run starts from the same names and overwrites those changes.
 
     Returns:
-        The name (n,) of each track's group, None where it is in none, and what has changed.
+        The name (n,) of each track's group, None where it is in no group, and what has changed.
     """
     before = tables.read(workspace, "voice_tracks")
     since = before[["since", "until"]].max().max()
@@ -69,8 +69,10 @@ def name_groups(track_ids: np.ndarray, group: np.ndarray, before: pd.DataFrame, 
     """Give each group of tracks its name.
 
     Args:
-        track_ids: (n,) of all tracks that are there. group: (n,) int, `NO_GROUP` for none.
-        before: `voice_tracks` as it was left. at: the time of this grouping, after all times in `before`.
+        track_ids: (n,) of all present tracks.
+        group: (n,) int, `NO_GROUP` for none.
+        before: `voice_tracks` as the previous grouping left it.
+        at: the time of this grouping, later than all times in `before`.
     """
     before = before.astype({"since": TIME, "until": TIME})
     now = pd.DataFrame({"track_id": track_ids, "group": group})
@@ -87,7 +89,7 @@ def name_groups(track_ids: np.ndarray, group: np.ndarray, before: pd.DataFrame, 
 
 
 def describe(changes: pd.DataFrame) -> str:
-    """Say in one sentence what `changes` hold."""
+    """Return the `changes` as one sentence."""
     count = changes.groupby("change")["voice"].nunique()
     told = [f"{count[change]} {change}" for change in ("new", "back", "split", "merged", "gone") if change in count]
     return f"voices: {', '.join(told)}"
@@ -99,7 +101,7 @@ def number(voice: str) -> int:
 
 
 def _handed_on(now: pd.DataFrame) -> dict[int, str]:
-    """Return the name of each group that a name passes to. Among equal ways the older names stay."""
+    """Return the name of each group that keeps one; among equally good matchings, older names are kept."""
     named = now.dropna(subset="was")
     shared = named[named["group"] != NO_GROUP].groupby(["was", "group"]).size()
     there = named.groupby("was").size().reindex(shared.index.get_level_values("was")).to_numpy()
@@ -111,7 +113,7 @@ def _handed_on(now: pd.DataFrame) -> dict[int, str]:
     row, column = voices.get_indexer(shared["was"]), groups.get_indexer(shared["group"])
     v, g = np.arange(len(voices)), len(groups)
     older = 0.25 * (1 - row / len(voices))
-    # Each voice may also go, which is worth less than any group: the matching has to be full.
+    # The matching has to be full, so each name has a place of its own that is worth less than any group.
     matrix = coo_array(
         (np.r_[shared["n"] + older, np.full(len(v), 0.5)], (np.r_[row, v], np.r_[column, g + v])),
         shape=(len(v), g + len(v)),
@@ -121,7 +123,7 @@ def _handed_on(now: pd.DataFrame) -> dict[int, str]:
 
 
 def _history(now: pd.DataFrame, before: pd.DataFrame, at: datetime) -> pd.DataFrame:
-    """Return `voice_tracks` after this grouping: what ended is closed, what began is there."""
+    """Return `voice_tracks` after this grouping: with an end for what ended, and a row for what began."""
     voice = now.dropna(subset="voice").set_index("track_id")["voice"]
     still = before["until"].isna()
     ended = still & (before["track_id"].map(voice) != before["voice"])
@@ -132,9 +134,9 @@ def _history(now: pd.DataFrame, before: pd.DataFrame, at: datetime) -> pd.DataFr
 
 
 def _changes(now: pd.DataFrame, before: pd.DataFrame, at: datetime) -> pd.DataFrame:
-    """Return a row for each voice that is new, came back or ended, and for each part of one that went to another.
+    """Return a row for each voice that is new, returned or ended, and for each group of tracks that changed voice.
 
-    One that ended `merged` into the voice that more than half of its tracks are in now; without such it is `gone`.
+    A voice that ended has `merged` into the voice that now has more than half of its tracks; if none has, it is `gone`.
     """
     were = before[before["until"].isna()].set_index("track_id")["voice"]
     here = now.assign(was=now["track_id"].map(were)).dropna(subset="was")

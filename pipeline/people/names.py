@@ -1,12 +1,12 @@
-"""When two written names are one person's, compared as a librarian would: by `key`.
+"""Whether two spellings are one person's name: they are if their `key` is the same.
 
-What does not tell people apart is taken away: case, accents, Unicode form, punctuation, spaces, "the" and "and" (`&`,
-`+`, `N'`, `und`, ...), signs that stand for letters (`P!nk`, `A$AP`), what catalogues put behind a name (`- Topic`,
-`(2)`, `VEVO`), `oe` for `ö`, and the script: `Кино` is `Kino`, `ガガ` is `がが`, `周杰倫` is `周杰伦`. Chinese
-characters are compared as such, since many names share one romanisation.
+The key ignores what does not tell people apart: case, accents, Unicode form, punctuation, spaces, "the" and "and" (`&`,
+`+`, `N'`, `und`, ...), signs used as letters (`P!nk`, `A$AP`), what catalogues append to a name (`- Topic`, `(2)`,
+`VEVO`), `oe` for `ö`, and the script: `Кино` is `Kino`, `ガガ` is `がが`, `周杰倫` is `周杰伦`. Chinese characters stay
+as they are, since many names share one romanisation.
 
-The letters of all scripts become Latin by AnyAscii (ISC; Unidecode, its better-known sibling, is GPL, and PyICU has no
-wheels), Chinese and Japanese character variants one form by OpenCC (Apache-2.0).
+AnyAscii transliterates all scripts into Latin letters (ISC licence; the better-known Unidecode is GPL, and PyICU has no
+wheels), and OpenCC unifies variants of Chinese and Japanese characters (Apache-2.0).
 """
 
 import functools
@@ -19,8 +19,8 @@ from importlib import resources
 from anyascii import anyascii
 from opencc import OpenCC
 
-MAX_CHARS = 300  # of a name; the rest of an endless one is ignored
-ROTATED_FROM = 6  # letters from which on the order of words does not count; below, Amy would be Mya
+MAX_CHARS = 300  # of a name that count; the rest is ignored
+ROTATED_FROM = 6  # letters from which the order of the words does not count; in shorter names, Amy would be Mya
 
 SUFFIXES = re.compile(
     r"(?:\s+[-–—]\s+topic|\s*[(\[](?:\d+|official|singer|musician|vocalist|rapper|band|artist)[)\]]|(?<=\w)vevo)\s*$",
@@ -30,7 +30,7 @@ AND = frozenset("and und et y e og och n и й і та και".split())
 THE = "the"
 NOT_HAN = re.compile(r"[^々〇㐀-䶿一-鿿豈-﫿𠀀-𳿿]+")
 UMLAUT = re.compile(r"(?<![aeiou])(?:([aou])e|aa)(?=[^aeiou\W\d])")  # Bjoerk, Haakan; not Joe, Queen, Aaa
-VOWEL_POINTS = re.compile("[\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]")  # of Hebrew and Arabic, mostly left out
+VOWEL_POINTS = re.compile("[\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]")  # of Hebrew and Arabic, rarely written
 SAME_IN_ARABIC = str.maketrans("ةى", "هي")
 VOICE = re.compile(r"voice[-‐‑– _]?\d+")
 SOUNDTRACK = re.compile(r"\b(?:OST|(?i:soundtrack))\W*$")
@@ -38,10 +38,10 @@ SOUNDTRACK = re.compile(r"\b(?:OST|(?i:soundtrack))\W*$")
 
 @functools.lru_cache(maxsize=2**17)
 def key(name: str) -> str:
-    """Return what is the same for all spellings of one person's name, and "" for no name.
+    """Return what all spellings of one person's name share, and "" for no name.
 
-    The order of the words is free (`Coulton, Jonathan`, `Utada Hikaru`): of all rotations of the letters the key is
-    the smallest, which, unlike sorted words, holds for `Run-D.M.C.` and `RunDMC` too.
+    Words may be in any cyclic order (`Coulton, Jonathan`, `Utada Hikaru`): the key is the smallest of all rotations of
+    the letters. Sorting the words would tell `Run-D.M.C.` from `RunDMC`.
     """
     plain = letters(name)
     if len(plain) < ROTATED_FROM:
@@ -58,13 +58,13 @@ def letters(name: str) -> str:
 
 
 def display(name: str) -> str:
-    """Return a name as it is shown: without what catalogues put behind it, and with single spaces."""
+    """Return a name as it is shown: without what catalogues append to it, and with single spaces."""
     text = " ".join(name[:MAX_CHARS].split())
     return SUFFIXES.sub("", text) or text
 
 
 def written(names: Iterable[str]) -> dict[str, str]:
-    """Return the form in which each person is written most, by key; of equals the first."""
+    """Return the most frequent spelling of each person's name, by key; the first of equally frequent ones."""
     counts: dict[str, Counter[str]] = {}
     for name in names:
         counts.setdefault(key(name), Counter())[display(name)] += 1
@@ -72,7 +72,7 @@ def written(names: Iterable[str]) -> dict[str, str]:
 
 
 def is_nobody(name: str) -> bool:
-    """Return whether a name is none: "Various Artists" and its like in any language, a soundtrack, mere signs."""
+    """Return whether a name is nobody's: "Various Artists" and the like in any language, a soundtrack, only signs."""
     mere_signs = len(name) < 3 and not any(sign.isalnum() for sign in name)
     return mere_signs or key(name) in _nobody() or bool(SOUNDTRACK.search(name))
 
@@ -89,7 +89,7 @@ def _signs_for_letters(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """Split at what is neither letter, digit nor mark; dots and apostrophes belong to the word around them."""
+    """Split at anything but letters, digits and marks; dots and apostrophes belong to the word around them."""
     text = re.sub(r"(?<=\w)['’ʼ`´]n['’ʼ`´](?=\w)", " n ", text)
     text = re.sub(r"[.'’ʼ`´]", "", text)
     return "".join(sign if unicodedata.category(sign)[0] in "LNM" else " " for sign in text).split()

@@ -1,8 +1,8 @@
-"""Which track of the catalogue somebody means by an id or a path that they wrote down.
+"""Find the track of the catalogue that an id or a path in a list stands for.
 
-A path may be absolute, relative to the list that it stands in or to the present folder, or the end of a path. Where no
-file has it to the letter, Unicode form, case and the kind of slashes do not count, nor where the catalogue is mounted:
-then a file fits whose whole path below the catalogue's folder ends the written one.
+A path may be absolute, relative to the list or to the working directory, or the end of a path. If no file matches
+exactly, Unicode form, case and the kind of slashes are ignored, and so is where the catalogue is mounted: a file then
+matches if the written path ends with the file's whole path below the catalogue's folder.
 """
 
 import bisect
@@ -20,12 +20,12 @@ from pipeline.store.locations import is_remote
 from pipeline.store.uris import resolve
 
 NEAREST = 10  # unmatched paths for which the nearest file is suggested
-BESIDE = 100  # names before and after one in the alphabet, read forwards and backwards, that are compared with it
+BESIDE = 100  # alphabetical neighbours on each side, read forwards and backwards, that a name is compared with
 
 
 @dataclass(frozen=True)
 class Found:
-    """The tracks that fit what was written (one, if all is well), and else the nearest file, if any is near."""
+    """The matching tracks (one, if all is well), or the most similar file if there is none and one is similar."""
 
     track_ids: frozenset[str]
     nearest: str | None = None
@@ -40,7 +40,7 @@ class _File:
 
 
 def candidates(track: str, list_path: str | None) -> list[str]:
-    """Return the URIs that a track, as the list at `list_path` writes it, may stand for."""
+    """Return the URIs that a track written in the list at `list_path` may stand for."""
     folders = [os.getcwd()]
     if list_path is not None:
         beside = list_path.rpartition("/")[0] if is_remote(list_path) else str(Path(list_path).absolute().parent)
@@ -56,7 +56,7 @@ def find_tracks(written: Sequence[str], files: pd.DataFrame, list_path: str | No
 
     Args:
         files: `track_id` and `uri` of every file of the catalogue, duplicates too.
-        list_path: the list in which the paths stand.
+        list_path: the list that holds the paths.
     """
     ids = set(files["track_id"])
     meant = [candidates(track, list_path) or [track] for track in written]
@@ -71,7 +71,7 @@ def find_tracks(written: Sequence[str], files: pd.DataFrame, list_path: str | No
 
 
 def _nearest(written: Sequence[str], uris: Iterable[str]) -> dict[str, str]:
-    """Return for each path the URI whose file name is most like its own, where one is at all like it."""
+    """Return for each path the URI with the most similar file name, if any is similar at all."""
     names = {_name(uri): uri for uri in uris}
     forwards, backwards = sorted(names), sorted(name[::-1] for name in names)
     found = {}
@@ -89,7 +89,7 @@ def _beside(name: str, names: list[str]) -> list[str]:
 
 
 def _by_name(files: pd.DataFrame, wanted: set[str]) -> dict[str, list[_File]]:
-    """Return the files that bear a wanted name, by it."""
+    """Return the files that have a wanted name, by name."""
     roots = {
         scheme: _shared_folder(uris.min(), uris.max())
         for scheme, uris in files["uri"].groupby(files["uri"].str.extract(r"^(\w+)://", expand=False).fillna(""))
@@ -104,13 +104,13 @@ def _by_name(files: pd.DataFrame, wanted: set[str]) -> dict[str, list[_File]]:
 
 
 def _shared_folder(first: str, last: str) -> str:
-    """Return the folder of all paths between two, in the order of the alphabet."""
+    """Return the folder that two paths, and all that sort between them, share."""
     shared = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
     return first[:shared].rpartition("/")[0]
 
 
 def _fitting(track: str, exact: set[str], files: list[_File]) -> set[str]:
-    """Return the tracks of the files that a written path fits, by the strictest rule that any fits."""
+    """Return the tracks of the files that match a written path, by the strictest rule under which any does."""
     end = "/" + track.removeprefix("./").lstrip("/")
     folded, folded_end = set(map(_fold, exact)), "/" + _fold(end).lstrip("/")
     rules: list[Callable[[_File], bool]] = [
@@ -128,6 +128,6 @@ def _name(path: str) -> str:
 
 
 def _fold(path: str) -> str:
-    """Return a path without what systems write differently: case, Unicode form, and which way slashes lean."""
+    """Return a path without what differs between systems: case, Unicode form, and the kind of slashes."""
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold().replace("\\", "/"))
     return "/".join(part for part in plain.split("/") if part != ".")

@@ -18,7 +18,6 @@ from scipy.special import logit
 
 from pipeline.people.names import key
 from pipeline.scoring.backend import Backend, Evidence
-from pipeline.scoring.centre import centred
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.settling import Doubtful, Question, best_first
 from pipeline.scoring.voices import Voices
@@ -49,7 +48,7 @@ def to_review(
         At most `MOST` rows: `track_id`, `rank` (1, 2, ...), `reason` (a constant of this module), `settles` (how many
         tracks are expected to get a name or to lose a wrong one) and `n_tracks` (how many may be by the same vocalist).
     """
-    evidence = centred(voices, backend).evidence(voices.means, voices.seconds)
+    evidence = backend.evidence(voices.means, voices.seconds)
     doubtful = _doubtful(voices.track_ids, evidence, clusters, known, tags)
     asked = best_first(doubtful, _doubts(known, tags), evidence, backend, config.min_probability)
     found = list(islice(takewhile(lambda question: question.settles >= WORTH, asked), MOST))

@@ -27,6 +27,7 @@ from pipeline.store import tables
 from pipeline.store.errors import ConfigError, Problem
 from pipeline.store.ledger import Ledger
 from pipeline.store.locations import open_filesystem, uri_of
+from pipeline.store.schemas import TIME
 from pipeline.store.spool import spooled
 from pipeline.store.walk import UNREAD, Entry, walk
 from pipeline.store.workspace import Workspace
@@ -37,7 +38,7 @@ LISTING = pa.schema(
         ("key", pa.string()),
         ("uri", pa.string()),
         ("size_bytes", pa.int64()),
-        ("modified_at", tables.TIME),
+        ("modified_at", TIME),
         ("error", pa.string()),
         ("message", pa.string()),
         *((tag, pa.string()) for tag in TAG_COLUMNS),

@@ -10,6 +10,7 @@ import pytest
 from pipeline.people.lasting import NO_GROUP, Named, name_groups, number
 from pipeline.people.names import is_voice
 from pipeline.store import tables
+from pipeline.store.schemas import SCHEMAS
 
 DAY = timedelta(days=1)
 
@@ -18,7 +19,7 @@ class Catalogue:
     """A catalogue that is clustered again and again, a day apart."""
 
     def __init__(self) -> None:
-        self.tracks = tables.SCHEMAS["voice_tracks"].empty_table().to_pandas()
+        self.tracks = SCHEMAS["voice_tracks"].empty_table().to_pandas()
         self.at = datetime(2026, 1, 1, tzinfo=UTC)
         self.changes = pd.DataFrame()
 

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from pipeline.people.names import key
-from pipeline.scoring import crowd
 from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.voices import Clips, Voices
@@ -211,21 +210,3 @@ def test_with_files_shows_the_surest_disagreements_first():
     rows = with_files(tags, tracks)
     assert rows["track_id"].tolist() == ["c", "b", "a"]
     assert rows["file_artist"].tolist() == ["Cy", "Bob", "Ann"]
-
-
-def test_of_many_people_the_nearest_are_weighed_as_all_are(monkeypatch):
-    voices, who = catalogue([5] * 60 + [1] * 40, scatter=0.9)
-    names = np.array([f"Artist {singer}" for singer in who], object)
-    names[::20] = np.roll(names[::20], 1)
-    known = {voices.track_ids[5 * singer]: f"Artist {singer}" for singer in range(20)}
-    found, given = clusters(voices), credited(voices, names)
-    everyone = tag_voices(voices, BACKEND, found, known, given, CONFIG)
-    monkeypatch.setattr(crowd, "ALL", 20)
-    monkeypatch.setattr(crowd, "LIKELY", 12)
-    some = tag_voices(voices, BACKEND, found, known, given, CONFIG)
-    assert (some.rows["vocalist"].fillna("") == everyone.rows["vocalist"].fillna("")).mean() > 0.99
-    assert (some.rows["disagrees"] == everyone.rows["disagrees"]).mean() > 0.99
-    for column in ("probability", "credit_probability", "score"):
-        apart = (some.rows[column] - everyone.rows[column]).abs()
-        assert (some.rows[column].isna() == everyone.rows[column].isna()).mean() > 0.99
-        assert apart.mean() < 0.01, column

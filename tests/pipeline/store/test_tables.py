@@ -8,6 +8,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from pipeline.store import tables
+from pipeline.store.schemas import SCHEMAS
 from pipeline.store.workspace import Workspace
 
 
@@ -29,7 +30,7 @@ def test_pandas_polars_and_duckdb_read_a_folder_while_it_is_written_to(three_voi
             duckdb.sql(f"FROM '{folder}/*.parquet'").df(),
         ):
             assert sorted(frame["track_id"]) == ["a", "b", "c"]
-            assert list(frame.columns) == tables.SCHEMAS["voices"].names
+            assert list(frame.columns) == SCHEMAS["voices"].names
         Path(unfinished).write_bytes(Path(folder, "part-0.parquet").read_bytes())
     assert len(tables.read(three_voices, "voices")) == 4
 
@@ -82,7 +83,7 @@ def test_an_absent_table_is_an_empty_one_with_its_columns(workspace: Workspace):
 
 def test_a_frame_without_rows_is_an_empty_table(workspace: Workspace):
     tables.replace(workspace, "review", pd.DataFrame({"track_id": [], "candidates": np.array([], float)}))
-    assert tables.read_arrow(workspace, "review").schema == tables.SCHEMAS["review"]
+    assert tables.read_arrow(workspace, "review").schema == SCHEMAS["review"]
 
 
 def test_an_unknown_column_is_refused(workspace: Workspace):
@@ -103,7 +104,7 @@ def test_a_part_older_than_a_column_has_nulls_there(workspace: Workspace):
     assert tables.read(workspace, "runs", ["done", "unit"]).isna().to_numpy().tolist() == [[False, True]]
     tables.write(workspace, "runs", [{"stage": "scan", "unit": "files"}], "new")
     assert set(tables.read(workspace, "runs")["unit"].dropna()) == {"files"}
-    assert tables.read(workspace, "runs").columns.tolist() == tables.SCHEMAS["runs"].names
+    assert tables.read(workspace, "runs").columns.tolist() == SCHEMAS["runs"].names
 
 
 def test_failed_keys_are_those_of_the_stage(workspace: Workspace):
