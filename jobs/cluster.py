@@ -15,7 +15,7 @@ from pipeline.store import provenance, tables
 
 def run(config: Config, run: engine.Run) -> None:
     """Group the voices into vocalists and place them on a map."""
-    # A whole table costs little to make again, so another setting simply replaces it, and the tags made from it.
+    # The whole table costs little to compute, so a changed setting simply replaces it and the tags made from it.
     provenance.claim(run.workspace, config.model_copy(update={"replace": True}), "cluster", seed=config.seed)
     found, backend = voices.read(run.workspace)
     clusters = tables.read(run.workspace, "clusters")
@@ -31,7 +31,7 @@ def run(config: Config, run: engine.Run) -> None:
             )
         counts = same.find(run.workspace, found, backend)
         if copies := len(found) - len(set(counts)):
-            run.say(f"{copies} tracks are other files of a performance that is there: it counts once")
+            run.say(f"{copies} tracks are further files of a recording that is there already: it counts once")
         once = same.Once(*np.unique(counts, return_inverse=True))
         clusters = cluster.cluster_voices(found[once.rows], backend, config.cluster, config.seed, run.workspace)
         clusters = once.spread(clusters, found.track_ids)
