@@ -81,7 +81,7 @@ def map_data(workspace: Workspace, points: pd.DataFrame, sounds: Iterable[str]) 
         "id": points["track_id"].tolist(),
         "title": points["label"].tolist(),
         "artist": points["artist"].tolist(),
-        **{axis: [round(float(value), 4) for value in spread(points[axis].to_numpy())] for axis in "xy"},
+        **{axis: [round(float(value), 4) for value in balanced(points[axis].to_numpy())] for axis in "xy"},
         "vocalist": [place.get(name, -1) for name in points["vocalist"]],
         "source": points["source"].tolist(),
         "probability": [number(value) for value in points["probability"]],
@@ -90,7 +90,7 @@ def map_data(workspace: Workspace, points: pd.DataFrame, sounds: Iterable[str]) 
     }
 
 
-def spread(values: np.ndarray) -> np.ndarray:
+def balanced(values: np.ndarray) -> np.ndarray:
     """Return coordinates (n,) in [-0.5, 0.5] in the same order, drawn half by value and half by rank.
 
     UMAP sets groups that share no neighbour far apart, which would press all others into a corner of the page.

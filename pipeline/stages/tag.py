@@ -138,7 +138,7 @@ def _doubts(evidence: Evidence, people: People, alone: doubts.Alone, backend: Ba
     fit, doubt = np.full(len(evidence), np.nan), np.full(len(evidence), None, object)
     fit[known] = doubts.fit(evidence[known], people.given[known], backend)
     of_many = np.bincount(people.given[known], minlength=1)[people.given] > 2
-    doubt[alone.cut], doubt[alone.untold] = "second voice", "two voices"
+    doubt[alone.trimmed], doubt[alone.unclear] = "second voice", "two voices"
     doubt[(fit < doubts.LIKELY) & of_many], doubt[(fit < doubts.LIKELY) & ~of_many] = "misfit", "unlike"
     return fit, doubt
 
@@ -205,7 +205,7 @@ def _agreed(voice: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def of_all_files(tags: Tags, once: Once, clusters: pd.DataFrame) -> Tags:
     """Return the tags of all files of recordings that count once; `clusters` has the files' `same_recording` (n,)."""
-    rows = once.spread(tags.rows, clusters["track_id"].to_numpy())
+    rows = once.expanded(tags.rows, clusters["track_id"].to_numpy())
     stands = tags.rows["track_id"].to_numpy()[once.of]
     files = pd.DataFrame({"track_id": stands, "file": rows["track_id"]})
     candidates = files.merge(tags.candidates, on="track_id").drop(columns="track_id")
