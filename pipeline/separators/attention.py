@@ -19,7 +19,7 @@ class HeadwiseAttention(nn.Module):
         self.out_proj, self.heads = attention.out_proj, attention.num_heads
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, **_: object) -> tuple[Tensor, None]:
-        """Map queries (b, t, c), keys and values (b, s, c) to (b, t, c); the weights, which demucs ignores, are None."""
+        """Map queries (b, t, c), keys and values (b, s, c) to (b, t, c); demucs ignores the weights, which are None."""
         projections = zip((query, key, value), self.in_weight.chunk(3), self.in_bias.chunk(3), strict=True)
         # (b, heads, time, c / heads)
         q, k, v = (
