@@ -111,7 +111,7 @@ bench-scale: setup  ## cost and accuracy by catalogue size: [TRACKS=100000]
 	$(RUN) jobs.bench.scale $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) \
 	  $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
-bench-excerpts: setup  ## accuracy and time with excerpts of each track: [AUDIO=folder] [VECTORS=workspace]
+bench-excerpts: setup  ## what hearing less of each track costs and saves: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.excerpts $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 

@@ -34,7 +34,7 @@ def run(config: Config, run: engine.Run) -> None:
             run.say(f"{copies} tracks are further files of a recording that is there already: it counts once")
         once = same.Once(*np.unique(counts, return_inverse=True))
         clusters = cluster.cluster_voices(found[once.rows], backend, config.cluster, config.seed, run.workspace)
-        clusters = once.expanded(clusters, found.track_ids)
+        clusters = once.spread(clusters, found.track_ids)
         clusters["same_recording"] = same.told(found.track_ids, counts)
         clusters["voice"], changes = lasting.named(run.workspace, clusters["track_id"], clusters["cluster_id"])
         if len(changes):

@@ -37,7 +37,7 @@ class Archive:
         self.clusters = cluster_voices(catalogue.voices, backend, MAP)
 
     def tagged(self, given: np.ndarray) -> tuple[answers.Asked, Tags]:
-        """Return the tags when the tracks at `given` are known."""
+        """Return what tag says when the tracks at `given` are known."""
         return answers.ask(
             self.catalogue.voices, self.catalogue.singer, given, self.clusters, self.backend, TagConfig()
         )

@@ -14,7 +14,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def chromium() -> str | None:
-    """Return the path of a Chromium on this machine, or None."""
+    """Return the path of a Chromium on this machine, None where there is none."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
@@ -22,7 +22,7 @@ def picture(report: Path, target: Path) -> None:
     """Write a PNG of the top of a report.
 
     Raises:
-        FileNotFoundError: the report does not exist, or this machine has no Chromium.
+        FileNotFoundError: there is no such report, or no Chromium on this machine.
     """
     from playwright.sync_api import sync_playwright
 
@@ -35,7 +35,7 @@ def picture(report: Path, target: Path) -> None:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.goto(report.absolute().as_uri())
-        page.wait_for_timeout(1000)  # until the map is drawn
+        page.wait_for_timeout(1000)  # the map is drawn
         target.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=str(target))
         browser.close()

@@ -60,13 +60,13 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Pooled(Labelled):
-    """Unit vectors of recordings, the `means (n, d)` of their crops that they are made of, and the number of crops."""
+    """Unit vectors of recordings, with the `means (n, d)` that they point along, and how many crops each is of."""
 
     means: NDArray[np.floating]
     n_crops: NDArray[np.intp]
 
     def voices(self, crop_s: float) -> Voices:
-        """Return the recordings in the form in which the stages take tracks."""
+        """Return the recordings as the stages take tracks."""
         return Voices(self.recording.astype(object), self.means, self.n_crops * crop_s)
 
 

@@ -128,7 +128,7 @@ def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
 
 
 def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
-    """Return the vocalists by number of tracks: name, tracks, source, mean probability, artist tags."""
+    """Return the vocalists, most tracks first: name, tracks, how they were found, mean probability, artist tags."""
     rows = []
     for name, group in tracks[tracks["vocalist"] != ""].groupby("vocalist"):
         artists = group.loc[group["artist"] != "", "artist"].value_counts()
@@ -151,7 +151,7 @@ def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
 
 
 def disagreements(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
-    """Return the tracks whose artist tag is very likely wrong, the most certain first."""
+    """Return the tracks whose artist tag is very likely wrong, the surest first."""
     found = tracks[tracks["disagrees"]].assign(wrong=1 - tracks["credit_probability"].astype(float))
     found = found.sort_values(["wrong", "track_id"], ascending=[False, True])
     rows = found.head(max_rows)[["track_id", "label", "file_artist", "vocalist", "wrong", "uri"]]

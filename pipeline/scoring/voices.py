@@ -87,7 +87,7 @@ def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
 
 
 def read_clips(workspace: Workspace, voices: Voices, track_ids: Collection[str]) -> Clips:
-    """Return the clips of those of the given tracks that are voices; holds one part and the result in memory."""
+    """Return the clips of the named tracks, those that are voices; in the memory of one part and what is asked for."""
     row = {track_id: at for at, track_id in enumerate(voices.track_ids) if track_id in track_ids}
     found = [Clips(np.zeros((0, voices.means.shape[1]), np.float32), np.zeros(0), np.zeros(0), np.zeros(0, int))]
     columns = ["track_id", "start_s", "end_s", "embedding"]

@@ -125,7 +125,7 @@ def test_one_known_file_makes_the_others_known_and_two_names_stay_apart():
 
 
 def test_files_have_what_the_one_has_that_stands_for_them():
-    found = same.Once(np.array([0, 2]), np.array([0, 1, 1])).expanded(
+    found = same.Once(np.array([0, 2]), np.array([0, 1, 1])).spread(
         pd.DataFrame({"track_id": ["a", "c"], "x": [1, 2]}), np.array(["a", "b", "c"])
     )
     assert found.to_dict("list") == {"track_id": ["a", "b", "c"], "x": [1, 2, 2]}
