@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from pipeline.scoring.metrics import crossing, validate
+from encoder.rates import crossing
+from pipeline.scoring.metrics import validate
 
 # Scores are divided into this many groups of equal size, so a rate is off by at most 1/BINS of the trials.
 BINS = 4096

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
+from encoder.rates import equal_error_rate
+
 NOISE = -1  # the label of items in no cluster
 
 Floats = NDArray[np.floating]
@@ -74,19 +76,8 @@ def roc(scores: ArrayLike, labels: ArrayLike) -> Roc:
 
 def eer(scores: ArrayLike, labels: ArrayLike) -> float:
     """Return the equal-error rate: where the ROC, interpolated linearly, has as many misses as false alarms."""
-    curve = roc(scores, labels)
-    return float(crossing(curve.false_alarm, curve.miss))
-
-
-def crossing(false_alarm: Floats, miss: Floats) -> Floats:
-    """Return the rate (...) at which rising false alarms and falling misses, (..., k) each, are equal."""
-    above = miss - false_alarm
-    after = np.argmax(above <= 0, axis=-1)[..., None]
-    before = np.maximum(after - 1, 0)
-    high, low = np.take_along_axis(above, before, -1), np.take_along_axis(above, after, -1)
-    span = np.where(high > low, high - low, 1.0)
-    start, end = np.take_along_axis(false_alarm, before, -1), np.take_along_axis(false_alarm, after, -1)
-    return (start + (end - start) * high / span)[..., 0]
+    scores, labels = validate(scores, labels)
+    return equal_error_rate(scores[labels], scores[~labels])
 
 
 def eer_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
