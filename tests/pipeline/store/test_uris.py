@@ -12,7 +12,7 @@ from pipeline.store.uris import resolve
     ("written", "meant"),
     [
         ("a b.mp3", "/lists/a b.mp3"),
-        ("./x/../a.mp3", "/lists/x/../a.mp3"),
+        ("./x/../a.mp3", "/lists/a.mp3"),
         ("/m//a.mp3", "/m/a.mp3"),
         (" /m/a.mp3 ", "/m/a.mp3"),
         ("file:///m/a%20b.mp3", "/m/a b.mp3"),
@@ -31,6 +31,13 @@ def test_what_is_meant(written: str, meant: str):
 def test_home_and_remote_folders():
     assert resolve("~/m/a.mp3", "/lists") == str(Path.home() / "m/a.mp3")
     assert resolve("a.mp3", "s3://b/lists") == "s3://b/lists/a.mp3"
+
+
+def test_a_file_above_the_list_has_one_name(tmp_path: Path):
+    assert resolve("../audio/a.mp3", "s3://b/lists") == "s3://b/audio/a.mp3"
+    (tmp_path / "far" / "lists").mkdir(parents=True)
+    (tmp_path / "near").symlink_to(tmp_path / "far" / "lists")
+    assert resolve("../a.mp3", str(tmp_path / "near")) == str(tmp_path / "far" / "a.mp3")  # as opening it would go
 
 
 @pytest.mark.parametrize(
