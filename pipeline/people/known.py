@@ -103,7 +103,7 @@ def match_known(known: KnownNames, path: str, files: pd.DataFrame) -> Known:
             names.setdefault(track_id, set()).add(vocalist)
             as_written.setdefault(track_id, clean(track))
     contrary = [
-        f"{' and '.join(sorted(given))} for {as_written[track_id]}" for track_id, given in names.items() if len(given) > 1
+        f"{' and '.join(sorted(given))} for {as_written[id_]}" for id_, given in names.items() if len(given) > 1
     ]
     remarks = [
         f"{len(rows)} known tracks {what}: {_some(rows)}"
