@@ -60,8 +60,6 @@ def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
         return pafs.LocalFileSystem(), str(Path(uri.removeprefix("file://")).expanduser().absolute())
     scheme, authority, key = split(uri)
     bucket, _, account = authority.partition("@")
-    if not bucket:
-        raise WorkspaceError(f"{uri} names no bucket: write {scheme}://bucket/key")
     try:
         return _filesystem(scheme, bucket, account, ATTEMPTS, settings()), f"{bucket}/{key}".rstrip("/")
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -69,9 +67,15 @@ def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
 
 
 def split(uri: str) -> tuple[str, str, str]:
-    """Return the scheme, the authority (bucket, or container@account) and the plain key of a remote URI."""
+    """Return the scheme, the authority (bucket, or container@account) and the plain key of a remote URI.
+
+    Raises:
+        WorkspaceError: it names no bucket.
+    """
     scheme, _, rest = uri.partition("://")
     authority, _, key = rest.partition("/")
+    if not authority.partition("@")[0]:
+        raise WorkspaceError(f"{uri} names no bucket: write {scheme.lower()}://bucket/key")
     return scheme.lower(), authority, key
 
 

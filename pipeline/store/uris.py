@@ -30,10 +30,11 @@ def resolve(written: str, folder: str) -> str:
         raise Problem("manifest", "the path holds a NUL character, which no file name can")
     try:
         scheme = scheme_of(path)
+        if scheme in SCHEMES:
+            split(path)  # raises where it names no bucket
+            return scheme + path[len(scheme) :]
     except WorkspaceError as error:
         raise Problem("manifest", str(error)) from error
-    if scheme in SCHEMES:
-        return scheme + path[len(scheme) :]
     if path[:6].lower() == "file:/":
         path = _path_of_file_uri(path)
     path = str(Path(path).expanduser()) if path.startswith("~/") else path

@@ -50,6 +50,7 @@ def test_a_file_above_the_list_has_one_name(tmp_path: Path):
         ("x/" * 2100, "longer"),
         ("http://x/a.mp3", "http:// is not read"),
         ("HTTPS://x/a.mp3", "https:// is not read"),
+        ("S3:///a.mp3", "names no bucket"),
         ("file:///caf%E9.mp3", "not UTF-8"),
     ],
 )
