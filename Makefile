@@ -127,7 +127,7 @@ test: setup  ## all tests but the slow ones
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
 test-cluster: setup  ## the slow ones: outages, several nodes, what is killed and goes on, trainings, ten thousand tracks
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 3 -m slow
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m slow
 
 lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms
 	$(VENV)/bin/ruff check .
