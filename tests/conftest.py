@@ -12,7 +12,7 @@ import yaml
 from pipeline.config import Config, load
 from pipeline.store.workspace import Workspace
 
-WITH_A_RAY_OF_THEIR_OWN = ("test_connect.py", "test_on_a_cluster.py", "test_separate_faults.py", "test_submit.py")
+WITH_A_RAY_OF_THEIR_OWN = ("test_on_a_cluster.py", "test_separate_faults.py", "test_submit.py")
 NOBODY = 65534  # the user id
 SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 
