@@ -1,5 +1,7 @@
 """The quick form of `make bench-scale`: as many tracks as ask for an index, with generous bounds on what it takes."""
 
+import pytest
+
 from jobs.bench import scale
 from pipeline.scoring import kept, neighbours
 from pipeline.sections import ClusterConfig
@@ -7,6 +9,7 @@ from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 
+@pytest.mark.slow
 def test_ten_thousand_tracks(tmp_path):
     spent: dict[str, scale.Spent] = {}
     folder = tmp_path / "run"
