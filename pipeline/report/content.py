@@ -61,10 +61,9 @@ def points(
         shown = placed[drawn]
     wanted = set(shown["track_id"])
     starts: dict[str, float] = {}
-    for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s"]):
+    for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s"], wanted):
         for track_id, start_s in zip(part["track_id"].to_pylist(), part["start_s"].to_pylist(), strict=True):
-            if track_id in wanted:
-                starts[track_id] = min(start_s, starts.get(track_id, start_s))
+            starts[track_id] = min(start_s, starts.get(track_id, start_s))
     starts |= dict(zip(asked["track_id"], asked["start_s"], strict=True))
     return shown.assign(start_s=shown["track_id"].map(starts).astype(float).fillna(0.0)), len(placed)
 

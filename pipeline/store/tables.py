@@ -8,18 +8,20 @@ open them, and nothing else lies in a table's folder (`pipeline.store.provenance
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.store.schemas import SCHEMAS
 from pipeline.store.workspace import Workspace
 
 WHOLE = "part-0.parquet"
+ROW_GROUP = {"audio": 64, "embedding": 5000}  # rows that are read at once, where a column is large
 GATHERED = ("files", "vocals", "shards", "embeddings", "voices", "failures")  # tables whose parts are small
 WAITING = "_in_work/parts"
 
@@ -133,24 +135,51 @@ def remove(workspace: Workspace, table: str) -> None:
         workspace.delete(name)
 
 
-def iter_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Yield a table part by part, so that a big one needs the memory of one part; what a part lacks is null."""
+def iter_arrow(
+    workspace: Workspace,
+    table: str,
+    columns: Sequence[str] | None = None,
+    track_ids: Collection[str] | None = None,
+) -> Iterator[pa.Table]:
+    """Yield a table part by part, so that a big one needs the memory of one part; what a part lacks is null.
+
+    Args:
+        track_ids: whose rows are wanted, if not all; what cannot hold any is not read.
+    """
+    of = None if track_ids is None else np.array(sorted(track_ids), str)
     wanted = SCHEMAS[table] if columns is None else pa.schema([SCHEMAS[table].field(name) for name in columns])
     for name in parts(workspace, table):
-        found = read_part(workspace, name, wanted.names)
+        found = read_part(workspace, name, wanted.names, of)
         for field in wanted:
             if field.name not in found.column_names:  # the part is older than the column
                 found = found.append_column(field, pa.nulls(len(found), field.type))
         yield found.select(wanted.names)
 
 
-def read_part(workspace: Workspace, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return one part file, or those of the named columns that it has."""
+def read_part(
+    workspace: Workspace, name: str, columns: Sequence[str] | None = None, track_ids: np.ndarray | None = None
+) -> pa.Table:
+    """Return one part file, or those of the named columns that it has, or the rows of some `track_ids (k,)`, sorted."""
     with workspace.fs.open_input_file(workspace.path(name)) as source:
         file = pq.ParquetFile(source)
-        return file.read(
-            columns=[name for name in columns or file.schema_arrow.names if name in file.schema_arrow.names]
-        )
+        there = [name for name in columns or file.schema_arrow.names if name in file.schema_arrow.names]
+        if track_ids is None:
+            return file.read(columns=there)
+        found = file.read_row_groups(_groups(file.metadata, track_ids), columns=there)
+        return found.filter(pc.is_in(found["track_id"], pa.array(track_ids.tolist(), pa.string())))
+
+
+def _groups(file: pq.FileMetaData, track_ids: np.ndarray) -> list[int]:
+    """Return the row groups of a part that, by their least and greatest, may hold one of the tracks, sorted."""
+    column = next(i for i in range(file.num_columns) if file.schema.column(i).path == "track_id")
+    found = []
+    for group in range(file.num_row_groups):
+        told = file.row_group(group).column(column).statistics
+        known = told is not None and told.has_min_max
+        following = track_ids[np.searchsorted(track_ids, told.min) :] if known else track_ids
+        if len(following) and (not known or following[0] <= told.max):
+            found.append(group)
+    return found
 
 
 def read_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -234,6 +263,6 @@ def unsettled(workspace: Workspace, rows: pa.Table, table: str, stage: str) -> t
 def parquet(table: pa.Table) -> pa.Buffer:
     """Return a table as a Parquet file's bytes."""
     sink = io.BytesIO()
-    group = 64 if "audio" in table.column_names else 100_000
-    pq.write_table(table, sink, compression="zstd", row_group_size=group)
+    large = next((name for name in ROW_GROUP if name in table.column_names), "")
+    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP.get(large, 100_000))
     return pa.py_buffer(sink.getvalue())

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.store import tables
@@ -53,6 +54,17 @@ def test_replace_keeps_only_the_new_rows(workspace: Workspace):
     tables.replace(workspace, "clusters", [{"track_id": "a", "cluster_id": 1}, {"track_id": "b", "cluster_id": -1}])
     tables.replace(workspace, "clusters", [{"track_id": "c", "cluster_id": 0}])
     assert tables.read(workspace, "clusters")["track_id"].tolist() == ["c"]
+
+
+@pytest.mark.parametrize(("wanted", "groups"), [({"07", "55", "none"}, [1, 11]), ({"none"}, []), (set(), [])])
+def test_the_rows_of_some_tracks_are_read_without_the_others(workspace: Workspace, monkeypatch, wanted, groups):
+    monkeypatch.setitem(tables.ROW_GROUP, "embedding", 10)
+    rows = [{"track_id": f"{i:02d}", "start_s": s, "embedding": [1.0]} for i in range(100) for s in (1.0, 2.0)]
+    tables.write(workspace, "embeddings", rows, "sorted")
+    (found,) = tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s"], wanted)
+    assert found["track_id"].to_pylist() == sorted(2 * [*(wanted - {"none"})])
+    part = pq.ParquetFile(workspace.path(tables.parts(workspace, "embeddings")[0]))
+    assert tables._groups(part.metadata, np.array(sorted(wanted), str)) == groups
 
 
 def test_embeddings_come_back_as_one_array(workspace: Workspace):
