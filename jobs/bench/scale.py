@@ -13,11 +13,9 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +23,8 @@ import numpy as np
 from jobs import engine
 from jobs.bench.scale_catalogue import DIM, Catalogue
 from jobs.bench.screenshot import chromium, drawn
+from jobs.bench.spent import Spent
+from jobs.bench.spent import run as run_python
 from jobs.bench.table import header, row
 from pipeline import report
 from pipeline.scoring import kept, voices
@@ -39,15 +39,6 @@ IDLE = ("separate", "shard", "embed")  # stages that find nothing new
 LEFT = ("files", "tracks", "vocals", "shards", "embeddings", "voices", "clusters", "tags", "candidates", "review")
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What a command took: seconds by the wall and of processor time, and the largest memory in GB."""
-
-    seconds: float
-    cpu_s: float
-    memory_gb: float
-
-
 class Commands:
     """The project's own commands on a catalogue."""
 
@@ -55,19 +46,8 @@ class Commands:
         self.catalogue, self.folder = catalogue, catalogue.folder
 
     def run(self, *arguments: str) -> Spent:
-        """Run Python with these arguments.
-
-        Raises:
-            RuntimeError: it failed.
-        """
-        began = time.perf_counter()
-        with open(self.folder / "log.txt", "a") as log:
-            process = subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log)
-            _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode}: see {log.name}")
-        return Spent(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6)
+        """Run Python with these arguments."""
+        return run_python(list(arguments), self.folder / "log.txt")
 
     def stage(self, name: str, *settings: str) -> Spent:
         """Run a stage."""
