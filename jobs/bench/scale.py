@@ -16,6 +16,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def steps(catalogue: Catalogue, n_tracks: int, config: ClusterConfig) -> Iterato
     yield "scan of a folder, nothing new", lambda: stage("scan", f"catalogue={catalogue.folder / 'music'}")
     yield "scan by a manifest, nothing new", lambda: stage("scan", f"catalogue={catalogue.folder / 'manifest.csv'}")
     for name in IDLE:
-        yield f"{name}, nothing new", lambda name=name: stage(name)
+        yield f"{name}, nothing new", partial(stage, name)
     yield "cluster", lambda: stage("cluster", umap)
     yield "cluster, nothing new", lambda: stage("cluster", umap)
     yield "groups'", lambda: vars(catalogue.groups())
@@ -94,7 +95,7 @@ def steps(catalogue: Catalogue, n_tracks: int, config: ClusterConfig) -> Iterato
     yield "search, first question", lambda: commands.search(1)
     yield "search, each other", commands.each_search
     for name in ("tags", "voices"):
-        yield f"{name}/ read by pandas", lambda name=name: commands.pandas(name)
+        yield f"{name}/ read by pandas", partial(commands.pandas, name)
     yield "left:", lambda: left(catalogue)
     yield "", lambda: catalogue.grow(round(n_tracks * MORE))
     yield f"cluster, {MORE:.0%} more", lambda: stage("cluster", umap)

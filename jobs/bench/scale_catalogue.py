@@ -17,6 +17,7 @@ import pyarrow as pa
 from jobs.bench.grouping import DIM, simulate, simulated_backend
 from pipeline.config import Config
 from pipeline.scoring import metrics, voices
+from pipeline.sections import SeparateConfig
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
@@ -44,7 +45,7 @@ class Catalogue:
         self.config = folder / "config.yaml"
         if not len(self.truth):
             self.workspace.write_bytes(voices.calibration_name(ENCODER), self._backend())
-            self.config.write_text(Config().to_yaml())
+            self.config.write_text(Config(separate=SeparateConfig(separator="spleeter")).to_yaml())
 
     def _backend(self) -> bytes:
         rng = np.random.default_rng(0)

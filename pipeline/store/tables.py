@@ -7,21 +7,19 @@ Whole tables are a single file that is replaced in one step. Any Parquet reader 
 open them, and nothing else lies in a table's folder (`pipeline.store.provenance` keeps the configs that made them).
 """
 
-import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from pipeline.store.parquet import mark, marked, parquet
+from pipeline.store.parquet import read as read_file
 from pipeline.store.schemas import SCHEMAS
 from pipeline.store.workspace import Workspace
 
 WHOLE = "part-0.parquet"
-ROW_GROUP = {"audio": 64, "embedding": 5000}  # rows that are read at once, where a column is large
 GATHERED = ("files", "vocals", "shards", "embeddings", "voices", "failures")  # tables whose parts are small
 WAITING = "_in_work/parts"
 
@@ -79,9 +77,24 @@ def is_there(workspace: Workspace, table: str, part: str) -> bool:
     return workspace.exists(appended_name(table, part))
 
 
-def replace(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table) -> None:
-    """Write the rows as all that a whole table holds, in one step."""
-    workspace.write_bytes(f"{table}/{WHOLE}", parquet(to_arrow(table, rows)))
+def replace(
+    workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, made_of: str = ""
+) -> None:
+    """Write the rows as all that a whole table holds, in one step.
+
+    Args:
+        made_of: a mark of what they were made of, which `made_of` gives back.
+    """
+    found = marked(to_arrow(table, rows), made_of)
+    workspace.write_bytes(f"{table}/{WHOLE}", parquet(found))
+
+
+def made_of(workspace: Workspace, table: str) -> str:
+    """Return the mark of what a whole table was made of; "" if it has none, or is not there."""
+    if not workspace.exists(f"{table}/{WHOLE}"):
+        return ""
+    with workspace.fs.open_input_file(workspace.path(f"{table}/{WHOLE}")) as source:
+        return mark(source)
 
 
 def keep(workspace: Workspace, table: str, wanted: Callable[[pa.Table], np.ndarray]) -> int:
@@ -161,25 +174,7 @@ def read_part(
 ) -> pa.Table:
     """Return one part file, or those of the named columns that it has, or the rows of some `track_ids (k,)`, sorted."""
     with workspace.fs.open_input_file(workspace.path(name)) as source:
-        file = pq.ParquetFile(source)
-        there = [name for name in columns or file.schema_arrow.names if name in file.schema_arrow.names]
-        if track_ids is None:
-            return file.read(columns=there)
-        found = file.read_row_groups(_groups(file.metadata, track_ids), columns=there)
-        return found.filter(pc.is_in(found["track_id"], pa.array(track_ids.tolist(), pa.string())))
-
-
-def _groups(file: pq.FileMetaData, track_ids: np.ndarray) -> list[int]:
-    """Return the row groups of a part that, by their least and greatest, may hold one of the tracks, sorted."""
-    column = next(i for i in range(file.num_columns) if file.schema.column(i).path == "track_id")
-    found = []
-    for group in range(file.num_row_groups):
-        told = file.row_group(group).column(column).statistics
-        known = told is not None and told.has_min_max
-        following = track_ids[np.searchsorted(track_ids, told.min) :] if known else track_ids
-        if len(following) and (not known or following[0] <= told.max):
-            found.append(group)
-    return found
+        return read_file(source, columns, track_ids)
 
 
 def read_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -258,11 +253,3 @@ def unsettled(workspace: Workspace, rows: pa.Table, table: str, stage: str) -> t
     settled = keys(workspace, table, "track_id") | failed_keys(workspace, stage)
     todo = rows.filter(pa.array([key not in settled for key in rows["track_id"].to_pylist()], pa.bool_()))
     return todo, len(rows) - len(todo)
-
-
-def parquet(table: pa.Table) -> pa.Buffer:
-    """Return a table as a Parquet file's bytes."""
-    sink = io.BytesIO()
-    large = next((name for name in ROW_GROUP if name in table.column_names), "")
-    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP.get(large, 100_000))
-    return pa.py_buffer(sink.getvalue())

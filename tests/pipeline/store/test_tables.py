@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.store import tables
@@ -56,15 +55,18 @@ def test_replace_keeps_only_the_new_rows(workspace: Workspace):
     assert tables.read(workspace, "clusters")["track_id"].tolist() == ["c"]
 
 
-@pytest.mark.parametrize(("wanted", "groups"), [({"07", "55", "none"}, [1, 11]), ({"none"}, []), (set(), [])])
-def test_the_rows_of_some_tracks_are_read_without_the_others(workspace: Workspace, monkeypatch, wanted, groups):
-    monkeypatch.setitem(tables.ROW_GROUP, "embedding", 10)
-    rows = [{"track_id": f"{i:02d}", "start_s": s, "embedding": [1.0]} for i in range(100) for s in (1.0, 2.0)]
-    tables.write(workspace, "embeddings", rows, "sorted")
-    (found,) = tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s"], wanted)
-    assert found["track_id"].to_pylist() == sorted(2 * [*(wanted - {"none"})])
-    part = pq.ParquetFile(workspace.path(tables.parts(workspace, "embeddings")[0]))
-    assert tables._groups(part.metadata, np.array(sorted(wanted), str)) == groups
+def test_the_rows_of_some_tracks(workspace: Workspace):
+    for part in ("abc", "bd"):
+        tables.write(workspace, "vocals", [{"track_id": track_id} for track_id in part], part)
+    found = tables.iter_arrow(workspace, "vocals", ["track_id"], {"b", "c", "none"})
+    assert [part["track_id"].to_pylist() for part in found] == [["b", "c"], ["b"]]
+
+
+def test_a_whole_table_says_what_it_was_made_of(workspace: Workspace):
+    assert tables.made_of(workspace, "tags") == ""
+    for made_of in ("this", ""):
+        tables.replace(workspace, "tags", [{"track_id": "a"}], made_of)
+        assert tables.made_of(workspace, "tags") == made_of
 
 
 def test_embeddings_come_back_as_one_array(workspace: Workspace):
