@@ -19,7 +19,7 @@ import numpy as np
 
 PIECE = 500_000  # vectors of one piece
 LINKS = "HNSW32_SQ8"  # 32 links a vector, a byte a dimension
-MADE_WITH, SOUGHT_WITH = 60, 160  # vectors looked at for each
+MADE_WITH, SOUGHT_WITH = 60, 200  # vectors looked at for each
 TRAINED = 50_000  # vectors that say how far each dimension reaches
 BLOCK = 65_536
 
