@@ -123,11 +123,11 @@ bench-gpu: setup  ## separation, embedding and training on one GPU; says so if t
 
 ##@ Work on the code
 
-test: setup  ## all tests
+test: setup  ## all tests but the slow ones
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
-test-cluster: setup  ## the tests that need minutes: outages, several nodes, nodes and workers that die
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m cluster
+test-cluster: setup  ## the slow ones: outages, several nodes, what is killed and goes on, trainings, ten thousand tracks
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m slow
 
 lint: setup  ## ruff, mypy, and import-linter for which package may import which
 	$(VENV)/bin/ruff check .

@@ -5,9 +5,10 @@ import sys
 import numpy as np
 
 from jobs import engine
+from jobs.tasks import in_tasks
 from pipeline.config import Config
 from pipeline.people import lasting
-from pipeline.scoring import same, voices
+from pipeline.scoring import kept, neighbours, same, voices
 from pipeline.scoring.metrics import NOISE
 from pipeline.stages import cluster
 from pipeline.store import provenance, tables
@@ -29,11 +30,14 @@ def run(config: Config, run: engine.Run) -> None:
                 f"the encoder {backend.encoder_id} has no calibration: probabilities are a guess "
                 "(make calibrate measures them on tracks whose singer is known)"
             )
-        counts = same.find(run.workspace, found, backend)
+        near = kept.nearest(run.workspace, found, backend, in_tasks)
+        counts = same.find(run.workspace, found, near)
         if copies := len(found) - len(set(counts)):
             run.say(f"{copies} tracks are further files of a recording that is there already: it counts once")
         once = same.Once(*np.unique(counts, return_inverse=True))
-        clusters = cluster.cluster_voices(found[once.rows], backend, config.cluster, config.seed, run.workspace)
+        few = len(once.rows) <= neighbours.EXACT  # are compared anew, so that no copy takes the place of a neighbour
+        around = None if few else once.near(near)
+        clusters = cluster.cluster_voices(found[once.rows], backend, config.cluster, config.seed, around)
         clusters = once.spread(clusters, found.track_ids)
         clusters["same_recording"] = same.told(found.track_ids, counts)
         clusters["voice"], changes = lasting.named(run.workspace, clusters["track_id"], clusters["cluster_id"])

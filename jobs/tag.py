@@ -1,8 +1,12 @@
 """Name the vocalist of every track, from a few known names and the clusters: `tags/`, `candidates/`, `review/`."""
 
+import hashlib
+import json
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 
+import numpy as np
 import pandas as pd
 
 from jobs import engine
@@ -10,6 +14,7 @@ from pipeline.config import Config
 from pipeline.people.credits import of_catalogue
 from pipeline.people.known import match_known, read_known
 from pipeline.scoring import same, voices
+from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
 from pipeline.scoring.metrics import NOISE
 from pipeline.stages import review, tag
@@ -34,6 +39,11 @@ def run(config: Config, run: engine.Run) -> None:
             f"{nameless} tracks are in clusters without a name, as earlier versions made them: run the cluster stage"
         )
     known = known_names(config.known, workspace, run.say)
+    made_of = mark(workspace, found, backend, known, config)
+    if tables.made_of(workspace, "tags") == made_of and not config.replace:
+        run.skipped = len(found)
+        run.note = summary(tables.read(workspace, "tags", ["vocalist", "source", "disagrees"]))
+        return
     if without := set(known) - set(found.track_ids):
         run.say(f"{len(without)} known tracks have no voice (instrumental, silent or failed) and cannot be used")
     tracks = tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"])
@@ -48,12 +58,26 @@ def run(config: Config, run: engine.Run) -> None:
     for doubt, track_ids in tags.rows.groupby("doubt")["track_id"]:
         told = ", ".join(track_ids[:SHOWN]) + (", …" if len(track_ids) > SHOWN else "")
         run.say(f"{len(track_ids)} known tracks {tag.DOUBTS[str(doubt)]}: {told}")
-    tables.replace(workspace, "tags", tag.with_files(tags.rows, tracks))
     tables.replace(workspace, "candidates", tags.candidates)
     starts = review.starts(workspace, asked["track_id"])
     tables.replace(workspace, "review", review.with_files(asked, tracks, starts))
+    tables.replace(workspace, "tags", tag.with_files(tags.rows, tracks), made_of)  # last: now all is there
     run.done = len(tags.rows)
     run.note = summary(tags.rows)
+
+
+def mark(workspace: Workspace, found: voices.Voices, backend: Backend, known: dict[str, str], config: Config) -> str:
+    """Return a mark of all that tags are made of: voices, calibration, clusters, tracks, known names and settings."""
+    digest = hashlib.blake2b(digest_size=16)
+    settings = [config.tag.model_dump(mode="json"), config.seed, sorted(known.items()), version("vocatlas")]
+    digest.update("\n".join([*found.track_ids, json.dumps(settings)]).encode())
+    for values in (found.means, found.seconds):
+        digest.update(np.ascontiguousarray(values).data)
+    digest.update(backend.to_bytes())
+    for table in ("clusters", "tracks"):
+        for name in tables.parts(workspace, table):
+            digest.update(workspace.read_bytes(name))
+    return digest.hexdigest()
 
 
 def recordings(found: voices.Voices, stands_for: pd.Series, credits: pd.DataFrame, known: dict[str, str]) -> same.Once:

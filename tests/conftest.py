@@ -12,7 +12,7 @@ import yaml
 from pipeline.config import Config, load
 from pipeline.store.workspace import Workspace
 
-WITH_A_RAY_OF_THEIR_OWN = ("test_on_a_cluster.py", "test_submit.py")
+WITH_A_RAY_OF_THEIR_OWN = ("test_on_a_cluster.py", "test_separate_faults.py", "test_submit.py")
 NOBODY = 65534  # the user id
 SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 
@@ -25,7 +25,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = str(super()._split_scope(nodeid))
-            return "jobs" if file.startswith("tests/jobs/") and Path(file).name not in WITH_A_RAY_OF_THEIR_OWN else file
+            shared = file.startswith("tests/jobs/test_") and Path(file).name not in WITH_A_RAY_OF_THEIR_OWN
+            return "jobs" if shared else file
 
     return ByFile(config, log)
 

@@ -1,4 +1,4 @@
-"""The cluster's manifests: KubeRay's fields as its v1 types have them, pods as Kubernetes' schemas do, and sense."""
+"""The cluster's manifests: KubeRay's fields as its CRDs have them, pods as Kubernetes' schemas do, and sense."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+TEXT, BOOL, NUMBER, LIST, OBJECT = ({"type": name} for name in ("string", "boolean", "number", "array", "object"))
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 COUNT = {"type": "integer", "minimum": 0}
 POD = {"type": "object", "required": ["spec"]}
@@ -17,30 +18,32 @@ def closed(required: tuple[str, ...] = (), **fields: dict) -> dict:
     return {"type": "object", "properties": fields, "required": list(required), "additionalProperties": False}
 
 
-# The fields of https://github.com/ray-project/kuberay, ray-operator/apis/ray/v1, of which its CRDs are generated:
-# raycluster_types.go at commit 026f143, rayjob_types.go at 0057210. No cluster has been asked.
+# Names, types and requirements of the v1 schemas (openAPIV3Schema) in KubeRay's CRDs (Apache-2.0), which lie in
+# https://github.com/ray-project/kuberay, helm-chart/kuberay-operator/crds: ray.io_rayclusters.yaml at commit 017710c,
+# ray.io_rayjobs.yaml at 037e91b. Where the older one asks for more or has fewer fields, so does this, and both take the
+# manifests. The schemas of the pods in them are Kubernetes' own, from kubernetes_validate. No cluster was asked.
 CLUSTER = closed(
     ("headGroupSpec",),
-    rayVersion={"type": "string"},
-    enableInTreeAutoscaling={"type": "boolean"},
-    suspend={"type": "boolean"},
+    rayVersion=TEXT,
+    enableInTreeAutoscaling=BOOL,
+    suspend=BOOL,
     headServiceAnnotations=TEXTS,
     autoscalerOptions=closed(
-        resources={"type": "object"},
-        image={"type": "string"},
-        imagePullPolicy={"type": "string"},
-        env={"type": "array"},
-        envFrom={"type": "array"},
-        volumeMounts={"type": "array"},
-        securityContext={"type": "object"},
+        resources=OBJECT,
+        image=TEXT,
+        imagePullPolicy=TEXT,
+        env=LIST,
+        envFrom=LIST,
+        volumeMounts=LIST,
+        securityContext=OBJECT,
         idleTimeoutSeconds=COUNT,
         upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
     ),
     headGroupSpec=closed(
         ("template", "rayStartParams"),
-        serviceType={"type": "string"},
-        headService={"type": "object"},
-        enableIngress={"type": "boolean"},
+        serviceType=TEXT,
+        headService=OBJECT,
+        enableIngress=BOOL,
         rayStartParams=TEXTS,
         template=POD,
     ),
@@ -48,18 +51,17 @@ CLUSTER = closed(
         "type": "array",
         "items": closed(
             ("groupName", "template", "rayStartParams", "minReplicas", "maxReplicas"),
-            groupName={"type": "string"},
+            groupName=TEXT,
             replicas=COUNT,
             minReplicas=COUNT,
             maxReplicas=COUNT,
             numOfHosts=COUNT,
             rayStartParams=TEXTS,
             template=POD,
-            scaleStrategy={"type": "object"},
+            scaleStrategy=closed(workersToDelete=LIST),
         ),
     },
 )
-TEXT, BOOL, NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "number"}
 JOB = closed(
     entrypoint=TEXT,
     clusterSelector=TEXTS,
@@ -78,9 +80,6 @@ JOB = closed(
     entrypointNumCpus=NUMBER,
     entrypointNumGpus=NUMBER,
     entrypointResources=TEXT,
-    managedBy=TEXT,
-    schedule=TEXT,
-    deletionStrategy={"type": "object"},
 )
 KINDS = {"RayCluster": CLUSTER, "RayJob": JOB}
 

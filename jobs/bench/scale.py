@@ -1,185 +1,158 @@
-"""What size costs, and what it does to the truth: the stages after `embed` on simulated voices, without audio.
+"""What size costs, and what it does to the truth: the stages on simulated voices, without audio.
 
-    python -m jobs.bench.scale [--tracks 100000] [--rates 0.03] [--workspace workspace/scale]
+    python -m jobs.bench.scale [--tracks 100000] [--rates 0.03] [--workspace workspace/scale] [--resume]
 
-Of each size from 10,000 up to `--tracks`, in steps of ten, it writes the tables that the stages would find, and runs
-their own commands: half of the singers of several tracks are known by one; each file has a credit, of which 2 % are
-another singer's. Prints Markdown: seconds by the wall and of processor time, the largest memory, and how fast processor
-time grows; how groups and names fare. A rate is the equal-error rate of the simulated encoder.
+Of each size from 10,000 up to `--tracks`, in steps of ten, it writes the tables that the stages would find (see
+`jobs.bench.scale_catalogue`) and runs their own commands: scan and the stages with audio find nothing new, and those
+after `embed` do their work. Prints Markdown: seconds by the wall and of processor time, the largest memory, and how
+fast processor time grows; what is left in the workspace; how groups and names fare. A rate is the equal-error rate of
+the simulated encoder. What a step has given is kept, and `--resume` goes on after the last.
 """
 
 import argparse
-import hashlib
+import json
 import os
 import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from jobs import engine
-from jobs.bench.grouping import DIM, simulate, simulated_backend
+from jobs.bench.scale_catalogue import DIM, Catalogue
+from jobs.bench.screenshot import chromium, drawn
+from jobs.bench.spent import Spent
+from jobs.bench.spent import run as run_python
 from jobs.bench.table import header, row
-from pipeline.config import Config
-from pipeline.scoring import metrics, voices
+from pipeline import report
+from pipeline.scoring import kept, voices
+from pipeline.scoring.centre import centred
 from pipeline.sections import ClusterConfig
 from pipeline.store import tables
-from pipeline.store.workspace import Workspace
 
-ENCODER = "simulated"
-SIZES = np.array([1] * 8000 + [2] * 2000 + [4] * 1000 + [10] * 400)  # tracks of 20,000's singers: four in ten alone
 SMALLEST, STEP = 10_000, 10
-PART = 20_000  # tracks of a part
-SECONDS = 60.0  # of clips a track
-SWAPPED = 0.02
 MORE = 0.01  # new tracks of a catalogue that grows
-ASKED = 100  # questions of a search
-NAMED = "vocalist {}"
+ASKED = 100  # questions of a search, and voices whose neighbours are compared with the exact ones
+IDLE = ("separate", "shard", "embed")  # stages that find nothing new
+LEFT = ("files", "tracks", "vocals", "shards", "embeddings", "voices", "clusters", "tags", "candidates", "review")
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What a command took: seconds by the wall and of processor time, and the largest memory in GB."""
+class Commands:
+    """The project's own commands on a catalogue."""
 
-    seconds: float
-    cpu_s: float
-    memory_gb: float
+    def __init__(self, catalogue: Catalogue):
+        self.catalogue, self.folder = catalogue, catalogue.folder
 
-
-Say = Callable[[str, Spent], None]
-
-
-class Catalogue:
-    """A workspace as it is after `embed`, and who sings."""
-
-    def __init__(self, folder: Path, rate: float):
-        self.folder, self.rate, self.rng = folder, rate, np.random.default_rng(0)
-        self.workspace = Workspace(folder / "workspace")
-        self.truth = pd.DataFrame({"track_id": pd.Series(dtype=object), "who": pd.Series(dtype=int)})
-        self.workspace.write_bytes(voices.calibration_name(ENCODER), self._backend())
-
-    def _backend(self) -> bytes:
-        vectors = simulate([2] * 2000, self.rate, self.rng)[0]
-        spread = float((vectors[::2] * vectors[1::2]).sum(1).mean())  # two tracks share no more than their singer
-        return replace(simulated_backend(self.rate, self.rng), encoder_id=ENCODER, spread=spread).to_bytes()
-
-    def grow(self, n_tracks: int) -> None:
-        """Add about so many tracks, whose singers are new."""
-        sizes = np.resize(self.rng.permutation(SIZES), max(1, round(n_tracks * len(SIZES) / SIZES.sum())))
-        for part in np.array_split(sizes, max(1, n_tracks // PART)):
-            vectors, who = simulate(part.tolist(), self.rate, self.rng)
-            first, singers = len(self.truth), int(self.truth["who"].max() + 1) if len(self.truth) else 0
-            ids = [hashlib.md5(str(first + i).encode()).hexdigest() for i in range(len(who))]
-            self.truth = pd.concat([self.truth, pd.DataFrame({"track_id": ids, "who": who + singers})])
-            self._write(f"{first:09d}", ids, vectors)
-        self._whole()
-
-    def _write(self, part: str, ids: list[str], vectors: np.ndarray) -> None:
-        rows = pd.DataFrame({"track_id": ids, "encoder_id": ENCODER, "embedding": list(vectors.astype(np.float32))})
-        clips = rows.assign(clip_id=rows["track_id"], start_s=0.0, end_s=SECONDS)  # one, where a song has about ten
-        tables.write(self.workspace, "embeddings", clips, part)
-        tables.write(self.workspace, "voices", rows.assign(n_clips=1, spread=0.0), part)
-        shards = rows[["track_id"]].assign(shard=part, n_clips=1)
-        tables.write(self.workspace, "shards", shards, part)
-        vocals = rows[["track_id"]].assign(vocals_uri="", has_vocals=True)
-        tables.write(self.workspace, "vocals", vocals, part)
-
-    def _whole(self) -> None:
-        """Write the files, tracks, and known names of all that is there."""
-        who = self.truth["who"].to_numpy()
-        credit, swapped = who.copy(), np.flatnonzero(self.rng.random(len(who)) < SWAPPED)
-        credit[swapped] = np.roll(credit[swapped], 1)
-        files = pd.DataFrame({"track_id": self.truth["track_id"], "artist": [NAMED.format(i) for i in credit]})
-        files["uri"] = [f"/music/{i}.flac" for i in range(len(files))]
-        files["title"] = "Song"
-        tables.write(self.workspace, "files", files, "all")
-        tables.replace(self.workspace, "tracks", files.assign(duration_s=200.0, n_files=1))
-        several = np.flatnonzero(np.bincount(who) > 1)[::2]
-        known = self.truth[self.truth["who"].isin(several)].drop_duplicates("who")
-        known = pd.DataFrame({"track": known["track_id"], "vocalist": known["who"].map(NAMED.format)})
-        known.to_csv(self.folder / "known.csv", index=False)
-
-    def run(self, *command: str) -> Spent:
-        """Run one of the project's commands.
-
-        Raises:
-            RuntimeError: it failed.
-        """
-        began = time.perf_counter()
-        with open(self.folder / "log.txt", "a") as log:
-            process = subprocess.Popen([sys.executable, "-m", *command], stdout=log, stderr=log)
-            _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: see {log.name}")
-        return Spent(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6)
+    def run(self, *arguments: str) -> Spent:
+        """Run Python with these arguments."""
+        return run_python(list(arguments), self.folder / "log.txt")
 
     def stage(self, name: str, *settings: str) -> Spent:
         """Run a stage."""
-        config = self.folder / "config.yaml"
-        config.write_text(Config().to_yaml())
-        given = [f"workspace={self.workspace.root}", f"known={self.folder / 'known.csv'}", "min_free_gb=0", *settings]
-        return self.run(f"jobs.{name}", str(config), *given)
+        given = [f"workspace={self.catalogue.workspace.root}", f"known={self.folder / 'known.csv'}", "min_free_gb=0"]
+        return self.run("-m", f"jobs.{name}", str(self.catalogue.config), *given, *settings)
 
     def search(self, n: int) -> Spent:
         """Ask for the nearest of so many tracks."""
         questions = self.folder / "questions.txt"
-        questions.write_text("\n".join(self.truth["track_id"].sample(n, random_state=0)))
-        return self.run("jobs.search", self.workspace.root, "--batch", str(questions), "--json")
+        questions.write_text("\n".join(self.catalogue.truth["track_id"].sample(n, random_state=0)))
+        root = self.catalogue.workspace.root
+        return self.run("-m", "jobs.search", root, "--batch", str(questions), "--json")
 
-    def groups(self) -> metrics.BCubed:
-        """Return how well `clusters/` groups the tracks."""
-        found = tables.read(self.workspace, "clusters", ["track_id", "cluster_id"]).merge(self.truth, on="track_id")
-        return metrics.bcubed(found["who"].to_numpy(), found["cluster_id"].to_numpy())
+    def each_search(self) -> Spent:
+        """Return what each further question takes."""
+        first, many = self.search(1), self.search(ASKED + 1)
+        return Spent((many.seconds - first.seconds) / ASKED, (many.cpu_s - first.cpu_s) / ASKED, many.memory_gb)
 
-    def names(self) -> dict[str, float]:
-        """Return how often the names in `tags/` are right, and how many of the tracks that could have one have it."""
-        tags = tables.read(self.workspace, "tags").merge(self.truth, on="track_id")
-        known = pd.read_csv(self.folder / "known.csv")
-        asked = tags[~tags["track_id"].isin(known["track"])]
-        named = asked["source"].isin(["enrolled", "credited"])
-        right = asked["vocalist"] == asked["who"].map(NAMED.format)
-        could = asked["who"].map(NAMED.format).isin(known["vocalist"])
-        credit = asked["file_artist"] == asked["who"].map(NAMED.format)
-        wrong = asked["disagrees"]
-        return {
-            "named right": float(right[named].mean()),
-            "of known singers' named": float((named & right)[could].mean()),
-            "of all named": float((named & right).mean()),
-            "true credits accused": float(wrong[credit].mean()),
-            "wrong credits found": float(wrong[~credit].mean()),
-        }
+    def pandas(self, table: str) -> Spent:
+        """Read a table as anybody does."""
+        folder = self.catalogue.workspace.path(table)
+        return self.run("-c", f"import pandas; pandas.read_parquet({folder!r})")
 
 
-def measure(folder: Path, n_tracks: int, rate: float, config: ClusterConfig, say: Say) -> dict[str, float]:
-    """Say what each command took on a catalogue; return how well groups and names fare, by what it is called."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    catalogue = Catalogue(folder, rate)
-    catalogue.grow(n_tracks)
-    cluster = f"cluster.umap={str(config.umap).lower()}"
-    say("cluster", catalogue.stage("cluster", cluster))
-    say("cluster, nothing new", catalogue.stage("cluster", cluster))
-    found = {f"groups' {name}": value for name, value in vars(catalogue.groups()).items()}
-    say("tag, no credits", catalogue.stage("tag", "tag.use_credits=false"))
-    found |= {f"no credits: {name}": value for name, value in catalogue.names().items()}
-    say("tag", catalogue.stage("tag"))
-    found |= {f"credits: {name}": value for name, value in catalogue.names().items()}
-    first, many = catalogue.search(1), catalogue.search(ASKED + 1)
-    each = [(after - before) / ASKED for before, after in zip(astuple(first), astuple(many), strict=True)]
-    say("search, first question", first)
-    say("search, each other", Spent(each[0], each[1], many.memory_gb))
-    catalogue.grow(round(n_tracks * MORE))
-    say(f"cluster, {MORE:.0%} more", catalogue.stage("cluster", cluster))
+def steps(catalogue: Catalogue, n_tracks: int, config: ClusterConfig) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield what is done with a catalogue, in this order: what it is called, and what does it."""
+    commands = Commands(catalogue)
+    stage = commands.stage
+    umap = f"cluster.umap={str(config.umap).lower()}"
+    yield "", lambda: catalogue.grow(n_tracks)
+    yield "scan of a folder, nothing new", lambda: stage("scan", f"catalogue={catalogue.folder / 'music'}")
+    yield "scan by a manifest, nothing new", lambda: stage("scan", f"catalogue={catalogue.folder / 'manifest.csv'}")
+    for name in IDLE:
+        yield f"{name}, nothing new", partial(stage, name)
+    yield "cluster", lambda: stage("cluster", umap)
+    yield "cluster, nothing new", lambda: stage("cluster", umap)
+    yield "groups'", lambda: vars(catalogue.groups())
+    yield "neighbours:", lambda: {"found of the exact": neighbours_found(catalogue)}
+    yield "tag, no credits", lambda: stage("tag", "tag.use_credits=false")
+    yield "no credits:", catalogue.names
+    yield "tag", lambda: stage("tag")
+    yield "credits:", catalogue.names
+    yield "report", lambda: stage("report")
+    yield "search, first question", lambda: commands.search(1)
+    yield "search, each other", commands.each_search
+    for name in ("tags", "voices"):
+        yield f"{name}/ read by pandas", partial(commands.pandas, name)
+    yield "left:", lambda: left(catalogue)
+    yield "", lambda: catalogue.grow(round(n_tracks * MORE))
+    yield f"cluster, {MORE:.0%} more", lambda: stage("cluster", umap)
+    yield f"tag, {MORE:.0%} more", lambda: stage("tag")
+
+
+def neighbours_found(catalogue: Catalogue) -> float:
+    """Return what part of the exact neighbours of some voices the workspace's index has found."""
+    found, backend = voices.read(catalogue.workspace)
+    near = kept.nearest(catalogue.workspace, found, backend)
+    backend = centred(found, backend)
+    evidence = backend.evidence(found.means, found.seconds)
+    hits = []
+    for at in np.random.default_rng(0).choice(len(found), ASKED, replace=False):
+        ratio = backend.table(evidence[[at]], evidence)[0]
+        ratio[at] = -np.inf
+        hits.append(np.isin(near[at], np.argpartition(-ratio, near.shape[1])[: near.shape[1]]).mean())
+    return float(np.mean(hits))
+
+
+def left(catalogue: Catalogue) -> dict[str, float]:
+    """Return how many files each table has, the report's size, and how long a browser takes to draw it."""
+    workspace = catalogue.workspace
+    found: dict[str, float] = {f"files of {table}/": len(tables.parts(workspace, table)) for table in LEFT}
+    page = Path(workspace.path(report.NAME))
+    found["report, MB"] = page.stat().st_size / 1e6
+    found["report, s to draw"] = drawn(page) if chromium() else float("nan")
     return found
 
 
-def run(n_tracks: int, rates: Sequence[float], workspace: Path, config: ClusterConfig) -> int:
+def measure(
+    folder: Path, n_tracks: int, rate: float, config: ClusterConfig, say: Callable[[str, Spent], None], resume: bool
+) -> dict[str, float]:
+    """Say what each command took on a catalogue; return what was found and left there, by what it is called.
+
+    Args:
+        resume: go on after the last step that an earlier call has done in this folder.
+    """
+    record = folder / "steps.json"
+    if not (resume and record.exists()):
+        shutil.rmtree(folder, ignore_errors=True)
+    catalogue = Catalogue(folder, rate)
+    done: list = json.loads(record.read_text()) if record.exists() else []
+    found: dict[str, float] = {}
+    for i, (name, work) in enumerate(steps(catalogue, n_tracks, config)):
+        if i == len(done):
+            gave = work()
+            done.append(astuple(gave) if isinstance(gave, Spent) else gave)
+            record.write_text(json.dumps(done))
+        if isinstance(done[i], dict):
+            found |= {f"{name} {key}": value for key, value in done[i].items()}
+        elif done[i] is not None:
+            say(name, Spent(*done[i]))
+    return found
+
+
+def run(n_tracks: int, rates: Sequence[float], workspace: Path, config: ClusterConfig, resume: bool) -> int:
     """Measure each size and rate, print, and return the exit status."""
     sizes = [n_tracks]
     while sizes[-1] >= SMALLEST * STEP:
@@ -205,9 +178,9 @@ def run(n_tracks: int, rates: Sequence[float], workspace: Path, config: ClusterC
                 growth = f"{np.log(one.cpu_s / smaller[name].cpu_s) / np.log(STEP):.2f}" if name in smaller else ""
                 row(f"{rate:.0%}", f"{n:,}", name, *(f"{value:.2f}" for value in astuple(one)), growth)
 
-            truth[f"{n:,} at {rate:.0%}"] = measure(workspace / f"{n}-{rate:g}", n, rate, config, say)
+            truth[f"{n:,} at {rate:.0%}"] = measure(workspace / f"{n}-{rate:g}", n, rate, config, say, resume)
             smaller = spent
-    header("Truth", "", *truth)
+    header("Found and left", "", *truth)
     for name in next(iter(truth.values())):
         row(name, *(f"{found[name]:.3f}" for found in truth.values()))
     return 0
@@ -220,9 +193,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rates", type=float, nargs="+", default=[0.03])
     parser.add_argument("--workspace", type=Path, default=Path("workspace/scale"))
     parser.add_argument("--no-umap", action="store_true", help="draw the map by two axes")
+    parser.add_argument("--resume", action="store_true", help="go on where an earlier call was interrupted")
     given = parser.parse_args(argv)
     config = ClusterConfig(umap=not given.no_umap)
-    return engine.guarded(lambda: run(given.tracks, given.rates, given.workspace, config))
+    return engine.guarded(lambda: run(given.tracks, given.rates, given.workspace, config, given.resume))
 
 
 if __name__ == "__main__":

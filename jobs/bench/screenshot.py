@@ -4,10 +4,12 @@ make picture WORKSPACE=workspace/demo        (writes docs/report.png)
 """
 
 import argparse
+import contextlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 WIDTH, HEIGHT = 1280, 860
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -24,6 +26,26 @@ def picture(report: Path, target: Path) -> None:
     Raises:
         FileNotFoundError: there is no such report, or no Chromium on this machine.
     """
+    with _opened(report) as page:
+        page.wait_for_timeout(1000)  # the map is drawn
+        target.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(target))
+
+
+def drawn(report: Path) -> float:
+    """Return how many seconds pass from a report's opening until it is drawn.
+
+    Raises:
+        FileNotFoundError: there is no such report, or no Chromium on this machine.
+    """
+    with _opened(report) as page:
+        # The second frame after loading is asked for when the first has been drawn.
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        return float(page.evaluate("() => performance.now()")) / 1000
+
+
+@contextlib.contextmanager
+def _opened(report: Path) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     browser_path = chromium()
@@ -35,9 +57,7 @@ def picture(report: Path, target: Path) -> None:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.goto(report.absolute().as_uri())
-        page.wait_for_timeout(1000)  # the map is drawn
-        target.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=str(target))
+        yield page
         browser.close()
 
 

@@ -90,6 +90,7 @@ def match_known(known: KnownNames, path: str, files: pd.DataFrame) -> Known:
         files: `track_id` and `uri` of every file of the catalogue, duplicates too.
     """
     names: dict[str, set[str]] = {}
+    as_written: dict[str, str] = {}
     missing, ambiguous = [], []
     found = find_tracks(list(known.rows["track"]), files, path)
     for track, vocalist, fit in zip(known.rows["track"], known.rows["vocalist"], found, strict=True):
@@ -98,8 +99,12 @@ def match_known(known: KnownNames, path: str, files: pd.DataFrame) -> Known:
         elif len(fit.track_ids) > 1:
             ambiguous.append(clean(track))
         else:
-            names.setdefault(next(iter(fit.track_ids)), set()).add(vocalist)
-    contrary = [f"{' and '.join(sorted(given))} for {track_id}" for track_id, given in names.items() if len(given) > 1]
+            (track_id,) = fit.track_ids
+            names.setdefault(track_id, set()).add(vocalist)
+            as_written.setdefault(track_id, clean(track))
+    contrary = [
+        f"{' and '.join(sorted(given))} for {as_written[id_]}" for id_, given in names.items() if len(given) > 1
+    ]
     remarks = [
         f"{len(rows)} known tracks {what}: {_some(rows)}"
         for what, rows in (

@@ -5,6 +5,7 @@ and a content security policy lets only the page's own script run.
 """
 
 import base64
+import gzip
 import hashlib
 import json
 from datetime import UTC, datetime
@@ -61,7 +62,7 @@ def render(page: dict[str, Any], data: dict[str, Any], sounds: dict[str, bytes])
     )
     environment.filters |= {"clock": clock, "count": lambda n: f"{n:,}"}
     style = (FOLDER / "page.css.jinja").read_text()
-    source = "\n".join((FOLDER / f"{name}.js.jinja").read_text() for name in ("map", "page", "review"))
+    source = "\n".join((FOLDER / f"{name}.js.jinja").read_text() for name in ("map", "page", "find", "review"))
     digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
     encoded = {track_id: base64.b64encode(sound).decode() for track_id, sound in sounds.items()}
     return environment.get_template("page.html.jinja").render(
@@ -70,6 +71,7 @@ def render(page: dict[str, Any], data: dict[str, Any], sounds: dict[str, bytes])
         style=Markup(style),
         script_hash=digest,
         data=json_for_html(data),
+        all=compressed({name: page[name]["all"] for name in ("vocalists", "disagreements")}),
         sounds=json_for_html(encoded),
     )
 
@@ -80,6 +82,12 @@ def json_for_html(value: Any) -> Markup:
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)
+
+
+def compressed(value: Any) -> str:
+    """Return JSON as base64 of gzip, which a browser unpacks when somebody looks for what is in it."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def clock(seconds: float) -> str:

@@ -65,10 +65,9 @@ def points(
         shown = placed[drawn]
     wanted = set(shown["track_id"])
     starts: dict[str, float] = {}
-    for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s"]):
+    for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s"], wanted):
         for track_id, start_s in zip(part["track_id"].to_pylist(), part["start_s"].to_pylist(), strict=True):
-            if track_id in wanted:
-                starts[track_id] = min(start_s, starts.get(track_id, start_s))
+            starts[track_id] = min(start_s, starts.get(track_id, start_s))
     starts |= dict(zip(asked["track_id"], asked["start_s"], strict=True))
     return shown.assign(start_s=shown["track_id"].map(starts).astype(float).fillna(0.0)), len(placed)
 
@@ -128,36 +127,60 @@ def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
 
 
 def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
-    """Return the vocalists, most tracks first: name, tracks, how they were found, mean probability, artist tags."""
-    rows = []
-    for name, group in tracks[tracks["vocalist"] != ""].groupby("vocalist"):
-        artists = group.loc[group["artist"] != "", "artist"].value_counts()
-        best = group.sort_values(["probability", "track_id"], ascending=[False, True])
-        rows.append(
-            {
-                "name": name,
-                "tracks": len(group),
-                "known": bool((group["source"] == "enrolled").any()),
-                "probability": number(group["probability"].mean()),
-                "artists": list(artists.index[:3]),
-                "more_artists": max(0, len(artists) - 3),
-                "disagrees": int(group["disagrees"].sum()),
-                "track_id": best["track_id"].iloc[0],
-            }
-        )
-    rows.sort(key=lambda row: (-row["tracks"], row["name"]))
-    most = rows[0]["tracks"] if rows else 1
-    return {"rows": [row | {"share": row["tracks"] / most} for row in rows[:max_rows]], "total": len(rows)}
+    """Return the vocalists, most tracks first: name, tracks, how they were found, mean probability, artist tags.
+
+    Of those past `max_rows` there are the columns `all` alone: name, tracks and probability, of everyone.
+    """
+    named = tracks[tracks["vocalist"] != ""]
+    named = named.assign(known=named["source"] == "enrolled")
+    grouped = named.groupby("vocalist").agg(
+        tracks=("track_id", "size"),
+        known=("known", "any"),
+        probability=("probability", "mean"),
+        disagrees=("disagrees", "sum"),
+    )
+    found = grouped.rename_axis("name").reset_index().sort_values(["tracks", "name"], ascending=[False, True])
+    first = found.head(max_rows)
+    of_first = dict(list(named[named["vocalist"].isin(first["name"])].groupby("vocalist")))
+    most = int(found["tracks"].max()) if len(found) else 1
+    rows = [
+        row
+        | {"probability": number(row["probability"]), "share": row["tracks"] / most}
+        | _artists_of(of_first[row["name"]])
+        for row in first.to_dict("records")
+    ]
+    return {"rows": rows, "total": len(found), "all": _columns(found[["name", "tracks", "probability"]])}
+
+
+def _artists_of(group: pd.DataFrame) -> dict[str, Any]:
+    """Return a vocalist's artist tags, and the track that is surest theirs."""
+    artists = group.loc[group["artist"] != "", "artist"].value_counts()
+    best = group.sort_values(["probability", "track_id"], ascending=[False, True])
+    return {
+        "artists": list(artists.index[:3]),
+        "more_artists": max(0, len(artists) - 3),
+        "track_id": best["track_id"].iloc[0],
+    }
 
 
 def disagreements(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
-    """Return the tracks whose artist tag is very likely wrong, the surest first."""
-    found = tracks[tracks["disagrees"]].assign(wrong=1 - tracks["credit_probability"].astype(float))
+    """Return the tracks whose artist tag is very likely wrong, the surest first, and columns of them `all`."""
+    found = tracks[tracks["disagrees"]]
+    found = found.assign(wrong=1 - found["credit_probability"].astype(float))
     found = found.sort_values(["wrong", "track_id"], ascending=[False, True])
     rows = found.head(max_rows)[["track_id", "label", "file_artist", "vocalist", "wrong", "uri"]]
     return {
         "rows": [row | {"wrong": number(row["wrong"])} for row in rows.to_dict("records")],
         "total": len(found),
+        "all": _columns(found[["label", "file_artist", "vocalist", "wrong"]]),
+    }
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, list]:
+    """Return a frame's columns as JSON has them."""
+    return {
+        name: [number(value) for value in column] if column.dtype.kind == "f" else column.tolist()
+        for name, column in frame.items()
     }
 
 

@@ -1,15 +1,17 @@
 """An index of unit vectors, asked for about the nearest of them: small worlds (HNSW), in pieces.
 
 One thread makes a piece, so that the same vectors make the same index however many work on it: faiss's own threads
-would link voices as they come along.
+would link voices as they come along. Pieces are made, and asked for blocks of vectors, side by side: by threads, or by
+what a `Spread` hands the work to.
 
 Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using hierarchical navigable small world
 graphs" (IEEE TPAMI 42, 2020). Douze et al., "The Faiss library" (2024), arXiv:2401.08281.
 """
 
+import contextlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,9 +19,18 @@ import numpy as np
 
 PIECE = 500_000  # vectors of one piece
 LINKS = "HNSW32_SQ8"  # 32 links a vector, a byte a dimension
-MADE_WITH, SOUGHT_WITH = 60, 160  # vectors looked at for each
+MADE_WITH, SOUGHT_WITH = 60, 200  # vectors looked at for each
 TRAINED = 50_000  # vectors that say how far each dimension reaches
 BLOCK = 65_536
+
+# Does work for each of several tuples of arguments, at the same time; returns what came of each, in their order.
+Spread = Callable[[Callable[..., Any], Sequence[tuple]], list[Any]]
+
+
+def in_threads(work: Callable[..., Any], calls: Sequence[tuple]) -> list[Any]:
+    """Spread work over the processors of this machine."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda call: work(*call), calls))
 
 
 class Index:
@@ -31,35 +42,36 @@ class Index:
     def __len__(self) -> int:
         return sum(piece.ntotal for piece in self.pieces)
 
-    def add(self, directions: np.ndarray) -> "Index":
+    def add(self, directions: np.ndarray, spread: Spread = in_threads) -> "Index":
         """Add unit vectors (n, d): those that the last piece has room for to that one; return the index."""
         room = PIECE - self.pieces[-1].ntotal if self.pieces else 0
         if room:
             _grown(self.pieces[-1], directions[:room])
         rest = directions[room:]
         if n_pieces := math.ceil(len(rest) / PIECE):
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                self.pieces += pool.map(_piece, np.array_split(rest, n_pieces))
+            self.pieces += spread(_piece, [(part,) for part in np.array_split(rest, n_pieces)])
         return self
 
-    def search(self, directions: np.ndarray, k: int, sought_with: int = SOUGHT_WITH) -> np.ndarray:
+    def search(
+        self, directions: np.ndarray, k: int, sought_with: int = SOUGHT_WITH, spread: Spread = in_threads
+    ) -> np.ndarray:
         """Return the numbers (n, k) of about the nearest to unit vectors (n, d), in no order; -1 for fewer.
 
         Args:
             sought_with: vectors looked at for each, in all pieces together: more find more of the nearest.
         """
+        blocks = [directions[start : start + BLOCK] for start in range(0, len(directions), BLOCK)]
+        each = max(k, sought_with // max(len(self.pieces), 1))
+        answers = spread(_asked, [(piece, block, k, each) for piece in self.pieces for block in blocks])
         found = np.empty((len(directions), k), np.int32)
-        for start in range(0, len(directions), BLOCK):
-            found[start : start + BLOCK] = self._search(directions[start : start + BLOCK], k, sought_with)
+        for i in range(len(blocks)):
+            found[i * BLOCK : (i + 1) * BLOCK] = self._together(answers[i :: len(blocks)], len(blocks[i]), k)
         return found
 
-    def _search(self, directions: np.ndarray, k: int, sought_with: int) -> np.ndarray:
-        found = np.full((len(directions), k), -1)
-        score = np.full((len(directions), k), -np.inf, np.float32)
-        first = 0
-        for piece in self.pieces:
-            piece.hnsw.efSearch = max(k, sought_with // len(self.pieces))
-            cosine, number = piece.search(directions, k)
+    def _together(self, answers: Sequence[tuple[np.ndarray, np.ndarray]], n: int, k: int) -> np.ndarray:
+        """Return the nearest (n, k) of those that each piece gave."""
+        score, found, first = np.full((n, k), -np.inf, np.float32), np.full((n, k), -1), 0
+        for piece, (cosine, number) in zip(self.pieces, answers, strict=True):
             score = np.concatenate([score, np.where(number >= 0, cosine, -np.inf)], axis=1)
             found = np.concatenate([found, np.where(number >= 0, number + first, -1)], axis=1)
             at = np.argpartition(-score, k - 1, axis=1)[:, :k]
@@ -91,12 +103,27 @@ def _piece(directions: np.ndarray) -> Any:
 
 
 def _grown(piece: Any, directions: np.ndarray) -> Any:
+    with _one_thread():
+        piece.add(directions)
+    return piece
+
+
+def _asked(piece: Any, directions: np.ndarray, k: int, sought_with: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cosines (n, k) and the numbers within the piece of about the nearest to each; -1 for none."""
+    piece.hnsw.efSearch = sought_with
+    with _one_thread():
+        cosine, number = piece.search(directions, k)
+    return cosine, number.astype(np.int32)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep faiss to the thread that calls it."""
     import faiss
 
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
-        piece.add(directions)
+        yield
     finally:
         faiss.omp_set_num_threads(threads)
-    return piece

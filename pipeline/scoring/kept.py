@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.scoring import neighbours
-from pipeline.scoring.backend import Backend, Evidence
-from pipeline.scoring.index import Index
+from pipeline.scoring.backend import Backend
+from pipeline.scoring.centre import centred
+from pipeline.scoring.index import Index, Spread, in_threads
 from pipeline.scoring.neighbours import CANDIDATES, NEIGHBOURS, best
 from pipeline.scoring.voices import Voices
 from pipeline.store import tables
@@ -43,16 +44,22 @@ class Kept:
     near: np.ndarray
 
 
-def nearest(workspace: Workspace, voices: Voices, evidence: Evidence, backend: Backend) -> np.ndarray:
-    """Return what `pipeline.scoring.neighbours.nearest` does, by what the workspace keeps, and keep it."""
-    n = len(voices)
+def nearest(workspace: Workspace, voices: Voices, backend: Backend, spread: Spread = in_threads) -> np.ndarray:
+    """Return the nearest others (n, k) of each voice, by what the workspace keeps, and keep what is new of it.
+
+    Args:
+        backend: as it came with the encoder. spread: over what the work on a large index is spread.
+    """
+    n, backend = len(voices), centred(voices, backend)
+    evidence = backend.evidence(voices.means, voices.seconds)
     if n <= neighbours.EXACT:
         return neighbours.nearest(evidence, backend)
     marks, kept = _marks(voices.means), _read(workspace)
     row = _rows(kept, voices.track_ids, marks) if kept and _same_space(kept.backend, backend, voices) else None
     if kept is None or row is None or (row < 0).sum() + n - (row >= 0).sum() > CHANGED * n:
-        index = Index().add(evidence.direction)
-        near = best(evidence, backend, index.search(evidence.direction, CANDIDATES + 1), NEIGHBOURS)
+        index = Index().add(evidence.direction, spread)
+        found = index.search(evidence.direction, CANDIDATES + 1, spread=spread)
+        near = best(evidence, backend, found, NEIGHBOURS)
         workspace.delete(FOLDER)
         _write(workspace, Kept(index, backend, voices.track_ids, marks, near))
         return near
@@ -63,7 +70,7 @@ def nearest(workspace: Workspace, voices: Voices, evidence: Evidence, backend: B
     if len(new):
         directions = kept.backend.evidence(voices.means[new], voices.seconds[new]).direction
         row = np.concatenate([row, new])
-        found = kept.index.add(directions).search(directions, CANDIDATES + 1)
+        found = kept.index.add(directions, spread).search(directions, CANDIDATES + 1, spread=spread)
         near[new] = best(evidence, backend, _renamed(found, row), NEIGHBOURS, new)
         number = np.full(n, -1)
         number[row[row >= 0]] = np.flatnonzero(row >= 0)

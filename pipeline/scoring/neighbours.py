@@ -18,6 +18,7 @@ NEIGHBOURS = 20
 EXACT = 10_000
 CANDIDATES = 40  # of which the nearest are found exactly
 BLOCK = 2048
+CACHED = 64  # rows whose neighbours' vectors stay in a processor's cache
 
 T = TypeVar("T")
 
@@ -35,17 +36,26 @@ def ratios(left: Evidence, right: Evidence, which: np.ndarray, backend: Backend)
 
     They are -inf where a side knows nothing, or `which` is negative.
     """
-    directions, reliability = right.direction, right.reliability
+    directions, reliability = right.direction, right.reliability.astype(np.float32)
 
     def block(rows: slice) -> np.ndarray:
         part, other = left[rows], which[rows]
-        cosine = np.einsum("nd,nkd->nk", part.direction, directions[other])
-        ratio = backend.llr(cosine, part.reliability[:, None], reliability[other])
-        known = (other >= 0) & (reliability[other] > 1e-9) & (part.precision[:, None] > 1e-9)
+        cosine = _cosines(part.direction, directions, other)
+        ratio = backend.llr(cosine, part.reliability[:, None].astype(np.float32), reliability[other])
+        known = (other >= 0) & (right.precision[other] > 1e-9) & (part.precision[:, None] > 1e-9)
         return np.where(known, ratio, -np.inf).astype(np.float32)
 
     found = in_blocks(block, len(which))
     return np.concatenate(found) if found else np.empty(which.shape, np.float32)
+
+
+def _cosines(left: np.ndarray, right: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Return the cosines (n, k) of `left (n, d)` with those of `right (m, d)` that `which (n, k)` names."""
+    found = np.empty(which.shape, np.float32)
+    for start in range(0, len(which), CACHED):
+        rows = slice(start, start + CACHED)
+        np.matmul(right[which[rows]], left[rows, :, None], out=found[rows, :, None])
+    return found
 
 
 def in_blocks(work: Callable[[slice], T], n: int) -> list[T]:

@@ -17,9 +17,6 @@ from numpy.typing import ArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.scoring import kept
-from pipeline.scoring.backend import Backend
-from pipeline.scoring.centre import centred
 from pipeline.scoring.scores import unit
 from pipeline.scoring.voices import Clips, Voices, read_clips
 from pipeline.store.workspace import Workspace
@@ -30,6 +27,7 @@ ALIKE, FEW = 0.81, 0.16  # mean cosine that many of those clips must have, and w
 APART_S = 0.5  # by which clips at the same place may begin or end apart
 SHIFTS = 5  # pairs of clips that may tell how far one track is shifted against the other
 AT_ONCE = 20_000  # tracks whose clips are held in memory
+BLOCK = 65_536  # pairs at a time
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,25 @@ class Once:
         """Return a frame of m rows as one of n: each track has what the one has that stands for it."""
         return frame.iloc[self.of].assign(track_id=track_ids).reset_index(drop=True)
 
+    def near(self, near: np.ndarray) -> np.ndarray:
+        """Return the neighbours (m, k) of the tracks that count, each for all that it stands for; -1: none, or itself.
 
-def find(workspace: Workspace, voices: Voices, backend: Backend) -> np.ndarray:
-    """Return for each track (n,) the row of that which counts for its recording: its own, where it is the only one."""
-    pairs = near(workspace, voices, backend)
+        Args:
+            near: (n, k) of all tracks, -1 where there are fewer.
+        """
+        others = near[self.rows]
+        found = np.sort(np.where(others >= 0, self.of[others], -1), axis=1)
+        found[:, 1:][found[:, 1:] == found[:, :-1]] = -1
+        return np.where(found == np.arange(len(found))[:, None], -1, found)
+
+
+def find(workspace: Workspace, voices: Voices, near: np.ndarray) -> np.ndarray:
+    """Return for each track (n,) the row of that which counts for its recording: its own, where it is the only one.
+
+    Args:
+        near: (n, k) the nearest others of each, -1 where there are fewer.
+    """
+    pairs = likely(voices, near)
     alike = [np.zeros((0, 2), int)]
     for some in _batches(pairs):
         clips = read_clips(workspace, voices, set(voices.track_ids[np.unique(some)]))
@@ -70,14 +83,16 @@ def told(track_ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return found
 
 
-def near(workspace: Workspace, voices: Voices, backend: Backend) -> np.ndarray:
-    """Return the pairs of tracks (e, 2) that may be of one recording."""
-    backend = centred(voices, backend)
-    others = kept.nearest(workspace, voices, backend.evidence(voices.means, voices.seconds), backend)
-    rows, at = np.nonzero(others >= 0)
-    pairs = np.unique(np.sort(np.stack([rows, others[rows, at]], axis=1), axis=1), axis=0)
-    directions = unit(voices.means)
-    return pairs[np.einsum("ed,ed->e", *directions[pairs.T]) >= NEAR]
+def likely(voices: Voices, near: np.ndarray) -> np.ndarray:
+    """Return the pairs of neighbours (e, 2) that may be of one recording, the lower row first."""
+    rows, at = np.nonzero(near >= 0)
+    others = near[rows, at]
+    directions, alike = unit(voices.means).astype(np.float32), np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        part = slice(start, start + BLOCK)
+        alike[part] = np.einsum("ed,ed->e", directions[rows[part]], directions[others[part]])
+    there = alike >= NEAR
+    return np.unique(np.sort(np.stack([rows[there], others[there]], axis=1), axis=1), axis=0)
 
 
 def same(clips: Clips, pairs: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from encoder.checkpoint import DEFAULT
 from pipeline.scoring.backend import FILE, Backend, within_matrix
@@ -87,16 +86,15 @@ def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
 
 
 def read_clips(workspace: Workspace, voices: Voices, track_ids: Collection[str]) -> Clips:
-    """Return the clips of the named tracks, those that are voices; in the memory of one part and what is asked for."""
+    """Return the clips of the named tracks, those that are voices; no more is read than parts of which they may be."""
     row = {track_id: at for at, track_id in enumerate(voices.track_ids) if track_id in track_ids}
     found = [Clips(np.zeros((0, voices.means.shape[1]), np.float32), np.zeros(0), np.zeros(0), np.zeros(0, int))]
     columns = ["track_id", "start_s", "end_s", "embedding"]
-    for part in tables.iter_arrow(workspace, "embeddings", columns) if row else ():
-        at = np.array([row.get(track_id, -1) for track_id in part["track_id"].to_pylist()], int)
-        wanted = part.filter(pa.array(at >= 0))
-        if len(wanted):
-            start_s, end_s = wanted["start_s"].to_numpy(), wanted["end_s"].to_numpy()
-            found.append(Clips(tables.vectors_of(wanted), start_s, end_s - start_s, at[at >= 0]))
+    for part in tables.iter_arrow(workspace, "embeddings", columns, row) if row else ():
+        if len(part):
+            start_s, end_s = part["start_s"].to_numpy(), part["end_s"].to_numpy()
+            at = np.array([row[track_id] for track_id in part["track_id"].to_pylist()], int)
+            found.append(Clips(tables.vectors_of(part), start_s, end_s - start_s, at))
     return Clips(*(np.concatenate([getattr(part, name.name) for part in found]) for name in fields(Clips)))
 
 

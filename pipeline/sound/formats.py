@@ -7,6 +7,10 @@ sound of a film is decoded.
 
 import re
 
+from pipeline.store.errors import Problem
+
+MIN_RATE_HZ, MAX_RATE_HZ = 2000, 6_000_000  # DSD512 is decoded at 2.8 MHz
+MAX_CHANNELS = 64
 CONTAINERS = frozenset(
     "aac ac3 aiff amr amrnb amrwb ape asf asf_o au avi avr bonk caf dsf dss dts dtshd eac3 flac flv gsm iff ircam iss "
     "loas matroska mlp mov mp3 mpc mpc8 mpeg mpegts mxf nistsphere nsv nut ogg oma osq paf pvf qcp qoa rka rm rso shn "
@@ -49,3 +53,15 @@ def what_it_is(head: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return "a text" if text.isprintable() or all(sign.isprintable() or sign.isspace() for sign in text) else None
+
+
+def check_music(sample_rate_hz: int, channels: int) -> None:
+    """Check that a rate and a number of channels are plausible for music.
+
+    Raises:
+        Problem: they are not.
+    """
+    if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
+        raise Problem("decode", f"a sample rate of {sample_rate_hz} Hz is not music")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise Problem("decode", f"{channels} channels are not music (1 to {MAX_CHANNELS} are read)")

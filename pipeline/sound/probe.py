@@ -10,8 +10,8 @@ from pipeline.sound.stretch import open_bytes
 from pipeline.sound.tags import read_tags
 
 MAX_BROKEN_FRACTION = 0.01  # of packets that cannot be decoded, before it is worth a note
-MAX_LOST_FRACTION = 0.01  # of the length that the header states
-PADDING_S = 0.1  # that a codec adds to a file, and a container may count
+MAX_OFF_FRACTION = 0.01  # of the length that the header states
+PADDING_S = 0.1  # that a lossy codec adds to a file, and a container may count
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ def probe(uri: str | Path, at_work: Callable[[], None] = lambda: None) -> Probe:
 
 
 def _notes(reading: Reading) -> list[str]:
-    notes = []
-    if reading.promised_s and reading.read_s < (1 - MAX_LOST_FRACTION) * reading.promised_s - PADDING_S:
-        notes.append(f"{reading.read_s:.1f} s of audio where its header says {reading.promised_s:.1f} s")
+    notes = list(reading.remarks)
+    stated_s, padding_s = reading.promised_s, 0.0 if reading.is_lossless else PADDING_S
+    if stated_s and abs(reading.read_s - stated_s) > MAX_OFF_FRACTION * stated_s + padding_s:
+        notes.append(f"{reading.read_s:.1f} s of audio where its header says {stated_s:.1f} s")
     if reading.n_broken > MAX_BROKEN_FRACTION * reading.n_packets:
         notes.append(f"{reading.n_broken} of {reading.n_packets} packets cannot be decoded")
     if reading.n_bad:

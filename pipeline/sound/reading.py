@@ -18,11 +18,10 @@ import numpy as np
 import soundfile
 
 from pipeline.sound.container import audio_stream, not_audio, opened, packets, promised_s
+from pipeline.sound.formats import check_music
 from pipeline.sound.stretch import Stretch, open_bytes
 from pipeline.store.errors import Problem
 
-MIN_RATE_HZ, MAX_RATE_HZ = 2000, 6_000_000  # DSD512 is decoded at 2.8 MHz
-MAX_CHANNELS = 64
 MAX_S = 24 * 3600.0
 LOUDEST = 1e6  # full scale is 1; what is louder is damage
 MAX_BAD_FRACTION = 0.01  # of samples that are damage, before the file counts as damaged
@@ -45,10 +44,11 @@ class Reading:
     Attributes:
         codec, sample_rate_hz, channels: of the audio's beginning.
         tags: the file's own, as FFmpeg reads them.
-        promised_s: the length that its header states; None where it states none.
+        is_lossless: whether its codec gives back just the samples that went in.
         digest: of codec, rate, channels and the compressed audio.
         n_bad: samples so far that were not a number or beyond any level, and became 0.
         n_packets, n_broken: packets so far; those of them that cannot be decoded.
+        remarks: in words, what was lost of it, and what it took to read the rest.
         begins_s: where in the file its first piece begins.
 
     Args:
@@ -60,7 +60,9 @@ class Reading:
         self.has_passed = False  # over a packet
         self.codec, self.sample_rate_hz, self.channels = "", 0, 0
         self.tags: dict[str, str] = {}
-        self.promised_s: float | None = None
+        self.is_lossless = False
+        self.remarks: list[str] = []
+        self._promised_s: list[float | None] = []  # by each link of a chain
         self.digest = hashlib.blake2b(digest_size=16)
         self._at_rate: collections.Counter[int] = collections.Counter()  # samples so far
         self.n_bad = self.n_packets = self.n_broken = 0
@@ -74,6 +76,12 @@ class Reading:
     def read_s(self) -> float:
         """How many seconds of audio were read so far."""
         return sum(n / rate_hz for rate_hz, n in self._at_rate.items())
+
+    @property
+    def promised_s(self) -> float | None:
+        """The length that its header states, or those of a chain together; None where one states none."""
+        stated = [length_s for length_s in self._promised_s if length_s is not None]
+        return sum(stated) if stated and len(stated) == len(self._promised_s) else None
 
     def pieces(self) -> Generator[Piece, None, None]:
         """Yield the file's audio; damaged packets are skipped, damaged samples are 0.
@@ -101,33 +109,35 @@ class Reading:
             raise Problem("decode", f"{self.n_bad} of {self.n_samples} samples are NaN, infinite or beyond any level")
 
     def _decoded(self, file: Stretch) -> Iterator[Piece]:
-        problem: Problem | None = None
-        for stretch in self._stretches(file):
-            if stretch.size < file.size:  # its packets' times are not those of the file
+        problems: list[Problem] = []
+        for link in file.links():
+            if link.size < file.size:  # its packets' times are not those of the file
                 self.skip_s = 0.0
             try:
-                yield from self._by_ffmpeg(stretch)
-            except Problem as error:
-                problem = problem or error
-                self.n_broken += bool(self.n_samples)  # a link of a chain that cannot be read
+                yield from self._by_ffmpeg(link)
+            except Problem as problem:
+                problems.append(problem)
         if self.n_samples:
+            self.remarks += [f"a part of it cannot be read: {problem}" for problem in problems[:1]]
             return
+        if behind := file.behind_id3():
+            self.skip_s = 0.0
+            with contextlib.suppress(Problem):
+                yield from self._by_ffmpeg(behind)
+            if self.n_samples:
+                self.remarks.append("an ID3 tag stands before it, where its format has none")
+                return
         try:
             yield from self._by_libsndfile(file)
         except soundfile.LibsndfileError:
-            if problem:
-                raise problem from None
-
-    def _stretches(self, file: Stretch) -> Iterator[Stretch]:
-        """Yield what FFmpeg is to open, one after the other."""
-        if file.head(4) == b"RIFX":  # which it reads in the wrong byte order
-            return
-        yield from file.links()
-        behind = file.behind_id3()
-        if behind and not self.n_samples:
-            yield behind
+            if problems:
+                raise problems[0] from None
+        else:
+            self.remarks += ["read by libsndfile: FFmpeg cannot open it"] if problems else []
 
     def _by_ffmpeg(self, file: Stretch) -> Iterator[Piece]:
+        if file.head(4) == b"RIFX":  # which FFmpeg reads in the wrong byte order
+            return
         with opened(file) as container:
             stream = audio_stream(container)
             if not stream.codec_context.sample_rate or not stream.channels:
@@ -137,6 +147,7 @@ class Reading:
                     key.lower(): value.strip() for key, value in (stream.metadata | container.metadata).items()
                 }
                 self._begin(stream.codec_context.name, stream.codec_context.sample_rate, stream.channels)
+                self.is_lossless = stream.codec_context.codec.lossless
             self._skip(container, stream)
             try:
                 yield from _converted(self._placed(self._frames(container, stream, file.size), stream))
@@ -146,7 +157,7 @@ class Reading:
     def _by_libsndfile(self, file: Stretch) -> Iterator[Piece]:
         file.seek(0)
         with soundfile.SoundFile(file) as sound:
-            self.promised_s = sound.frames / sound.samplerate
+            self._promised_s = [sound.frames / sound.samplerate]
             self._begin(sound.subtype.lower(), sound.samplerate, sound.channels)
             while len(block := sound.read(FRAME, dtype="float32", always_2d=True)):
                 self.digest.update(block)
@@ -159,14 +170,15 @@ class Reading:
 
     def _frames(self, container: Any, stream: Any, size: int) -> Iterator[Any]:
         """Yield decoded frames, skipping packets that cannot be decoded; end where the file breaks off."""
-        decoder = stream.codec_context
+        decoder, is_first = stream.codec_context, True
         for packet in itertools.chain(packets(container, stream), [None]):  # None: flush the decoder
             if packet is not None:
                 if not self.n_packets and self._passes(packet, stream):
                     self.has_passed = True
                     continue
-                if not self.n_packets:
-                    self.promised_s = promised_s(container, stream, size - (packet.pos or 0))
+                if is_first:
+                    self._promised_s.append(promised_s(container, stream, size - (packet.pos or 0)))
+                    is_first = False
                 self.digest.update(memoryview(packet))
                 self.n_packets += 1
             try:
@@ -212,18 +224,6 @@ class Reading:
         sound = np.abs(piece.samples) <= LOUDEST
         self.n_bad += int((~sound).any(axis=0).sum())
         return replace(piece, samples=np.where(sound, piece.samples, np.float32(0)))
-
-
-def check_music(sample_rate_hz: int, channels: int) -> None:
-    """Check that a rate and a number of channels are plausible for music.
-
-    Raises:
-        Problem: they are not.
-    """
-    if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
-        raise Problem("decode", f"a sample rate of {sample_rate_hz} Hz is not music")
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise Problem("decode", f"{channels} channels are not music (1 to {MAX_CHANNELS} are read)")
 
 
 def _converted(frames: Iterable[Any]) -> Iterator[Piece]:

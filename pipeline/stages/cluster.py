@@ -10,7 +10,6 @@ What was compared, and how it fared on real recordings and simulated catalogues,
 import numpy as np
 import pandas as pd
 
-from pipeline.scoring import kept
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
 from pipeline.scoring.groups import agglomerate, membership, nearest_group
@@ -19,17 +18,16 @@ from pipeline.scoring.neighbours import nearest
 from pipeline.scoring.places import places, principal
 from pipeline.scoring.voices import Voices
 from pipeline.sections import ClusterConfig
-from pipeline.store.workspace import Workspace
 
 
 def cluster_voices(
-    voices: Voices, backend: Backend, config: ClusterConfig, seed: int = 0, workspace: Workspace | None = None
+    voices: Voices, backend: Backend, config: ClusterConfig, seed: int = 0, near: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Group voices and place them on a map.
 
     Args:
         voices: in any order that is the same each time. backend: as it came with the encoder.
-        workspace: where the neighbours of many voices are kept, so that the next time asks for those of the new ones.
+        near: (n, k) the nearest others of each, -1 where there are fewer; if not given, they are found.
 
     Returns:
         A row per voice: `track_id`, `cluster_id` (0, 1, ... by size; -1: shares its vocalist with none),
@@ -45,7 +43,7 @@ def cluster_voices(
         raise ValueError("vectors hold values that are not finite")
     backend = centred(voices, backend)
     evidence = backend.evidence(voices.means, voices.seconds)
-    near = kept.nearest(workspace, voices, evidence, backend) if workspace else nearest(evidence, backend)
+    near = nearest(evidence, backend) if near is None else near
     group, n_voices, _ = agglomerate(evidence, backend, config.purity, near)
     probability = membership(evidence, group, backend, n_voices)
     other = nearest_group(evidence, group, near, backend, n_voices)

@@ -184,9 +184,8 @@ def with_files(found: pd.DataFrame, tracks: pd.DataFrame, starts: Mapping[str, f
 
 def starts(workspace: Workspace, track_ids: Iterable[str]) -> dict[str, float]:
     """Return for each track where its longest clip starts, in seconds."""
-    wanted, longest = set(track_ids), dict[str, tuple[float, float]]()
-    for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s", "end_s"]):
+    longest: dict[str, tuple[float, float]] = {}
+    for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s", "end_s"], set(track_ids)):
         for track_id, start_s, end_s in zip(*(column.to_pylist() for column in part.columns), strict=True):
-            if track_id in wanted:
-                longest[track_id] = max((end_s - start_s, -start_s), longest.get(track_id, (0.0, 0.0)))
+            longest[track_id] = max((end_s - start_s, -start_s), longest.get(track_id, (0.0, 0.0)))
     return {track_id: -start for track_id, (_, start) in longest.items()}

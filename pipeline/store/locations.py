@@ -11,6 +11,7 @@ stores' own clients, waiting longer each time, for some minutes.
 
 import functools
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pipeline.store.errors import WorkspaceError
 
 S3, GOOGLE, AZURE = ("s3",), ("gs", "gcs"), ("abfs", "abfss", "az")
 SCHEMES = (*S3, *GOOGLE, *AZURE)
+SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
 ATTEMPTS = 20  # of a request; with the clients' waits (doubling, 20 s at most) some three minutes
 RETRY_S = 180.0
 WEIGHTS = "VOCATLAS_WEIGHTS"  # the variable that says where models are (see `pipeline.store.weights`)
@@ -33,18 +35,31 @@ def is_remote(uri: str) -> bool:
     return bool(separator) and scheme.lower() in SCHEMES
 
 
+def scheme_of(uri: str) -> str:
+    """Return the scheme of a URI in lower case; "" of a local path.
+
+    Raises:
+        WorkspaceError: it is none that can be opened.
+    """
+    scheme = (SCHEME.match(uri) or ["", ""])[1].lower()
+    if scheme not in ("", "file", *SCHEMES):
+        stores = ", ".join(f"{name}://" for name in SCHEMES)
+        raise WorkspaceError(
+            f"{scheme}:// is not read: copy it to a folder or an object store ({stores}) and name it there"
+        )
+    return scheme
+
+
 def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     """Return the filesystem of a local path or a URI, and the path within it.
 
     Raises:
-        WorkspaceError: the URI names no bucket, or the store's settings cannot be understood.
+        WorkspaceError: the URI names no store or no bucket, or the store's settings cannot be understood.
     """
-    if not is_remote(uri):
+    if scheme_of(uri) not in SCHEMES:
         return pafs.LocalFileSystem(), str(Path(uri.removeprefix("file://")).expanduser().absolute())
     scheme, authority, key = split(uri)
     bucket, _, account = authority.partition("@")
-    if not bucket:
-        raise WorkspaceError(f"{uri} names no bucket: write {scheme}://bucket/key")
     try:
         return _filesystem(scheme, bucket, account, ATTEMPTS, settings()), f"{bucket}/{key}".rstrip("/")
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -52,9 +67,15 @@ def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
 
 
 def split(uri: str) -> tuple[str, str, str]:
-    """Return the scheme, the authority (bucket, or container@account) and the plain key of a remote URI."""
+    """Return the scheme, the authority (bucket, or container@account) and the plain key of a remote URI.
+
+    Raises:
+        WorkspaceError: it names no bucket.
+    """
     scheme, _, rest = uri.partition("://")
     authority, _, key = rest.partition("/")
+    if not authority.partition("@")[0]:
+        raise WorkspaceError(f"{uri} names no bucket: write {scheme.lower()}://bucket/key")
     return scheme.lower(), authority, key
 
 

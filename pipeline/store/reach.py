@@ -25,6 +25,7 @@ def check(uri: str) -> None:
     """
     if not is_remote(uri):
         return
+    split(uri)  # raises where it names no bucket
     errors: list[BaseException] = []
     asking = threading.Thread(target=_ask, args=(uri, errors), daemon=True)
     asking.start()

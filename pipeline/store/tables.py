@@ -7,15 +7,15 @@ Whole tables are a single file that is replaced in one step. Any Parquet reader 
 open them, and nothing else lies in a table's folder (`pipeline.store.provenance` keeps the configs that made them).
 """
 
-import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipeline.store.parquet import mark, marked, parquet
+from pipeline.store.parquet import read as read_file
 from pipeline.store.schemas import SCHEMAS
 from pipeline.store.workspace import Workspace
 
@@ -77,9 +77,24 @@ def is_there(workspace: Workspace, table: str, part: str) -> bool:
     return workspace.exists(appended_name(table, part))
 
 
-def replace(workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table) -> None:
-    """Write the rows as all that a whole table holds, in one step."""
-    workspace.write_bytes(f"{table}/{WHOLE}", parquet(to_arrow(table, rows)))
+def replace(
+    workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, made_of: str = ""
+) -> None:
+    """Write the rows as all that a whole table holds, in one step.
+
+    Args:
+        made_of: a mark of what they were made of, which `made_of` gives back.
+    """
+    found = marked(to_arrow(table, rows), made_of)
+    workspace.write_bytes(f"{table}/{WHOLE}", parquet(found))
+
+
+def made_of(workspace: Workspace, table: str) -> str:
+    """Return the mark of what a whole table was made of; "" if it has none, or is not there."""
+    if not workspace.exists(f"{table}/{WHOLE}"):
+        return ""
+    with workspace.fs.open_input_file(workspace.path(f"{table}/{WHOLE}")) as source:
+        return mark(source)
 
 
 def keep(workspace: Workspace, table: str, wanted: Callable[[pa.Table], np.ndarray]) -> int:
@@ -133,24 +148,33 @@ def remove(workspace: Workspace, table: str) -> None:
         workspace.delete(name)
 
 
-def iter_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Yield a table part by part, so that a big one needs the memory of one part; what a part lacks is null."""
+def iter_arrow(
+    workspace: Workspace,
+    table: str,
+    columns: Sequence[str] | None = None,
+    track_ids: Collection[str] | None = None,
+) -> Iterator[pa.Table]:
+    """Yield a table part by part, so that a big one needs the memory of one part; what a part lacks is null.
+
+    Args:
+        track_ids: whose rows are wanted, if not all; what cannot hold any is not read.
+    """
+    of = None if track_ids is None else np.array(sorted(track_ids), str)
     wanted = SCHEMAS[table] if columns is None else pa.schema([SCHEMAS[table].field(name) for name in columns])
     for name in parts(workspace, table):
-        found = read_part(workspace, name, wanted.names)
+        found = read_part(workspace, name, wanted.names, of)
         for field in wanted:
             if field.name not in found.column_names:  # the part is older than the column
                 found = found.append_column(field, pa.nulls(len(found), field.type))
         yield found.select(wanted.names)
 
 
-def read_part(workspace: Workspace, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return one part file, or those of the named columns that it has."""
+def read_part(
+    workspace: Workspace, name: str, columns: Sequence[str] | None = None, track_ids: np.ndarray | None = None
+) -> pa.Table:
+    """Return one part file, or those of the named columns that it has, or the rows of some `track_ids (k,)`, sorted."""
     with workspace.fs.open_input_file(workspace.path(name)) as source:
-        file = pq.ParquetFile(source)
-        return file.read(
-            columns=[name for name in columns or file.schema_arrow.names if name in file.schema_arrow.names]
-        )
+        return read_file(source, columns, track_ids)
 
 
 def read_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -229,11 +253,3 @@ def unsettled(workspace: Workspace, rows: pa.Table, table: str, stage: str) -> t
     settled = keys(workspace, table, "track_id") | failed_keys(workspace, stage)
     todo = rows.filter(pa.array([key not in settled for key in rows["track_id"].to_pylist()], pa.bool_()))
     return todo, len(rows) - len(todo)
-
-
-def parquet(table: pa.Table) -> pa.Buffer:
-    """Return a table as a Parquet file's bytes."""
-    sink = io.BytesIO()
-    group = 64 if "audio" in table.column_names else 100_000
-    pq.write_table(table, sink, compression="zstd", row_group_size=group)
-    return pa.py_buffer(sink.getvalue())

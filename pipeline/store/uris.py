@@ -1,15 +1,15 @@
 """What a path or URI means that somebody wrote in a list."""
 
 import os
+import posixpath
 import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from pipeline.store.errors import Problem
-from pipeline.store.locations import SCHEMES
+from pipeline.store.errors import Problem, WorkspaceError
+from pipeline.store.locations import SCHEMES, is_remote, scheme_of, split
 
 MAX_PATH_BYTES, MAX_NAME_BYTES = 4095, 255  # Linux's limits
-SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
 
 
 def resolve(written: str, folder: str) -> str:
@@ -28,24 +28,32 @@ def resolve(written: str, folder: str) -> str:
         raise Problem("manifest", "the path is empty")
     if "\0" in path:
         raise Problem("manifest", "the path holds a NUL character, which no file name can")
-    scheme = (SCHEME.match(path) or ["", ""])[1].lower()
-    if scheme in SCHEMES:
-        return scheme + path[len(scheme) :]
-    if scheme not in ("", "file"):
-        raise Problem(
-            "manifest",
-            f"{scheme}:// is not read: copy the file to a folder or an object store "
-            f"({', '.join(f'{name}://' for name in SCHEMES)}) and name it there",
-        )
+    try:
+        scheme = scheme_of(path)
+        if scheme in SCHEMES:
+            split(path)  # raises where it names no bucket
+            return scheme + path[len(scheme) :]
+    except WorkspaceError as error:
+        raise Problem("manifest", str(error)) from error
     if path[:6].lower() == "file:/":
         path = _path_of_file_uri(path)
     path = str(Path(path).expanduser()) if path.startswith("~/") else path
     path = str(PurePosixPath(path)) if path.startswith("/") else f"{folder}/{PurePosixPath(path)}"
+    if "/../" in path:
+        path = _straight(path)
     if len(os.fsencode(path)) > MAX_PATH_BYTES or any(
         len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.split("/")
     ):
         raise Problem("manifest", f"the path is longer ({len(os.fsencode(path))} bytes) than one can be")
     return path
+
+
+def _straight(path: str) -> str:
+    """Return a path without `..`: as the file system goes, where links count, or as the key of a store reads."""
+    if not is_remote(path):
+        return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    scheme, authority, key = split(path)
+    return f"{scheme}://{authority}{posixpath.normpath('/' + key)}"
 
 
 def _path_of_file_uri(uri: str) -> str:

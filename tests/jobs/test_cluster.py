@@ -1,9 +1,18 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from jobs import cluster, engine
+from pipeline.config import Config
 from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace
+
+
+@pytest.fixture
+def make_config(make_config: Callable[..., Config]) -> Callable[..., Config]:
+    """Return a function from settings of the stage to a config; the map is drawn without UMAP, which compiles first."""
+    return lambda **settings: make_config(cluster={"umap": False} | settings)
 
 
 def voices(workspace: Workspace, n: int, encoder_id: str = "e") -> None:
@@ -45,7 +54,7 @@ def test_other_settings_replace_the_clusters_and_drop_the_tags(workspace, make_c
     voices(workspace, 12)
     assert engine.execute(cluster.STAGE, make_config()) == 0
     tables.replace(workspace, "tags", [{"track_id": "stale"}])
-    assert engine.execute(cluster.STAGE, make_config(cluster={"purity": 0.9999})) == 0
+    assert engine.execute(cluster.STAGE, make_config(purity=0.9999)) == 0
     assert (tables.read(workspace, "clusters")["cluster_id"] == -1).all()
     assert tables.parts(workspace, "tags") == []
 
@@ -81,7 +90,7 @@ def test_names_come_back_after_other_settings_and_outlive_replace_and_the_encode
     voices(workspace, 12)
     assert engine.execute(cluster.STAGE, make_config()) == 0
     first = names(workspace)
-    assert engine.execute(cluster.STAGE, make_config(cluster={"purity": 0.9999})) == 0
+    assert engine.execute(cluster.STAGE, make_config(purity=0.9999)) == 0
     assert names(workspace) == {}
     provenance.discard(workspace, "embed")
     voices(workspace, 12, "another")
@@ -97,11 +106,11 @@ def test_a_run_that_was_killed_between_two_tables_is_made_up_for(workspace, make
     assert engine.execute(cluster.STAGE, make_config()) == 0
     before = {name: workspace.read_bytes(f"{name}/part-0.parquet") for name in ("clusters", "voice_tracks")}
     voices(workspace, 13)
-    assert engine.execute(cluster.STAGE, make_config(cluster={"purity": 0.9999})) == 0
+    assert engine.execute(cluster.STAGE, make_config(purity=0.9999)) == 0
     for name in before.keys() - set(written):
         workspace.write_bytes(f"{name}/part-0.parquet", before[name])
     voices(workspace, 14)
-    assert engine.execute(cluster.STAGE, make_config(cluster={"purity": 0.9999})) == 0
+    assert engine.execute(cluster.STAGE, make_config(purity=0.9999)) == 0
     assert changes(workspace) == FIRST + [("gone", voice) for _, voice in FIRST]
 
 

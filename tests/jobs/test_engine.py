@@ -69,6 +69,7 @@ def run_worker(config, special: dict[str, str]) -> int:
     return engine.guarded(lambda: engine.execute(stage("separate", body), config))
 
 
+@pytest.mark.slow
 def test_killed_workers_and_bad_tracks_lose_and_double_nothing(ray_cluster, make_config, workspace, capsys):
     special = {"t03": "fails", "t05": "kills once", "t10": "kills", "t13": "kills once"}
     assert run_worker(make_config(), special) == 0

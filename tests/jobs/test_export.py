@@ -108,7 +108,7 @@ def test_tracks_whose_file_is_gone_or_replaced_are_in_no_answer(workspace, make_
         scan.forget_absent(workspace, listing)
         scan.derive_tracks(workspace, listing)
         for stage in (cluster.STAGE, tag.STAGE, export.STAGE):
-            assert engine.execute(stage, make_config(known=str(known))) == 0
+            assert engine.execute(stage, make_config(known=str(known), cluster={"umap": False})) == 0
         return tables.read(workspace, "tags")
 
     known = tmp_path / "known.csv"

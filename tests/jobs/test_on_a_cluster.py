@@ -26,7 +26,7 @@ from pipeline.demo.singer import draw_singers
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 RATE, N_TRACKS, TRACK_S = 44100, 8, 20.0
 SETTINGS = {

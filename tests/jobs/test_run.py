@@ -95,10 +95,10 @@ def rows(workspace: Workspace, table: str) -> pd.DataFrame:
     return frame.drop(columns=["embedding", "audio", "failed_at", "vocals_uri"], errors="ignore")
 
 
+@pytest.mark.slow
 def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, chain_config, tmp_path):
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "encoder", {}, "untrained")
-    # Without UMAP, which compiles anew in every driver.
-    settings = {"stages": list(KILLED_IN), "embed": {"encoder": str(tmp_path / "encoder")}, "cluster": {"umap": False}}
+    settings = {"stages": list(KILLED_IN), "embed": {"encoder": str(tmp_path / "encoder")}}
     calm, killed = (chain_config(tmp_path / name, **settings) for name in ("calm", "killed"))
     assert run.run_stages(calm) == 0
     (tmp_path / "killed.yaml").write_text(killed.to_yaml())
@@ -114,6 +114,7 @@ def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, c
     assert not list(Path(killed.workspace).rglob(".tmp-*.parquet"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_in_one_line_how_to_go_on_and_the_run_goes_on(ray_cluster, chain_config, tmp_path):
     config = chain_config(tmp_path / "workspace", stages=["scan", "separate"])
     (tmp_path / "c.yaml").write_text(config.to_yaml())

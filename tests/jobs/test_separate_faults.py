@@ -24,7 +24,7 @@ from pipeline.demo.singer import draw_singers
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.slow
 
 RATE = 44100
 N_TRACKS, TRACK_S = 6, 40.0

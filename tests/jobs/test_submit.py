@@ -162,6 +162,7 @@ def sent(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
     return process.returncode, out, errors
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_submitted_stage_runs_on_a_head_with_token_authentication(ray_head, tmp_path, catalogue):
     config = tmp_path / "my own.yaml"  # outside the project
@@ -183,12 +184,14 @@ def test_a_submitted_stage_runs_on_a_head_with_token_authentication(ray_head, tm
     assert "error: no job can be submitted" in errors
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_ctrl_c_ends_the_following_and_not_the_job(ray_head, tmp_path, catalogue):
     config = tmp_path / "config.yaml"
     config.write_text(f"workspace: {tmp_path / 'workspace'}\ncatalogue: {catalogue}\n")
     process = sending(ray_head, "scan", str(config))
     job = process.stdout.readline().split()[1]
+    assert process.stdout.readline(), "the log has begun"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors

@@ -178,3 +178,24 @@ def test_voices_that_came_after_clustering_are_said(clustered, make_config, caps
     assert engine.execute(tag.STAGE, make_config()) == 0
     assert "1 voices came after clustering" in capsys.readouterr().out
     assert len(tables.read(clustered, "tags")) == 17
+
+
+@pytest.mark.parametrize("new", ["nothing", "known", "settings", "clusters", "replace"])
+def test_tags_are_made_anew_when_something_is_new(clustered: Workspace, make_config, tmp_path: Path, new):
+    names = known(tmp_path, "0.mp3,Ann")
+    assert engine.execute(tag.STAGE, make_config(known=names)) == 0
+    before = tables.made_of(clustered, "tags")
+    settings: dict = {"known": names}
+    if new == "known":
+        known(tmp_path, "0.mp3,Ann", "4.mp3,Bob")
+    elif new == "settings":
+        settings["tag"] = {"min_probability": 0.9}
+    elif new == "clusters":
+        clusters = tables.read(clustered, "clusters")
+        tables.replace(clustered, "clusters", clusters.assign(probability=0.9))
+    elif new == "replace":
+        settings["replace"] = True
+    assert engine.execute(tag.STAGE, make_config(**settings)) == 0
+    runs = tables.read(clustered, "runs").sort_values("started_at")
+    assert runs["skipped"].tolist()[-1] == (16 if new == "nothing" else 0)
+    assert (tables.made_of(clustered, "tags") == before) == (new in ("nothing", "replace"))

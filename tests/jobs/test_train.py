@@ -125,6 +125,7 @@ def test_an_encoder_from_nothing_needs_clips_at_its_rate(
     assert "say shard.sample_rate_hz=44100" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_driver_goes_on_where_it_was(
     config: Callable[..., Config], workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_killed_driver_goes_on_where_it_was(
     assert [row["step"] for row in log_of(workspace, trained(workspace))] == [str(i) for i in range(1, 13)]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_training_as_it_ends_any_stage(config: Callable[..., Config], tmp_path: Path) -> None:
     config(steps=100_000, validate_every=100_000)
     command = [sys.executable, "-u", "-m", "jobs.train", str(tmp_path / "config.yaml")]

@@ -18,6 +18,7 @@ from encoder.training.learner import Learner
 from encoder.training.trainer import Trainer, TrainingStopped, check_finite, start_encoder
 
 CPU = torch.device("cpu")
+Steps = dict[str, dict[str, Any]]  # by recipe
 
 
 def make(**settings: Any) -> TrainConfig:
@@ -78,30 +79,44 @@ def hide_what_is_loud(
     return features.masked_fill(mask[..., None], 0.0), hidden
 
 
-def second_step(rank: int, world_size: int, clips: str, recipe: str, out: str) -> None:
-    """The gradients of one rank's second step, of two batches, written by rank 0."""
+RECIPES = ["contrastive_masked", "masked", "vicreg"]
+
+
+def second_steps(rank: int, world_size: int, clips: str, out: str) -> None:
+    """The gradients of one rank's second step by each recipe, of two batches, written by rank 0."""
     if world_size > 1:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29531"}
         torch.distributed.init_process_group("gloo", rank=rank, world_size=world_size)
-    config = make(recipe=recipe, clip_norm=1e9, accumulate=2)
-    trainer = Trainer(config, ClipShards.open(clips), None, rank, world_size, CPU)
-    with mock.patch.object(Learner, "_hide", hide_what_is_loud):
-        for step, batches in trainer.batches():
-            row = trainer.step(step, batches)
-            if step == 2:
-                break
-    if rank == 0:
+    found = {}
+    for recipe in RECIPES:
+        config = make(recipe=recipe, clip_norm=1e9, accumulate=2)
+        trainer = Trainer(config, ClipShards.open(clips), None, rank, world_size, CPU)
+        with mock.patch.object(Learner, "_hide", hide_what_is_loud):
+            for step, batches in trainer.batches():
+                row = trainer.step(step, batches)
+                if step == 2:
+                    break
         named = {name: p.grad for name, p in trainer.learner.named_parameters() if p.grad is not None}
-        torch.save({"gradients": named, "loss": row["loss"]}, out)
+        found[recipe] = {"gradients": named, "loss": row["loss"]}
+    if rank == 0:
+        torch.save(found, out)
     if world_size > 1:
         torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("recipe", ["contrastive_masked", "masked", "vicreg"])
-def test_two_workers_on_half_batches_are_one_on_the_whole(clips: Path, tmp_path: Path, recipe: str) -> None:
-    second_step(0, 1, str(clips), recipe, str(tmp_path / "1.pt"))
-    torch.multiprocessing.spawn(second_step, (2, str(clips), recipe, str(tmp_path / "2.pt")), nprocs=2)
-    one, two = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in (1, 2))
+@pytest.fixture(scope="module")
+def by_one_and_by_two(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Steps, Steps]:
+    """Return the second step of each recipe on one worker, and on two, which start once for all recipes."""
+    folder = tmp_path_factory.mktemp("workers")
+    second_steps(0, 1, str(clips), str(folder / "1.pt"))
+    torch.multiprocessing.spawn(second_steps, (2, str(clips), str(folder / "2.pt")), nprocs=2)
+    one, two = (torch.load(folder / f"{n}.pt", weights_only=True) for n in (1, 2))
+    return one, two
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_two_workers_on_half_batches_are_one_on_the_whole(by_one_and_by_two: tuple[Steps, Steps], recipe: str) -> None:
+    one, two = (steps[recipe] for steps in by_one_and_by_two)
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-4)
     assert one["gradients"].keys() == two["gradients"].keys()
     largest = max(float(g.abs().max()) for g in one["gradients"].values())

@@ -50,8 +50,8 @@ def test_embedding_agrees_with_clip_by_clip(capsys):
 
 
 def test_training_is_timed(monkeypatch, capsys):
-    monkeypatch.setattr(train, "WARM", 1)
-    monkeypatch.setattr(train, "TIMED", 1)
+    for name, few in (("CLIPS", 8), ("WARM", 1), ("TIMED", 1)):
+        monkeypatch.setattr(train, name, few)
     gpu.training(CPU, 0)
     assert float(rows(capsys.readouterr().out)["ours"][0]) > 0
 

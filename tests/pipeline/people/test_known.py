@@ -90,9 +90,9 @@ def test_known_tracks_are_found_and_the_others_told():
 
 
 def test_two_names_for_one_track_are_neither():
-    found = match(["t1", "ann/one.mp3"], ["Ann", "Bob"])
+    found = match(["ann/one.mp3", "t1"], ["Ann", "Bob"])
     assert found.vocalists == {}
-    assert found.remarks == ("1 known tracks have several names: Ann and Bob for t1",)
+    assert found.remarks == ("1 known tracks have several names: Ann and Bob for ann/one.mp3",)
     assert match(["t1", "ann/one.mp3"], ["Ann", "Ann"]).vocalists == {"t1": "Ann"}
 
 

@@ -173,3 +173,19 @@ def test_what_is_copied_is_read_as_known_names(tab, tmp_path: Path):
     rows = read_known(str(path)).rows
     assert rows["track"].tolist() == ["/music/2, 2.mp3", "/music/5, 5.mp3", "/music/23, 23.mp3"]
     assert rows["vocalist"].tolist() == ["Ann; Bob", "Ζωή", "'Cy'"]
+
+
+def test_what_a_long_table_does_not_show_is_found(browser, filled_folder: Path, tmp_path: Path):
+    page, _ = report.build(Workspace(filled_folder), ReportConfig(max_snippets=0, max_rows=2))
+    (tmp_path / "long.html").write_text(page)
+    tab = browser.new_page()
+    tab.goto((tmp_path / "long.html").as_uri())
+    box = tab.locator("#vocalists .among")
+    assert "Find among all 4 vocalists" in box.inner_text()
+    for words, found in (("0003", ["voice-0003: 5 tracks, 90 % sure"]), ("nobody", []), ("", [])):
+        box.locator("input").fill(words)
+        told = f"{len(found)} found" if words else ""
+        until(tab, f"document.querySelector('#vocalists .among [role=status]').textContent === '{told}'")
+        assert box.locator("li").all_inner_texts() == found
+    assert tab.locator("#disagreements .among").count() == 0, "all of it is shown"
+    tab.close()

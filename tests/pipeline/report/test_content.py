@@ -50,6 +50,8 @@ def test_vocalists_come_by_size_with_their_artist_tags(filled: Workspace):
     assert [row["name"] for row in found["rows"]] == ["Ann", "voice-0001", "voice-0002"]
     ann = found["rows"][0]
     assert (ann["tracks"], ann["known"], ann["artists"], ann["share"]) == (6, True, ["Artist 0"], 1.0)
+    assert found["all"]["name"][3] == "voice-0003", "what is not shown can be looked for"
+    assert found["all"]["tracks"] == [6, 6, 6, 5]
 
 
 def test_facts_add_up(filled: Workspace):
@@ -79,6 +81,7 @@ def test_runs_are_summed_by_stage(filled: Workspace):
 def test_disagreements_are_listed(filled: Workspace):
     found = content.disagreements(content.tracks(filled), 10)
     assert [(row["label"], row["vocalist"], row["wrong"]) for row in found["rows"]] == [("Song 5", "voice-0001", 0.99)]
+    assert (found["all"]["label"], found["all"]["wrong"]) == (["Song 5"], [0.99])
 
 
 def test_numbers_have_four_digits_and_none_is_rounded_up_to_one():

@@ -51,7 +51,7 @@ def test_page_asks_nothing_of_the_network(filled: Workspace):
 def test_hostile_tags_stay_text(filled: Workspace):
     page, _ = report.build(filled, ReportConfig())
     assert "<img src=x" not in page
-    assert page.count("<script") == 3
+    assert page.count("<script") == 4
     assert island(page, "data")["title"][0].startswith("</script><script>window.hacked")
 
 

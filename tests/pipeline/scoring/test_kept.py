@@ -20,7 +20,7 @@ def voices(simulate, monkeypatch) -> Voices:
 
 def ask(workspace, voices, backend) -> set[tuple[str, str]]:
     """Return who is near whom, by their ids."""
-    near = kept.nearest(workspace, voices, backend.evidence(voices.means, voices.seconds), backend)
+    near = kept.nearest(workspace, voices, backend)
     at, rank = np.nonzero(near >= 0)
     assert (near[at, rank] != at).all()
     return set(zip(voices.track_ids[at], voices.track_ids[near[at, rank]], strict=True))

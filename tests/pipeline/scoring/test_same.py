@@ -9,7 +9,7 @@ import encoder
 from pipeline.demo import encode
 from pipeline.demo.mix import perform
 from pipeline.demo.plan import plan
-from pipeline.scoring import same, voices
+from pipeline.scoring import kept, same, voices
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.voices import Clips, Voices
 from pipeline.sections import RenderConfig, ShardConfig
@@ -99,7 +99,8 @@ def test_the_longest_file_counts_for_all_of_its_recording(workspace):
         song(4, 2),
     ]
     found, backend = written(workspace, *files)
-    counts = same.find(workspace, found, backend)
+    near = kept.nearest(workspace, found, backend)
+    counts = same.find(workspace, found, near)
     assert counts.tolist() == [1, 1, 1, 3, 4, 5]
     assert same.told(found.track_ids, counts).tolist() == ["01", None, "01", None, None, None]
 
@@ -107,7 +108,13 @@ def test_the_longest_file_counts_for_all_of_its_recording(workspace):
 @pytest.mark.parametrize("n", [0, 1])
 def test_hardly_any_tracks(workspace, n):
     found, backend = written(workspace, *[song(i) for i in range(n)])
-    assert same.find(workspace, found, backend).tolist() == list(range(n))
+    assert same.find(workspace, found, kept.nearest(workspace, found, backend)).tolist() == list(range(n))
+
+
+def test_neighbours_of_those_that_count_are_those_that_count():
+    once = same.Once(np.array([1, 3, 4]), np.array([0, 0, 0, 1, 2]))  # 0, 1 and 2 are files of one recording
+    near = np.array([[1, 2, 3], [0, 2, 4], [1, 3, 4], [0, 2, 4], [3, 2, -1]])
+    assert [sorted(set(row.tolist()) - {-1}) for row in once.near(near)] == [[2], [0, 2], [0, 1]]
 
 
 def test_files_of_one_recording_count_once_for_each_credit():

@@ -56,6 +56,44 @@ def test_frames_that_cannot_be_found_are_noted(tmp_path):
     assert found.note == f"{found.duration_s:.1f} s of audio where its header says 4.0 s"
 
 
+def test_more_audio_than_the_header_states_is_noted(tmp_path, encoded):
+    once = encoded("flac", "flac", sample_format="s16", seconds=2)
+    frames = once.index(b"\xff\xf8")
+    (tmp_path / "twice.flac").write_bytes(once + once[frames + (len(once) - frames) * 9 // 10 :])
+    found = probe(tmp_path / "twice.flac")
+    assert 2.03 < found.duration_s < 2.2  # a lossy codec may add as much
+    assert found.note == f"{found.duration_s:.1f} s of audio where its header says 2.0 s"
+    (tmp_path / "a.mp3").write_bytes(encoded("libmp3lame", "mp3", sample_format="s16p", seconds=2, write_xing="1"))
+    assert probe(tmp_path / "a.mp3").note is None  # with the encoder's padding
+
+
+def test_a_chain_states_the_length_of_all_its_links(tmp_path, encoded):
+    links = [encoded("libopus", "ogg", layout=layout, sample_format="flt") for layout in ("mono", "stereo")]
+    path = tmp_path / "chain.ogg"
+    path.write_bytes(b"".join(links))
+    assert probe(path).note is None
+    for spoilt, n in ((0, 1), (1, 0)):
+        broken = list(links)
+        broken[spoilt] = broken[spoilt].replace(b"OpusHead", b"NobodyIs")
+        path.write_bytes(b"".join(broken))
+        found = probe(path)
+        assert found.duration_s == pytest.approx(1.0, abs=0.03)
+        assert found.channels == n + 1
+        assert found.note.startswith("a part of it cannot be read: ")
+
+
+def test_it_is_said_how_a_file_had_to_be_read(tmp_path, encoded):
+    path = tmp_path / "song.m4a"
+    path.write_bytes(b"ID3\4\0\0\0\0\x10\0" + bytes(2048) + encoded("alac", "ipod", sample_format="s16p"))
+    found = probe(path)
+    assert (found.codec, found.duration_s) == ("alac", 1.0)
+    assert found.note == "an ID3 tag stands before it, where its format has none"
+    path.write_bytes(encoded("pcm_s16be", "caf", sample_format="s16").replace(b"desc\0\0\0\0\0", b"desc\0\0\0\0\x8b"))
+    found = probe(path)
+    assert (found.codec, found.duration_s) == ("pcm_16", 1.0)
+    assert found.note == "read by libsndfile: FFmpeg cannot open it"
+
+
 def test_where_no_header_tells_a_length_none_is_held_against_the_file(tmp_path, encoded):
     loud, quiet = (
         encoded("libmp3lame", "mp3", layout="mono", sample_format="s16p", seconds=2, write_xing="0", b=rate)

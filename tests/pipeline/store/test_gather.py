@@ -31,6 +31,17 @@ def test_small_parts_become_few_and_no_row_is_lost_or_doubled(workspace):
     assert workspace.list_all(tables.WAITING) == {}
 
 
+def test_a_gathered_part_is_sorted_by_track_and_keeps_the_order_within(workspace):
+    for part in ([("c", 0.0), ("a", 0.0), ("a", 9.0)], [("b", 5.0), ("b", 2.0)]):
+        rows = [{"track_id": track_id, "start_s": start_s, "embedding": [1.0]} for track_id, start_s in part]
+        tables.append(workspace, "embeddings", rows, part[0][0])
+        tables.append(workspace, "voices", [{"track_id": part[0][0], "embedding": [1.0]}], part[0][0])
+    gather(workspace)
+    found = tables.read(workspace, "embeddings")
+    assert found["track_id"].tolist() == ["a", "a", "b", "b", "c"]
+    assert found["start_s"].tolist() == [0.0, 9.0, 5.0, 2.0, 0.0]
+
+
 def test_large_parts_have_a_limit_and_failures_stay_their_stages(workspace, monkeypatch):
     append(workspace, *"abcdefgh")
     monkeypatch.setattr(module, "PART_BYTES", sum(workspace.list_all(tables.WAITING).values()) // 3)

@@ -51,6 +51,11 @@ def test_azures_account_may_come_from_the_environment(monkeypatch):
     assert open_filesystem("abfs://container/key")[1] == "container/key"
 
 
+def test_a_uri_that_cannot_be_opened_is_told():
+    with pytest.raises(WorkspaceError, match="https:// is not read: copy it to a folder or an object store"):
+        open_filesystem("https://music.example/a.mp3")
+
+
 def test_a_uri_without_a_bucket_is_told():
     with pytest.raises(WorkspaceError, match="names no bucket: write s3://bucket/key"):
         open_filesystem("s3:///key")

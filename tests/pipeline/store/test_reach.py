@@ -15,6 +15,11 @@ def test_a_local_folder_needs_no_store(tmp_path):
     reach.check(str(tmp_path))
 
 
+def test_no_bucket_at_all():
+    with pytest.raises(WorkspaceError, match="s3:///music names no bucket: write s3://bucket/key"):
+        reach.check("s3:///music")
+
+
 def test_no_such_bucket(object_store):
     with pytest.raises(WorkspaceError, match=r"there is no bucket not-there\. Asked: S3 at http://127\.0\.0\.1:"):
         reach.check("s3://not-there/music")

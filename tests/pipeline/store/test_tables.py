@@ -55,6 +55,20 @@ def test_replace_keeps_only_the_new_rows(workspace: Workspace):
     assert tables.read(workspace, "clusters")["track_id"].tolist() == ["c"]
 
 
+def test_the_rows_of_some_tracks(workspace: Workspace):
+    for part in ("abc", "bd"):
+        tables.write(workspace, "vocals", [{"track_id": track_id} for track_id in part], part)
+    found = tables.iter_arrow(workspace, "vocals", ["track_id"], {"b", "c", "none"})
+    assert [part["track_id"].to_pylist() for part in found] == [["b", "c"], ["b"]]
+
+
+def test_a_whole_table_says_what_it_was_made_of(workspace: Workspace):
+    assert tables.made_of(workspace, "tags") == ""
+    for made_of in ("this", ""):
+        tables.replace(workspace, "tags", [{"track_id": "a"}], made_of)
+        assert tables.made_of(workspace, "tags") == made_of
+
+
 def test_embeddings_come_back_as_one_array(workspace: Workspace):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(5, 8)).astype(np.float32)

@@ -12,7 +12,7 @@ from pipeline.store.uris import resolve
     ("written", "meant"),
     [
         ("a b.mp3", "/lists/a b.mp3"),
-        ("./x/../a.mp3", "/lists/x/../a.mp3"),
+        ("./x/../a.mp3", "/lists/a.mp3"),
         ("/m//a.mp3", "/m/a.mp3"),
         (" /m/a.mp3 ", "/m/a.mp3"),
         ("file:///m/a%20b.mp3", "/m/a b.mp3"),
@@ -33,6 +33,13 @@ def test_home_and_remote_folders():
     assert resolve("a.mp3", "s3://b/lists") == "s3://b/lists/a.mp3"
 
 
+def test_a_file_above_the_list_has_one_name(tmp_path: Path):
+    assert resolve("../audio/a.mp3", "s3://b/lists") == "s3://b/audio/a.mp3"
+    (tmp_path / "far" / "lists").mkdir(parents=True)
+    (tmp_path / "near").symlink_to(tmp_path / "far" / "lists")
+    assert resolve("../a.mp3", str(tmp_path / "near")) == str(tmp_path / "far" / "a.mp3")  # as opening it would go
+
+
 @pytest.mark.parametrize(
     ("written", "words"),
     [
@@ -43,6 +50,7 @@ def test_home_and_remote_folders():
         ("x/" * 2100, "longer"),
         ("http://x/a.mp3", "http:// is not read"),
         ("HTTPS://x/a.mp3", "https:// is not read"),
+        ("S3:///a.mp3", "names no bucket"),
         ("file:///caf%E9.mp3", "not UTF-8"),
     ],
 )

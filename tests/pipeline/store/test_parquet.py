@@ -1,0 +1,30 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.store import parquet
+
+
+@pytest.mark.parametrize(("wanted", "groups"), [(["07", "55", "none"], [1, 11]), (["none"], []), ([], [])])
+def test_the_rows_of_some_tracks_are_read_without_the_others(monkeypatch, wanted, groups):
+    monkeypatch.setitem(parquet.ROW_GROUP, "embedding", 10)
+    track_id = [f"{i:02d}" for i in range(100) for _ in range(2)]
+    data = parquet.parquet(pa.table({"track_id": track_id, "embedding": [[1.0]] * 200}))
+    track_ids = np.array(wanted, str)
+    assert parquet.row_groups(pq.read_metadata(pa.BufferReader(data)), track_ids) == groups
+    found = parquet.read(pa.BufferReader(data), ["track_id", "elsewhere"], track_ids)
+    assert found.to_pydict() == {"track_id": [name for name in wanted if name != "none" for _ in range(2)]}
+
+
+def test_row_groups_that_tell_nothing_are_read():
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"track_id": ["a", "b"]}), sink, write_statistics=False)
+    found = parquet.read(pa.BufferReader(sink.getvalue()), None, np.array(["b"]))
+    assert found["track_id"].to_pylist() == ["b"]
+
+
+def test_a_mark_travels_with_the_file():
+    table = pa.table({"track_id": ["a"]})
+    for made_of in ("this", ""):
+        assert parquet.mark(pa.BufferReader(parquet.parquet(parquet.marked(table, made_of)))) == made_of
