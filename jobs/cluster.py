@@ -38,8 +38,8 @@ def run(config: Config, run: engine.Run) -> None:
         few = len(once.rows) <= neighbours.EXACT  # are compared anew, so that no copy takes the place of a neighbour
         around = None if few else once.near(near)
         clusters = cluster.cluster_voices(found[once.rows], backend, config.cluster, config.seed, around)
-        clusters = once.spread(clusters, found.track_ids)
-        clusters["same_recording"] = same.told(found.track_ids, counts)
+        clusters = once.expanded(clusters, found.track_ids)
+        clusters["same_recording"] = same.same_recording(found.track_ids, counts)
         clusters["voice"], changes = lasting.named(run.workspace, clusters["track_id"], clusters["cluster_id"])
         if len(changes):
             run.say(lasting.describe(changes))

@@ -211,7 +211,7 @@ def of_all_files(tags: Tags, once: Once, clusters: pd.DataFrame) -> Tags:
         once: which recording each file is.
         clusters: `track_id` and `same_recording` of all files.
     """
-    rows = once.spread(tags.rows, clusters["track_id"].to_numpy())
+    rows = once.expanded(tags.rows, clusters["track_id"].to_numpy())
     stands = tags.rows["track_id"].to_numpy()[once.of]
     files = pd.DataFrame({"track_id": stands, "file": rows["track_id"]})
     candidates = files.merge(tags.candidates, on="track_id").drop(columns="track_id")
