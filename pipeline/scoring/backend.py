@@ -1,12 +1,13 @@
-"""Scoring back-end: how strongly two recordings, or two sets of recordings, indicate the same voice.
+"""Scoring back-end: how much two recordings, or two sets of recordings, speak for one voice.
 
-A track's vector is centred, normalised by the covariance of clips within a track (which share a singer) and partly by
-that of all singers, and brought to unit length. Its `reliability` depends on the amount of singing: it is the expected
-squared correlation of the vector with its singer's true direction, `share * s / (s + settle_s)` for s seconds. Sets of
-tracks combine like independent measurements (Spearman and Brown), with the precision r / (1 - r) as weight.
+A track's vector is centred, normalised by the covariance of clips within a track (which share a singer) and, in part,
+by that of all singers, and brought to unit length. How much it can say depends on how much singing it is made of:
+`reliability` is the squared correlation that such a vector is expected to have with its singer's true direction,
+`share * s / (s + settle_s)` for s seconds. Sets of tracks add up as independent measurements do (Spearman and Brown):
+each weighs by its precision r / (1 - r).
 
-The score of two sides is a log-likelihood ratio: how many times more likely (natural log) their cosine is if they share
-a singer than if they do not. With m = sqrt(r_left * r_right), the expected cosine of one singer's two sides,
+The score of two sides is a log-likelihood ratio: how many times likelier (natural log) their cosine is if they share a
+singer than if they do not. With m = sqrt(r_left * r_right), the cosine that one singer's two sides would have,
 
     llr = slope * m * cosine - curve * m^2 + offset
 
@@ -33,18 +34,18 @@ from pipeline.scoring.scores import unit
 FILE = "calibration.safetensors"
 BLOCK = 65_536  # tracks at a time
 SHRINK = 0.4  # of the within-track covariance towards the identity
-EVEN = 0.25  # power to which the singers' covariance is taken: 0 leaves it as it is, 0.5 whitens the singers
-SINGERS = 300  # for which half of the singers' covariance is shrunk to the identity; for fewer, more of it is
+EVEN = 0.25  # power to which singers' covariance is taken: 0 leaves it as it is, 0.5 makes singers white
+SINGERS = 300  # by whom their covariance is known half; by fewer it is shrunk more towards the identity
 
 
 @dataclass(frozen=True)
 class Numbers:
     """The five numbers of the log-likelihood ratio.
 
-    The defaults are close to those of the shipped encoder; for an encoder without a calibration they are a guess.
+    The defaults are about those of the shipped encoder; for an encoder that brings none they are a guess.
     """
 
-    share: float = 0.46  # squared correlation of unlimited singing in one song with its singer's direction
+    share: float = 0.46  # squared correlation of endless singing in one song with its singer's direction
     settle_s: float = 6.1  # seconds of clips at which half of that is reached
     slope: float = 41.0
     curve: float = 32.0
@@ -53,9 +54,9 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What recordings say about who sings: sums over tracks, so a group's evidence is the sum of its tracks'.
+    """What recordings say of who sings: sums over tracks, so a group's evidence is that of its tracks added up.
 
-    `vector: (..., d)` has the direction of the voice, `precision: (...)` says how certain it is (0: nothing is known).
+    `vector: (..., d)` points to the voice, `precision: (...)` says how surely (0: nothing is known).
     """
 
     vector: np.ndarray
@@ -91,7 +92,7 @@ class Evidence:
 class Backend:
     """Centre `mean (d,)`, normalisation `matrix (d, d)` and the numbers of the score, for one encoder's vectors.
 
-    `spread` is the mean squared distance of singers' means from the centre, normalised; infinite if it is unknown.
+    `spread` is the mean squared distance of a singer's mean from the centre, normalised; infinite if it is not known.
     """
 
     mean: np.ndarray
@@ -104,16 +105,15 @@ class Backend:
         """Return the evidence of tracks.
 
         Args:
-            means: (n, d) mean of each track's clip vectors, not brought to unit length.
-            seconds: (n,) total length of its clips.
-            weights: (n,) of each track, 1 for an independent recording; 1 for all if not given.
+            means: (n, d) mean of each track's clip vectors, not brought to unit length. seconds: (n,) of clips in it.
+            weights: (n,) how much of an independent recording each is; 1 for all if not given.
         """
         normed = np.empty(means.shape, np.float32)
         for start in range(0, len(means), BLOCK):
             normed[start : start + BLOCK] = unit((means[start : start + BLOCK] - self.mean) @ self.matrix)
         share = self.numbers.share * seconds / (seconds + self.numbers.settle_s)
         precision = share / (1 - share) * (1.0 if weights is None else weights)
-        normed *= (precision / np.sqrt(np.maximum(share, 1e-12)))[:, None].astype(np.float32)  # 0 s give no evidence
+        normed *= (precision / np.sqrt(np.maximum(share, 1e-12)))[:, None].astype(np.float32)  # no seconds say nothing
         return Evidence(normed, precision)
 
     def llr(self, cosine: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -123,12 +123,12 @@ class Backend:
         return numbers.slope * expected * cosine - numbers.curve * expected**2 + numbers.offset
 
     def pairs(self, left: Evidence, right: Evidence) -> np.ndarray:
-        """Return the log-likelihood ratios (n,) of row with row; -inf where nothing is known of a side."""
+        """Return the log-likelihood ratios (n,) of row with row; -inf where a side knows nothing."""
         cosine = np.einsum("nd,nd->n", left.direction, right.direction)
         return _blank(self.llr(cosine, left.reliability, right.reliability), left.precision, right.precision)
 
     def table(self, left: Evidence, right: Evidence) -> np.ndarray:
-        """Return the log-likelihood ratios (n, m) of all rows with all rows; -inf where nothing is known of a side."""
+        """Return the log-likelihood ratios (n, m) of every row with every row; -inf where a side knows nothing."""
         cosine = left.direction @ right.direction.T
         found = self.llr(cosine, left.reliability[:, None].astype(np.float32), right.reliability.astype(np.float32))
         return _blank(found, left.precision[:, None], right.precision)
@@ -145,7 +145,7 @@ class Backend:
         """Return the back-end that `to_bytes` wrote.
 
         Raises:
-            ValueError: these bytes are no calibration.
+            ValueError: these bytes are none.
         """
         try:
             deserialize(data)
@@ -159,7 +159,7 @@ class Backend:
                 numbers=Numbers(**about),
             )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"this is not a calibration: {error}") from error
+            raise ValueError(f"this is no calibration: {error}") from error
 
 
 def _blank(scores: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -167,16 +167,16 @@ def _blank(scores: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarra
 
 
 def within_matrix(scatter: np.ndarray) -> np.ndarray:
-    """Return the matrix (d, d) that whitens a within-track covariance, after shrinking it towards the identity."""
+    """Return the matrix (d, d) that makes a within-track covariance, shrunk towards the identity, white."""
     dim = len(scatter)
     return _power((1 - SHRINK) * scatter * dim / max(np.trace(scatter), 1e-12) + SHRINK * np.eye(dim), -0.5)
 
 
 def between_matrix(singers: np.ndarray) -> np.ndarray:
-    """Return the matrix (d, d) that distributes the unit vectors of singers (n, d) more evenly over all directions.
+    """Return the matrix (d, d) that makes the unit vectors of singers (n, d) spread more evenly.
 
-    Voices vary most along a few directions (sex, era, kind of recording), and strangers who agree in them have a high
-    cosine. If the cosine gives these directions less weight, fewer strangers do.
+    Voices crowd along few directions (sex, era, kind of recording), in which strangers are most alike; where a cosine
+    counts those less, fewer strangers have a high one.
     """
     n, dim = singers.shape
     shrink = SINGERS / (n + SINGERS)

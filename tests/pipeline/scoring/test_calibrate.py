@@ -62,7 +62,7 @@ def test_vectors_that_tell_nobody_apart_are_refused(simulate):
         np.arange(40),
         np.array([f"s{i % 20}" for i in range(40)], object),
     )
-    with pytest.raises(NotMeasurable, match="no more similar"):
+    with pytest.raises(NotMeasurable, match="no more alike"):
         fit([opposite], "e")
 
 
