@@ -53,7 +53,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: setup  ## the whole chain on an embedded catalogue
+demo: setup  ## all stages on a rendered catalogue, compared with the truth
 	$(RUN) jobs.demo configs/demo.yaml $(OPTIONS)
 
 run: setup  ## all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
@@ -89,13 +89,13 @@ ray-down: setup  ## stop it
 results: setup  ## the README's results from real recordings: AUDIO=folder
 	$(RUN) jobs.bench.results $(call quote,$(AUDIO)) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
-calibrate: setup  ## what scores of an encoder mean: WORKSPACE=… with voices, KNOWN=… all their singers
+calibrate: setup  ## fit what an encoder's scores mean: WORKSPACE=… with voices, KNOWN=… all their singers
 	$(RUN) jobs.calibrate $(WITH)
 
 bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
 	$(RUN) jobs.bench.recipes $(WITH)
 
-bench-teach: setup  ## what a catalogue teaches without labels: [AUDIO=folder] [VECTORS=workspace]
+bench-teach: setup  ## what is learned from a catalogue without labels: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.teach $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
@@ -107,7 +107,7 @@ bench-review: setup  ## 20 answers chosen by review/ against 20 random ones: [AU
 	$(RUN) jobs.bench.review $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
-bench-scale: setup  ## what size costs, and what it does to the truth: [TRACKS=100000]
+bench-scale: setup  ## cost and accuracy by catalogue size: [TRACKS=100000]
 	$(RUN) jobs.bench.scale $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) \
 	  $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
@@ -118,7 +118,7 @@ bench-excerpts: setup  ## what hearing less of each track costs and saves: [AUDI
 $(BENCHES): bench-%: setup  ## speed and accuracy of one part: [AUDIO=folder]
 	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))
 
-bench-gpu: setup  ## one GPU: separation, embedding and training; says so where there is none
+bench-gpu: setup  ## separation, embedding and training on one GPU; says so if there is none
 	$(RUN) jobs.bench.gpu
 
 ##@ Work on the code
@@ -129,7 +129,7 @@ test: setup  ## all tests but the slow ones
 test-cluster: setup  ## the slow ones: outages, several nodes, what is killed and goes on, trainings, ten thousand tracks
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m slow
 
-lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms
+lint: setup  ## ruff, mypy, and import-linter for which package may import which
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -138,5 +138,5 @@ lint: setup  ## ruff, mypy, and import-linter for the arrows between rooms
 picture: setup  ## docs/report.png from the report of a workspace: WORKSPACE=…
 	$(RUN) jobs.bench.screenshot $(call quote,$(or $(WORKSPACE),workspace/demo)) docs/report.png
 
-clean:  ## remove what make has built (never a workspace of yours)
+clean:  ## remove what make has built, but no workspace of yours
 	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache .coverage *.egg-info

@@ -1,6 +1,6 @@
 """Vocatlas's singer-identity encoder: `encoder.load("default")`, then `model(wave, sample_rate_hz)`.
 
-What is named here is imported when it is first asked for: a config that names an encoder loads no torch.
+Names are imported on first use, so that a config that names an encoder does not load torch.
 """
 
 from importlib import import_module

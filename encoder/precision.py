@@ -1,4 +1,4 @@
-"""Which arithmetic a device is fast at."""
+"""The arithmetic in which a device is fast."""
 
 from __future__ import annotations
 

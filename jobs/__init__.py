@@ -9,7 +9,7 @@ INTERRUPTED_STATUS = 130
 
 
 def _say_interrupted(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Tell of Ctrl-C in a line where nothing else can yet: while a command's modules are loaded, for seconds."""
+    """Report Ctrl-C in one line while a command's modules are still loading, which takes seconds."""
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return

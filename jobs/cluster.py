@@ -16,7 +16,7 @@ from pipeline.store import provenance, tables
 
 def run(config: Config, run: engine.Run) -> None:
     """Group the voices into vocalists and place them on a map."""
-    # A whole table costs little to make again, so another setting simply replaces it, and the tags made from it.
+    # The whole table costs little to compute, so a changed setting simply replaces it and the tags made from it.
     provenance.claim(run.workspace, config.model_copy(update={"replace": True}), "cluster", seed=config.seed)
     found, backend = voices.read(run.workspace)
     clusters = tables.read(run.workspace, "clusters")
@@ -33,13 +33,13 @@ def run(config: Config, run: engine.Run) -> None:
         near = kept.nearest(run.workspace, found, backend, in_tasks)
         counts = same.find(run.workspace, found, near)
         if copies := len(found) - len(set(counts)):
-            run.say(f"{copies} tracks are other files of a performance that is there: it counts once")
+            run.say(f"{copies} tracks are further files of a recording that is there already: it counts once")
         once = same.Once(*np.unique(counts, return_inverse=True))
         few = len(once.rows) <= neighbours.EXACT  # are compared anew, so that no copy takes the place of a neighbour
         around = None if few else once.near(near)
         clusters = cluster.cluster_voices(found[once.rows], backend, config.cluster, config.seed, around)
-        clusters = once.spread(clusters, found.track_ids)
-        clusters["same_recording"] = same.told(found.track_ids, counts)
+        clusters = once.expanded(clusters, found.track_ids)
+        clusters["same_recording"] = same.same_recording(found.track_ids, counts)
         clusters["voice"], changes = lasting.named(run.workspace, clusters["track_id"], clusters["cluster_id"])
         if len(changes):
             run.say(lasting.describe(changes))

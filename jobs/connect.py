@@ -19,29 +19,29 @@ from pipeline.store import locations
 from pipeline.store.errors import ConfigError, RunError
 
 ANSWER_S = 10.0
-PLACE_S = 600  # for a cluster to start a pool's first workers, new nodes included
-LONGEST_TMPDIR = 35  # bytes: the names of Ray's sockets in it may have 103 on macOS, 107 on Linux, and add 68
+PLACE_S = 600  # within which a cluster has to start a pool's first workers, on new nodes if need be
+LONGEST_TMPDIR = 35  # bytes: Ray appends 68 to it for its sockets, whose paths may have 103 on macOS and 107 on Linux
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)  # gRPC: HTTP/2's preface, empty settings
 SETTINGS_AT, SETTINGS = 3, 4  # of a frame of settings, with which HTTP/2 answers
 
 
 def start_ray(compute: Compute | None = None) -> None:
-    """Connect to the Ray cluster of RAY_ADDRESS, or start one on this machine, if that is not done yet.
+    """Connect to the Ray cluster of RAY_ADDRESS, or start one on this machine, unless that has been done.
 
     Raises:
-        ConfigError: nobody answers at RAY_ADDRESS, or this machine alone can never hold the pool of `compute`.
+        ConfigError: nothing answers at RAY_ADDRESS, or this machine is too small for the pool of `compute`.
         RunError: Ray does not start on this machine.
     """
     address = os.environ.get("RAY_ADDRESS") or "local"
     if not ray.is_initialized():
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what concerns people is raised or counted
-        os.environ.setdefault("RAY_worker_niceness", "0")  # a thread that gives way holds up its worker's others
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters to people is raised or counted
+        os.environ.setdefault("RAY_worker_niceness", "0")  # a low-priority thread holds up its worker's others
         with _quiet():
             _start_here() if address == "local" else _connect(address)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray.data", "ray.train"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log of an error, they raise as well
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # they also raise the errors that they log
     if compute is None:
         return
     if address != "local":
@@ -57,7 +57,7 @@ def start_ray(compute: Compute | None = None) -> None:
 
 
 def lacking(compute: Compute) -> str:
-    """Return what to say where no node of the cluster can hold a worker yet, "" where one can."""
+    """Return a message if no node of the cluster can hold a worker yet, else ""."""
     wanted = {"CPU": compute.cpus, "GPU": compute.gpus}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(all(node.get(resource, 0) >= each for resource, each in wanted.items()) for node in nodes):
@@ -68,10 +68,10 @@ def lacking(compute: Compute) -> str:
 
 @contextlib.contextmanager
 def placed(compute: Compute) -> Iterator[None]:
-    """Tell in words of a pool that a cluster cannot place, nor its autoscaler make a node for.
+    """Turn Ray's error about a pool for which the cluster has no room, and gets no nodes, into a clear one.
 
     Raises:
-        ConfigError: `workers_min` workers were not there within `PLACE_S`.
+        ConfigError: `workers_min` workers did not start within `PLACE_S`.
     """
     try:
         yield
@@ -86,7 +86,7 @@ def placed(compute: Compute) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what Ray's core writes to the terminal out of it: its log's level, and each vain attempt."""
+    """Hide what Ray's core writes to the terminal: its log level, and every failed attempt to connect."""
     sys.stderr.flush()
     terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -99,16 +99,16 @@ def _quiet() -> Iterator[None]:
 
 
 def _start_here() -> None:
-    os.environ.update(allocator.ENVIRONMENT)  # inherited: workers that Ray has started ahead can be used
+    os.environ.update(allocator.ENVIRONMENT)  # inherited by the workers that Ray starts in advance
     if "RAY_TMPDIR" not in os.environ and len(os.fsencode(os.environ.get("TMPDIR", ""))) > LONGEST_TMPDIR:
         os.environ["RAY_TMPDIR"] = "/tmp"
     try:
         ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-    except Exception as error:  # Ray has no class of its own for what can go wrong
+    except Exception as error:  # Ray raises no particular class here
         ray.shutdown()
         raise RunError(
-            f"Ray did not start on this machine: {first_line(error)}. Where it was only slow, the same "
-            "command will do; where it has no place for its files, RAY_TMPDIR names another."
+            f"Ray did not start on this machine: {first_line(error)}. If it was only slow, run the same "
+            "command again; if it cannot write its files, name another folder for them in RAY_TMPDIR."
         ) from error
 
 
@@ -123,16 +123,17 @@ def _connect(address: str) -> None:
         )
     except Exception as error:
         raise ConfigError(
-            f"RAY_ADDRESS={address}: {first_line(error)}. Give the address of a head that runs "
-            "(host:6379), or unset RAY_ADDRESS to work on this machine alone."
+            f"RAY_ADDRESS={address}: {first_line(error)}. Give the address of a running head (host:6379), "
+            "or unset RAY_ADDRESS to work on this machine alone."
         ) from error
 
 
 def _check(address: str) -> None:
-    """See that a Ray answers; `ray.init` would try for minutes.
+    """Check that a Ray head answers, since `ray.init` would try for minutes.
 
     Raises:
-        OSError: nobody answers. ValueError: somebody else does.
+        OSError: nothing answers.
+        ValueError: something other than Ray answers.
     """
     if address.startswith(("http://", "https://")):
         raise ValueError("this is where jobs are submitted to (make submit-…), not where a command connects to")
@@ -149,6 +150,6 @@ def _check(address: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error of Ray's says, without the advice and the traces that follow."""
+    """Return the message of one of Ray's errors without the advice and the traces that follow it."""
     text = getattr(error, "strerror", None) or str(error)
     return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__

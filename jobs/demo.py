@@ -1,4 +1,4 @@
-"""The whole chain on a rendered catalogue, and what it found against what is true.
+"""Run the whole pipeline on a rendered catalogue, and compare what it finds with the truth.
 
 python -m jobs.demo configs/demo.yaml [section.key=value ...]
 """
@@ -28,11 +28,11 @@ PANDAS = """
 
 
 def run_demo(config: Config) -> int:
-    """Render the catalogue if it is not there, run the chain, print the comparison; return the exit status.
+    """Render the catalogue if it does not exist, run all stages, print the comparison and return the exit status.
 
     Raises:
         ConfigError: the config names no catalogue.
-        RunError: a stage could not go on.
+        RunError: a stage could not continue.
     """
     if config.catalogue is None:
         raise ConfigError("catalogue: name the folder to render into")
@@ -45,7 +45,7 @@ def run_demo(config: Config) -> int:
 
 
 def summarise(config: Config, expected: pd.DataFrame) -> None:
-    """Print what was found, against the truth, and where it lies."""
+    """Print the results, how they compare with the truth, and where they are."""
     workspace = Workspace(config.workspace)
     found = truth.outcomes(workspace, expected)
     print("\nWhat became of the files")

@@ -15,14 +15,14 @@ def encoder_of(workspace: Workspace, config: Config) -> dict[str, Any]:
     """Return the id of the encoder that embeds.
 
     Raises:
-        ConfigError: it is not there, cannot be read, or hears more than the clips hold.
+        ConfigError: the encoder is missing, cannot be read, or needs a higher sample rate than the clips have.
     """
     found = _loaded(workspace.root, embed.known_as(workspace, config.embed.encoder))
     embed.check_rate(f"embed.encoder={config.embed.encoder}", found[1], config.shard.sample_rate_hz)
     return {"encoder_id": found[0]}
 
 
-@functools.cache  # asked for before the run and when its turn has come; loading takes a second
+@functools.cache  # called before the whole run and again when the stage begins; loading takes a second
 def _loaded(workspace: str, encoder: str) -> tuple[str, int]:
     """Return an encoder's id and its sample rate."""
     model = embed.load_encoder(Workspace(workspace), encoder)
@@ -30,13 +30,13 @@ def _loaded(workspace: str, encoder: str) -> tuple[str, int]:
 
 
 def settled(config: Config) -> EmbedConfig:
-    """Return the stage's section with the encoder by its own name, so that all workers take the same one."""
+    """Return the stage's section with the encoder's final name, so that all workers load the same one."""
     name = embed.known_as(Workspace(config.workspace), config.embed.encoder)
     return config.embed.model_copy(update={"encoder": name})
 
 
 def check(config: Config) -> None:
-    """Look for the encoder, unless it is one that is still to be trained.
+    """Check that the encoder is available, unless it is still to be trained.
 
     Raises:
         ConfigError: see `encoder_of`.

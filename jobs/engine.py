@@ -1,8 +1,8 @@
-"""What every stage's entry point shares: what a stage is, its arguments, and the errors that end a command.
+"""What all stages' entry points share: the description of a stage, its arguments, and the errors that end a command.
 
-A `Stage` says what a stage is; `main` runs it from the command line. Its work is a function `work(config, run)`, or a
-`Pool` where it is done item by item. Exit status: 0 done, 1 more failed than `max_failed_fraction` allows, 2 the run
-could not go on, 130 interrupted.
+A `Stage` describes a stage, and `main` runs it from the command line. Its work is a function `work(config, run)`, or a
+`Pool` if it is done item by item. Exit status: 0 done, 1 more items failed than `max_failed_fraction` allows, 2 the run
+could not continue, 130 interrupted.
 """
 
 import argparse
@@ -30,14 +30,14 @@ from pipeline.store.workspace import Workspace
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage is, said once.
+    """The description of a stage.
 
     Attributes:
-        name: also its section of the config, its command and its make target.
+        name: of the stage, its section of the config, its command and its make target.
         about: what it does, in one sentence.
-        work: does it: a function of the config and the run, or a `Pool`.
+        work: a function of the config and the run that does the work, or a `Pool`.
         needs: each table that it reads -> the stage that makes it.
-        check: looks, before hours of work are done, for what the stage takes from elsewhere; raises `ConfigError`.
+        check: called before any work begins; raises `ConfigError` if something that the stage needs is missing.
         unit, given: see `Run`.
     """
 
@@ -52,14 +52,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pool:
-    """Work that is done item by item, by workers that Ray may start anywhere.
+    """Work that is done item by item, by workers on any node of the Ray cluster.
 
     Attributes:
-        worker: see `Run.map`; it is given the workspace and `settings`.
-        pending: the items of a workspace that are still to be done, as rows, and how many are done.
-        settings: what a worker needs of the config.
-        decided: what else decides the content of the tables, such as the encoder's id.
-        note: what the summary says beside the counts.
+        worker: see `Run.map`; it is created with the workspace and `settings`.
+        pending: returns the items of a workspace that are still to be done, as rows, and the number that are done.
+        settings: the parts of the config that a worker needs.
+        decided: whatever else determines the content of the tables, such as the encoder's id.
+        note: what the summary says besides the counts.
     """
 
     worker: Callable[..., Any]
@@ -69,7 +69,7 @@ class Pool:
     note: Callable[[Workspace, dict[str, Any]], str] = lambda workspace, decided: ""
 
     def __call__(self, config: Config, run: Run) -> None:
-        """Do what is pending."""
+        """Process the pending items."""
         decided = self.decided(run.workspace, config)
         provenance.claim(run.workspace, config, run.stage, **decided)
         rows, done = self.pending(run.workspace)
@@ -89,7 +89,7 @@ def main(stage: Stage, argv: Sequence[str] | None = None) -> int:
 
 
 def command(name: str, about: str | None, work: Callable[[Config], int], argv: Sequence[str] | None = None) -> int:
-    """Read a config and its settings from the command line, do the work with it, and return its exit status."""
+    """Read a config and settings from the command line, do the work with them, and return its exit status."""
     parser = argparse.ArgumentParser(prog=f"python -m jobs.{name}", description=(about or "").split("\n")[0])
     add_config_arguments(parser)
     arguments = parser.parse_args(argv)
@@ -97,20 +97,20 @@ def command(name: str, about: str | None, work: Callable[[Config], int], argv: S
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
-    """Add what every entry point takes: a config file and settings that win over the file's."""
+    """Add the arguments of every entry point: a config file, and settings that override the file's."""
     parser.add_argument("config", nargs="?" if optional else None, help="a config file, such as configs/local.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that win over the file's")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that override the file's")
     parser.add_argument(
         "--set",
         type=shlex.split,
         default=[],
         metavar="SETTINGS",
-        help="further settings in one text, quoted as for a shell (make's SET)",
+        help="further settings in one argument, quoted as for a shell (make's SET)",
     )
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Do the work; an error that concerns the whole run is printed in words, and is exit status 2; Ctrl-C is 130."""
+    """Do the work; an error that concerns the whole run is printed, and the exit status is 2 (130 after Ctrl-C)."""
     try:
         return work()
     except KeyboardInterrupt:
@@ -123,22 +123,24 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def execute(stage: Stage, config: Config) -> int:
-    """Run one stage as `execute_all` does."""
+    """Run one stage in the way of `execute_all`."""
     return execute_all([stage], config, stage.name)
 
 
 def execute_all(stages: Sequence[Stage], config: Config, doing: str) -> int:
-    """Look for all that the stages need and do not make themselves, then run one after the other.
+    """Check that everything that the stages need and do not make themselves is there, then run them in order.
 
     Args:
-        doing: what is said of this run to others who would work in the workspace meanwhile.
+        stages: to run.
+        config: of the run.
+        doing: how this run is described to others who want to work in the workspace at the same time.
 
     Returns:
-        The worst of their exit statuses.
+        The worst of the stages' exit statuses.
 
     Raises:
-        RunError: the workspace cannot be used or someone works there, or a stage could not go on; those after it are
-            not begun.
+        RunError: the workspace cannot be used or another run is working in it, or a stage could not continue; later
+            stages do not start.
     """
     os.environ.update(config.store.environment())
     reach.check(config.workspace)
@@ -174,20 +176,20 @@ def _run(stage: Stage, config: Config) -> int:
 
 
 def extra(module: str, name: str) -> None:
-    """Check that what an extra of this package brings is installed.
+    """Check that a module which comes with an extra of this package is installed.
 
     Raises:
-        ConfigError: it is not; the message says how it comes.
+        ConfigError: it is not; the message says how to install it.
     """
     if importlib.util.find_spec(module) is None:
         raise ConfigError(f"{module} is not installed: it comes with pip install 'vocatlas[{name}]'")
 
 
 def need(workspace: Workspace, table: str, stage: str) -> None:
-    """Check that the table which a stage reads is there, or was found to be empty (nobody sings).
+    """Check that a table which a stage reads exists, or has been found to be empty (nobody sings).
 
     Raises:
-        ConfigError: it is not; the message names the stage that makes it.
+        ConfigError: it does not; the message names the stage that makes it.
     """
     if not tables.parts(workspace, table) and not _has_ended(workspace, stage):
         raise ConfigError(f"{workspace.uri(table)} is not there yet: run the {stage} stage first")

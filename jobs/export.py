@@ -14,7 +14,7 @@ def run(config: Config, run: engine.Run) -> None:
     rows = export.conditioning(*export.sung_tracks(workspace, config.export), config.export)
     encoder_id = rows[0]["encoder_id"]
     provenance.claim(workspace, config.model_copy(update={"replace": True}), "export", encoder_id=encoder_id)
-    # The table comes last: where it is, the matrix is too.
+    # The table is written last, so that wherever it exists the matrix does too.
     workspace.write_bytes(export.MATRIX, export.matrix(rows))
     tables.replace(workspace, "conditioning", rows)
     run.done = len(rows)

@@ -1,11 +1,11 @@
-"""What a run tells Prometheus, by Ray's own exporter: items done and failed, by stage and class, and their audio."""
+"""Metrics of a run for Prometheus, through Ray's exporter: items done and failed, by stage and class, and audio."""
 
 import pyarrow as pa
 from ray.util.metrics import Counter, Gauge
 
 
 class Metrics:
-    """The metrics of one stage; in Prometheus their names begin with `ray_vocatlas_`."""
+    """The metrics of one stage; Prometheus sees them with the prefix `ray_vocatlas_`."""
 
     def __init__(self, stage: str):
         self.stage = {"stage": stage}
@@ -15,7 +15,7 @@ class Metrics:
         self.left = Gauge("vocatlas_items_left", "Items of the running stage that are still to be done", ("stage",))
 
     def count(self, outcomes: pa.Table, left: int) -> None:
-        """Count a batch of outcomes (see `pipeline.store.ledger`), and what is left after it."""
+        """Count a batch of outcomes (see `pipeline.store.ledger`), and set how many items are left after it."""
         for status, error in zip(outcomes["status"].to_pylist(), outcomes["error"].to_pylist(), strict=True):
             self.items.inc(1, self.stage | {"status": status, "class": error or ""})
         for counter, column in ((self.work_s, "seconds"), (self.audio_s, "audio_s")):

@@ -1,4 +1,4 @@
-"""What travels with a submitted job: the code, its config, and variables for its environment."""
+"""What is sent with a submitted job: the code, its config, and variables for its environment."""
 
 import os
 import re
@@ -14,16 +14,16 @@ CODE = Path(__file__).resolve().parents[1]
 TRAVELS = ("jobs", "pipeline", "encoder", "configs", "pyproject.toml")
 LEFT_BEHIND = shutil.ignore_patterns("__pycache__", ".*")
 CONFIG = "submitted.yaml"
-MAX_BYTES = GCS_STORAGE_MAX_SIZE  # that Ray takes, compressed
+MAX_BYTES = GCS_STORAGE_MAX_SIZE  # that Ray accepts, compressed
 SHOWN = 3
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def pack(config_path: Path, folder: Path, code: Path = CODE) -> None:
-    """Copy what a job needs into an empty folder, its config as `submitted.yaml`.
+    """Copy everything that a job needs into an empty folder, with its config as `submitted.yaml`.
 
     Raises:
-        ConfigError: it is more than Ray takes; the message names the largest files.
+        ConfigError: it is more than Ray accepts; the message names the largest files.
     """
     for name in TRAVELS:
         if (code / name).is_dir():
@@ -49,7 +49,7 @@ def pack(config_path: Path, folder: Path, code: Path = CODE) -> None:
 
 
 def _link(source: str | Path, target: str | Path) -> None:
-    """Copy a file in no time and room where source and target are on one disk."""
+    """Link a file, or copy it if source and target are on different disks."""
     try:
         os.link(source, target)
     except OSError:
@@ -60,11 +60,11 @@ def variables(names: Sequence[str], files: Sequence[str]) -> dict[str, str]:
     """Return variables for the job's environment.
 
     Args:
-        names: of variables of this process, or NAME=value.
-        files: of lines NAME=value; empty ones and those that begin with # do not count.
+        names: names of variables of this process, or NAME=value.
+        files: paths of files with lines NAME=value; empty lines and those that begin with # are skipped.
 
     Raises:
-        ConfigError: one is not there, or is not a variable; its value is never shown.
+        ConfigError: a variable or a file is missing, or a line is no variable; values are never shown.
     """
     lines = [line.strip() for file in files for line in _lines(file)]
     found: dict[str, str] = {}

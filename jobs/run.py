@@ -1,4 +1,4 @@
-"""Run the stages of a config one after the other: the whole way of a track.
+"""Run the stages of a config one after the other, from files to tags.
 
 python -m jobs.run configs/local.yaml catalogue=/path/to/music [section.key=value ...]
 """
@@ -29,7 +29,7 @@ def run_stages(config: Config) -> int:
     """Run the config's stages in order and return the worst of their exit statuses.
 
     Raises:
-        RunError: a stage could not go on; those after it are not begun.
+        RunError: a stage could not continue; later stages do not start.
     """
     return engine.execute_all([STAGES[name] for name in config.stages], config, "run")
 

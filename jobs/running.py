@@ -1,4 +1,4 @@
-"""One run of a stage: the pool of workers that does it, what it says meanwhile, and the record of it."""
+"""One run of a stage: its pool of workers, its progress lines, and its record."""
 
 import collections
 import importlib.metadata
@@ -26,11 +26,11 @@ from pipeline.store.ledger import OUTCOMES
 from pipeline.store.text import visible
 from pipeline.store.workspace import Workspace
 
-MAX_BLOCKS = 4000  # enough for an even load and steady progress; more would burden the scheduler
+MAX_BLOCKS = 4000  # enough for an even load and steady progress; more would strain the scheduler
 PROGRESS_S = 2.0
-MAX_SAID = 5000  # characters of a line: names of files and people stand in it, and may be of any length
+MAX_SAID = 5000  # characters of a line, which may contain names of files and people of any length
 FATAL = "fatal"
-STARTED, STOPPED = "started", "stopped"  # of runs that have not come to an end
+STARTED, STOPPED = "started", "stopped"  # status of a run that has not finished
 RECORDED = ("torch", "ray", "pyarrow", "demucs", "umap-learn", "faiss-cpu", "vocatlas")
 
 
@@ -38,8 +38,9 @@ class Run:
     """One stage of one catalogue run: what it did, skipped and failed, and how long it took.
 
     Attributes:
-        unit, given: what the stage counts, and what its workers are given, in the singular.
-        done, failed: in units. skipped, settled: of what workers are given.
+        unit, given: what the stage counts, and what its workers get, as singular nouns.
+        done, failed: numbers of units.
+        skipped, settled: numbers of what the workers get.
     """
 
     def __init__(self, stage: str, config: Config, unit: str = "track", given: str | None = None):
@@ -58,11 +59,11 @@ class Run:
     def map(
         self, worker: Callable[..., Any], rows: pa.Table, compute: Compute, *, skipped: int = 0, arguments: tuple = ()
     ) -> None:
-        """Send rows through a pool of workers and count what becomes of them.
+        """Send rows through a pool of workers and count their outcomes.
 
         Args:
-            worker: a class: `worker(*arguments)` once per actor, then called with batches of `rows`;
-                it returns their outcomes (see `pipeline.store.ledger`).
+            worker: a class: each actor creates `worker(*arguments)` once and calls it with batches of `rows`, for which
+                it returns outcomes (see `pipeline.store.ledger`).
             skipped: how many items were done before, for the summary.
         """
         self.skipped += skipped
@@ -107,7 +108,7 @@ class Run:
                 self.done += row["n"]
 
     def record(self, status: str, message: str = "") -> None:
-        """Write the run's row of `runs/`; one whose process is killed keeps the status that it began with."""
+        """Write the run's row of `runs/`; a run whose process is killed keeps its first status."""
         tables.write(
             self.workspace,
             "runs",
@@ -155,7 +156,7 @@ class Run:
 
 
 class Guarded:
-    """A worker whose `RunError` comes back as an outcome in words; Ray would hand on its text alone, in a trace."""
+    """A worker that returns a `RunError` as an outcome, since Ray would only pass on its text, inside a traceback."""
 
     def __init__(self, worker: Callable[..., Any], *arguments: Any):
         self.error: RunError | None = None
@@ -171,28 +172,28 @@ class Guarded:
                 raise self.error
             return self.worker(batch)
         except DeviceLost as error:
-            print(f"error: {error}; another process goes on", file=sys.stderr, flush=True)
-            os._exit(1)  # what was in work is marked; Ray starts another and sends the batch again
+            print(f"error: {error}; another process continues", file=sys.stderr, flush=True)
+            os._exit(1)  # the item in work is marked; Ray starts another process and sends the batch again
         except (RunError, OSError) as error:
             outcome = {"key": "", "status": FATAL, "error": str(run_error(error))}
             return pa.Table.from_pylist([outcome], schema=OUTCOMES)
 
 
 def run_error(error: Exception) -> RunError:
-    """Return the error in words, or raise it where nothing is known of it."""
+    """Return the error as a `RunError`, or raise it if it is of no known kind."""
     if (told := as_run_error(error)) is None:
         raise error
     return told
 
 
 def _in_blocks(rows: pa.Table, batch: int) -> list[pa.Table]:
-    """Cut rows into blocks of whole batches: one each, or more where there would be too many blocks."""
+    """Split rows into blocks of whole batches: one batch each, or more if there would be too many blocks."""
     per_block = batch * max(1, -(-len(rows) // (batch * MAX_BLOCKS)))
     return [rows.slice(start, per_block) for start in range(0, len(rows), per_block)]
 
 
 def counted(n: int, unit: str) -> str:
-    """Return a number of things in words: `1 track`, `2 tracks`."""
+    """Return a number with its unit: `1 track`, `2 tracks`."""
     return f"{n} {unit}" + ("" if n == 1 else "s")
 
 

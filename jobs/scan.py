@@ -12,7 +12,7 @@ from pipeline.store.errors import ConfigError
 
 
 def run(config: Config, run: engine.Run) -> None:
-    """Find the audio files of a catalogue and read what each is."""
+    """Find the audio files of a catalogue, and read their format and tags."""
     if config.catalogue is None:
         raise ConfigError("catalogue: name a folder, glob or manifest: catalogue=/path/to/music")
     reach.check(config.catalogue)
@@ -34,7 +34,7 @@ def run(config: Config, run: engine.Run) -> None:
     run.note = ", ".join(text for text in told if text)
 
 
-STAGE = engine.Stage("scan", "Find the audio files of a catalogue and read what each is.", run, unit="file")
+STAGE = engine.Stage("scan", "Find the audio files of a catalogue, and read their format and tags.", run, unit="file")
 
 if __name__ == "__main__":
     sys.exit(engine.main(STAGE))

@@ -1,8 +1,8 @@
-"""Find the tracks with the most similar voice, to a track, to any audio file, or to a vocalist.
+"""Find the tracks whose voice is most similar to that of a track, of any audio file, or of a vocalist.
 
 python -m jobs.search WORKSPACE --like TRACK_ID_OR_FILE [-k 10] [--csv | --json]
 python -m jobs.search WORKSPACE --vocalist NAME [-k 10]
-python -m jobs.search WORKSPACE --batch FILE [-k 10]        a line each: a TRACK_ID_OR_FILE
+python -m jobs.search WORKSPACE --batch FILE [-k 10]        one TRACK_ID_OR_FILE a line
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     question = parser.add_mutually_exclusive_group(required=True)
     question.add_argument("--like", metavar="TRACK", help="a track_id, a path of the catalogue, or any audio file")
     question.add_argument("--vocalist", metavar="NAME", help="a known name or voice-0001: others that sound like it")
-    question.add_argument("--batch", metavar="FILE", help="a text file with one such track a line; - is what comes in")
+    question.add_argument("--batch", metavar="FILE", help="a text file with such a track on each line; - for stdin")
     parser.add_argument("-k", type=_positive, default=10, help="how many tracks (10)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_const", const="csv", dest="form", help="print CSV")
@@ -52,7 +52,7 @@ def _search(arguments: argparse.Namespace) -> int:
 
 
 def _batch(voices: search.Search, arguments: argparse.Namespace) -> int:
-    """Answer each line of a file; return 1 if one could not be answered, which is said, and 0 otherwise."""
+    """Answer each line of a file; return 1 and print the reason if one could not be answered, else 0."""
     answers, failed = [], 0
     for number, line in enumerate(_lines(arguments.batch), 1):
         if not (track := line.strip()):
@@ -70,10 +70,10 @@ def _batch(voices: search.Search, arguments: argparse.Namespace) -> int:
 
 
 def _lines(path: str) -> list[str]:
-    """Return the lines of a text file, - for those that come in.
+    """Return the lines of a text file, or of standard input for `-`.
 
     Raises:
-        ConfigError: it is not there, or no text.
+        ConfigError: the file is missing or not text.
     """
     if path == "-":
         return sys.stdin.readlines()
@@ -84,7 +84,7 @@ def _lines(path: str) -> list[str]:
 
 
 def render(found: pd.DataFrame, form: str | None) -> str:
-    """Return the answer as CSV that a spreadsheet may open, JSON, or a table for people, long texts cut short."""
+    """Return the answer as CSV that is safe in a spreadsheet, as JSON, or as a table with long texts shortened."""
     if form == "csv":
         return found.map(cell).to_csv(index=False).rstrip("\n")
     if form == "json":

@@ -12,10 +12,10 @@ from pipeline.store.errors import ConfigError
 
 
 def check(config: Config) -> None:
-    """Look for the separator, where clips are to be separated from other music too.
+    """Check that the separator is available, if clips are also separated from mixes with other music.
 
     Raises:
-        ConfigError: its weights cannot be had; or the vocals, which a later track would be paired with, are not kept.
+        ConfigError: its weights are missing, or the vocals, with which later tracks would be paired, are not kept.
     """
     if config.shard.pairs:
         if not config.keep_vocals:
@@ -32,7 +32,7 @@ CUT = engine.Pool(
 
 
 def run(config: Config, run: engine.Run) -> None:
-    """Cut the clips of what is pending, and remove the vocals that are not to be kept."""
+    """Cut the clips of the pending tracks, and remove the vocals if they are not to be kept."""
     CUT(config, run)
     if not config.keep_vocals:
         run.note += f", the vocals of {counted(shard.forget_vocals(run.workspace), 'track')} removed"

@@ -22,7 +22,7 @@ from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace
 
 CLUSTERS = ["track_id", "cluster_id", "voice", "probability", "same_recording"]
-SHOWN = 10  # known tracks that do not fit that are printed
+SHOWN = 10  # examples of known tracks in doubt that are printed
 
 
 def run(config: Config, run: engine.Run) -> None:
@@ -45,7 +45,7 @@ def run(config: Config, run: engine.Run) -> None:
         run.note = summary(tables.read(workspace, "tags", ["vocalist", "source", "disagrees"]))
         return
     if without := set(known) - set(found.track_ids):
-        run.say(f"{len(without)} known tracks have no voice (instrumental, silent or failed) and teach nothing")
+        run.say(f"{len(without)} known tracks have no voice (instrumental, silent or failed) and cannot be used")
     tracks = tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"])
     credits = of_catalogue(tracks, known.values())
     once = recordings(found, clusters["same_recording"], credits, known)
@@ -81,10 +81,13 @@ def mark(workspace: Workspace, found: voices.Voices, backend: Backend, known: di
 
 
 def recordings(found: voices.Voices, stands_for: pd.Series, credits: pd.DataFrame, known: dict[str, str]) -> same.Once:
-    """Return the tracks of which each recording counts once.
+    """Return the voices with each recording counted once.
 
     Args:
-        stands_for: (n,) the track that counts for the recording, null where a track does itself.
+        found: (n,) voices.
+        stands_for: (n,) the track that counts for the recording, null for a track that counts for itself.
+        credits: `track_id` and `key`, a row per track and credited person.
+        known: track_id -> vocalist.
     """
     credited = credits.sort_values("key").groupby("track_id")["key"].agg("\n".join)
     ids = pd.Series(found.track_ids)
@@ -97,7 +100,7 @@ def recordings(found: voices.Voices, stands_for: pd.Series, credits: pd.DataFram
 
 
 def known_names(path: str | None, workspace: Workspace, say: Callable[[str], None]) -> dict[str, str]:
-    """Return the known names by track, and say which of them cannot be used.
+    """Return the known names by track, and print which of them cannot be used.
 
     Raises:
         ConfigError: the file of known names cannot be read.
@@ -112,7 +115,7 @@ def known_names(path: str | None, workspace: Workspace, say: Callable[[str], Non
 
 
 def summary(tags: pd.DataFrame) -> str:
-    """Return in one sentence what tagging found."""
+    """Return the result of tagging in one sentence."""
     count = tags["source"].value_counts()
 
     def vocalists(source: str) -> int:

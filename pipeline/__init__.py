@@ -2,7 +2,7 @@
 
     from pipeline import read_embeddings, read_voices
 
-What is named here is imported when it is first asked for, so that `import pipeline.config` stays light.
+Names are imported on first use, so that `import pipeline.config` stays light.
 """
 
 from typing import TYPE_CHECKING, Any

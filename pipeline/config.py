@@ -1,4 +1,4 @@
-"""Reading the config of one catalogue run: from a file, and from settings that win over it."""
+"""Read the config of one catalogue run from a file, and from settings that override it."""
 
 import difflib
 import os
@@ -18,7 +18,7 @@ __all__ = ["STAGES", "Config", "load"]
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a config file and set `section.key=value` overrides.
 
-    The value of a setting that is text, such as a path, is taken as it stands; any other is read as YAML.
+    The value of a text setting, such as a path, is taken literally; any other value is read as YAML.
 
     Raises:
         ConfigError: the file, a key or a value is wrong; the message names it.
@@ -31,7 +31,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path} is not a config: it holds a {type(data).__name__}, not sections and keys")
-    data = {key: value for key, value in data.items() if value is not None}  # a section with nothing in it
+    data = {key: value for key, value in data.items() if value is not None}  # None is an empty section
     for override in overrides:
         _override(data, override)
     try:
@@ -72,7 +72,7 @@ def _value(name: str, text: str) -> Any:
 
 
 def _model(sections: Sequence[str]) -> Any:
-    """Return the class of a section of a section …, None where there is none."""
+    """Return the class of a section, by its name and those of the sections around it, or None if there is none."""
     model: Any = Config
     for section in sections:
         field = getattr(model, "model_fields", {}).get(section)
@@ -81,7 +81,7 @@ def _model(sections: Sequence[str]) -> Any:
 
 
 def _explain(item: Any) -> str:
-    """Say one validation error in words, with the nearest key for one that is unknown."""
+    """Return a message for one validation error; for an unknown key it suggests the nearest one."""
     place = [str(part) for part in item["loc"]]
     if item["type"] != "extra_forbidden":
         return f"{'.'.join(place)} = {item['input']!r}: {item['msg']}"

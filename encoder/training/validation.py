@@ -17,6 +17,7 @@ from torch import Tensor
 
 from encoder.frontend import resample
 from encoder.model import Encoder
+from encoder.rates import equal_error_rate
 from encoder.training.data import ClipShards
 from encoder.training.views import pad
 
@@ -41,25 +42,6 @@ def held_out(singers: Sequence[str], share: float) -> NDArray[np.bool_]:
         count = 0
     chosen = set(ranked[:count])
     return np.array([singer in chosen for singer in singers], dtype=bool)
-
-
-def equal_error_rate(targets: NDArray[np.floating], others: NDArray[np.floating]) -> float:
-    """Compute the error rate at the threshold where as large a share of targets is rejected as of others accepted.
-
-    Args:
-        targets: (n,) scores of trials of one singer.
-        others: (m,) scores of trials of two.
-
-    Returns:
-        A rate in [0, 1]; NaN if there are no trials of one kind.
-    """
-    if not len(targets) or not len(others):
-        return float("nan")
-    thresholds = np.unique(np.concatenate([targets, others]))
-    misses = np.searchsorted(np.sort(targets), thresholds, side="left") / len(targets)
-    alarms = 1 - np.searchsorted(np.sort(others), thresholds, side="left") / len(others)
-    at = int(np.argmin(np.abs(misses - alarms)))
-    return float((misses[at] + alarms[at]) / 2)
 
 
 def trials_error_rate(embeddings: Tensor, singers: Sequence[str], tracks: Sequence[str]) -> float:

@@ -1,1 +1,1 @@
-"""Benchmarks: what measures speed and accuracy, and what it compares with."""
+"""Benchmarks: measurements of speed and accuracy, and what they compare with."""

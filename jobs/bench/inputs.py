@@ -1,11 +1,11 @@
-"""What becomes of damaged and odd files: generated mutations of real encoders' files, scanned and separated.
+"""Run damaged and unusual files through scan and separate: generated mutations of real encoders' files.
 
     python -m jobs.bench.inputs [--n 1000] [--seed 0] [--audio FOLDER] [--keep FOLDER]
 
-Sends the files of `jobs.bench.mutations` (those of `--audio`, mutated, besides) through the workers of scan and
-separate. Prints Markdown: what became of the files and what must be zero: tracebacks, `unexpected`, files in no
-table or in two, anything that took over `SLOW_S`. Where FFmpeg's command is installed, lengths are compared with what
-it decodes.
+Sends the files of `jobs.bench.mutations` (and mutations of the files in `--audio`) through the workers of scan and
+separate. Prints Markdown: the outcomes of the files, and counts that must be zero: tracebacks, `unexpected` errors,
+files in no table or in two, files that took longer than `SLOW_S`. If the command `ffmpeg` is installed, lengths are
+compared with what it decodes.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from pipeline.store.workspace import Workspace
 
 SLOW_S = 30.0
 TOLERANCE = 0.01  # of FFmpeg's length
-MEMORY_GB = {"worker": 0.0, "decoder": 0.0}  # at their largest so far
+MEMORY_GB = {"worker": 0.0, "decoder": 0.0}  # peaks so far
 
 
 def run(workspace: Workspace, catalogue: Path) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def run(workspace: Workspace, catalogue: Path) -> pd.DataFrame:
 
 
 def _through(worker: Any, rows: pa.Table, batch: int) -> dict[str, float]:
-    """Send rows through a worker and return the seconds of each; an exception is printed, as it must not be."""
+    """Send rows through a worker and return the seconds that each took; print exceptions, which are bugs."""
     seconds: dict[str, float] = {}
     for start in range(0, len(rows), batch):
         try:
@@ -92,7 +92,7 @@ def _peak_gb(process: int | str) -> float:
 
 
 def ffmpeg_s(path: str) -> float:
-    """Return how many seconds FFmpeg's command decodes of a file's best audio stream."""
+    """Return how many seconds of a file's best audio stream the command `ffmpeg` decodes."""
     command = [
         "ffmpeg",
         "-nostdin",
@@ -119,7 +119,7 @@ def ffmpeg_s(path: str) -> float:
 
 
 def compare(found: pd.DataFrame) -> None:
-    """Print where the product's length and FFmpeg's differ, and what it says of files that FFmpeg decodes."""
+    """Print where our length and FFmpeg's differ, and what we say about files that FFmpeg decodes."""
     theirs = pd.Series([ffmpeg_s(uri) for uri in found["uri"]], found.index)
     ours = found["duration_s"].fillna(0.0)
     heard, refused = theirs > 0.1, ours == 0
@@ -140,7 +140,7 @@ def compare(found: pd.DataFrame) -> None:
 
 
 def show(found: pd.DataFrame, seconds: float) -> None:
-    """Print what became of the files."""
+    """Print the outcomes of the files."""
     header("What became of them", "outcome", "files")
     outcomes = collections.Counter(found["error"].fillna("a row of vocals"))
     for outcome, n in outcomes.most_common():

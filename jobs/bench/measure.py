@@ -1,4 +1,4 @@
-"""Measure a separator on recordings whose voice is known: how clean its vocals are, how well activity tells singing.
+"""Measure a separator on recordings whose voice is known: the quality of its vocals, and how well it detects singing.
 
 Folders: `karaoke/` and `previews/`, as `pipeline.evaluate.datasets` reads them, and `songs/<artist> - <title>.*` (whole
 songs with vocals).
@@ -20,7 +20,7 @@ from pipeline.sound.activity import Meter
 
 
 def recordings(folder: Path, name: str, every: int = 1) -> Iterator[tuple[str, Stems]]:
-    """Yield every so many-th recording of `karaoke` or `previews`: its name and its stems."""
+    """Yield the name and the stems of every `every`-th recording of `karaoke` or `previews`."""
     for found in datasets.read(name, folder / name)[::every]:
         yield found.name, stems.read(found.uri, found.voice, found.accompaniment)
 
@@ -45,7 +45,7 @@ def sdr(voice: np.ndarray, accompaniment: np.ndarray, estimate: np.ndarray) -> f
 
 
 def quality(separator: Separator, songs: Iterable[Stems]) -> np.ndarray:
-    """Return (songs, 3) dB: SI-SDR of the mix, SI-SDR and SDR of the vocals; songs of a silent voice left out."""
+    """Return (songs, 3) dB: SI-SDR of the mix, SI-SDR and SDR of the vocals; songs with a silent voice are left out."""
     found = []
     for song in songs:
         voice, accompaniment = song.voice.mean(0), song.accompaniment.mean(0)
@@ -58,7 +58,7 @@ def quality(separator: Separator, songs: Iterable[Stems]) -> np.ndarray:
 
 
 def has_vocals(separator: Separator, wave: np.ndarray, sample_rate_hz: int) -> bool:
-    """Return what the stage would say of a mix."""
+    """Return whether the stage would find vocals in a mix."""
     meter = Meter(sample_rate_hz)
     meter.add_mix(wave.mean(0))
     meter.add_vocals(vocals_of(separator, wave, sample_rate_hz).mean(0))
@@ -66,7 +66,7 @@ def has_vocals(separator: Separator, wave: np.ndarray, sample_rate_hz: int) -> b
 
 
 def activity(separator: Separator, songs: Iterable[Stems]) -> tuple[np.ndarray, np.ndarray]:
-    """Return, per song, whether vocals were found in its mix, and whether in its accompaniment alone."""
+    """Return for each song whether vocals were found in its mix, and whether in its accompaniment alone."""
     found = [
         (
             has_vocals(separator, song.mix, song.sample_rate_hz),
@@ -79,7 +79,7 @@ def activity(separator: Separator, songs: Iterable[Stems]) -> tuple[np.ndarray, 
 
 
 def whole_songs(separator: Separator, folder: Path) -> list[bool]:
-    """Return, per whole song, whether vocals were found."""
+    """Return for each whole song whether vocals were found."""
     found = []
     for path in sorted((folder / "songs").glob("* - *")):
         song = audio.read(path, separator.sample_rate_hz, separator.channels)

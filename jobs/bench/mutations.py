@@ -1,4 +1,4 @@
-"""Damaged and odd files, generated: what real encoders wrote, mutated in one of `MUTATIONS`.
+"""Generate damaged and unusual files: real encoders' output with one of `MUTATIONS`.
 
 File `i` of a seed is the same in every run.
 """
@@ -16,7 +16,7 @@ from pipeline.demo.mix import perform
 from pipeline.demo.singer import draw_singers
 
 RATE, LENGTH_S = 44100, 2.5
-HEAD = 400  # bytes in which most of a container's numbers are
+HEAD = 400  # bytes that hold most of a container's numbers
 NUMBERS = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 # suffix: encoder, sample format, rate, layout, container
@@ -148,7 +148,7 @@ MUTATIONS: dict[str, Mutation] = {
 
 
 def originals(folder: Path | None) -> list[tuple[str, bytes]]:
-    """Return files to be mutated, as suffix and bytes: the encodings of a little song, and files of a folder."""
+    """Return the files to mutate, as suffix and bytes: encodings of a short song, and files from a folder."""
     generator = np.random.default_rng(2)
     song = perform(draw_singers(["ann"], generator), 12.0, "keys", RATE, generator).mix[:, 4 * RATE :]
     song = np.ascontiguousarray(song[:, : round(RATE * LENGTH_S)], np.float32)
@@ -182,7 +182,7 @@ def _encode(
 
 
 def generate(folder: Path, files: Sequence[tuple[str, bytes]], n: int, seed: int) -> None:
-    """Write `n` mutated files; file `i` hangs on the seed and `i` alone."""
+    """Write `n` mutated files; file `i` depends only on the seed and `i`."""
     names = list(MUTATIONS)
     for i in range(n):
         rng = np.random.default_rng([seed, i])

@@ -1,4 +1,4 @@
-"""A store on loopback to test and measure with: moto's S3 server, watched, slowed down and broken on purpose."""
+"""An object store on loopback for tests and measurements: moto's S3 server, counted, slowed down and made to fail."""
 
 import collections
 import socket
@@ -19,7 +19,7 @@ class _Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"  # keeps connections open, as real stores do
 
     def log(self, *_: Any) -> None:
-        """Say nothing of each request."""
+        """Do not log requests."""
 
 
 class ObjectStore:
@@ -27,8 +27,8 @@ class ObjectStore:
 
     Attributes:
         requests: `(kind, path, query)` of every request since `forget`, in order.
-        delay_s: how long each request is held up.
-        trouble: what becomes of a request, told its kind and path; None is an answer as it should be.
+        delay_s: how long each request is delayed.
+        trouble: a function of a request's kind and path that returns how it fails; None for a normal answer.
     """
 
     def __init__(self) -> None:
@@ -61,13 +61,13 @@ class ObjectStore:
         self.requests = []
 
     def kinds(self, *parts: str) -> collections.Counter[str]:
-        """Return how many requests of each kind there were, for paths with one of these parts (none: for all)."""
+        """Return how many requests of each kind there were, for paths with one of these parts, or for all paths."""
         return collections.Counter(
             kind for kind, path, query in self.requests if not parts or any(part in path + query for part in parts)
         )
 
     def outage(self, seconds: float, trouble: Trouble = "drop") -> None:
-        """Let every request of the next seconds fail."""
+        """Make every request fail for some seconds."""
         until = time.monotonic() + seconds
         self.trouble = lambda kind, path: trouble if time.monotonic() < until else None
 
@@ -112,14 +112,14 @@ class ObjectStore:
 
 
 def _cut(connection: socket.socket, body: bytes) -> Iterator[bytes]:
-    """Yield half of an answer and break off."""
+    """Yield half of an answer, then close the connection."""
     yield body[: len(body) // 2]
     connection.shutdown(socket.SHUT_RDWR)
     raise ConnectionAbortedError
 
 
 def _kind(method: str, query: str) -> str:
-    """Return a request's kind as the stores' price lists tell them apart."""
+    """Return a request's kind, as price lists distinguish them."""
     if method == "GET" and "list-type" in query:
         return "LIST"
     return method

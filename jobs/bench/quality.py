@@ -1,7 +1,7 @@
-"""How near separated vocals are to the true ones, in dB: higher is better, 0 dB is as much error as voice.
+"""How close separated vocals are to the true ones, in dB: higher is better, and 0 dB is as much error as voice.
 
 SI-SDR: Le Roux, Wisdom, Erdogan and Hershey, "SDR – half-baked or well done?", ICASSP 2019, without mean removal.
-Both signals are (n,) and of one rate.
+Both signals are (n,) and have the same sample rate.
 """
 
 import math

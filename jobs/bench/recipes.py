@@ -1,9 +1,9 @@
-"""Which recipe learns singers best: the same encoder trained by each, measured on singers that none of them heard.
+"""Compare training recipes: the same encoder is trained by each and measured on singers that none was trained on.
 
     python -m jobs.bench.recipes configs/local.yaml workspace=WS known=known.csv [train.size=tiny train.steps=400 ...]
 
-Clips are those that `shard` made. The known tracks are left out of training and measured: equal-error rate of crops,
-target trials across tracks of a singer. The rest of `train` holds for all recipes alike. Prints Markdown.
+The clips are those that `shard` made. Known tracks are left out of training and measured: equal-error rate of crops,
+with target trials across tracks of a singer. All recipes share the other settings of `train`. Prints Markdown.
 """
 
 import sys
@@ -27,10 +27,10 @@ from pipeline.store.workspace import Workspace
 
 
 def split(config: Config, workspace: Workspace) -> tuple[ClipShards, ClipShards, list[str]]:
-    """Return the clips to train on, those of known singers, and whose each of the latter is.
+    """Return the clips to train on, the clips to measure on, and the singer of each of the latter.
 
     Raises:
-        ConfigError: there are fewer than two known singers with clips.
+        ConfigError: fewer than two known singers have clips.
     """
     if config.known is None:
         raise ConfigError("known: name a CSV of the tracks to measure on, known=known.csv")
@@ -45,7 +45,7 @@ def split(config: Config, workspace: Workspace) -> tuple[ClipShards, ClipShards,
 
 
 def trained(train: TrainConfig, clips: ClipShards) -> tuple[Trainer, float]:
-    """Return a trainer at the end of its steps, and the clips per second it took."""
+    """Return the trainer after its last step, and how many clips per second it processed."""
     trainer = Trainer(train, clips, None, 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     started = clock()
     for step, batches in trainer.batches():
@@ -56,7 +56,7 @@ def trained(train: TrainConfig, clips: ClipShards) -> tuple[Trainer, float]:
 
 
 def work(config: Config) -> int:
-    """Train by every recipe and print a table; a recipe that breaks off has its reason in the row."""
+    """Train by every recipe and print a table; the row of a recipe that fails says why."""
     workspace = Workspace(config.workspace)
     engine.need(workspace, "clips", "shard")
     clips, measured, whose = split(config, workspace)

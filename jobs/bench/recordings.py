@@ -1,12 +1,12 @@
-"""The recordings that the shipped encoder is made from: voices in mixes, and what a separator cuts out of those.
+"""Make the recordings that the shipped encoder was trained on: voices, mixed and then separated.
 
     python -m jobs.bench.recordings AUDIO OUT [--without SINGER ...] [--remixes 3] [--separator spleeter] [--seed 0]
 
 AUDIO holds sets of voices: `karaoke/` and `previews/`, as `pipeline.evaluate.datasets` reads them, and any other set as
-`<set>/<singer>` or `<set>/<singer>/<song>`, files of a voice alone. OUT gets `<set>/<singer>/<song>.flac`, the song in
-its own mix, and `<song>~1.flac` and so on, an excerpt of it with someone else's accompaniment: two channels at 16 kHz,
-the clean voice and the separated one (`encoder.training.recipes.clips` reads them). A file that is there is not made
-again, and is the same whenever it is made.
+`<set>/<singer>` or `<set>/<singer>/<song>`, files with only a voice. OUT gets `<set>/<singer>/<song>.flac`, the song in
+its own mix, and `<song>~1.flac` and so on, excerpts of it with another song's accompaniment. Each has two channels at
+16 kHz, the clean voice and the separated one (`encoder.training.recipes.clips` reads them). Existing files are not made
+again; a file is always made the same.
 """
 
 import argparse
@@ -29,13 +29,13 @@ from pipeline.sound import audio
 from pipeline.sound.remix import REMIX_DB, with_accompaniment
 
 RATE_HZ = 16000
-ACCOMPANIED = ("karaoke", "previews")  # sets whose files hold their accompaniment too
+ACCOMPANIED = ("karaoke", "previews")  # sets whose files contain the accompaniment too
 EXCERPT_S = 60.0  # longest remix
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A file of a set, and its channels of the voice (none: all are) and of the accompaniment (none: it has none)."""
+    """A file of a set, with its channels of the voice (if none, all are) and of the accompaniment."""
 
     path: Path
     group: str
@@ -45,7 +45,7 @@ class Voice:
 
     @property
     def name(self) -> str:
-        """What its files are called, without suffix."""
+        """The name of the files made from it, without suffix."""
         return f"{self.group}/{self.singer}/{self.path.stem}"
 
     def read(self) -> Stems:
@@ -54,7 +54,7 @@ class Voice:
 
 
 def find_voices(folder: Path, without: Sequence[str] = ()) -> list[Voice]:
-    """Return all voices of a folder of sets, but those of the named singers."""
+    """Return all voices of a folder of sets, without those of the named singers."""
     found = []
     for path in sorted(path for path in folder.glob("*/**/*") if path.suffix in (".flac", ".ogg", ".wav")):
         group, *inside = path.relative_to(folder).parts
@@ -73,14 +73,14 @@ def mono(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
 
 
 def own_mix(voice: Voice, separator: Separator) -> np.ndarray:
-    """Return (2, n), clean and separated, of a voice in the mix that it was made for."""
+    """Return (2, n), the clean voice and the voice separated from its own mix."""
     song = voice.read()
     rate = song.sample_rate_hz
     return np.concatenate([mono(song.voice, rate), mono(vocals_of(separator, song.mix, rate), rate)])
 
 
 def remix(voice: Voice, accompanied: Sequence[Voice], separator: Separator, rng: np.random.Generator) -> np.ndarray:
-    """Return (2, n), clean and separated, of an excerpt of a voice with the accompaniment of another."""
+    """Return (2, n), an excerpt of the clean voice, and the same separated from a mix with another accompaniment."""
     song = voice.read()
     excerpt = mono(song.voice, song.sample_rate_hz)
     size = min(excerpt.shape[1], audio.to_samples(EXCERPT_S, RATE_HZ))
@@ -96,7 +96,7 @@ def remix(voice: Voice, accompanied: Sequence[Voice], separator: Separator, rng:
 
 
 def make(voices: Sequence[Voice], out: Path, separator: Separator, remixes: int, seed: int) -> Iterator[Path]:
-    """Make all files that are not there yet and yield their paths."""
+    """Make all files that do not exist yet, and yield their paths."""
     accompanied = [voice for voice in voices if voice.accompaniment]
     if remixes and len(accompanied) < 2:
         raise ValueError("remixes need accompaniments: at least two files in karaoke/ or previews/")

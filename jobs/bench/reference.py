@@ -1,4 +1,4 @@
-"""What ours is compared with: a plain loop around Spleeter's network, and demucs models with untrained weights."""
+"""References for benchmarks: a plain loop around Spleeter's network, and demucs models with untrained weights."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -19,9 +19,9 @@ SEGMENT_FRAMES = 512
 
 
 def plain_spleeter() -> Callable[[Path, Path], None]:
-    """Return a function that separates one file into one FLAC file, as one writes it down at first.
+    """Return a function that separates one file into one FLAC file in the most straightforward way.
 
-    Load the whole file, one call of the published networks (fp32) over the track padded to whole segments, write.
+    It loads the whole file, calls the published networks (fp32) once on the track padded to whole segments, and writes.
     """
     nets = [load_published(name) for name in (VOCALS, VOCALS.replace("0", "1"))]
     window = torch.hann_window(N_FFT)
@@ -47,7 +47,7 @@ def plain_spleeter() -> Callable[[Path, Path], None]:
 
 
 def save_htdemucs_repo(folder: Path, names: tuple[str, ...] = ("htdemucs", "htdemucs_ft"), **smaller: int) -> None:
-    """Write untrained models of the published shapes, 42 million weights each, as demucs' --repo reads them.
+    """Write untrained models of the published shapes, 42 million weights each, in the layout of demucs' --repo.
 
     Args:
         smaller: settings of `HTDemucs` that differ from the published ones.

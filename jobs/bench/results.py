@@ -1,4 +1,4 @@
-"""The README's results on real recordings: mix them down, run the whole chain, compare with the truth.
+"""The README's results on real recordings: mix them down, run all stages, and compare with the truth.
 
     python -m jobs.bench.results AUDIO [--workspace workspace/results]
 
@@ -29,8 +29,8 @@ from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
 
-AUDIBLE_DB = -20.0  # a preview's vocals stem this far below its mix, or louder, is singing
-HEADROOM = 0.5  # the sum of two full-scale stems still fits
+AUDIBLE_DB = -20.0  # level of a preview's vocals relative to its mix from which it counts as sung
+HEADROOM = 0.5  # so that the sum of two full-scale stems does not clip
 
 
 def mix_down(source: Path, catalogue: Path) -> pd.DataFrame:
@@ -106,7 +106,7 @@ def _previews(source: Path, catalogue: Path) -> Iterator[dict[str, str]]:
 
 
 def vocals_quality(workspace: Workspace, expected: pd.DataFrame, source: Path) -> np.ndarray:
-    """Return the SI-SDR in dB of each separated karaoke voice against the true one, (songs,)."""
+    """Return the SI-SDR in dB of each separated karaoke voice, (songs,)."""
     recordings = {recording.uri: recording for recording in _recordings(source, "karaoke")}
     files = tables.read(workspace, "files", ["uri", "track_id"])
     vocals = tables.read(workspace, "vocals", ["track_id", "vocals_uri", "has_vocals"])
@@ -121,7 +121,7 @@ def vocals_quality(workspace: Workspace, expected: pd.DataFrame, source: Path) -
 
 
 def markdown(config: Config, expected: pd.DataFrame, source: Path) -> str:
-    """Return the outcome of a finished run as a Markdown table."""
+    """Return the results of a finished run as a Markdown table."""
     workspace = Workspace(config.workspace)
     runs = tables.read(workspace, "runs").sort_values("started_at").drop_duplicates("stage", keep="last")
     known, karaoke = known_uris(config.known), expected[expected["set"] == "karaoke"]
@@ -170,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def results(source: Path, workspace: Path, overrides: Sequence[str]) -> int:
-    """Run the chain on the recordings and print the table; return the exit status."""
+    """Run all stages on the recordings, print the table, and return the exit status."""
     catalogue = workspace.with_name(workspace.name + "-catalogue")
     expected = mix_down(source, catalogue)
     config = load(

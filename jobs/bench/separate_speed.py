@@ -1,4 +1,4 @@
-"""How fast separation is: the stage's worker against a plain loop and against `python -m demucs`, on rendered music."""
+"""Measure the speed of separation on rendered music: the stage's worker, a plain loop, and `python -m demucs`."""
 
 import hashlib
 import subprocess
@@ -26,7 +26,7 @@ SPEED = ("seconds", "CPU seconds", "times real time", "faster", "faster by CPU t
 
 
 def render(folder: Path, lengths_s: Sequence[float] | np.ndarray, suffix: str = ".flac") -> list[Path]:
-    """Write songs of the wanted lengths, one rendered song repeated."""
+    """Write songs of the given lengths, which all repeat one rendered song."""
     generator = np.random.default_rng(0)
     song = perform(draw_singers(["ann"], generator), 20.0, "strings", RATE, generator).mix.T
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,12 +42,12 @@ def render(folder: Path, lengths_s: Sequence[float] | np.ndarray, suffix: str = 
 
 
 def lengths_s(scale: float) -> np.ndarray:
-    """Return the lengths of the tracks that speed is measured on; a smaller scale has fewer and shorter ones."""
+    """Return the lengths of the tracks for measuring speed; a smaller scale has fewer and shorter ones."""
     return np.geomspace(SHORTEST_S * min(1.0, 2 * scale), LONGEST_S * max(scale, 0.2), max(2, round(TRACKS * scale)))
 
 
 def speed_row(*name: object, spent: np.ndarray, base: np.ndarray, audio_s: float, more: str | None = None) -> None:
-    """Print a row of a table of speeds: seconds and ratios, by the clock and of processor time."""
+    """Print a row of a table of speeds: seconds and ratios, in wall-clock and in processor time."""
     row(
         *name,
         *(f"{s:.1f}" for s in spent),
@@ -58,7 +58,7 @@ def speed_row(*name: object, spent: np.ndarray, base: np.ndarray, audio_s: float
 
 
 def stage(folder: Path, paths: Sequence[Path], separator: str, precision: str) -> tuple[np.ndarray, pa.Table]:
-    """Run a bare worker over files; returns its `clock`, the model's loading left out, and what it was given."""
+    """Run a worker on files; return what it took by `clock`, without loading the model, and its input."""
     settings = SeparateConfig.model_validate({"separator": separator, "precision": precision})
     worker = SeparateWorker(str(folder), settings)
     batch = batch_of(paths)
@@ -71,14 +71,14 @@ def stage(folder: Path, paths: Sequence[Path], separator: str, precision: str) -
 
 
 def batch_of(paths: Sequence[Path]) -> pa.Table:
-    """Return files as rows for the worker."""
+    """Return the rows that the worker gets for files."""
     return pa.Table.from_pylist(
         [{"track_id": hashlib.md5(path.name.encode()).hexdigest(), "uri": str(path)} for path in paths]
     )
 
 
 def spleeter(audio: Path | None, scale: float, name: str) -> None:
-    """Measure files to FLAC files against a plain loop over the published network."""
+    """Measure the stage, from files to FLAC files, against a plain loop over the published network."""
     with tempfile.TemporaryDirectory() as name_:
         folder = Path(name_)
         paths = render(folder / "music", lengths_s(scale))
@@ -156,6 +156,6 @@ def demucs(audio: Path | None, scale: float, name: str) -> None:
 
 
 def _agreement_db(theirs: Path, ours: Path) -> float:
-    """Return signal over difference in dB, scale apart, as demucs scales down what would clip; ours is mono."""
+    """Return the signal-to-difference ratio, dB, after scaling, since demucs scales clipping vocals down."""
     expected, got = soundfile.read(theirs)[0].mean(1), soundfile.read(ours)[0]
     return si_sdr(got, expected)

@@ -1,10 +1,10 @@
-"""What a catalogue on an object store costs: requests by kind and stage, seconds, and dollars for a million tracks.
+"""Measure what a catalogue on an object store costs: requests by kind and stage, seconds, and dollars a million tracks.
 
     python -m jobs.bench.store [--tracks 64 192] [--code FOLDER]
 
-Prints Markdown. The store is moto's S3 server on loopback behind a counter (see `jobs.bench.object_store`), the tracks
-are rendered. A track's share is the difference of two catalogues over that of their sizes, so that what a run costs
-whatever its size does not count. `--code` measures another checkout of Vocatlas the same way.
+Prints Markdown. The store is moto's S3 server on loopback behind a counter (see `jobs.bench.object_store`), and the
+tracks are rendered. The cost of a track is the difference between two catalogues divided by that of their sizes, which
+leaves out the fixed cost of a run. `--code` measures another checkout of Vocatlas in the same way.
 """
 
 import argparse
@@ -46,7 +46,7 @@ SETTINGS = {  # batches as in configs/ray-cluster.yaml; shards that hold as many
 
 
 def render(folder: Path, n: int) -> None:
-    """Write `n` different pieces of some rendered songs."""
+    """Write `n` different excerpts of a few rendered songs."""
     generator = np.random.default_rng(0)
     songs = [
         perform([singer], SONG_S, "strings", RATE, generator).mix
@@ -69,7 +69,7 @@ def put(store: ObjectStore, files: Sequence[Path], prefix: str) -> None:
 
 @dataclass
 class Spent:
-    """What a stage asked of the store: requests by kind, those for audio, and seconds."""
+    """The cost of a stage: requests to the store by kind, those for audio, and seconds."""
 
     kinds: collections.Counter[str]
     audio: int
@@ -77,7 +77,7 @@ class Spent:
 
 
 def run(store: ObjectStore, code: Path, config: Path) -> list[Spent]:
-    """Run all stages of a config in one process; what each spent is told apart by the summary that it prints."""
+    """Run all stages of a config in one process, and tell their costs apart by the summaries that they print."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "jobs.run", str(config)],
         cwd=code,
@@ -109,7 +109,7 @@ def catalogue(store: ObjectStore, code: Path, folder: Path, files: Sequence[Path
 
 
 def requests(store: ObjectStore, code: Path, folder: Path, sizes: Sequence[int]) -> None:
-    """Print what a track costs, by kind and stage."""
+    """Print the requests for a track, by kind and stage."""
     render(folder / "music", sizes[1])
     files = sorted((folder / "music").iterdir())
     (few, few_again), (many, many_again) = (catalogue(store, code, folder, files[:n]) for n in sizes)
@@ -147,7 +147,7 @@ def requests(store: ObjectStore, code: Path, folder: Path, sizes: Sequence[int])
 
 
 def seconds(store: ObjectStore, code: Path, folder: Path) -> None:
-    """Print what one large mp3 costs in scan, separate and shard."""
+    """Print the requests and seconds for one large mp3 in scan, separate and shard."""
     (folder / "big").mkdir()
     track = folder / "big" / "track.mp3"
     generator = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""What every benchmark needs to say what it measured: one clock and one way to print a table of Markdown."""
+"""What all benchmarks share: one clock, and one way to print a Markdown table."""
 
 import resource
 import time
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def clock() -> np.ndarray:
-    """Return (2,) seconds since some moment: by the wall, and of processor time with that of ended child processes."""
+    """Return (2,) seconds: wall-clock time from an arbitrary start, and processor time with ended child processes."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return np.array([time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)])
 
@@ -18,7 +18,7 @@ def row(*cells: object) -> None:
 
 
 def header(title: str, *cells: str) -> None:
-    """Print a heading and the head of a table."""
+    """Print a heading and the header of a table."""
     print(f"\n### {title}\n")
     row(*cells)
     row(*("---" for _ in cells))

@@ -1,10 +1,10 @@
-"""How fast training is: the `small` encoder of this project, against the usual recipe on the same clips.
+"""Measure the speed of training: this project's `small` encoder, and the usual recipe on the same clips.
 
     python -m jobs.bench.train [--audio FOLDER]
 
-Usual is: audiomentations and a formant-preserving pitch shift by Praat, clip by clip in data-loader workers, log-mel,
-and an EfficientNet-B0 (torchvision), NT-Xent, AdamW, float32. Both see two 4 s crops of each clip, and every step of
-either is timed whole. Prints Markdown. Needs the `bench` extra. Without a folder the clips are synthetic voices.
+The usual recipe is: audiomentations and a formant-preserving pitch shift by Praat, clip by clip in data-loader workers,
+log-mel, an EfficientNet-B0 (torchvision), NT-Xent, AdamW, float32. Both get two 4 s crops of each clip, and whole steps
+are timed. Prints Markdown. Needs the `bench` extra. Without a folder the clips are synthetic voices.
 """
 
 import argparse
@@ -33,11 +33,11 @@ from jobs.bench.table import clock
 from pipeline.sound import audio
 
 RATE_HZ, CLIP_S, CROP_S = 44100, 9.0, 4.0
-CLIPS, BATCH, WARM, TIMED = 48, 16, 2, 12  # warm and timed steps; in fewer, what was loaded ahead would count
+CLIPS, BATCH, WARM, TIMED = 48, 16, 2, 12  # warm-up and timed steps; in fewer, clips loaded ahead would count
 
 
 def clips_of(folder: Path | None) -> list[NDArray[np.float32]]:
-    """Return `CLIPS` mono clips, of a folder's recordings or of harmonics with a wavering pitch in a little noise."""
+    """Return `CLIPS` mono clips, from a folder's recordings, or harmonics with a wavering pitch and a little noise."""
     n, found = audio.to_samples(CLIP_S, RATE_HZ), []
     for path in sorted(folder.rglob("*.*")) if folder else []:
         wave = audio.read(path, RATE_HZ, 1).samples[0]
@@ -54,7 +54,7 @@ def clips_of(folder: Path | None) -> list[NDArray[np.float32]]:
 
 
 def write_shard(clips: list[NDArray[np.float32]], folder: Path) -> None:
-    """Write the clips as a shard, each a track of its own."""
+    """Write the clips as a shard, each as a track."""
     rows = []
     for i, wave in enumerate(clips):
         buffer = io.BytesIO()
@@ -76,7 +76,7 @@ CPU = torch.device("cpu")
 
 
 def ours(folder: Path, device: torch.device = CPU, batch: int = BATCH) -> tuple[float, dict[str, float]]:
-    """Return clips per second of `small`, and the share of each phase of a step."""
+    """Return clips per second of the `small` encoder, and the share of each phase of a step."""
     config = TrainConfig.model_validate(
         {
             "size": "small",
@@ -165,7 +165,7 @@ def usual(folder: Path, workers: int, device: torch.device = CPU, batch: int = B
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Time both and print a table."""
+    """Time both recipes and print a table."""
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.train", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--audio", type=Path, help="folder of recordings to take the clips from")
     parser.add_argument("--threads", type=int, default=2)

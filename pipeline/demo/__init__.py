@@ -1,7 +1,7 @@
-"""A catalogue of songs made from numbers: synthetic singers with accompaniment, as audio files with their truth.
+"""A catalogue of synthesised songs: artificial singers with accompaniment, as audio files with the truth about them.
 
-`singer` says who sings, `song` what is sung, `phrasing` turns notes and syllables into curves over time,
-`voice` and `accompaniment` make the sound, `encode` writes audio files, `catalogue` puts a folder together.
-Conventions: audio is float32 in [-1, 1], mono `(samples,)` or `(channels, samples)`, and never travels without its
-sample rate; pitch is in MIDI numbers (69 is A4, 440 Hz); all that is random comes from a generator that is passed in.
+`singer` describes the singers and `song` the songs, `phrasing` turns notes and syllables into curves over time, `voice`
+and `accompaniment` synthesise the sound, `encode` writes audio files, and `catalogue` fills a folder with them.
+Conventions: audio is float32 in [-1, 1], mono `(samples,)` or `(channels, samples)`, and always goes with its sample
+rate; pitches are MIDI numbers (69 is A4, 440 Hz); all randomness comes from a generator that is passed in.
 """

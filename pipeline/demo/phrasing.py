@@ -1,7 +1,7 @@
 """From notes and syllables to curves over time: pitch, formants, voicing, breath, and the noises of consonants.
 
-Curves have `CONTROL_HZ` points a second. A vowel begins on its note's beat; its consonant takes the time before it
-from the note that went before, as singers do.
+Curves have `CONTROL_HZ` points a second. A vowel begins on its note's beat; as in real singing, the consonant before it
+is taken from the end of the previous note.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from pipeline.demo.singer import Singer
 from pipeline.demo.song import Note
 
 CONTROL_HZ = 1000
-BREATH_REST_S = 0.45  # a rest this long before a note is one to breathe in
-RELEASE_S = 0.1  # a phrase dies away in about this time
+BREATH_REST_S = 0.45  # the singer breathes in a rest of at least this length
+RELEASE_S = 0.1  # about how long a phrase takes to die away
 
 
 @dataclass(frozen=True)
 class Consonant:
-    """How a consonant is made: `formants_hz` for a tract of length 1, or none to take those of the vowel.
+    """How a consonant is made: `formants_hz` for a tract of length 1, or none to use the vowel's.
 
     `voicing` and `aspiration` are amplitudes relative to a vowel's, `damping` multiplies formant bandwidths.
     `noise` is (start before the vowel in s, duration in s, centre in Hz, width in Hz, level in dB).
@@ -79,12 +79,12 @@ class Phrasing:
 
     @property
     def times_s(self) -> np.ndarray:
-        """When each value of the curves is, (n,) seconds."""
+        """The times of the curves' values, (n,) seconds."""
         return np.arange(len(self.f0_hz)) / CONTROL_HZ
 
 
 def phrase(singer: Singer, melody: Sequence[Note], generator: np.random.Generator) -> Phrasing:
-    """Return curves for a melody in order of time, without overlaps; they end a little after its last note."""
+    """Return curves for a melody whose notes are in order and don't overlap; they end a little after its last note."""
     check(melody)
     size = int((melody[-1].start_s + melody[-1].duration_s + 0.3) * CONTROL_HZ)
     formants = np.ones((size, 3)) * singer.vowels_hz["a"]
@@ -98,7 +98,7 @@ def phrase(singer: Singer, melody: Sequence[Note], generator: np.random.Generato
         end_s = note.start_s + note.duration_s
         onset, start, end = _index(note.start_s - duration_s), _index(note.start_s), _index(end_s)
         locus = vowel if consonant.formants_hz is None else np.array(consonant.formants_hz) / singer.tract_length
-        # The mouth is in place for a syllable before its sound begins.
+        # The mouth takes the shape of a syllable before its sound begins.
         formants[max(0, onset - 30) : start] = locus
         formants[start:] = vowel
         accent = generator.uniform(0.8, 1.0)
@@ -125,13 +125,13 @@ def phrase(singer: Singer, melody: Sequence[Note], generator: np.random.Generato
 
 
 def check(melody: Sequence[Note]) -> None:
-    """Refuse, naming the note, what can't be sung."""
+    """Raise a ValueError that names the note, if a melody can't be sung."""
     if not melody:
         raise ValueError("a melody needs at least one note")
     end_s = 0.0
     for number, note in enumerate(melody):
         if note.start_s < end_s - 1e-6 or note.duration_s <= 0:
-            raise ValueError(f"note {number} begins before the one before it ends, or lasts no time: {note}")
+            raise ValueError(f"note {number} begins before the previous one ends, or has no length: {note}")
         if note.syllable[:-1] not in CONSONANTS or note.syllable[-1:] not in {"a", "e", "i", "o", "u"}:
             raise ValueError(f"note {number} has a syllable that can't be sung: {note.syllable!r}")
         end_s = note.start_s + note.duration_s
@@ -172,6 +172,6 @@ def _pitch(singer: Singer, melody: Sequence[Note], size: int, generator: np.rand
 
 
 def _wander(size: int, rate_hz: float, generator: np.random.Generator) -> np.ndarray:
-    """Return slow noise of unit deviation, `(size,)`."""
+    """Return slow noise with a standard deviation of 1, `(size,)`."""
     slow = gaussian_filter1d(generator.standard_normal(size), CONTROL_HZ / (2 * np.pi * rate_hz), mode="wrap")
     return slow / max(float(slow.std()), 1e-9)

@@ -1,4 +1,4 @@
-"""What is in a demo catalogue, before a sound is made: singers, files, formats, tags."""
+"""The contents of a demo catalogue, before any sound is made: singers, files, formats, tags."""
 
 from dataclasses import dataclass, replace
 
@@ -26,7 +26,7 @@ FOREIGN_TITLES = (
     "Łódź o świcie",
 )
 ARRANGEMENTS = ("pads", "strings", "keys")  # of `pipeline.demo.accompaniment`
-# Suffix, sample rate in Hz, channels, bits of a sample where the format has them.
+# Suffix, sample rate in Hz, channels, and bits per sample where the format has a choice.
 FORMATS = (
     (".mp3", 44100, 2, 16), (".flac", 44100, 2, 16), (".m4a", 44100, 2, 16), (".ogg", 48000, 2, 16),
     (".wav", 44100, 2, 16), (".mp3", 48000, 2, 16), (".opus", 48000, 2, 16), (".mp3", 32000, 1, 16),
@@ -40,9 +40,9 @@ WRONG_TAG_EVERY = 9  # of the tagged songs that are not known
 class Truth(Frozen):
     """A row of `truth.csv`.
 
-    `singer` is empty where nobody sings or nobody knows who, "A+B" for a duet. `expected` is what a run should find:
-    `vocalist`, `instrumental`, `silent`, `unreadable` or `duplicate`. `artist_tag` is what the file itself says
-    (empty: no tag); it is wrong on purpose in a few songs.
+    `singer` is empty if nobody sings or it is unknown who does, and "A+B" for a duet. `expected` is what a run should
+    find: `vocalist`, `instrumental`, `silent`, `unreadable` or `duplicate`. `artist_tag` is the file's own (empty for
+    no tag); it is deliberately wrong in a few songs.
     """
 
     file: str
@@ -55,7 +55,7 @@ class Truth(Frozen):
 
 @dataclass(frozen=True)
 class Item:
-    """A file to make: `kind` as in its truth, `title` for its tags, and how it is encoded."""
+    """A file to make: its `kind` as in the truth, its `title` tag, and its encoding."""
 
     file: str
     kind: str
@@ -70,7 +70,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Plan:
-    """The files to make, and which of them are known: file to name."""
+    """The files to make, and the known names: file -> name."""
 
     items: tuple[Item, ...]
     known: dict[str, str]
@@ -95,7 +95,7 @@ def plan(config: RenderConfig) -> Plan:
 
 
 def _song(singer: Singer, number: int, song: int, title: str) -> Item:
-    """Return a singer's n-th song; formats, arrangements and tags go around so that none of them tells who sings."""
+    """Return a singer's n-th song; formats, arrangements and tags rotate, so that none of them tells who sings."""
     suffix, rate, channels, bits = FORMATS[(7 * number + song) % len(FORMATS)]
     return Item(
         file=f"{singer.name}/{singer.name} - {title}{suffix}",
@@ -111,7 +111,7 @@ def _song(singer: Singer, number: int, song: int, title: str) -> Item:
 
 
 def _titles(generator: np.random.Generator) -> list[str]:
-    """Return titles in an order of chance, one in seven in another language than English until those are used up."""
+    """Return titles in random order, every seventh in a language other than English until those are used up."""
     titles = [f"{first} {last}" for first in FIRST_WORDS for last in LAST_WORDS]
     generator.shuffle(titles)
     for number, title in enumerate(FOREIGN_TITLES):
@@ -120,7 +120,7 @@ def _titles(generator: np.random.Generator) -> list[str]:
 
 
 def _odd_items(singers: list[Singer], songs: list[Item]) -> tuple[Item, ...]:
-    """Return the files that real folders hold beside songs."""
+    """Return the broken and unusual files that real folders contain besides songs."""
     order = sorted(singers, key=lambda singer: singer.low_midi)
     one, other = order[len(order) // 2 - 1], order[len(order) // 2]
     both = f"{one.name} & {other.name}"

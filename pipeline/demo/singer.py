@@ -1,8 +1,8 @@
-"""Synthetic singers: what a vocal tract and a glottis are like, and a population to draw them from.
+"""Synthetic singers: the parameters of a vocal tract and a glottis, and a population to draw them from.
 
-Formants are in Hz as a listener would measure them, lengths relative to an adult tract of 17.5 cm.
-Population: vowel formants after Peterson & Barney (1952), the glottis after Klatt & Klatt (1990), vibrato and the
-singer's formant after Sundberg, "The Science of the Singing Voice" (1987).
+Formants are in Hz as measured in the sound, tract lengths relative to an adult's 17.5 cm. In the population, vowel
+formants follow Peterson & Barney (1952), the glottis Klatt & Klatt (1990), vibrato and the singer's formant Sundberg,
+"The Science of the Singing Voice" (1987).
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ VOWELS_HZ: dict[str, tuple[float, float, float]] = {
     "o": (450.0, 860.0, 2480.0),
     "u": (330.0, 740.0, 2330.0),
 }
-UPPER_FORMANTS = 8  # F4 and up: enough to reach 11 kHz, above which a voice is hardly there
+UPPER_FORMANTS = 8  # F4 and up: enough to reach 11 kHz, above which a voice has little energy
 
 
 class Singer(Frozen):
@@ -42,10 +42,10 @@ class Singer(Frozen):
     nasal_hz: float = Field(1000.0, ge=400, le=2000, description="the nasal zero that colours the vowels")
     nasal_db: float = Field(4.0, ge=0, le=15, description="its depth")
     open_quotient: float = Field(0.6, ge=0.3, le=0.9, description="open part of the glottal cycle")
-    tilt_hz: float = Field(2500.0, ge=400, le=8000, description="corner of the glottis' low-pass; low sounds soft")
-    jitter: float = Field(0.004, ge=0, le=0.05, description="deviation of a cycle's length, relative")
-    shimmer: float = Field(0.04, ge=0, le=0.3, description="deviation of a cycle's amplitude, relative")
-    breath_db: float = Field(-28.0, ge=-80, le=0, description="level of the breath in the voice, relative to it")
+    tilt_hz: float = Field(2500.0, ge=400, le=8000, description="corner of the glottal low-pass; lower sounds softer")
+    jitter: float = Field(0.004, ge=0, le=0.05, description="standard deviation of a cycle's length, relative")
+    shimmer: float = Field(0.04, ge=0, le=0.3, description="standard deviation of a cycle's amplitude, relative")
+    breath_db: float = Field(-28.0, ge=-80, le=0, description="level of the breath noise, relative to the voice")
     sibilant_hz: float = Field(6500.0, ge=3500, le=9500, description="centre of the s")
     vibrato_hz: float = Field(5.6, ge=3, le=9)
     vibrato_cents: float = Field(45.0, ge=0, le=200, description="amplitude, half of the whole excursion")
@@ -55,9 +55,9 @@ class Singer(Frozen):
 
 
 def draw_singer(name: str, voice: float, generator: np.random.Generator) -> Singer:
-    """Return a singer of the population; `voice` in [0, 1] goes from bass to soprano, the rest is chance."""
+    """Return a singer of the population; `voice` in [0, 1] goes from bass to soprano, the rest is random."""
     length = 1.06 - 0.26 * voice + generator.normal(0, 0.025)
-    # A woman's throat is shorter against her mouth than a man's, so the formants do not scale alike (Fant 1966).
+    # Relative to the mouth, a woman's throat is shorter than a man's, so formants do not all scale alike (Fant 1966).
     scales = np.array([length**-0.9, length**-1.05, length**-1.0])
     vowels = {}
     for vowel, formants in VOWELS_HZ.items():
@@ -97,7 +97,7 @@ def draw_singer(name: str, voice: float, generator: np.random.Generator) -> Sing
 
 
 def draw_singers(names: list[str], generator: np.random.Generator) -> list[Singer]:
-    """Return singers spread evenly from bass to soprano, as a choir is; in the order of the names, voices shuffled."""
+    """Return a singer for each name; their voices go in even steps from bass to soprano, in random order."""
     count = len(names)
     voices = (generator.permutation(count) + 0.5) / count
     return [draw_singer(name, float(voice), generator) for name, voice in zip(names, voices, strict=True)]

@@ -1,6 +1,6 @@
-"""Songs: a key, a tempo, chords, and a melody with syllables, composed by chance within the rules of a tune.
+"""Songs: a key, a tempo, chords, and a melody with syllables, composed at random by a few rules of melody.
 
-Beats are quarters, bars have four; times are in seconds from the start of the song; pitches are MIDI numbers.
+A beat is a quarter note, and a bar has four; times are in seconds from the start of the song; pitches are MIDI numbers.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MAJOR = (0, 2, 4, 5, 7, 9, 11)
 MINOR = (0, 2, 3, 5, 7, 8, 10)
 # Scale degrees of the chords of four bars, counted from 0.
 PROGRESSIONS = ((0, 4, 5, 3), (0, 5, 3, 4), (5, 3, 0, 4), (0, 3, 4, 0), (0, 2, 3, 4), (3, 4, 0, 5))
-# Two bars of a phrase as note lengths in beats; the phrase's last note is held, what is missing to 8 is a rest.
+# The two bars of a phrase as note lengths in beats; the last note is held, and a rest fills up the 8 beats.
 RHYTHMS = (
     (1, 1, 0.5, 0.5, 1, 2.5),
     (0.5, 0.5, 1, 1, 1, 1, 2),
@@ -29,7 +29,7 @@ CONSONANT_WEIGHTS = np.array([4, 4, 5, 5, 3, 2, 2, 3, 4, 2, 2, 4, 3, 4, 2, 2, 2]
 
 
 class Note(Frozen):
-    """One sung note: when, how long, how high, and the syllable (a consonant or none, then a vowel)."""
+    """One sung note: its time, length and pitch, and its syllable (an optional consonant and a vowel)."""
 
     start_s: float
     duration_s: float
@@ -39,7 +39,7 @@ class Note(Frozen):
 
 @dataclass(frozen=True)
 class Song:
-    """What accompaniment and singer read from: `chords` is one tuple of MIDI pitches per bar, root first."""
+    """The score of a song: `chords` is one tuple of MIDI pitches per bar, root first."""
 
     tempo_bpm: float
     tonic: int
@@ -59,7 +59,7 @@ class Song:
 
 
 def compose(low_midi: float, high_midi: float, duration_s: float, generator: np.random.Generator) -> Song:
-    """Return a song of about `duration_s`, an intro of a bar and then phrases of two, sung between the two pitches."""
+    """Return a song of about `duration_s`: one bar of introduction, then two-bar phrases between the two pitches."""
     tempo_bpm = float(generator.uniform(76, 126))
     beat_s = 60.0 / tempo_bpm
     scale = MAJOR if generator.random() < 0.6 else MINOR
@@ -100,7 +100,7 @@ def _chord(tonic: int, scale: tuple[int, ...], degree: int) -> tuple[int, ...]:
 def _next_pitch(
     pitch: float, pitches: tuple[int, ...], low: float, high: float, generator: np.random.Generator
 ) -> float:
-    """Return one of the pitch classes within the range, likelier the nearer to the last pitch, seldom the same."""
+    """Return a pitch of one of the classes within the range, more likely one near the last pitch, rarely the same."""
     classes = {p % 12 for p in pitches}
     choices = np.array([p for p in range(int(np.ceil(low)), int(high) + 1) if p % 12 in classes], dtype=float)
     if not len(choices):

@@ -1,7 +1,7 @@
-"""Compare what a run found with a known truth: what was read, who was grouped with whom, who was named.
+"""Compare a run with a known truth: which files were read, how tracks were grouped, and how they were named.
 
-A truth is a CSV with `file` (relative to the CSV), `singer` (empty: nobody, or nobody knows; "A+B": a duet) and
-`expected`: `vocalist`, `instrumental`, `silent`, `unreadable` or `duplicate`.
+A truth is a CSV with `file` (relative to the CSV), `singer` (empty if nobody sings or it is unknown who does, "A+B" for
+a duet) and `expected`: `vocalist`, `instrumental`, `silent`, `unreadable` or `duplicate`.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ from pipeline.store.workspace import Workspace
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a run fared against its truth; fractions are of the files or tracks that the truth names."""
+    """How well a run agrees with its truth; fractions are of the files or tracks that the truth names."""
 
     files: int
     as_expected: int
@@ -40,8 +40,8 @@ class Comparison:
             f"{self.as_expected} of {self.files} files ended as expected",
             f"clusters against {self.singers} singers on {self.tracks} tracks: "
             f"B-cubed F1 {self.bcubed_f1:.3f}, ARI {self.ari:.3f}",
-            f"named from known voices: {self.named_accuracy:.1%} of {self.named_tracks} tracks right",
-            f"all tags, voice-… matched with the singer they fit best: {self.grouped_accuracy:.1%} right",
+            f"names from known voices: {self.named_accuracy:.1%} of {self.named_tracks} tracks right",
+            f"all tags, each voice-… taken as its best-matching singer: {self.grouped_accuracy:.1%} right",
         ]
 
     def as_dict(self) -> dict[str, float]:
@@ -53,7 +53,7 @@ def read_truth(path: str | Path) -> pd.DataFrame:
     """Return a truth with the files' absolute paths as `uri`.
 
     Raises:
-        ConfigError: it cannot be read or lacks a column.
+        ConfigError: the CSV cannot be read or lacks a column.
     """
     try:
         frame = pd.read_csv(path, keep_default_na=False)
@@ -67,7 +67,7 @@ def read_truth(path: str | Path) -> pd.DataFrame:
 
 
 def outcomes(workspace: Workspace, truth: pd.DataFrame) -> pd.DataFrame:
-    """Return the truth with what was `found` of each file, its `track_id`, and `message` where it failed."""
+    """Return the truth with what the run `found` for each file, its `track_id`, and the `message` if it failed."""
     files = tables.read(workspace, "files", ["uri", "track_id"]).drop_duplicates("uri", keep="last")
     tracks = tables.read(workspace, "tracks", ["track_id", "uri"]).rename(columns={"uri": "kept_uri"})
     vocals = tables.read(workspace, "vocals", ["track_id", "has_vocals"])
@@ -106,9 +106,9 @@ def _found(row: Any, failure: pd.Series | None) -> str:
 
 
 def compare(workspace: Workspace, truth: pd.DataFrame, known: set[str]) -> Comparison:
-    """Score a finished run; `known` are the uris of the tracks that were enrolled, which do not count as named."""
+    """Score a finished run; `known` are the URIs of the known tracks, which do not count as named."""
     found = outcomes(workspace, truth)
-    # A duplicate may be the file that the track is kept at: one of the two must be, the other must not.
+    # Either file of a duplicate pair may be the track's own: exactly one of them must be.
     right = (found["found"] == found["expected"]) | (
         (found["found"] == "vocalist") & found.duplicated("track_id", keep=False)
     )
@@ -136,9 +136,9 @@ def compare(workspace: Workspace, truth: pd.DataFrame, known: set[str]) -> Compa
 
 
 def mistakes(workspace: Workspace, truth: pd.DataFrame) -> list[str]:
-    """Return in words what is wrong in a finished run's tags, or that nothing is: names, voices, and artist tags.
+    """Return lines about the mistakes in a finished run's tags: wrong names, mixed voices, and artist tags misjudged.
 
-    An artist tag is wrong where the truth's `artist_tag` is not its `singer`.
+    An artist tag is wrong if the truth's `artist_tag` is not its `singer`.
     """
     tags = tables.read(workspace, "tags", ["track_id", "vocalist", "source", "probability", "disagrees"])
     found = outcomes(workspace, truth).drop_duplicates("track_id").merge(tags, on="track_id")
@@ -152,9 +152,9 @@ def _wrong_names(found: pd.DataFrame, solo: pd.DataFrame) -> list[str]:
     wrong = named[[name not in singer.split("+") for name, singer in who]]
     could = solo[solo["singer"].isin(named["vocalist"])]
     missed = could[~could["track_id"].isin(named["track_id"])]
-    lines = [f"{len(wrong)} of {len(named)} named tracks bear a wrong name"]
+    lines = [f"{len(wrong)} of {len(named)} named tracks have a wrong name"]
     lines += [f"  {row.file}: {row.vocalist}, {row.probability:.0%} sure" for row in wrong.itertuples()]
-    lines.append(f"{len(missed)} of {len(could)} tracks by those vocalists bear no name")
+    lines.append(f"{len(missed)} of {len(could)} tracks by those vocalists have no name")
     return lines + [f"  {row.file}: {row.vocalist or 'no vocalist'}" for row in missed.itertuples()]
 
 
@@ -169,14 +169,14 @@ def _wrong_artist_tags(solo: pd.DataFrame) -> list[str]:
     planted, said = solo["artist_tag"].ne("") & (solo["artist_tag"] != solo["singer"]), solo["disagrees"]
     lines = [
         f"{int((planted & said).sum())} of {int(planted.sum())} wrong artist tags found, "
-        f"{int((said & ~planted).sum())} right ones accused"
+        f"{int((said & ~planted).sum())} right ones called wrong"
     ]
     lines += [
-        f"  {row.file}: the tag {row.artist_tag} is wrong, and was believed"
+        f"  {row.file}: the tag {row.artist_tag} is wrong and was believed"
         for row in solo[planted & ~said].itertuples()
     ]
     return lines + [
-        f"  {row.file}: the tag {row.artist_tag} is right, and was accused"
+        f"  {row.file}: the tag {row.artist_tag} is right and was called wrong"
         for row in solo[said & ~planted].itertuples()
     ]
 
@@ -185,7 +185,9 @@ def encoder_eer(workspace: Workspace, found: pd.DataFrame, model: Any) -> tuple[
     """Return an encoder's id and its equal-error rate on pairs of a run's tracks, pooled over their clips.
 
     Args:
-        found: the `outcomes`; tracks with one known singer take part.
+        workspace: of the run.
+        found: what `outcomes` returned; only tracks with one known singer count.
+        model: the encoder.
     """
     embedder = embed.Embedder(model, batch_s=160, bf16=True)
     singer_of = dict(zip(found["track_id"], found["singer"], strict=True))

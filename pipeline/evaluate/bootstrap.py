@@ -1,17 +1,18 @@
-"""95 % intervals by drawing singers again, since singers and not trials are the sample that a claim rests on.
+"""95 % intervals by resampling singers, since a claim rests on how many singers there are, not on how many trials.
 
-A draw gives each singer a weight: how often it was drawn. A target trial weighs as much as its singer, a
-trial between two singers the product of both, which is what repeating the drawn singers' recordings would
-give, less the pairs between copies of one singer (those are neither right nor wrong).
+A draw gives each singer a weight: how often it was drawn. A target trial has the weight of its singer, a trial between
+two singers the product of both weights. That equals repeating the drawn singers' recordings, without the pairs between
+copies of one singer (which are neither right nor wrong).
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from pipeline.scoring.metrics import crossing, validate
+from encoder.rates import crossing
+from pipeline.scoring.metrics import validate
 
-# Scores are cut into this many groups of one size: an error of at most 1/BINS of the trials in a rate.
+# Scores are divided into this many groups of equal size, so a rate is off by at most 1/BINS of the trials.
 BINS = 4096
 LEVEL = 0.95
 _DRAWS_AT_ONCE = 16
@@ -36,9 +37,9 @@ def _interval(values: NDArray[np.floating]) -> tuple[float, float]:
 def eer_interval(
     scores: ArrayLike, labels: ArrayLike, left: ArrayLike, right: ArrayLike, draws: int = 200, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the interval of the equal-error rate of trials (t,) between singers `left` and `right` (t,); NaN for none.
+    """Return the interval of the equal-error rate of trials (t,) between singers `left` and `right` (t,).
 
-    With fewer than three singers there is nothing to draw from, and no interval.
+    It is NaN for fewer than three singers, of whom no useful sample can be drawn.
     """
     values, targets = validate(scores, labels)
     names, singers = np.unique(np.stack([np.asarray(left), np.asarray(right)]), return_inverse=True)
@@ -67,7 +68,7 @@ def eer_interval(
 
 
 def _cumulated(table: csr_array, weights: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return weighted counts (draws, bins), summed up from the best scores on."""
+    """Return weighted counts (draws, bins), cumulated from the best scores."""
     return np.cumsum((table.T @ weights.T).T, axis=1)
 
 

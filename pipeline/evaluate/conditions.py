@@ -1,16 +1,16 @@
-"""What is done to a recording before it is embedded: the same stretches of it, clean, mixed, separated, damaged.
+"""What is done to a recording before it is embedded: the same crops clean, mixed, separated or degraded.
 
-A condition is a base and any changes after it, such as `clean`, `separated` or `separated/mp3_64k/crop_8s`:
+A condition is a base and any number of changes to it, such as `clean`, `separated` or `separated/mp3_64k/crop_8s`:
 
-    clean       the voice alone (the file as it is where it has no channel of its own for the voice)
+    clean       the voice alone (the whole file if no channel of it is only voice)
     mix         voice and accompaniment
-    separated   the vocals that the separator gets out of the mix
+    separated   the vocals that the separator extracts from the mix
     band_8khz   nothing above 8 kHz          mp3_64k    through mp3 at 64 kbit/s
-    pitch_+2    2 semitones up, as by playing faster: formants move along
-    crop_8s     8 s around the middle of the crop, or what the recording has of them
-    mix_20      20 % of the mix let in and 80 % of what was there, as in the clips that `shard` cuts
+    pitch_+2    2 semitones up with the formants, as if played faster, but in the same time
+    crop_8s     8 s around the middle of the crop, or as much of that as the recording has
+    mix_20      20 % of the mix and 80 % of the previous signal, as in the clips that `shard` cuts
 
-`robustness` stands for the list ROBUSTNESS. Crops are chosen on the clean voice and are the same stretches under all.
+`robustness` stands for the list ROBUSTNESS. Crops are chosen on the clean voice and are the same under all conditions.
 """
 
 import re
@@ -32,7 +32,7 @@ from pipeline.store.errors import ConfigError, Problem
 
 BASES = ("clean", "mix", "separated")
 AS_CLIPS = f"separated/mix_{round(100 * ShardConfig().mix_share)}"  # what the pipeline feeds an encoder
-PLAIN = (*BASES, AS_CLIPS)  # the others are damage
+PLAIN = (*BASES, AS_CLIPS)  # all others degrade the recording
 ROBUSTNESS = (
     "clean/band_8khz",
     "clean/band_4khz",
@@ -49,7 +49,7 @@ _CHANGES = {
     "crop": r"crop_(\d+(?:\.\d+)?)s",
 }
 _FRAME_S = 0.05
-# Frames this far below the loud ones of a voice are pauses, breath or bleeding.
+# Frames this far below the loud ones of a voice are pauses, breath or bleed from the accompaniment.
 _VOICED_DB = 30.0
 _VOICED_PART = 0.5
 
@@ -64,7 +64,7 @@ class Condition:
 
     @property
     def crop_s(self) -> float | None:
-        """The length that it asks crops to have, where it does."""
+        """The length of crops that the condition asks for, if it does."""
         lengths = [amount for kind, amount in self.changes if kind == "crop"]
         return lengths[-1] if lengths else None
 
@@ -96,7 +96,7 @@ def expand(names: Sequence[str]) -> tuple[str, ...]:
 
 
 class Versions:
-    """One recording under every condition, made as asked for; each base is made once."""
+    """One recording under any condition; each base is made once, when it is first needed."""
 
     def __init__(
         self,
@@ -113,10 +113,10 @@ class Versions:
         self._made: dict[str, Wave] = {"clean": self._stems.voice.mean(0)}
 
     def wave(self, condition: Condition) -> Wave:
-        """Return the whole recording, mono (n,), with every change but the length of crops.
+        """Return the whole recording, mono (n,), with all changes except the length of crops.
 
         Raises:
-            Problem: the recording has no accompaniment to be mixed with.
+            Problem: the recording has no accompaniment to mix in.
         """
         wave = self._base(condition.base)
         for kind, amount in condition.changes:
@@ -164,7 +164,7 @@ def through_mp3(wave: Wave, sample_rate_hz: int, kbit_s: int) -> Wave:
 
 
 def pitch_shifted(wave: Wave, sample_rate_hz: int, semitones: float) -> Wave:
-    """Return `wave (n,)` at another pitch, as long as it was: stretched in time (FFmpeg's WSOLA), then resampled."""
+    """Return `wave (n,)` at another pitch, as long as before: stretched in time (FFmpeg's WSOLA), then resampled."""
     ratio = 2.0 ** (semitones / 12)
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=sample_rate_hz, format="flt", layout="mono")
@@ -179,7 +179,7 @@ def pitch_shifted(wave: Wave, sample_rate_hz: int, semitones: float) -> Wave:
             while True:
                 pieces.append(graph.pull().to_ndarray()[0])
         except (av.BlockingIOError, av.EOFError):
-            continue  # the graph wants more, or has given all
+            continue  # the graph needs more input, or has returned everything
     longer = np.concatenate(pieces)
     return _as_long_as(soxr.resample(longer, sample_rate_hz * ratio, sample_rate_hz), len(wave))
 
@@ -196,10 +196,10 @@ def _as_long_as(wave: Wave, n: int) -> Wave:
 
 
 def choose_crops(voice: Wave, sample_rate_hz: int, config: EvaluateConfig) -> list[tuple[float, float]]:
-    """Return start and end in seconds of the stretches of `voice (n,)` to embed: voiced, apart, spread evenly.
+    """Return start and end in seconds of the crops of `voice (n,)`: voiced, not overlapping, and evenly spaced.
 
     Raises:
-        Problem: it is `silent`, or has less voice than `min_crop_s` (`too_short`).
+        Problem: the voice is `silent`, or is never heard for `min_crop_s` (`too_short`).
     """
     frame = audio.to_samples(_FRAME_S, sample_rate_hz)
     n_frames = len(voice) // frame
@@ -219,7 +219,7 @@ def choose_crops(voice: Wave, sample_rate_hz: int, config: EvaluateConfig) -> li
 
 
 def crop(wave: Wave, sample_rate_hz: int, start_s: float, end_s: float, crop_s: float | None = None) -> Wave:
-    """Return the stretch of `wave (n,)`, or `crop_s` around its middle, moved to lie inside the recording."""
+    """Return the crop of `wave (n,)`, or `crop_s` around its middle, shifted to lie inside the recording."""
     start, end = audio.to_samples(start_s, sample_rate_hz), audio.to_samples(end_s, sample_rate_hz)
     if crop_s is not None:
         length = min(audio.to_samples(crop_s, sample_rate_hz), len(wave))

@@ -1,8 +1,8 @@
-"""Labelled singing as it is published: which part of a path is the singer or the song, which channel the voice.
+"""Layouts of published data sets: which part of a path names the singer or the song, and which channel is the voice.
 
-A reader sees each audio file's path relative to the set's folder and says what it is, or that it is not
-part of the set. `recording` is what was sung in one go: two files cut from one take share it, so that they
-never make a positive trial. `song` is what folds are split by: takes of one song stay together.
+A reader gets each audio file's path relative to the set's folder and returns what it is, or None if it is not part of
+the set. A `recording` was sung in one go: two files cut from one take share it and are never a target trial. Folds are
+split by `song`: takes of one song stay together.
 """
 
 import re
@@ -18,7 +18,7 @@ from pipeline.store.workspace import Workspace
 
 @dataclass(frozen=True)
 class Recording:
-    """One file of a set. `voice` and `accompaniment` are its channels; no `voice`: all of it is the voice."""
+    """One file of a set. `voice` and `accompaniment` number its channels; without `voice`, all of them are voice."""
 
     uri: str
     name: str
@@ -32,7 +32,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class _Part:
-    """What a reader makes of a path."""
+    """What a reader learns from a path."""
 
     singer: str
     song: str
@@ -42,7 +42,7 @@ class _Part:
 
 
 def _folder(path: PurePosixPath) -> _Part | None:
-    """Read `<singer>/**`: each file a recording; files in a folder of the singer's are one song."""
+    """Read `<singer>/**`: each file is a recording; files in a subfolder are one song."""
     if len(path.parts) < 2:
         return None
     song = path.parent if len(path.parts) > 2 else path.with_suffix("")
@@ -52,7 +52,7 @@ def _folder(path: PurePosixPath) -> _Part | None:
 def _vocalset(path: PurePosixPath) -> _Part | None:
     """Read VocalSet (Wilkins 2018): `…/female1/arpeggios/belt/f1_arpeggios_belt_c_a.wav`.
 
-    Its by-vowel and by-technique folders hold the same files again and are passed over.
+    Its by-vowel and by-technique folders hold the same files again and are skipped.
     """
     singer = next((part for part in path.parts[:-1] if re.fullmatch(r"(fe)?male\d+", part)), None)
     words = path.stem.split("_")
@@ -66,7 +66,7 @@ def _m4singer(path: PurePosixPath) -> _Part | None:
 
 
 def _nus48e(path: PurePosixPath) -> _Part | None:
-    """Read NUS-48E (Duan 2013): `ADIZ/sing/01.wav`; what lies under `read` is speech and passed over."""
+    """Read NUS-48E (Duan 2013): `ADIZ/sing/01.wav`; the files under `read` are speech and are skipped."""
     if len(path.parts) < 3 or path.parent.name != "sing":
         return None
     singer = path.parent.parent.name
@@ -76,7 +76,7 @@ def _nus48e(path: PurePosixPath) -> _Part | None:
 def _vctk(path: PurePosixPath) -> _Part | None:
     """Read VCTK: `wav48_silence_trimmed/p225/p225_001_mic1.flac` or `wav48/p225/p225_001.wav`.
 
-    The second microphone's take of a sentence is passed over.
+    The second microphone's recording of a sentence is skipped.
     """
     found = re.fullmatch(r"([ps]\d+)_(\d+)(_mic1)?", path.stem)
     return _Part(found[1], found[2], f"{found[1]}_{found[2]}") if found else None
@@ -85,7 +85,7 @@ def _vctk(path: PurePosixPath) -> _Part | None:
 def _mir1k(path: PurePosixPath) -> _Part | None:
     """Read MIR-1K (Hsu 2010): `Wavfile/abjones_1_01.wav`, left channel accompaniment, right channel voice.
 
-    These are clips of the songs in `UndividedWavfile`, which is passed over.
+    These are clips of the songs in `UndividedWavfile`, which is skipped.
     """
     found = re.fullmatch(r"([A-Za-z]+)_(\d+)_(\d+)", path.stem)
     if not found or path.parent.name == "UndividedWavfile":
@@ -142,11 +142,10 @@ WORKSPACE = "workspace"
 def read(reader: str, folder: str | Path) -> list[Recording]:
     """Return the recordings of a set, sorted by name.
 
-    `reader` is a key of READERS, or "workspace" for the vocals of a workspace's tracks that bear an artist
-    tag.
+    `reader` is a key of READERS, or "workspace" for the vocals of those tracks of a workspace that have an artist tag.
 
     Raises:
-        ConfigError: no such folder or reader, or nothing in the folder looks like this set.
+        ConfigError: the folder or the reader does not exist, or no file in the folder is laid out like this set.
     """
     if reader == WORKSPACE:
         return of_workspace(Workspace(str(folder)))
@@ -185,7 +184,7 @@ def of_workspace(workspace: Workspace) -> list[Recording]:
     """Return the separated vocals of tracks with an artist tag: one recording and one song each.
 
     Raises:
-        ConfigError: nothing is separated yet, or no track has an artist.
+        ConfigError: nothing is separated yet, or no track has an artist tag.
     """
     tracks = tables.read(workspace, "tracks", ["track_id", "artist"])
     vocals = tables.read(workspace, "vocals", ["track_id", "vocals_uri", "separator", "has_vocals"])
@@ -210,10 +209,10 @@ def of_workspace(workspace: Workspace) -> list[Recording]:
 
 
 def choose(recordings: list[Recording], singers: tuple[str, ...]) -> list[Recording]:
-    """Return those by the named singers.
+    """Return the recordings by the named singers.
 
     Raises:
-        ConfigError: a name is not in the set.
+        ConfigError: the set has no recording by one of them.
     """
     there = {recording.singer for recording in recordings}
     missing = sorted(set(singers) - there)

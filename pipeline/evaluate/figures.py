@@ -1,4 +1,4 @@
-"""Curves and maps of an evaluation as PNG: each function from data to the bytes of one picture."""
+"""Figures of an evaluation: each function returns one picture as the bytes of a PNG."""
 
 import io
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from pipeline.evaluate.tasks import Scored
 from pipeline.scoring.metrics import eer, roc
 from pipeline.scoring.scores import Reliability
 
-# Rates that the axes of a DET plot are marked with; below the first nothing is drawn.
+# Rates at the ticks of a DET plot; nothing is drawn below the first.
 TICKS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 
 def _png(figure: Figure) -> bytes:
     sink = io.BytesIO()
-    # Without a date and version in it, the same data gives the same bytes.
+    # Without a date and a version, the same data gives the same bytes.
     figure.savefig(sink, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     return sink.getvalue()
 
@@ -47,7 +47,7 @@ def det(curves: Mapping[str, Scored], title: str) -> bytes:
 
 
 def histogram(scored: Scored, title: str) -> bytes:
-    """Return scores of targets and non-targets, each with an area of one."""
+    """Return histograms of the scores of targets and non-targets, each with an area of one."""
     figure, axes = _axes(height=3.0)
     bins = np.linspace(scored.scores.min(), scored.scores.max(), 60).tolist()
     for labels, name, colour in ((~scored.labels, "two singers", "tab:orange"), (scored.labels, "one", "tab:blue")):
@@ -58,7 +58,7 @@ def histogram(scored: Scored, title: str) -> bytes:
 
 
 def confusion(singers: NDArray, named: NDArray, title: str) -> bytes:
-    """Return a heat map of who (rows) was named as whom (columns), as parts of each row."""
+    """Return a heat map of which singer (row) was named as which (column), as shares of each row."""
     side = float(np.clip(0.35 * len(singers) + 2, 4, 14))
     figure, axes = _axes(side, side)
     parts = named / np.maximum(named.sum(1, keepdims=True), 1)
@@ -72,12 +72,12 @@ def confusion(singers: NDArray, named: NDArray, title: str) -> bytes:
 
 
 def reliability(found: Reliability, title: str) -> bytes:
-    """Return a plot of stated against observed probability; the area of a point is its part of the trials."""
+    """Return a plot of stated against observed probability; the area of a point is its share of the trials."""
     figure, axes = _axes(4.2, 4.2)
     axes.plot([0, 1], [0, 1], color="0.7", lw=1)
     axes.plot(found.stated, found.observed, lw=1.2)
     axes.scatter(found.stated, found.observed, 20 + 300 * found.count / found.count.sum())
-    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="stated probability", ylabel="observed part")
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="stated probability", ylabel="observed share")
     axes.set_title(f"{title}\nerror {100 * found.ece:.1f} %, Cllr {found.cllr:.2f} bits", fontsize=10)
     axes.grid(alpha=0.3)
     return _png(figure)

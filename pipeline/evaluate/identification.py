@@ -1,4 +1,4 @@
-"""Who of a closed set sings, and whether anyone of it does: probes on frozen embeddings, folds by song."""
+"""Closed-set and open-set identification: probes on frozen embeddings, and the names of `tag`, with folds by song."""
 
 import itertools
 
@@ -17,7 +17,7 @@ from pipeline.sections import EvaluateConfig
 from pipeline.stages.cluster import cluster_voices
 
 FOLDS = 5
-# Splits of the singers into enrolled and strangers, for the open set.
+# Splits of the singers into enrolled and strangers, for open-set identification.
 _SPLITS = 5
 _TOP = 5
 
@@ -25,10 +25,12 @@ Floats = NDArray[np.floating]
 
 
 def closed_set(data: Labelled, config: EvaluateConfig, seed: int = 0) -> tuple[list[Measure], NDArray, NDArray]:
-    """Measure top-1 and top-5 of a linear probe and of the nearest centroid, over folds that no song is divided by.
+    """Measure top-1 and top-5 accuracy of a linear probe and of the nearest centroid, over folds by song.
 
-    Singers with a single song are left out, since that cannot be in training and test. Returns the
-    measures, the singers (classes,), and how often each (row) was named as each (column) by the centroids.
+    Singers with a single song are left out, since it cannot be in both training and test.
+
+    Returns:
+        The measures, the singers (classes,), and how often the centroids named each singer (row) as each (column).
 
     Raises:
         NotMeasurable: fewer than two singers have two songs.
@@ -55,10 +57,10 @@ def closed_set(data: Labelled, config: EvaluateConfig, seed: int = 0) -> tuple[l
 
 
 def with_songs(data: Labelled) -> Labelled:
-    """Return the rows with a vector, of singers with two songs or more, unit length.
+    """Return the rows that have a vector and whose singer has two songs or more, brought to unit length.
 
     Raises:
-        NotMeasurable: these are fewer than two singers.
+        NotMeasurable: fewer than two singers are left.
     """
     data = data.where(data.usable)
     songs = {name: len(set(data.song[data.singer == name].tolist())) for name in np.unique(data.singer)}
@@ -69,10 +71,10 @@ def with_songs(data: Labelled) -> Labelled:
 
 
 def folds(data: Labelled, seed: int) -> list[tuple[NDArray, NDArray]]:
-    """Return training and test rows of each fold. A song is in one fold, whoever sings it.
+    """Return training and test rows of each fold. A song is in one fold only, whoever sings it.
 
-    Songs, in a seeded order, go to the fold that has fewest songs of their singers. Where songs that are
-    shared leave a singer without any in training, that singer is not in the test either.
+    In a seeded order, each song goes to the fold that has the fewest songs of its singers. If shared songs leave a
+    singer without any in training, that singer is not tested either.
     """
     songs, song = np.unique(data.song, return_inverse=True)
     singer = np.unique(data.singer, return_inverse=True)[1]
@@ -112,9 +114,9 @@ def centroids(vectors: Floats, truth: NDArray, n_classes: int) -> Floats:
 
 
 def open_set(data: Labelled, backend: Backend, settings: Config, seed: int = 0) -> list[Measure]:
-    """Return what the names are worth that `tag` gives when half of the singers are known by their training songs.
+    """Return how good the names are that `tag` gives when half of the singers are known by their training songs.
 
-    Recordings are clustered and tagged as the stages do it, over five seeded splits of the singers.
+    Recordings are clustered and tagged as in the stages, over five seeded splits of the singers.
 
     Raises:
         NotMeasurable: fewer than four singers have two songs.

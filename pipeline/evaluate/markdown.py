@@ -1,4 +1,4 @@
-"""The measures as Markdown tables: what the README shows, from the rows of `evaluation/`."""
+"""The rows of `evaluation/` as Markdown tables."""
 
 from collections.abc import Sequence
 
@@ -52,7 +52,7 @@ PARTS = {"min_dcf", "bcubed_precision", "bcubed_recall", "bcubed_f1", "ari", "nm
 
 
 def render(rows: pd.DataFrame, unavailable: dict[str, str]) -> str:
-    """Return all tables of an evaluation; `unavailable` says why an encoder that was asked for is not in them."""
+    """Return all tables of an evaluation; `unavailable` says why a requested encoder is missing from them."""
     parts = []
     if rows["set"].nunique() > 1:
         parts += domains(rows, unavailable)
@@ -72,7 +72,7 @@ def render(rows: pd.DataFrame, unavailable: dict[str, str]) -> str:
 
 
 def cell(row: pd.Series) -> str:
-    """Return a value, and its interval where there is one."""
+    """Return a value with its interval, if it has one."""
     metric = row["metric"]
     if metric in COUNTS:
         return f"{row['value']:.0f}"
@@ -84,7 +84,7 @@ def cell(row: pd.Series) -> str:
 
 
 def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """Return a Markdown table and an empty line."""
+    """Return the lines of a Markdown table, and an empty line."""
     lines = [header, ["---"] * len(header), *body]
     return ["| " + " | ".join(line) + " |" for line in lines] + [""]
 
@@ -92,7 +92,7 @@ def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
 def _pivot(
     rows: pd.DataFrame, columns: Sequence[tuple[str, pd.Series]], encoders: Sequence[str], unavailable: dict[str, str]
 ) -> list[str]:
-    """Return a table with encoders down and `columns` (title, mask over `rows`) across."""
+    """Return a table with a row per encoder and a column for each of `columns` (title, mask over `rows`)."""
     body = []
     for encoder in encoders:
         line = [encoder]
@@ -105,7 +105,7 @@ def _pivot(
 
 
 def _similarity(rows: pd.DataFrame, unavailable: dict[str, str]) -> list[str]:
-    """Return tables of EER by condition, of crops and pooled, then of the other measures of crops."""
+    """Return tables of EER by condition, for crops and pooled, and then of the other measures of crops."""
     rows = rows[rows["task"].str.startswith("similarity") & rows["condition"].isin(PLAIN)]
     if rows.empty:
         return []
@@ -169,7 +169,7 @@ def _scores(rows: pd.DataFrame) -> list[str]:
 
 
 def domains(rows: pd.DataFrame, unavailable: dict[str, str]) -> list[str]:
-    """Return similarity EER out of domain: encoders down, sets across under their first condition, average rank."""
+    """Return a table of EER by set: a row per encoder, a column per set under its first condition, and average rank."""
     rows = rows[(rows["task"] == "similarity") & (rows["metric"] == "eer")]
     if rows["set"].nunique() < 2:
         return []

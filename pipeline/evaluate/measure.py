@@ -1,6 +1,6 @@
-"""Every task of every set, for every encoder and condition, from the vectors that are there.
+"""Measure every task on every set, for every encoder and condition, from the vectors in the workspace.
 
-What cannot be measured is a row of `failures/` with its reason, and the rest goes on.
+What cannot be measured becomes a row of `failures/` with the reason, and the rest goes on.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ class Results:
 
 
 def measure(config: Config, workspace: Workspace, plan: Plan, say: Callable[[str], None] = print) -> Results:
-    """Measure all sets; writes the trials that were made to `evaluation_trials/`."""
+    """Measure all sets, and write the trials that were drawn to `evaluation_trials/`."""
     results = Results(failures=list(plan.failures))
     for planned in plan.sets:
         crops, whose = _crops(workspace, planned)
@@ -65,7 +65,7 @@ def measure(config: Config, workspace: Workspace, plan: Plan, say: Callable[[str
 
 
 def _crops(workspace: Workspace, planned: Planned) -> tuple[pd.DataFrame, list[Recording]]:
-    """Return the crops of a set that have been embedded, in the order of its recordings, and the recording of each."""
+    """Return a set's embedded crops, in the order of its recordings, and the recording of each."""
     by_key = {key: recording for key, recording, _ in planned.keyed}
     order = {key: i for i, key in enumerate(by_key)}
     crops = vectors.crops_of(workspace, by_key)
@@ -74,7 +74,7 @@ def _crops(workspace: Workspace, planned: Planned) -> tuple[pd.DataFrame, list[R
 
 
 def _trials(planned: Planned, crops: pd.DataFrame, whose: list[Recording], config: Config, results: Results) -> Trials:
-    """Return the set's trials over the rows of `crops`: made, or those of its file whose crops are there."""
+    """Return the set's trials over the rows of `crops`: drawn, or those of its trials file whose crops are there."""
     if planned.trials is None:
         singers, recordings = [r.singer for r in whose], [r.recording for r in whose]
         evaluate = config.evaluate
@@ -120,7 +120,7 @@ def _measure_one(
     config: Config,
     results: Results,
 ) -> None:
-    """Measure all tasks of one set for one encoder under one condition; one of damage gets the similarity task only."""
+    """Measure all tasks of one set for one encoder under one condition; if that degrades, only the similarity task."""
     where, seed = (chosen.name, encoder_name, condition), config.seed
 
     def similar() -> list[Measure]:

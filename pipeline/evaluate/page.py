@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: the table `evaluation/`, and a folder with Markdown, pictures and one page."""
+"""The results of an evaluation: the table `evaluation/`, and a folder with Markdown, pictures and an HTML page."""
 
 import base64
 from typing import Any
@@ -40,7 +40,7 @@ def write(config: Config, workspace: Workspace, plan: Plan, results: Results) ->
 
 
 def draw(results: Results, rows: pd.DataFrame) -> dict[str, bytes]:
-    """Return all pictures by file name (without suffix)."""
+    """Return all pictures by file name, without suffix."""
     from pipeline.evaluate import figures  # matplotlib comes with an extra
 
     made: dict[str, bytes] = {}
@@ -64,7 +64,7 @@ def draw(results: Results, rows: pd.DataFrame) -> dict[str, bytes]:
 
 
 def crop_lengths(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, dict[float, float]]]:
-    """Return (set, base) -> encoder -> seconds -> EER of the conditions that change nothing but the length of crops."""
+    """Return (set, base) -> encoder -> seconds -> EER of the conditions that change only the length of crops."""
     found: dict[tuple[str, str], dict[str, dict[float, float]]] = {}
     rows = rows[(rows["task"] == "similarity") & (rows["metric"] == "eer")]
     for row in rows.to_dict("records"):
@@ -81,7 +81,7 @@ def _name(*parts: str) -> str:
 
 
 def page(text: str, pictures: dict[str, bytes], results: Results, subtitle: str) -> str:
-    """Return one HTML page that needs nothing else."""
+    """Return one HTML page with everything inside it."""
     loader = jinja2.PackageLoader("pipeline.evaluate", ".")
     template = jinja2.Environment(loader=loader, autoescape=True).get_template("page.html.jinja")
     encoded = [(name, base64.b64encode(picture).decode()) for name, picture in pictures.items()]

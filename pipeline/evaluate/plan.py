@@ -1,6 +1,6 @@
-"""From a config to what has to be embedded: the sets, their recordings and trials, the encoders that are there.
+"""What a config asks to evaluate: the sets with their recordings and trials, and the encoders that are available.
 
-What cannot be read or had is a row of `failures/` with its reason, and the rest goes on.
+What is missing or cannot be read becomes a row of `failures/` with the reason, and the rest goes on.
 """
 
 import json
@@ -26,7 +26,7 @@ Keyed = list[tuple[str, Recording, vectors.Crops | None]]
 
 @dataclass
 class Planned:
-    """A set that is to be measured: its recordings with their keys, and its trials where a file gives them."""
+    """A set to measure: its recordings with their keys, and its trials if they come from a file."""
 
     config: SetConfig
     conditions: tuple[str, ...]
@@ -37,7 +37,7 @@ class Planned:
 
 @dataclass
 class Plan:
-    """All sets, the ids of the encoders that are there by name, and why others are not."""
+    """All sets, the ids of the available encoders by name, and why the others are not available."""
 
     sets: list[Planned] = field(default_factory=list)
     encoder_ids: dict[str, str] = field(default_factory=dict)
@@ -53,7 +53,7 @@ def failure(key: str, kind: str, message: str, uri: str | None = None) -> dict[s
 
 
 def make(config: Config, workspace: Workspace) -> Plan:
-    """Read the sets, find the encoders, and note what is missing.
+    """Read the sets, look for the encoders, and record what is missing.
 
     Raises:
         ConfigError: a set, reader, condition or trials file is wrong.
@@ -74,7 +74,7 @@ def make(config: Config, workspace: Workspace) -> Plan:
 
 
 def sets_of(config: Config) -> tuple[SetConfig, ...]:
-    """Return the sets that a config names: its own, those of `audio`, or the workspace."""
+    """Return the sets to evaluate: those that the config lists, those under `audio`, or the workspace itself."""
     chosen = config.evaluate.sets
     if config.evaluate.audio:
         chosen += audio_sets(config.evaluate.audio)
@@ -83,7 +83,7 @@ def sets_of(config: Config) -> tuple[SetConfig, ...]:
 
 
 def audio_sets(folder: str) -> tuple[SetConfig, ...]:
-    """Return the sets of the README's table."""
+    """Return the sets under a folder with `karaoke/` and `previews/`, as docs/results.md measures them."""
     karaoke = SetConfig(
         name="karaoke",
         path=f"{folder}/karaoke",
@@ -103,10 +103,10 @@ def audio_sets(folder: str) -> tuple[SetConfig, ...]:
 
 
 def held_out_singers() -> tuple[str, ...]:
-    """Return the singers that the default encoder's training did not see, by its own `metrics.json`.
+    """Return the singers that the default encoder was not trained on, according to its `metrics.json`.
 
     Raises:
-        ConfigError: it does not say.
+        ConfigError: the file does not say.
     """
     path = Path(encoder.__file__).parent / "default" / "metrics.json"
     try:
@@ -139,7 +139,7 @@ def _planned(chosen: SetConfig, config: EvaluateConfig, failures: list[dict[str,
 
 
 def crops_of_items(items: Sequence[str]) -> dict[str, list[tuple[float, float | None]]]:
-    """Return the stretches of each file that items name, in order of mention."""
+    """Return the crops of each file that the items name, in the order in which they first appear."""
     crops: dict[str, list[tuple[float, float | None]]] = {}
     for path, start_s, end_s in map(trials.parse_item, items):
         spans = crops.setdefault(path, [])
@@ -149,7 +149,7 @@ def crops_of_items(items: Sequence[str]) -> dict[str, list[tuple[float, float | 
 
 
 def _by_folder(root: str, path: str) -> Recording:
-    """Return a file that only a trials file names: its folder is the singer, as in published lists."""
+    """Return the recording of a file that only a trials file names: its folder is the singer, as in published lists."""
     whole = Path(root) / path
     return Recording(str(whole), path, whole.parent.name, path, path)
 
@@ -160,7 +160,7 @@ def _keyed(
     config: EvaluateConfig,
     failures: list[dict[str, Any]],
 ) -> tuple[Keyed, dict[str, str]]:
-    """Return the recordings that are there, each audio once, and the key of each name."""
+    """Return the recordings that exist, each audio only once, and the key of each name."""
     found: Keyed = []
     keys: dict[str, str] = {}
     first: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A recording's voice and its accompaniment, taken from the channels that its data set keeps them in."""
+"""A recording's voice and accompaniment, from the channels in which its data set stores them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Stems:
 
     @property
     def mix(self) -> np.ndarray:
-        """What a separator is given, (channels, n) float32."""
+        """The sum of both, (channels, n) float32: the input of a separator."""
         return self.voice + self.accompaniment
 
 
@@ -32,12 +32,12 @@ def split(samples: np.ndarray, voice: Sequence[int], accompaniment: Sequence[int
 
     Args:
         samples: all channels of the file.
-        voice: which of them are the voice; empty: all.
-        accompaniment: which of them are the accompaniment.
+        voice: the channels with the voice; empty for all.
+        accompaniment: the channels with the accompaniment.
         sample_rate_hz: of the samples.
 
     Raises:
-        Problem: the file has other channels than its set promises (`channels`).
+        Problem: the file does not have the channels that its set should have (`channels`).
     """
     if not voice:
         return Stems(samples, np.zeros_like(samples), sample_rate_hz)

@@ -1,8 +1,8 @@
-"""What is asked of embeddings: each task a function from labelled vectors to measures.
+"""The tasks on which embeddings are measured: each is a function from labelled vectors to measures.
 
-A `Labelled` is vectors (n, d) with their `singer`, `song` and `recording` (n,); a row of NaN is a crop
-without a vector and is left out of everything. `pooled` makes one row of each recording: the mean of its
-crops' unit vectors, as the pipeline makes a track's voice.
+A `Labelled` holds vectors (n, d) with their `singer`, `song` and `recording` (n,); a row of NaN is a crop without a
+vector and is left out everywhere. `pooled` turns each recording into one row: the mean of its crops' unit vectors, as
+the pipeline computes a track's voice.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _RANK_QUERIES = 1000
 
 @dataclass(frozen=True)
 class Labelled:
-    """Vectors (n, d) and whose they are."""
+    """Vectors (n, d) of crops, and who sings them."""
 
     vectors: Vectors
     singer: Names
@@ -39,7 +39,7 @@ class Labelled:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Which rows have a vector."""
+        """The rows that have a vector, (n,)."""
         return np.asarray(np.isfinite(self.vectors).all(1))
 
     def where(self, chosen: NDArray) -> "Labelled":
@@ -72,7 +72,7 @@ class Pooled(Labelled):
 
 @dataclass(frozen=True)
 class Measure:
-    """A value of a metric, its 95 % interval over singers (NaN: none), and how many trials or items it is of."""
+    """A value of a metric, its 95 % interval over singers (NaN for none), and the number of trials or items."""
 
     task: str
     metric: str
@@ -84,7 +84,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores and labels (t,) of trials, for curves."""
+    """Scores and labels (t,) of trials, for figures."""
 
     scores: NDArray[np.floating]
     labels: NDArray[np.bool_]
@@ -116,9 +116,10 @@ def _verification(
 def similarity(
     data: Labelled, pairs: Trials, config: EvaluateConfig, seed: int = 0
 ) -> tuple[list[Measure], dict[str, Scored]]:
-    """Measure the similarity of singers: equal-error rate, minDCF and mean normalised rank.
+    """Measure how well similarity tells singers apart: equal-error rate, minDCF and mean normalised rank.
 
-    Of crops, of vectors pooled over recordings, and, apart, of crops of one recording where trials hold such targets.
+    It is measured for crops, for vectors pooled over recordings, and separately for pairs of crops of one recording if
+    there are such trials.
 
     Returns:
         The measures, and the scores of each task that was measured.
@@ -143,8 +144,8 @@ def similarity(
 def rank(data: Labelled, pairs: Trials, config: EvaluateConfig, seed: int = 0) -> Measure:
     """Return the mean normalised rank of a true match among `rank_others` recordings of other singers, as in the paper.
 
-    Queries are up to 1000 target trials. Others are by another singer exactly (the paper's code asks
-    whether the name is contained in the path); where the set has fewer, all of them.
+    Queries are up to 1000 target trials. The others are by another singer (the paper's code only checks that the path
+    does not contain the singer's name); if the set has fewer than `rank_others`, they are all used.
     """
     usable = data.usable
     targets = pairs.where(pairs.label & usable[pairs.left] & usable[pairs.right])
@@ -166,7 +167,7 @@ def rank(data: Labelled, pairs: Trials, config: EvaluateConfig, seed: int = 0) -
 def retrieval(data: Labelled, config: EvaluateConfig, seed: int = 0) -> list[Measure]:
     """Measure how well pooled vectors rank a singer's other recordings: recall at 1 and 5, mean average precision.
 
-    Queries are the recordings of singers with two or more. `chance_recall_at_1` is what a random order reaches.
+    Queries are the recordings of singers who have two or more. `chance_recall_at_1` is that of a random order.
     """
     songs = data.pooled()
     _, index, count = np.unique(songs.singer, return_inverse=True, return_counts=True)
@@ -193,7 +194,7 @@ def _mean(task: str, metric: str, values: NDArray, singers: Names, config: Evalu
 
 
 def clusters(data: Labelled, backend: Backend, config: ClusterConfig, crop_s: float, seed: int = 0) -> list[Measure]:
-    """Return the pipeline's own clustering of recordings against the singers."""
+    """Return how well the pipeline's own clusters of recordings agree with the singers."""
     songs = data.pooled()
     found = cluster_voices(songs.voices(crop_s), backend, config.model_copy(update={"umap": False}), seed)
     values = metrics.clustering(songs.singer, found["cluster_id"].to_numpy())
@@ -201,11 +202,10 @@ def clusters(data: Labelled, backend: Backend, config: ClusterConfig, crop_s: fl
 
 
 def normalisations(data: Labelled, config: EvaluateConfig, seed: int = 0) -> tuple[list[Measure], Reliability]:
-    """Return scores of pooled vectors as they are, centred, whitened and AS-normed; calibration of the centred ones.
+    """Return measures of scores of pooled vectors (raw, centred, whitened, AS-normed), and the calibration of centred.
 
-    The unlabelled data of each is the set itself, as the catalogue is for tagging, which centres and
-    calibrates in the same way. Calibration is fitted on the trials among one half of the singers and judged
-    on the other, both ways.
+    Each normalisation is fitted on the set itself without labels, as it would be on a catalogue. The calibration is
+    fitted on the trials among one half of the singers and measured on the other half, both ways round.
     """
     songs = data.pooled()
     pairs = trials.make(songs.singer.tolist(), songs.recording.tolist(), config.max_trials, seed)
@@ -230,10 +230,10 @@ def normalisations(data: Labelled, config: EvaluateConfig, seed: int = 0) -> tup
 def calibrated(
     scores: Vectors, pairs: Trials, singer: Names, seed: int = 0
 ) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
-    """Return probabilities at a prior of one half, from a fit to other singers, and which trials they are of.
+    """Return probabilities at a prior of one half, fitted on other singers, and the trials that they belong to.
 
     Raises:
-        NotMeasurable: there are too few singers for two halves with trials of both classes each.
+        NotMeasurable: there are too few singers for two halves that both have trials of both classes.
     """
     names, index = np.unique(singer, return_inverse=True)
     if len(names) < 4:

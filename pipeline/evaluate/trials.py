@@ -1,12 +1,11 @@
-"""Pairs to compare: made, written and read.
+"""Trials, the pairs to compare: drawn, written and read.
 
-An *item* is a stretch of a recording, called `<path relative to the set>#t=<start_s>,<end_s>` (a media
-fragment, W3C), or just the path where it is the whole file. A *trial* is two items and whether one singer
-is in both. Two crops of one recording are never a target; where asked for, they are kept apart as
-`same_recording`.
+An *item* is a part of a recording, named `<path relative to the set>#t=<start_s>,<end_s>` (a W3C media fragment), or
+just by the path if it is the whole file. A *trial* is two items and a label: whether the same singer sings both. Two
+crops of one recording are never a target trial; if requested, they are kept separately as `same_recording`.
 
-Two layouts of a trials file are read: ours, a CSV with the header `label,left,right,same_recording`, and
-the list `label,path1,path2` without a header, as singer-identity papers publish them.
+A trials file may have two layouts: ours, a CSV with the header `label,left,right,same_recording`, or the list
+`label,path1,path2` without a header that papers on singer identity publish.
 """
 
 import csv
@@ -48,12 +47,12 @@ class Trials:
 
 
 def item_name(path: str, start_s: float | None = None, end_s: float | None = None) -> str:
-    """Return the name of a stretch of a file, or of the whole of it."""
+    """Return the name of a part of a file, or of the whole file."""
     return path if start_s is None else f"{path}#t={start_s:.3f},{end_s:.3f}"
 
 
 def parse_item(name: str) -> tuple[str, float | None, float | None]:
-    """Return the path, start and end in seconds (None: the whole file) of an item's name."""
+    """Return the path, start and end in seconds (None for the whole file) of an item's name."""
     found = _FRAGMENT.match(name)
     if found is None or found["start"] is None:
         return name, None, None
@@ -67,10 +66,10 @@ def make(
     seed: int = 0,
     same_recording: bool = False,
 ) -> Trials:
-    """Return all pairs of n items, or `max_trials` of them, as many of each class, drawn without replacement.
+    """Return all pairs of n items, or `max_trials` of them drawn without replacement, half of them targets if possible.
 
     Raises:
-        NotMeasurable: there is one singer only, or none with two recordings.
+        NotMeasurable: there is only one singer, or none has two recordings.
     """
     singer, recording = (np.unique(np.asarray(names), return_inverse=True)[1] for names in (singers, recordings))
     if len(np.unique(singer)) < 2:
@@ -91,7 +90,7 @@ def make(
 
 
 def _pairs_within(group: Index) -> Index:
-    """Return every pair of items of one group: (2, pairs), ordered."""
+    """Return every pair of items of the same group: (2, pairs), ordered."""
     found = [np.zeros((2, 0), np.intp)]
     for members in _members(group):
         a, b = np.triu_indices(len(members), 1)
@@ -105,7 +104,7 @@ def _members(group: Index) -> list[Index]:
 
 
 def _pairs_between(group: Index, limit: int, rng: np.random.Generator) -> Index:
-    """Return pairs of items of two groups: all (2, pairs) where they are few, else `limit` different ones, drawn."""
+    """Return pairs (2, pairs) of items of different groups: all of them up to `limit`, else that many drawn ones."""
     n = len(group)
     total = n * (n - 1) // 2 - sum(len(m) * (len(m) - 1) // 2 for m in _members(group))
     if total <= 4 * limit or n < 1500:
@@ -125,7 +124,7 @@ def _sample(pairs: Index, limit: int, rng: np.random.Generator) -> Index:
 
 
 def to_csv(trials: Trials, names: Sequence[str]) -> str:
-    """Return trials over items of these `names` as our CSV."""
+    """Return trials over items of these `names` in our CSV layout."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(HEADER)
@@ -139,7 +138,7 @@ def read(path: str | Path) -> tuple[Trials, list[str]]:
     """Return trials of a file of either layout, and the names of their items in order of first mention.
 
     Raises:
-        ConfigError: the file is not there, or a line is not a trial; the message gives its number.
+        ConfigError: the file does not exist, or a line is not a trial; the message gives the line's number.
     """
     index: dict[str, int] = {}
     rows: list[tuple[int, int, bool, bool]] = []

@@ -1,9 +1,8 @@
-"""The embeddings that evaluation needs: each made once, kept by what they were made of.
+"""The embeddings that evaluation needs, each computed once and kept.
 
-`evaluation_vectors/` in the workspace holds a row per crop, condition and encoder. `recording_key` is a
-hash of the file's content, its channels and how its crops are chosen, so a set that is moved or renamed is
-found again, and one that changes is not. A crop that is silent under a condition, or that an encoder
-refuses, has a null.
+`evaluation_vectors/` in the workspace holds a row per crop, condition and encoder. `recording_key` is a hash of the
+file's content, its channels and how its crops are chosen: a set that was moved or renamed is recognised, one that has
+changed is embedded again. A crop that is silent under a condition, or that an encoder refuses, has a null.
 """
 
 import hashlib
@@ -46,13 +45,13 @@ SCHEMA = pa.schema(
     ]
 )
 PENDING = pa.schema([("key", pa.string()), ("uri", pa.string()), ("job", pa.string())])
-# Crops that wait until a batch is worth running, over all recordings of a call.
+# Crops of all recordings of a call that are collected before the encoder runs.
 _TOGETHER = 64
 
 
 @dataclass(frozen=True)
 class Job:
-    """One recording to embed: `wanted` are (encoder name, condition); no `crops` means to choose them."""
+    """One recording to embed: `wanted` are pairs (encoder name, condition); without `crops` they are chosen."""
 
     recording_key: str
     uri: str
@@ -63,10 +62,10 @@ class Job:
 
 
 def recording_key(recording: Recording, config: EvaluateConfig, crops: Crops | None = None) -> str:
-    """Return what identifies a recording's crops by content.
+    """Return the key that identifies a recording's crops by content.
 
     Raises:
-        FileNotFoundError: the file is not there.
+        FileNotFoundError: the file does not exist.
     """
     how = crops or (config.crop_s, config.min_crop_s, config.crops_per_recording, config.silence_db)
     parts = (
@@ -89,7 +88,7 @@ def _digest(uri: str) -> str:
 
 
 def condition_key(name: str, config: EvaluateConfig) -> str:
-    """Return a condition's name in the cache: what is separated depends on the separator."""
+    """Return a condition's name in the table; for separated vocals it includes the separator."""
     return f"{name} by {config.separator}" if conditions.parse(name).base == "separated" else name
 
 
@@ -102,7 +101,7 @@ def pending(
 ) -> pa.Table:
     """Return recordings that lack vectors of some encoder (name -> id) or condition, as rows for `Embedding`.
 
-    What has failed at the same before is left out; `retry_failed` forgets it, as for every stage.
+    Recordings that have failed at the same work before are left out, unless `retry_failed` is set, as in every stage.
     """
     there, failed = _there(workspace), tables.failed_keys(workspace, "evaluate")
     rows = []
@@ -132,7 +131,7 @@ def _read(workspace: Workspace, columns: Sequence[str], where: pc.Expression | N
     parts = [workspace.path(name) for name in workspace.list(FOLDER, suffix=".parquet")]
     if not parts:
         return SCHEMA.empty_table().select(list(columns))
-    # Not part by part as `pipeline.store.tables` reads: few of many crops are wanted, and a dataset filters in threads.
+    # Unlike `pipeline.store.tables`, a dataset filters in threads while it reads, which suits few of many crops.
     found = ds.dataset(parts, schema=SCHEMA, format="parquet", filesystem=workspace.fs)
     return found.to_table(columns=list(columns), filter=where)
 
@@ -153,7 +152,7 @@ def vectors_of(workspace: Workspace, crops: pd.DataFrame, condition: str, encode
     if not len(table):
         return np.full((len(crops), 1), np.nan, np.float32)
     flat = pa.concat_arrays([chunk.flatten() for chunk in table["embedding"].chunks]).to_numpy(zero_copy_only=False)
-    # The last row is what crops without a vector point at.
+    # Crops without a vector get the last row.
     vectors = np.vstack([flat.reshape(len(table), -1), np.full((1, len(flat) // len(table)), np.nan, np.float32)])
     place = {
         pair: i
@@ -180,7 +179,7 @@ class Embedding:
         self.waiting: dict[str, list[tuple[dict[str, Any], Wave]]] = {}
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Embed a batch of `PENDING` rows and return their outcomes, once the vectors are durable."""
+        """Embed a batch of `PENDING` rows, write the vectors, and return the rows' outcomes."""
         ledger = Ledger(self.workspace, "evaluate", "evaluation")
         self.rows, self.waiting = [], {}
         for row in ledger.survivors(batch.to_pylist(), "key"):
@@ -196,7 +195,7 @@ class Embedding:
         return ledger.commit()
 
     def _recording(self, job: Job) -> None:
-        """Cut a recording's crops under each wanted condition and put them into the queues of the encoders."""
+        """Cut a recording's crops under each wanted condition and put them into the encoders' queues."""
         names = list(dict.fromkeys(name for _, name in job.wanted))
         needs_separator = any(conditions.parse(name).base == "separated" for name in names)
         rate_hz = self.config.sample_rate_hz
@@ -237,7 +236,7 @@ class Embedding:
                 rows.append(row)
                 if audible:
                     waiting.append((encoder, row, samples))
-        # All of a condition or nothing: a part of it would look finished to the next run.
+        # Either all crops of a condition or none: the next run would take a part for the whole.
         self.rows += rows
         for encoder, row, samples in waiting:
             self.waiting.setdefault(encoder, []).append((row, samples))
@@ -245,7 +244,7 @@ class Embedding:
             self._embed(encoder)
 
     def _embed(self, encoder: str) -> None:
-        """Fill in the vectors of an encoder's queue; a crop that it refuses keeps its null."""
+        """Embed an encoder's queue and fill in the vectors; a crop that the encoder refuses keeps its null."""
         queue = self.waiting.pop(encoder)
         adapter, rate_hz = self.adapters[encoder], self.config.sample_rate_hz
         try:
@@ -258,7 +257,7 @@ class Embedding:
 
     @property
     def separator(self) -> Any:
-        """Loaded when the first recording needs it."""
+        """The separator, loaded when the first recording needs it."""
         if self._separator is None:
             from pipeline import separators
 
@@ -267,7 +266,7 @@ class Embedding:
 
 
 def _alone(adapter: adapters.Adapter, crop: Wave, rate_hz: int) -> NDArray[np.floating] | None:
-    """Return the vector of one crop, None where the encoder refuses it (too short, for one)."""
+    """Return the vector of one crop, or None if the encoder refuses it, for example because it is too short."""
     try:
         return adapter.embed([crop], rate_hz)[0]
     except (ValueError, RuntimeError):

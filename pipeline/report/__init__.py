@@ -1,7 +1,7 @@
-"""The report: one HTML page about a workspace, with all that it shows and plays inside it.
+"""The report: one HTML page about a workspace, with everything that it shows and plays inside it.
 
-The page asks the network for nothing. What it says comes from files that strangers have tagged, so every text is
-escaped, and a content security policy lets only the page's own script run.
+The page makes no network requests. Its texts come from the tags of files of unknown origin, so all of them are escaped,
+and a content security policy lets only the page's own script run.
 """
 
 import base64
@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent
 
 
 def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[str, str]:
-    """Return the page about a workspace, and in one sentence what it holds."""
+    """Return the page about a workspace, and a sentence about what is in it."""
     tracks = content.tracks(workspace)
     asked = review.read(workspace)
     points, n_voices = content.points(workspace, tracks, config.max_points, np.random.default_rng(seed), asked)
@@ -52,7 +52,7 @@ def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[st
 
 
 def render(page: dict[str, Any], data: dict[str, Any], sounds: dict[str, bytes]) -> str:
-    """Fill the page's template; `data` is the map's, `sounds` are mp3 by track_id."""
+    """Fill the page's template; `data` is for the map, `sounds` are mp3 by track_id."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -77,7 +77,7 @@ def render(page: dict[str, Any], data: dict[str, Any], sounds: dict[str, bytes])
 
 
 def json_for_html(value: Any) -> Markup:
-    """Return JSON that may stand inside a script element, whatever texts are in it."""
+    """Return JSON that is safe inside a script element, whatever texts it contains."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -91,7 +91,7 @@ def compressed(value: Any) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a duration as people write it: `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    """Return a duration as `42 s`, `3 min 05 s` or `2 h 10 min`."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"

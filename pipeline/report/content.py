@@ -1,6 +1,6 @@
-"""What the page says, taken from the workspace's tables: plain rows and numbers, nothing of HTML.
+"""The content of the page as plain rows and numbers from the workspace's tables, without any HTML.
 
-A track's missing text is "", a missing number None; the frame of `tracks` is what the parts share.
+A missing text is "", a missing number None. All sections use the frame that `tracks` returns.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ SHOWN_METRICS = ("eer", "mean_normalised_rank", "top1", "bcubed_f1", "ari")
 
 
 def tracks(workspace: Workspace) -> pd.DataFrame:
-    """Return a row per track of the catalogue, with its tag, its place on the map and what its vocals are."""
+    """Return a row per track of the catalogue, with its tag, its place on the map, and its vocals."""
     frame = tables.read(workspace, "tracks", ["track_id", "uri", "artist", "title", "duration_s"])
     frame = frame.drop_duplicates("track_id")
     columns = {
@@ -47,10 +47,14 @@ def tracks(workspace: Workspace) -> pd.DataFrame:
 def points(
     workspace: Workspace, tracks: pd.DataFrame, max_points: int, rng: np.random.Generator, asked: pd.DataFrame
 ) -> tuple[pd.DataFrame, int]:
-    """Return the tracks that the map shows, with where to start playing, and how many have a place on it.
+    """Return the tracks that the map shows, with the time to start playing, and how many have a place on it.
 
     Args:
-        asked: `track_id`, `start_s` of tracks that are shown in any case, and from there; others from their first clip.
+        workspace: of the tracks.
+        tracks: from `tracks`.
+        max_points: how many tracks to show.
+        rng: for the choice if there are more.
+        asked: `track_id` and `start_s` of tracks that are always shown and start there; others start at the first clip.
     """
     placed = tracks[tracks["x"].notna() & tracks["y"].notna()]
     shown = placed
@@ -69,18 +73,18 @@ def points(
 
 
 def map_data(workspace: Workspace, points: pd.DataFrame, sounds: Iterable[str]) -> dict[str, Any]:
-    """Return the map as columns, row for row; vocalists are numbers into `names`, the most frequent first."""
+    """Return the map's data as columns; vocalists are indices into `names`, the most frequent first."""
     counts = points.loc[points["vocalist"] != "", "vocalist"].value_counts()
     names = sorted(counts.index, key=lambda name: (-counts[name], name))
     place = {name: i for i, name in enumerate(names)}
     return {
         "names": names,
         "embedded": sorted(sounds),
-        "beside": not workspace.remote,  # the vocals lie beside the page, which may play them where it stands
+        "beside": not workspace.remote,  # a local page can play the workspace's vocals
         "id": points["track_id"].tolist(),
         "title": points["label"].tolist(),
         "artist": points["artist"].tolist(),
-        **{axis: [round(float(value), 4) for value in spread(points[axis].to_numpy())] for axis in "xy"},
+        **{axis: [round(float(value), 4) for value in balanced(points[axis].to_numpy())] for axis in "xy"},
         "vocalist": [place.get(name, -1) for name in points["vocalist"]],
         "source": points["source"].tolist(),
         "probability": [number(value) for value in points["probability"]],
@@ -89,10 +93,10 @@ def map_data(workspace: Workspace, points: pd.DataFrame, sounds: Iterable[str]) 
     }
 
 
-def spread(values: np.ndarray) -> np.ndarray:
-    """Return coordinates (n,) in [-0.5, 0.5] in the same order, drawn half by value and half by rank.
+def balanced(values: np.ndarray) -> np.ndarray:
+    """Return coordinates (n,) in [-0.5, 0.5] in the same order, half by value and half by rank.
 
-    UMAP sets groups that share no neighbour far apart, which would press all others into a corner of the page.
+    UMAP places groups without common neighbours far apart, which would squeeze all others into a corner of the page.
     """
     if len(values) < 2 or not np.ptp(values):
         return np.zeros(len(values))
@@ -105,7 +109,7 @@ def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
     """Return the numbers at the top of the page."""
     named = tracks[tracks["source"].isin(["enrolled", "credited"])]
     grouped = tracks[tracks["source"] == "cluster"]
-    # A cluster may bear the name of an enrolled vocalist; it is not counted twice.
+    # A cluster with the name of an enrolled vocalist is not counted twice.
     return {
         "tracks": len(tracks),
         "hours": float(tracks["duration_s"].fillna(0).sum()) / 3600,
@@ -181,7 +185,7 @@ def _columns(frame: pd.DataFrame) -> dict[str, list]:
 
 
 def failures(workspace: Workspace, max_rows: int) -> dict[str, Any]:
-    """Return what failed, by stage and class, each with its items (name of file or key, message)."""
+    """Return failures by stage and class, each with its items (name of file or key, message)."""
     frame = tables.read(workspace, "failures", ["stage", "key", "track_id", "uri", "error", "message"])
     groups = []
     for (stage, error), group in frame.groupby(["stage", "error"], sort=False, dropna=False):
@@ -199,10 +203,10 @@ def failures(workspace: Workspace, max_rows: int) -> dict[str, Any]:
 
 
 def runs(workspace: Workspace) -> dict[str, Any]:
-    """Return each stage's work over all its runs: seconds, counts of items, and how the last run ended."""
+    """Return the totals of each stage's runs (seconds, counts of items), and the status of its last run."""
     columns = ["stage", "started_at", "seconds", "status", "done", "unit", "failed", "message"]
     frame = tables.read(workspace, "runs", columns).fillna({"unit": "", "message": ""})
-    frame = frame[frame["status"] != "started"]  # this one, and those whose process was killed
+    frame = frame[frame["status"] != "started"]  # this run, and those that were killed
     rows = []
     for stage, group in frame.sort_values("started_at").groupby("stage"):
         last = group.iloc[-1]
@@ -227,13 +231,13 @@ def runs(workspace: Workspace) -> dict[str, Any]:
 
 
 def evaluation(workspace: Workspace, max_rows: int) -> dict[str, Any]:
-    """Return the evaluation: a row per encoder, set, task and condition, a column per metric, with its interval."""
+    """Return the evaluation: a row per encoder, set, task and condition, and a column per metric with its interval."""
     frame = tables.read(workspace, "evaluation")
     frame = frame[frame["metric"].isin(SHOWN_METRICS)]
     metrics = [name for name in SHOWN_METRICS if name in set(frame["metric"])]
     rows = []
     by = ["set", "task", "condition", "encoder"]
-    for name in by:  # in the order in which they were evaluated, the encoders side by side
+    for name in by:  # in the order of evaluation, encoders next to each other
         frame = frame.assign(**{name: pd.Categorical(frame[name], frame[name].unique())})
     for keys, group in frame.groupby(by, observed=True):
         cells = {
@@ -249,7 +253,7 @@ def _stage_order(stage: str) -> int:
 
 
 def number(value: Any) -> float | None:
-    """Return a finite number with four digits, or None; what is below 1 is not rounded up to it."""
+    """Return a finite number rounded to four digits, or None; a number below 1 is not rounded up to 1."""
     if value is None or not np.isfinite(value):
         return None
     rounded = round(float(value), 4)

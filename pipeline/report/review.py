@@ -1,4 +1,4 @@
-"""What to listen to next, as the page asks it: a question for each of the first rows of `review/`."""
+"""What to listen to next, on the page: a question for each of the first rows of `review/`."""
 
 from typing import Any
 
@@ -10,19 +10,21 @@ from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 SHOWN = 20  # questions on the page
-NAMES = 500  # that a field suggests while a name is typed
+NAMES = 500  # suggested while a name is typed
 
 
 def read(workspace: Workspace) -> pd.DataFrame:
-    """Return the rows of `review/` that the page asks, best first."""
+    """Return the rows of `review/` that the page asks about, best first."""
     return tables.read(workspace, "review").sort_values("rank").head(SHOWN).reset_index(drop=True)
 
 
 def questions(workspace: Workspace, asked: pd.DataFrame, tracks: pd.DataFrame) -> dict[str, Any]:
-    """Return a row for each question, how many there are in all, and the names that vocalists here already bear.
+    """Return a row for each question, the number of rows of `review/`, and the names of this workspace's vocalists.
 
     Args:
-        asked: from `read`. tracks: from `content.tracks`.
+        workspace: of the tracks.
+        asked: from `read`.
+        tracks: from `content.tracks`.
     """
     about = tracks.set_index("track_id")
     rows = []
@@ -46,7 +48,7 @@ def questions(workspace: Workspace, asked: pd.DataFrame, tracks: pd.DataFrame) -
 
 
 def _why(reason: str, vocalist: str, artist: str) -> str:
-    """Return in words why a track is worth an answer."""
+    """Return the reason for a question, in words."""
     return {
         review.KNOWN: f"Given as {vocalist}, but unlike the other tracks given for that name",
         review.CREDIT: f"Tagged {artist}, which is likely wrong",
@@ -56,6 +58,6 @@ def _why(reason: str, vocalist: str, artist: str) -> str:
 
 
 def _settles(settles: float, n_tracks: int) -> str:
-    """Return in words what hangs on an answer."""
+    """Return how much an answer settles, in words."""
     n = round(settles)
     return f"an answer settles about {n} of {n_tracks} tracks" if n > 1 else "an answer settles this track"

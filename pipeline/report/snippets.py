@@ -1,4 +1,4 @@
-"""Excerpts of vocals inside the page: a few seconds each, mono mp3, which every browser plays."""
+"""Excerpts of vocals for the page: a few seconds each, as mono mp3, which all browsers play."""
 
 import io
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from pipeline.store.spool import local_copy
 from pipeline.store.workspace import Workspace
 
 FADE_S = 0.03
-PEAK = 0.7  # level that excerpts are brought to, ...
-MAX_GAIN = 8.0  # ... but noise is not blown up to it
-LEAD_S = 0.25  # starts a little before the voice
+PEAK = 0.7  # peak level of an excerpt, ...
+MAX_GAIN = 8.0  # ... unless that would amplify noise
+LEAD_S = 0.25  # that an excerpt starts before the voice
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT"}
 COMPRESSION = 0.9  # libsndfile's scale; 57 kbit/s for 44.1 kHz mono
 
 
 def choose(points: pd.DataFrame, limit: int, asked: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the points to excerpt: those that are `asked` about, then in turns one of each vocalist.
+    """Return the points to excerpt: those that are `asked` about, then one of each vocalist in turn.
 
-    The most frequent vocalists come first, and the surest track of each. Tracks that disagree with their artist tag,
-    which people will want to hear, come before the second turn.
+    The most frequent vocalists come first, each with the most certain track. Tracks that disagree with their artist tag
+    come before the second turn, since people will want to hear them.
     """
     heard = points[points["vocals_uri"].notna()]
     counts = heard["vocalist"].map(heard["vocalist"].value_counts())
@@ -49,10 +49,11 @@ def cut(workspace: Workspace, chosen: pd.DataFrame, seconds: float) -> tuple[dic
 
 
 def excerpt(uri: str, start_s: float, seconds: float) -> bytes:
-    """Return a piece of a FLAC of vocals as mono mp3, faded at both ends.
+    """Return a part of a FLAC file of vocals as mono mp3, faded in and out.
 
     Raises:
-        OSError: the file is not there. soundfile.LibsndfileError: it cannot be decoded.
+        OSError: the file does not exist.
+        soundfile.LibsndfileError: it cannot be decoded.
     """
     with local_copy(uri) as path, soundfile.SoundFile(path) as source:
         rate = source.samplerate

@@ -1,1 +1,1 @@
-"""From embeddings to scores to probabilities, and what those are worth."""
+"""From embeddings to scores to probabilities, and measures of how good they are."""

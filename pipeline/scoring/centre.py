@@ -1,9 +1,9 @@
-"""Where the middle of all voices lies: what the encoder brought, moved by what a catalogue tells of it.
+"""The centre of all voices: the encoder's own, moved towards that of the catalogue.
 
-Recordings of one kind lean to one side, whoever sings: the separator, the room and the genre do that. Centring on the
-catalogue takes it away, and in the folder of a single singer takes the singer away. So the centre is moved as far as
-the catalogue holds distinct voices, each counted once however many tracks it has, by James and Stein's estimate of a
-mean.
+Recordings of one kind are shifted in one direction whoever sings, by the separator, the room and the genre. Centring on
+the catalogue removes that shift, but in the folder of a single singer it would remove the singer. So the more distinct
+voices a catalogue holds, the further the centre is moved (James and Stein's estimate of a mean); a voice counts once,
+however many tracks it has.
 """
 
 from dataclasses import replace
@@ -14,19 +14,19 @@ from pipeline.scoring.backend import Backend
 from pipeline.scoring.groups import agglomerate
 from pipeline.scoring.voices import Voices
 
-SAMPLE = 2000  # voices that tell the centre of a large catalogue
+SAMPLE = 2000  # voices from which the centre of a large catalogue is estimated
 ROUNDS = 5
-CLEAR = 2.0  # gain a track, from which groups seen from the catalogue's own mean are voices and not songs of one
-MANY = 0.8  # scatter, in that of single voices, from which tracks are by many singers; one singer's have 0.2 to 0.6
-SURE, CAUTION = 2.0, 3.5  # how many times farther than chance the mean must lie where they do, and where they do not
+CLEAR = 2.0  # gain per track from which groups around the catalogue's own mean are voices, and not songs of one singer
+MANY = 0.8  # scatter, relative to `Backend.spread`, from which there are many singers; one singer's tracks have 0.2-0.6
+SURE, CAUTION = 2.0, 3.5  # how far the mean must lie, relative to chance, if groups are clear and if they are not
 
 
 def centred(voices: Voices, backend: Backend) -> Backend:
     """Return the back-end with its centre moved towards the mean of the catalogue's distinct voices.
 
-    How many there are is seen from the catalogue's own mean, where groups stand out clearly from there, or where tracks
-    lie as far apart as those of many singers do: in one singer's folder neither is so. Otherwise it is seen from the
-    encoder's centre, which moves by what is found until nothing more is.
+    The number of voices is found around the catalogue's own mean if groups stand out clearly there, or if tracks lie as
+    far apart as those of many singers; in one singer's folder, neither is the case. Otherwise it is found around the
+    encoder's centre, which is moved by the result until no more voices are found.
     """
     if not len(voices):
         return backend
@@ -52,8 +52,10 @@ def moved(backend: Backend, means: np.ndarray, group: np.ndarray, caution: float
     """Return the back-end with its centre moved towards the mean of groups.
 
     Args:
-        means: (n, d) of tracks. group: (n,) of each, 0, 1, ...; a track alone is a group.
-        caution: how many times farther than chance would put it the mean must lie to be believed at all.
+        backend: whose centre is moved.
+        means: (n, d) of tracks.
+        group: (n,) of each track, 0, 1, ...; a single track is a group.
+        caution: how far the mean must lie from the centre, relative to chance, for the centre to move at all.
     """
     count = np.bincount(group)
     sums = np.zeros((len(count), means.shape[1]))

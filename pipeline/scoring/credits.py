@@ -1,13 +1,13 @@
-"""Credits as noisy labels: from all voices and all names on files, how likely each credit is right.
+"""Credits as noisy labels: estimate from all voices and all credits how likely each credit is right.
 
-Every credited person's voice is made from the tracks that bear the name, each weighing as much as its credit is
-believed; a credit is then judged by the voice that the person's other tracks make, and against all other voices that it
-could be; and how often credits are right is what comes out on average (expectation maximisation).
+The voice of a credited person is made of the tracks with that credit, each weighted by the probability that its credit
+is right. That probability in turn comes from comparing the track with the voice of the person's other tracks and with
+all other voices, and from how often credits are right on average (expectation maximisation).
 
-- Where a person has no other track, nothing of the voice speaks for or against the credit.
-- A right credit may still bear another voice (a band's second singer, a guest): a part of them does, so that an unlike
-  voice alone convicts less surely than one that is somebody else's. It is `OTHER_VOICE` to begin with, and what the
-  person's other tracks say of it: where those do not sound like one voice, no track of them is out of place.
+- If a person has no other track, the voice says nothing about the credit.
+- Even a right credit may come with another voice (a band's second singer, a guest). A share of them does, so a voice
+  that is merely unlike is weaker evidence than one that is somebody else's. The share is `OTHER_VOICE` at first, and
+  then estimated from the person's other tracks: if those do not sound like one voice, another voice is no surprise.
 
 Dawid and Skene, "Maximum likelihood estimation of observer error-rates" (Applied Statistics 28, 1979). Raykar et al.,
 "Learning from crowds" (JMLR 11, 2010).
@@ -23,19 +23,19 @@ from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.crowd import compared
 from pipeline.scoring.neighbours import in_blocks
 
-OTHER_VOICE = 0.005  # of right credits, whose voice is not the person's usual one
-USUAL = 1.0  # tracks of a person that are taken as seen of that before any is judged
-USUALLY_RIGHT = (57.0, 3.0)  # credits right and wrong that are taken as seen before any is judged
+OTHER_VOICE = 0.005  # prior share of right credits with a voice that is not the person's usual one
+USUAL = 1.0  # number of tracks that this prior counts for
+USUALLY_RIGHT = (57.0, 3.0)  # prior numbers of right and wrong credits
 ROUNDS = 15
-HEARD = 0.02  # precision from which the other tracks of a person say anything
+HEARD = 0.02  # precision from which the other tracks of a person count
 BLOCK = 2048
 
 
 @dataclass(frozen=True)
 class Credits:
-    """Who is credited where: row by row a `track (r,)` and a `person (r,)`; a track may credit several people.
+    """Who is credited where: each row has a `track (r,)` and a `person (r,)`; a track may credit several people.
 
-    `given (r,)` rows are known from elsewhere to be right.
+    Rows that are `given (r,)` are known to be right.
     """
 
     track: np.ndarray
@@ -46,13 +46,13 @@ class Credits:
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of `Credits`.
+    """How likely `Credits` are right.
 
     Attributes:
-        probability: (n,) that a track's credit is right; NaN: it has none.
-        heard: (n,) whether any voice speaks for or against it.
+        probability: (n,) that a track's credit is right; NaN if it has none.
+        heard: (n,) whether any voice says something about it.
         weight: (r,) of each row in its person's voice.
-        right: the part of all credits that is right.
+        right: the share of all credits that are right.
     """
 
     probability: np.ndarray
@@ -62,11 +62,14 @@ class Judged:
 
 
 def judge(evidence: Evidence, credits: Credits, backend: Backend, near: np.ndarray | None = None) -> Judged:
-    """Return how likely each track's credit is right, and how much each row says of its person's voice.
+    """Return how likely each track's credit is right, and the weight of each row in its person's voice.
 
     Args:
-        near: (n, k) the people whose voice is nearest to each track, -1 for none, with whom alone it is compared; with
-            all people if not given.
+        evidence: of the n tracks.
+        credits: of the tracks.
+        backend: to score with.
+        near: (n, k) the people whose voices are nearest to each track, -1 for none; only these are compared with it. If
+            not given, all people are.
     """
     n, right = len(evidence), USUALLY_RIGHT[0] / sum(USUALLY_RIGHT)
     weight = np.where(credits.given, 1.0, right) / _per_track(np.ones(len(credits.track)), credits, n)[credits.track]
@@ -93,10 +96,11 @@ def judge(evidence: Evidence, credits: Credits, backend: Backend, near: np.ndarr
 
 
 def _other_voice(unlike: np.ndarray, credits: Credits) -> np.ndarray:
-    """Return the part (r,) of a person's tracks that bear another voice, by all of them but the row's own.
+    """Return for each row (r,) the share of the person's other tracks that have another voice.
 
     Args:
-        unlike: (r,) how likely each row's credit is right and its voice another one.
+        unlike: (r,) how likely each row's credit is right but its voice another one.
+        credits: whose rows these are.
     """
     tracks = np.bincount(credits.person, minlength=credits.n_people)[credits.person] - 1
     others = np.bincount(credits.person, unlike, minlength=credits.n_people)[credits.person] - unlike
@@ -104,7 +108,7 @@ def _other_voice(unlike: np.ndarray, credits: Credits) -> np.ndarray:
 
 
 def voices_of(evidence: Evidence, credits: Credits, weight: np.ndarray) -> Evidence:
-    """Return the evidence of each person: tracks that bear the name, by the weight of each row."""
+    """Return the evidence of each person: the sum of the tracks with that credit, by the weight of each row."""
     shape = (credits.n_people, len(evidence))
     among = csr_matrix((weight.astype(np.float32), (credits.person, credits.track)), shape)
     precision = np.bincount(credits.person, weight * evidence.precision[credits.track], minlength=credits.n_people)
@@ -128,13 +132,13 @@ def own_voices(
 def someone_else(
     evidence: Evidence, credits: Credits, weight: np.ndarray, backend: Backend, near: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the log of the mean likelihood ratio (n,) of a track with everybody whom it does not credit.
+    """Return the log of the mean likelihood ratio (n,) of each track with everybody whom it does not credit.
 
-    People count by how many tracks they are credited on: that much likelier is it that another track is theirs.
+    People are weighted by the number of tracks that they are credited on, as a prior that another track is theirs.
     """
     people = voices_of(evidence, credits, weight)
     songs = np.bincount(credits.person, weight, minlength=credits.n_people)
-    often = np.log(np.append(songs, songs.mean()) / songs.sum() + 1e-12)  # the last is anybody who is not compared
+    often = np.log(np.append(songs, songs.mean()) / songs.sum() + 1e-12)  # the last for people who are not compared
     order = np.argsort(credits.track, kind="stable")
     track, person = credits.track[order], credits.person[order]
 

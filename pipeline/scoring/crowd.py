@@ -1,7 +1,7 @@
-"""Many voices that a track may be: it is compared with the likeliest of them, and the others are counted by a sample.
+"""Compare tracks with many voices: each with the nearest ones, and with all others together by way of a sample.
 
-Up to `ALL` voices a track is compared with each. Of more, an index gives those whose voice is nearest; the likelihood
-ratios of the rest, of which none is large, are summed as a sample of them has it on average.
+Up to `ALL` voices, each track is compared with all of them. If there are more, an index finds the nearest voices; the
+likelihood ratios of the others, none of which is large, are summed by extrapolating from a sample.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SAMPLE = 256
 
 @dataclass(frozen=True)
 class Crowd:
-    """The evidence of `voices (m,)`, and the index of their directions where there are many."""
+    """The evidence of `voices (m,)`, and an index of their directions if there are many."""
 
     voices: Evidence
     index: Index | None
@@ -32,22 +32,26 @@ class Crowd:
         return cls(voices, None if are_few(voices) else Index().add(voices.direction))
 
     def likely(self, evidence: Evidence) -> np.ndarray | None:
-        """Return the voices (n, k) nearest to each track, -1 where there are fewer; None where all are compared."""
+        """Return the voices (n, k) nearest to each track, -1 if there are fewer; None if all are compared."""
         return None if self.index is None else self.index.search(evidence.direction, LIKELY, SOUGHT_WITH)
 
 
 def are_few(voices: Evidence) -> bool:
-    """Return whether a track is compared with each of these voices."""
+    """Return whether there are so few voices that each track is compared with all of them."""
     return len(voices) <= ALL
 
 
 def compared(evidence: Evidence, voices: Evidence, which: np.ndarray | None, backend: Backend) -> np.ndarray:
     """Return the log-likelihood ratios (n, k + 1) of each track with those of `voices (m,)` that `which (n, k)` names.
 
-    The last column is the log of all others' ratios, summed. Where a side knows nothing, or there is none, it is -inf.
+    The last column is the log of the sum of all other voices' ratios. A ratio is -inf if nothing is known of a side, or
+    if there is no voice.
 
     Args:
-        which: no voice twice in a row, negative for none; if None, all voices, in their order.
+        evidence: of the n tracks.
+        voices: the evidence of m voices.
+        which: each voice at most once per row, negative for none; None for all voices in their order.
+        backend: to score with.
     """
     if which is None:
         return np.hstack([backend.table(evidence, voices), np.full((len(evidence), 1), -np.inf)])

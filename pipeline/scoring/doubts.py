@@ -1,10 +1,10 @@
 """Doubts about known names: tracks that do not fit the others of their name, and tracks in which two people sing.
 
-`fit` weighs each known track against the rest of its name, leaving it out; the worst that does not fit is taken out of
-its name before the others are weighed again, so that one planted among three does not make the other two look wrong.
-`alone` keeps of a duet what is one person's, as far as anything says which that is.
+`fit` compares each known track with the other tracks of its name. The track that fits worst is excluded before the
+others are compared again, so that one wrong track among three does not make the other two look wrong. `alone` reduces a
+duet to the part of the person it is known for, if that can be told.
 
-What this finds, and how often wrongly, is in docs/answers.md.
+docs/answers.md says how often this finds wrong tracks and how often it doubts right ones.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,22 @@ from scipy.special import expit, logit
 from pipeline.scoring.backend import Backend, Evidence
 from pipeline.scoring.voices import Clips, Voices
 
-RIGHT = 0.9  # of known names, before anything is heard
+RIGHT = 0.9  # prior probability that a known name is right
 LIKELY = 0.5  # a track, or a part of one, that fits its name with less than this probability is in doubt
-NOTHING = 1e-9  # precision of evidence that there is not
-TWO = -3.3  # ratio of a track's two parts below which two people sing in it, where it credits several
+NOTHING = 1e-9  # precision up to which there is no evidence
+TWO = -3.3  # ratio of a track's two parts below which two people sing in it, if it credits several
 
 
 def fit(tracks: Evidence, name: np.ndarray, backend: Backend) -> np.ndarray:
-    """Return how likely each known track is by the voice that the others of its name have (n,); NaN if there are none.
+    """Return how likely each known track has the voice of the other tracks of its name (n,); NaN if there are none.
 
-    Below `LIKELY` the track is in doubt. Of two that do not fit each other nobody can say which is wrong: both are.
+    Below `LIKELY` the track is in doubt. If a name has only two tracks and they do not fit each other, both are, since
+    nothing tells which one is wrong.
 
     Args:
-        tracks: the evidence of n known tracks. name: (n,) 0, 1, ... for whom each was given.
+        tracks: the evidence of n known tracks.
+        name: (n,) 0, 1, ..., the name each is known for.
+        backend: to score with.
     """
     n_names = int(name.max(initial=-1)) + 1
     trusted = np.ones(len(name), bool)
@@ -45,29 +48,33 @@ def fit(tracks: Evidence, name: np.ndarray, backend: Backend) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Alone:
-    """Voices without what somebody else sings on known tracks.
+    """Voices, without other people's parts in the known tracks.
 
     Attributes:
-        voices: (n,). cut: (n,) bool, which lost a part. untold: (n,) bool, which say nothing any more, since nobody can
-            say whose their voices are.
+        voices: (n,).
+        trimmed: (n,) bool, which of them lost a part.
+        unclear: (n,) bool, which of them say nothing any more, since nothing tells whose their two voices are.
     """
 
     voices: Voices
-    cut: np.ndarray
-    untold: np.ndarray
+    trimmed: np.ndarray
+    unclear: np.ndarray
 
 
 def alone(voices: Voices, clips: Clips, name: np.ndarray, several_credited: np.ndarray, backend: Backend) -> Alone:
-    """Return the voices without what somebody else sings on known tracks.
+    """Return the voices without other people's parts in the known tracks.
 
     Args:
-        voices: (n,). clips: of the known tracks. name: (n,) 0, 1, ... for whom each was given, -1 for nobody.
+        voices: (n,).
+        clips: of the known tracks.
+        name: (n,) 0, 1, ..., the name each track is known for, -1 for none.
         several_credited: (n,) whether a track's artist and title credit more than one person.
+        backend: to score with.
     """
     evidence = backend.evidence(voices.means, voices.seconds)
     whole = evidence.summed(name, int(name.max(initial=-1)) + 1)
     means, seconds = voices.means.astype(float), voices.seconds.copy()
-    cut, untold = np.zeros((2, len(voices)), bool)
+    trimmed, unclear = np.zeros((2, len(voices)), bool)
     order = np.argsort(clips.track, kind="stable")
     for track, n in zip(*np.unique(clips.track, return_counts=True), strict=True):
         mine, order = order[:n], order[n:]
@@ -75,18 +82,20 @@ def alone(voices: Voices, clips: Clips, name: np.ndarray, several_credited: np.n
         rest = whole[name[[track]]] - evidence[[track]]
         own = own_clips(backend.evidence(vectors, lengths), rest, bool(several_credited[track]), backend)
         if not own.all():
-            cut[track], untold[track] = own.any(), not own.any()
+            trimmed[track], unclear[track] = own.any(), not own.any()
             seconds[track] = lengths[own].sum()
             means[track] = (vectors * (lengths * own)[:, None]).sum(0) / max(seconds[track], NOTHING)
-    return Alone(Voices(voices.track_ids, means, seconds), cut, untold)
+    return Alone(Voices(voices.track_ids, means, seconds), trimmed, unclear)
 
 
 def own_clips(clips: Evidence, rest: Evidence, several_credited: bool, backend: Backend) -> np.ndarray:
-    """Return which clips of a known track may stand for its name (c,) bool: none, where nobody can say which are.
+    """Return which clips of a known track can be taken as its name's (c,) bool: none, if that cannot be told.
 
     Args:
-        clips: the evidence of the track's clips. rest: that of the name's other known tracks, one row; without any, of
-            precision 0. several_credited: whether the track's artist and title credit more than one person.
+        clips: the evidence of the track's clips.
+        rest: one row, the evidence of the name's other known tracks, with precision 0 if there are none.
+        several_credited: whether the track's artist and title credit more than one person.
+        backend: to score with.
     """
     part, ratio = parts(clips, backend)
     if rest.precision.sum() > NOTHING:
@@ -97,9 +106,11 @@ def own_clips(clips: Evidence, rest: Evidence, several_credited: bool, backend: 
 
 
 def parts(clips: Evidence, backend: Backend) -> tuple[np.ndarray, float]:
-    """Return of which of two parts each clip of a track is (c,) bool, and the log-likelihood ratio of the parts.
+    """Divide a track's clips into two parts by joining the two most likely groups until two are left.
 
-    The parts come of joining the two likeliest groups until two are left. The ratio of fewer than two clips is inf.
+    Returns:
+        Whether each clip is in the second part (c,) bool, and the log-likelihood ratio of the parts (inf for fewer than
+        two clips).
     """
     label, groups = np.arange(len(clips)), clips
     while len(groups) > 2:

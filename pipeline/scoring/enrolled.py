@@ -1,8 +1,9 @@
 """Who sings each track: every track weighed against everybody who is enrolled, block by block.
 
-A person is enrolled who is known from a list, or who is credited on several tracks and believed to sing on them. Each
-track is compared with the voices of the enrolled twice, by its own voice and by its cluster's, and its own credits then
-change the odds. Where a track is part of a voice, that part is left out before the two are compared.
+A person is enrolled who is on the list of known names, or who is credited on several tracks and likely sings on them; a
+name that is credited on another vocalist's known track (a singer's band, say) is not. Each track is compared with the
+voices of the enrolled twice, by its own voice and by its cluster's, and then its own credits change the odds. If a
+track is part of a voice, that part is left out before the two are compared.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""An index of unit vectors, asked for about the nearest of them: small worlds (HNSW), in pieces.
+"""An index of unit vectors for approximate nearest neighbours: small-world graphs (HNSW), in pieces.
 
-One thread makes a piece, so that the same vectors make the same index however many work on it: faiss's own threads
-would link voices as they come along. Pieces are made, and asked for blocks of vectors, side by side: by threads, or by
-what a `Spread` hands the work to.
+Each piece is built by one thread, so that the same vectors always give the same index: faiss's own threads would link
+vectors in a random order. Pieces are built, and searched for blocks of vectors, in parallel: by threads, or by whatever
+a `Spread` gives the work to.
 
 Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using hierarchical navigable small world
 graphs" (IEEE TPAMI 42, 2020). Douze et al., "The Faiss library" (2024), arXiv:2401.08281.
@@ -17,18 +17,18 @@ from typing import Any
 
 import numpy as np
 
-PIECE = 500_000  # vectors of one piece
+PIECE = 500_000  # vectors in one piece
 LINKS = "HNSW32_SQ8"  # 32 links a vector, a byte a dimension
-MADE_WITH, SOUGHT_WITH = 60, 200  # vectors looked at for each
-TRAINED = 50_000  # vectors that say how far each dimension reaches
+MADE_WITH, SOUGHT_WITH = 60, 200  # candidates that are looked at for each vector
+TRAINED = 50_000  # vectors from which the range of each dimension is taken
 BLOCK = 65_536
 
-# Does work for each of several tuples of arguments, at the same time; returns what came of each, in their order.
+# Calls a function in parallel with each of several tuples of arguments, and returns the results in their order.
 Spread = Callable[[Callable[..., Any], Sequence[tuple]], list[Any]]
 
 
 def in_threads(work: Callable[..., Any], calls: Sequence[tuple]) -> list[Any]:
-    """Spread work over the processors of this machine."""
+    """Distribute work over the processors of this machine."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda call: work(*call), calls))
 
@@ -43,7 +43,7 @@ class Index:
         return sum(piece.ntotal for piece in self.pieces)
 
     def add(self, directions: np.ndarray, spread: Spread = in_threads) -> "Index":
-        """Add unit vectors (n, d): those that the last piece has room for to that one; return the index."""
+        """Add unit vectors (n, d), filling the last piece first, and return the index."""
         room = PIECE - self.pieces[-1].ntotal if self.pieces else 0
         if room:
             _grown(self.pieces[-1], directions[:room])
@@ -55,10 +55,13 @@ class Index:
     def search(
         self, directions: np.ndarray, k: int, sought_with: int = SOUGHT_WITH, spread: Spread = in_threads
     ) -> np.ndarray:
-        """Return the numbers (n, k) of about the nearest to unit vectors (n, d), in no order; -1 for fewer.
+        """Return the numbers (n, k) of approximately the nearest to unit vectors (n, d), in no order; -1 if fewer.
 
         Args:
-            sought_with: vectors looked at for each, in all pieces together: more find more of the nearest.
+            directions: (n, d) to search for.
+            k: how many.
+            sought_with: candidates for each vector, in all pieces together; with more, more of the nearest are found.
+            spread: runs the search in parallel.
         """
         blocks = [directions[start : start + BLOCK] for start in range(0, len(directions), BLOCK)]
         each = max(k, sought_with // max(len(self.pieces), 1))
@@ -69,7 +72,7 @@ class Index:
         return found
 
     def _together(self, answers: Sequence[tuple[np.ndarray, np.ndarray]], n: int, k: int) -> np.ndarray:
-        """Return the nearest (n, k) of those that each piece gave."""
+        """Return the nearest (n, k) of the results from all pieces."""
         score, found, first = np.full((n, k), -np.inf, np.float32), np.full((n, k), -1), 0
         for piece, (cosine, number) in zip(self.pieces, answers, strict=True):
             score = np.concatenate([score, np.where(number >= 0, cosine, -np.inf)], axis=1)
@@ -87,7 +90,7 @@ class Index:
 
     @classmethod
     def from_bytes(cls, pieces: Sequence[bytes]) -> "Index":
-        """Return the index whose pieces `to_bytes` gave."""
+        """Return the index from the pieces that `to_bytes` returned."""
         import faiss
 
         return cls([faiss.deserialize_index(np.frombuffer(piece, np.uint8)) for piece in pieces])
@@ -109,7 +112,7 @@ def _grown(piece: Any, directions: np.ndarray) -> Any:
 
 
 def _asked(piece: Any, directions: np.ndarray, k: int, sought_with: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cosines (n, k) and the numbers within the piece of about the nearest to each; -1 for none."""
+    """Return the cosines (n, k) and the numbers, within the piece, of approximately the nearest; -1 for none."""
     piece.hnsw.efSearch = sought_with
     with _one_thread():
         cosine, number = piece.search(directions, k)
@@ -118,7 +121,7 @@ def _asked(piece: Any, directions: np.ndarray, k: int, sought_with: int) -> tupl
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep faiss to the thread that calls it."""
+    """Make faiss run in the calling thread only."""
     import faiss
 
     threads = faiss.omp_get_max_threads()

@@ -1,8 +1,8 @@
-"""The neighbours of a workspace's voices, kept, so that a catalogue that grows asks for those of its new tracks only.
+"""The kept neighbours of a workspace's voices, so that a growing catalogue only searches for those of its new tracks.
 
-`index/voices.parquet` says of each track that was ever asked for, by its number: which it is, a mark of its voice, and
-the numbers of its nearest. It also names the pieces of the index, which are files beside it. It is written last, so
-that all it names is there. Tracks that are gone, or whose voice is another now, are numbers that nobody has.
+`index/voices.parquet` numbers all tracks that were ever searched for. For each number it has the track, a hash of its
+voice, and the numbers of its nearest tracks. It also names the pieces of the index, which are files in the same folder,
+and is written last, so that all of them exist. Numbers of removed tracks, or of tracks with a new voice, are unused.
 """
 
 import base64
@@ -23,18 +23,20 @@ from pipeline.store.workspace import Workspace
 
 FOLDER = "index"
 LIST = f"{FOLDER}/voices.parquet"
-CHANGED = 0.2  # of the numbers that are new or nobody's, from which on all is made anew
-SAME = 0.98  # mean cosine of voices in the space that the index was made in and in today's, down to which it serves
-ASKED = 1000  # voices that tell it
+CHANGED = 0.2  # share of new or unused numbers from which the index is rebuilt
+SAME = 0.98  # least mean cosine of voices between the index's space and the present one for the index to be usable
+ASKED = 1000  # voices for which that is checked
 
 
 @dataclass
 class Kept:
-    """An index and what is known of its vectors, by number.
+    """An index, and what each number in it stands for.
 
     Attributes:
-        backend: the space that the vectors are in.
-        track_ids: (m,) str. marks: (m,) of the voices. And the numbers of the nearest (m, k), -1 where there are fewer.
+        backend: the space of the vectors.
+        track_ids: (m,) str.
+        marks: (m,) hashes of the voices.
+        near: (m, k) the numbers of the nearest, -1 if there are fewer.
     """
 
     index: Index
@@ -45,10 +47,13 @@ class Kept:
 
 
 def nearest(workspace: Workspace, voices: Voices, backend: Backend, spread: Spread = in_threads) -> np.ndarray:
-    """Return the nearest others (n, k) of each voice, by what the workspace keeps, and keep what is new of it.
+    """Return the nearest others (n, k) of each voice with the help of the kept index, and keep what is new.
 
     Args:
-        backend: as it came with the encoder. spread: over what the work on a large index is spread.
+        workspace: that keeps the index.
+        voices: of the n tracks.
+        backend: as it came with the encoder.
+        spread: runs the work on a large index in parallel.
     """
     n, backend = len(voices), centred(voices, backend)
     evidence = backend.evidence(voices.means, voices.seconds)
@@ -82,7 +87,7 @@ def nearest(workspace: Workspace, voices: Voices, backend: Backend, spread: Spre
 
 
 def _rows(kept: Kept, track_ids: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Return the row (m,) that has each kept number now, -1 for none."""
+    """Return the present row (m,) of each kept number, -1 for none."""
     rows = {track_id: i for i, track_id in enumerate(track_ids)}
     row = np.array([rows.get(track_id, -1) for track_id in kept.track_ids], int)
     return np.where((row >= 0) & (marks[row] == kept.marks), row, -1)
@@ -101,14 +106,14 @@ def _renamed(numbers: np.ndarray, name: np.ndarray) -> np.ndarray:
 
 
 def _marks(means: np.ndarray) -> np.ndarray:
-    """Return a number (n,) for each voice, which another voice does not have."""
+    """Return a hash (n,) of each voice."""
     factors = np.random.default_rng(0).integers(1, 2**63, means.shape[1], np.uint64)
     bits = np.ascontiguousarray(means, np.float32).view(np.uint32)
     return np.concatenate([(part * factors).sum(1) for part in np.array_split(bits, 1 + len(bits) // 65_536)])
 
 
 def _read(workspace: Workspace) -> Kept | None:
-    """Return what is kept; None where nothing is, or another version of faiss or a person has made it unreadable."""
+    """Return what is kept; None if nothing is, or if it cannot be read."""
     if not workspace.exists(LIST):
         return None
     try:

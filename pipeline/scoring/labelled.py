@@ -1,10 +1,10 @@
-"""Clips of tracks whose singer is known, and what is made of them: tracks, pieces of tracks, singers."""
+"""Clips of tracks whose singer is known, and what they are pooled into: tracks, pieces of tracks, singers."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-PIECES = {2: 3, 5: 2}  # clips in a piece: pieces kept of a track
+PIECES = {2: 3, 5: 2}  # number of clips in a piece -> number of such pieces per track
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Clips:
 
 @dataclass(frozen=True)
 class Recordings:
-    """Tracks and pieces of them: `means (n, d)`, `seconds (n,)`, `singer (n,)`, `song (n,)` the track each is of."""
+    """Tracks and pieces of tracks: `means (n, d)`, `seconds (n,)`, `singer (n,)`, and the track as `song (n,)`."""
 
     means: np.ndarray
     seconds: np.ndarray
@@ -53,7 +53,7 @@ def singer_means(clips: Clips) -> np.ndarray:
 
 
 def recordings(clips: Clips, rng: np.random.Generator) -> Recordings:
-    """Return all tracks whole, and those of singers with several cut into pieces as well."""
+    """Return all tracks as a whole, and also pieces of the tracks of singers who have several."""
     means, seconds, _ = pool(clips)
     _, at, count = np.unique(clips.singer, return_inverse=True, return_counts=True)
     parts = [(means, seconds, np.arange(len(means)))]

@@ -1,17 +1,16 @@
-"""What a similarity score, a ranking, a classifier and a clustering are worth.
+"""Metrics of similarity scores, rankings, classifiers and clusterings.
 
-Conventions: `scores: (n,) float`, higher means more alike; `labels: (n,) bool`, true for a *target* trial
-(the same singer). Rates are fractions in [0, 1]. A measure that input cannot define (no trials, one class
-only) raises `NotMeasurable` with the reason; non-finite scores are a `ValueError`, never sorted somewhere
-by chance.
+Conventions: `scores: (n,) float`, higher means more similar; `labels: (n,) bool`, true for a *target* trial (the same
+singer). Rates are fractions in [0, 1]. A metric that is undefined for its input (no trials, or only one class) raises
+`NotMeasurable` with the reason; non-finite scores raise a `ValueError`.
 
-In every clustering measure a predicted label of -1 (HDBSCAN's "no cluster") is a cluster of its own, one for
-each such item: noise costs recall and is never counted as one big cluster.
+In all clustering metrics, each item with the predicted label -1 (no cluster) is a cluster of its own: such items cost
+recall and are never counted as one big cluster.
 
-ROC, ARI and NMI are scikit-learn's, imported where they are used: every worker of every stage comes by here for its
-config, and would wait a second for it. B-cubed: Amigo et al., "A comparison of extrinsic clustering evaluation
-metrics based on formal constraints", Information Retrieval 12 (2009). Mean normalised rank: Torres, Lattner
-and Richard, "Singer identity representation learning using self-supervised techniques", ISMIR 2023.
+ROC, ARI and NMI are scikit-learn's, imported only where they are used, since that takes a second and most workers that
+import this module need none of them. B-cubed: Amigo et al., "A comparison of extrinsic clustering evaluation metrics
+based on formal constraints", Information Retrieval 12 (2009). Mean normalised rank: Torres, Lattner and Richard,
+"Singer identity representation learning using self-supervised techniques", ISMIR 2023.
 """
 
 from dataclasses import dataclass
@@ -21,17 +20,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
-NOISE = -1  # the label of what is in no cluster
+from encoder.rates import equal_error_rate
+
+NOISE = -1  # the label of items in no cluster
 
 Floats = NDArray[np.floating]
 
 
 class NotMeasurable(ValueError):
-    """The input cannot define the measure: the message says what it lacks."""
+    """A metric is undefined for its input; the message says what is missing."""
 
 
 class Roc(NamedTuple):
-    """Operating points in order of falling threshold: `false_alarm`, `miss`, `threshold`, each (k,)."""
+    """Operating points in the order of decreasing thresholds: `false_alarm`, `miss`, `threshold`, each (k,)."""
 
     false_alarm: Floats
     miss: Floats
@@ -65,7 +66,7 @@ def validate(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.b
 
 
 def roc(scores: ArrayLike, labels: ArrayLike) -> Roc:
-    """Return the false-alarm and miss rates at every threshold that matters, from (inf: 0, 1) down to (1, 0)."""
+    """Return false-alarm and miss rates at every distinct threshold, from (0, 1) at infinity down to (1, 0)."""
     scores, labels = validate(scores, labels)
     from sklearn.metrics import roc_curve
 
@@ -74,24 +75,13 @@ def roc(scores: ArrayLike, labels: ArrayLike) -> Roc:
 
 
 def eer(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Return the equal-error rate: where the straight lines between the ROC's points cross miss = false alarm."""
-    curve = roc(scores, labels)
-    return float(crossing(curve.false_alarm, curve.miss))
-
-
-def crossing(false_alarm: Floats, miss: Floats) -> Floats:
-    """Return where rising false alarms meet falling misses, both (..., k) between 0 and 1: (...)."""
-    above = miss - false_alarm
-    after = np.argmax(above <= 0, axis=-1)[..., None]
-    before = np.maximum(after - 1, 0)
-    high, low = np.take_along_axis(above, before, -1), np.take_along_axis(above, after, -1)
-    span = np.where(high > low, high - low, 1.0)
-    start, end = np.take_along_axis(false_alarm, before, -1), np.take_along_axis(false_alarm, after, -1)
-    return (start + (end - start) * high / span)[..., 0]
+    """Return the equal-error rate: where the ROC, interpolated linearly, has as many misses as false alarms."""
+    scores, labels = validate(scores, labels)
+    return equal_error_rate(scores[labels], scores[~labels])
 
 
 def eer_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Return the highest score threshold at which misses are no more than false alarms."""
+    """Return the highest score threshold at which there are no more misses than false alarms."""
     curve = roc(scores, labels)
     return float(curve.threshold[np.argmax(curve.miss <= curve.false_alarm)])
 
@@ -103,7 +93,7 @@ def min_dcf(
     cost_miss: float = 1.0,
     cost_false_alarm: float = 1.0,
 ) -> float:
-    """Return the least detection cost over thresholds, relative to the better of "always" and "never" (NIST SRE)."""
+    """Return the minimum detection cost over thresholds, relative to always or never accepting (NIST SRE)."""
     if not 0 < p_target < 1:
         raise ValueError(f"p_target must be between 0 and 1, not {p_target}")
     curve = roc(scores, labels)
@@ -112,11 +102,11 @@ def min_dcf(
 
 
 def normalised_ranks(matches: ArrayLike, others: ArrayLike) -> Floats:
-    """Return the position of each query's true match among its others, 0 (first) to near 1 (last).
+    """Return the position of each query's true match among the others, from 0 (first) to almost 1 (last).
 
-    `matches: (q,)` scores of the true match, `others: (q, n)` of recordings by other singers. The position
-    counts from 0 and is divided by n + 1, as in the paper's code; a tie is half a place, so that equal
-    scores give chance, not 0.
+    `matches: (q,)` are scores of the true match, `others: (q, n)` those of recordings by other singers. The position
+    counts from 0 and is divided by n + 1, as in the paper's code; a tie counts as half a place, so that constant scores
+    give chance level and not 0.
     """
     matches, others = np.asarray(matches, dtype=float), np.asarray(others, dtype=float)
     if others.ndim != 2 or matches.shape != others.shape[:1]:
@@ -132,8 +122,7 @@ def normalised_ranks(matches: ArrayLike, others: ArrayLike) -> Floats:
 def top_k_hits(scores: ArrayLike, truth: ArrayLike, k: int) -> NDArray[np.bool_]:
     """Return whether the true class is among the k best: `scores (n, classes)`, `truth (n,)` class indices -> (n,).
 
-    A class that scores the same as the true one counts as better: a constant classifier hits nothing (k <
-    classes).
+    A class with the same score as the true one counts as better, so a constant classifier never hits (if k < classes).
     """
     scores, truth = np.asarray(scores, dtype=float), np.asarray(truth, dtype=int)
     if scores.ndim != 2 or truth.shape != scores.shape[:1]:
@@ -147,25 +136,31 @@ def top_k_hits(scores: ArrayLike, truth: ArrayLike, k: int) -> NDArray[np.bool_]
 def detection_identification_rate(
     known: ArrayLike, truth: ArrayLike, unknown: ArrayLike, false_alarm: float = 0.01
 ) -> tuple[float, NDArray[np.bool_]]:
-    """Open-set identification: known queries that are detected and named rightly, at a rate of false alarms.
+    """Return which known queries are detected and identified correctly at a given rate of false alarms (open set).
 
-    `known: (n, classes)` scores of queries by enrolled singers with class `truth (n,)`; `unknown: (m,
-    classes)` of queries by others. The threshold is the lowest at which no more than `false_alarm` of the
-    unknown score above it with their best class. Returns the threshold and the hits (n,). Phillips et al.,
-    "Evaluation methods in face recognition", Handbook of Face Recognition (2011).
+    Phillips et al., "Evaluation methods in face recognition", Handbook of Face Recognition (2011).
+
+    Args:
+        known: (n, classes) scores of queries by enrolled singers.
+        truth: (n,) their classes.
+        unknown: (m, classes) scores of queries by others.
+        false_alarm: largest fraction of the unknown queries whose best score may exceed the threshold.
+
+    Returns:
+        The lowest such threshold, and the hits (n,).
     """
     known, unknown = np.asarray(known, dtype=float), np.asarray(unknown, dtype=float)
     if not len(known) or not len(unknown):
         raise NotMeasurable("open-set identification needs enrolled singers and singers who are not")
     best = np.sort(unknown.max(1))[::-1]
-    # One at most `allowed` may exceed the threshold, so it stands at the first that may not.
+    # At most `allowed` queries may exceed the threshold, so it is the score of the next one.
     allowed = int(np.floor(false_alarm * len(best) + 1e-9))
     threshold = float(best[allowed]) if allowed < len(best) else float("-inf")
     return threshold, top_k_hits(known, truth, 1) & (known.max(1) > threshold)
 
 
 def _labels(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return both labellings as integers, noise as clusters of one; raises where empty or of two lengths."""
+    """Return both labellings as integers, noise as clusters of one; raises if they are empty or differ in length."""
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     if truth.shape != predicted.shape or truth.ndim != 1:
         raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} must be lists of one length")
@@ -178,7 +173,7 @@ def _labels(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.intp], N
 
 
 def _contingency(truth: ArrayLike, predicted: ArrayLike) -> csr_matrix:
-    """Return how many items of each name (rows) are in each cluster (columns)."""
+    """Return the number of items of each name (row) in each cluster (column)."""
     from sklearn.metrics.cluster import contingency_matrix
 
     return contingency_matrix(*_labels(truth, predicted), sparse=True)
@@ -209,13 +204,13 @@ def nmi(truth: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def purity(truth: ArrayLike, predicted: ArrayLike) -> float:
-    """Return the part of the items that bear their cluster's commonest name; a predicted -1 is a cluster of one."""
+    """Return the share of items with their cluster's most frequent name; a predicted -1 is a cluster of one."""
     table = _contingency(truth, predicted)
     return float(table.max(axis=0).sum() / table.sum())
 
 
 def clustering(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """Return every clustering measure by name; `n_clusters` leaves out noise, which `n_noise` counts."""
+    """Return all clustering metrics by name; `n_clusters` leaves out noise, which `n_noise` counts."""
     cubed = bcubed(truth, predicted)
     predicted = np.asarray(predicted)
     return {

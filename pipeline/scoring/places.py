@@ -1,4 +1,4 @@
-"""A map of voices: neighbours on it sound alike. It is drawn for people; nothing else reads it.
+"""A map of voices, on which neighbours sound similar; only the report uses it.
 
 McInnes, Healy, Melville: "UMAP: Uniform Manifold Approximation and Projection" (2018), arXiv:1802.03426.
 """
@@ -8,27 +8,29 @@ import warnings
 
 import numpy as np
 
-FEWEST = 8  # with fewer voices UMAP's neighbourhoods mean nothing: their two principal axes are drawn
-MOST = 50_000  # so many are fitted, the rest is placed between its neighbours
+FEWEST = 8  # voices for UMAP, whose neighbourhoods mean nothing for fewer: these are drawn on two principal axes
+MOST = 50_000  # voices that UMAP is fitted on; the others are placed between their neighbours
 NEIGHBOURS = 15
 MIN_DISTANCE = 0.1
 BLOCK = 2048
-SHARP = 20.0  # how much more a neighbour weighs, natural log, for a cosine that is larger by 1
+SHARP = 20.0  # increase of a neighbour's log weight per unit of cosine
 
 
 def places(directions: np.ndarray, near: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return a place (n, 2) for each voice; no NaN.
 
     Args:
-        directions: (n, d) unit vectors. near: (n, k) the nearest others of each, -1 where there are fewer.
+        directions: (n, d) unit vectors.
+        near: (n, k) the nearest others of each, -1 if there are fewer.
+        seed: of the map.
     """
     if len(directions) < FEWEST:
         return principal(directions)
-    import umap  # compiles for seconds; nothing but the cluster stage should pay for it
+    import umap  # compiles for seconds, which only the cluster stage should pay for
 
     n = len(directions)
     fitted = np.sort(np.random.default_rng(seed).choice(n, MOST, replace=False)) if n > MOST else np.arange(n)
-    # In a small catalogue many neighbours would join everyone.
+    # In a small catalogue, many neighbours would connect everyone with everyone.
     model = umap.UMAP(
         n_neighbors=min(NEIGHBOURS, max(5, math.isqrt(len(fitted))), len(fitted) - 1),
         min_dist=MIN_DISTANCE,
@@ -38,20 +40,20 @@ def places(directions: np.ndarray, near: np.ndarray, seed: int = 0) -> np.ndarra
     )
     place = np.full((n, 2), np.nan, np.float32)
     with warnings.catch_warnings():
-        # Catalogues of far-apart voices fall into separate graphs, which UMAP handles and warns about.
+        # If voices lie far apart the graph has several components, which UMAP handles but warns about.
         warnings.filterwarnings("ignore", category=UserWarning, module="umap|sklearn")
         place[fitted] = model.fit_transform(directions[fitted])
     place_between(place, directions, near)
-    # A voice without any neighbour (all its distances at the maximum) has no place of its own: the middle.
+    # A voice without any neighbour (all its distances at the maximum) gets no place from UMAP, and the middle here.
     lost = ~np.isfinite(place).all(axis=1)
     place[lost] = place[~lost].mean(0) if (~lost).any() else 0.0
     return place
 
 
 def place_between(place: np.ndarray, directions: np.ndarray, near: np.ndarray) -> None:
-    """Give each voice without a `place (n, 2)` (NaN) one between the neighbours that have one, as near as they sound.
+    """Place each voice without a `place (n, 2)` (NaN) between its placed neighbours, closer to more similar ones.
 
-    Where none of them has, it waits for those that get one; a voice that no such path leads to stays without.
+    A voice without placed neighbours is placed after them; if no path of neighbours leads to it, it stays without.
     """
     has = np.isfinite(place).all(1)
     open_rows = np.flatnonzero(~has)

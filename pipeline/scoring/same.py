@@ -1,11 +1,11 @@
-"""One performance in several files: other formats and bit rates, a remaster, a single and its album version.
+"""Find recordings that exist as several files: other formats and bit rates, a remaster, a single and its album version.
 
-Such tracks are told by what is stored already. A track's clips are cut where its singer breathes, so two files of one
-performance have their clips at the same places, but for a shift of all, and there their vectors nearly agree. Songs of
-one singer may sound as alike, as whole tracks, but do not at the same places.
+Such tracks are recognised from stored data. Clips begin and end where the singer pauses, so two files of one recording
+have clips at the same places, apart from a constant shift, and their vectors nearly agree there. Different songs by one
+singer may be as similar as whole tracks, but not clip by clip at the same places.
 
-What is compared are near neighbours only. Clips of a pair that are most alike tell the shift; over each other lie
-clips that share most of their length. How often this is right, and on what, is in docs/answers.md.
+Only near neighbours are compared. The most similar clips of a pair give the shift; clips are matched if, after it, they
+share most of their length. docs/answers.md says how often this is right, and on which files.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,11 +21,11 @@ from pipeline.scoring.scores import unit
 from pipeline.scoring.voices import Clips, Voices, read_clips
 from pipeline.store.workspace import Workspace
 
-NEAR = 0.8  # cosine of whole tracks from which on their clips are compared
-SHARED = 0.25  # part of the shorter track's clips that must be at the same places in the other
-ALIKE, FEW = 0.81, 0.16  # mean cosine that many of those clips must have, and what a single one must have above it
-APART_S = 0.5  # by which clips at the same place may begin or end apart
-SHIFTS = 5  # pairs of clips that may tell how far one track is shifted against the other
+NEAR = 0.8  # cosine of whole tracks from which their clips are compared
+SHARED = 0.25  # share of the shorter track's clips that must be at the same places in the other
+ALIKE, FEW = 0.81, 0.16  # mean cosine that many such clips need, and how much more a single one needs
+APART_S = 0.5  # tolerance for the start and end of clips at the same place
+SHIFTS = 5  # most similar pairs of clips whose shifts are tried
 AT_ONCE = 20_000  # tracks whose clips are held in memory
 BLOCK = 65_536  # pairs at a time
 
@@ -35,21 +35,22 @@ class Once:
     """A catalogue in which each recording counts once.
 
     Attributes:
-        rows: (m,) of the tracks that do. of: (n,) for each track of the catalogue which of them stands for it.
+        rows: (m,) of the tracks that count.
+        of: (n,) for each track of the catalogue, the index into `rows` of the track that counts for it.
     """
 
     rows: np.ndarray
     of: np.ndarray
 
-    def spread(self, frame: pd.DataFrame, track_ids: np.ndarray) -> pd.DataFrame:
-        """Return a frame of m rows as one of n: each track has what the one has that stands for it."""
+    def expanded(self, frame: pd.DataFrame, track_ids: np.ndarray) -> pd.DataFrame:
+        """Return a frame of m rows with n rows instead: each track gets the row of the track that counts for it."""
         return frame.iloc[self.of].assign(track_id=track_ids).reset_index(drop=True)
 
     def near(self, near: np.ndarray) -> np.ndarray:
-        """Return the neighbours (m, k) of the tracks that count, each for all that it stands for; -1: none, or itself.
+        """Return the neighbours (m, k) of the tracks that count, among these tracks; -1 for none or for itself.
 
         Args:
-            near: (n, k) of all tracks, -1 where there are fewer.
+            near: (n, k) the neighbours of all tracks, -1 if there are fewer.
         """
         others = near[self.rows]
         found = np.sort(np.where(others >= 0, self.of[others], -1), axis=1)
@@ -58,10 +59,12 @@ class Once:
 
 
 def find(workspace: Workspace, voices: Voices, near: np.ndarray) -> np.ndarray:
-    """Return for each track (n,) the row of that which counts for its recording: its own, where it is the only one.
+    """Return for each track (n,) the row of the track that counts for its recording, which may be itself.
 
     Args:
-        near: (n, k) the nearest others of each, -1 where there are fewer.
+        workspace: with the tracks' clips.
+        voices: of the n tracks.
+        near: (n, k) the nearest others of each, -1 if there are fewer.
     """
     pairs = likely(voices, near)
     alike = [np.zeros((0, 2), int)]
@@ -76,15 +79,15 @@ def find(workspace: Workspace, voices: Voices, near: np.ndarray) -> np.ndarray:
     return order[first][recording]
 
 
-def told(track_ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return for each track (n,) the track that counts for its recording, None where it does itself."""
+def same_recording(track_ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return for each track (n,) the id of the track that counts for its recording, None if that is itself."""
     found = track_ids[counts].astype(object)
     found[counts == np.arange(len(counts))] = None
     return found
 
 
 def likely(voices: Voices, near: np.ndarray) -> np.ndarray:
-    """Return the pairs of neighbours (e, 2) that may be of one recording, the lower row first."""
+    """Return the pairs of neighbours (e, 2) that may be the same recording, the lower row first."""
     rows, at = np.nonzero(near >= 0)
     others = near[rows, at]
     directions, alike = unit(voices.means).astype(np.float32), np.empty(len(rows), np.float32)
@@ -96,7 +99,7 @@ def likely(voices: Voices, near: np.ndarray) -> np.ndarray:
 
 
 def same(clips: Clips, pairs: np.ndarray) -> np.ndarray:
-    """Return which pairs (e,) of tracks are one performance, by their clips."""
+    """Return which pairs (e,) of tracks are the same recording, according to their clips."""
     order = np.lexsort((clips.start_s, clips.track))
     track = clips.track[order]
     found = np.zeros(len(pairs), bool)
@@ -108,13 +111,14 @@ def same(clips: Clips, pairs: np.ndarray) -> np.ndarray:
 
 
 def matched(clips: Clips, one: np.ndarray, other: np.ndarray) -> tuple[int, float, float]:
-    """Return how many clips of two tracks begin and end at the same places, but for the best shift of all.
+    """Return how many clips of two tracks begin and end at the same places after the best shift.
 
     Args:
-        one, other: (c,) and (k,) rows of the clips of each.
+        clips: of all tracks.
+        one, other: (c,) and (k,) rows of each track's clips.
 
     Returns:
-        Their number, the part that they are of the shorter track's clips, and their mean cosine.
+        Their number, their share of the shorter track's clips, and their mean cosine.
     """
     best = (0, 0.0, 0.0)
     if not len(one) or not len(other):
@@ -136,12 +140,14 @@ def matched(clips: Clips, one: np.ndarray, other: np.ndarray) -> tuple[int, floa
 def once(counts: ArrayLike, seconds: np.ndarray, credits: Sequence[str], known: Sequence[str | None]) -> Once:
     """Return the catalogue in which each recording counts once for everybody to whom it is credited.
 
-    Files of one recording that are credited to different people stay apart, so that a wrong credit can be told; so do
-    those that are known by different names. Of the others one known track makes all known.
+    Files of one recording stay separate if they are credited to different people, so that a wrong credit can be found,
+    or if they have different known names. Otherwise a known name of one file holds for all of them.
 
     Args:
-        counts: (n,) equal for tracks of one recording. seconds: (n,) of clips.
-        credits: (n,) equal where the same people are credited. known: (n,) the known vocalist, or None.
+        counts: (n,) equal for tracks of one recording.
+        seconds: (n,) of clips.
+        credits: (n,) equal for tracks that credit the same people.
+        known: (n,) the known vocalist, or None.
     """
     frame = pd.DataFrame({"counts": counts, "credits": credits, "known": pd.Series(known, dtype=object)})
     of_recording = frame.groupby(["counts", "credits"])["known"]
@@ -154,6 +160,6 @@ def once(counts: ArrayLike, seconds: np.ndarray, credits: Sequence[str], known: 
 
 
 def _batches(pairs: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the pairs in parts whose tracks' clips can be held in memory."""
+    """Yield the pairs in batches whose tracks' clips fit in memory."""
     for start in range(0, len(pairs), AT_ONCE // 2):
         yield pairs[start : start + AT_ONCE // 2]

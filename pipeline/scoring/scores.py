@@ -1,8 +1,8 @@
 """From embeddings to scores to probabilities: the same steps in tagging and in evaluation.
 
-Conventions: `vectors: (n, d) float32`, one row an embedding; a score is the cosine of two of them, or an
-adaptive normalisation of it (about standard normal for two singers who are not the same). `Normaliser` and
-the cohort of `AsNorm` need no labels; only `Calibration` does.
+Conventions: `vectors: (n, d) float32`, an embedding per row; a score is the cosine of two embeddings, or an adaptive
+normalisation of it (approximately standard normal for two different singers). Only `Calibration` needs labels;
+`Normaliser` and the cohort of `AsNorm` do not.
 
 AS-norm: Matejka et al., "Analysis of score normalization in multilingual speaker recognition", Interspeech
 2017. Calibration by logistic regression and Cllr: Brummer and du Preez, "Application-independent evaluation
@@ -21,12 +21,12 @@ Vectors = NDArray[np.floating]
 
 # Pairs scored at a time: two gathered blocks of 32768 x 256 float32 are 64 MB.
 _PAIRS = 32768
-# A direction with less than this part of the mean variance is not stretched further by whitening.
+# Whitening does not amplify directions with less than this fraction of the mean variance any further.
 _FLOOR = 1e-3
 
 
 def unit(vectors: ArrayLike) -> Vectors:
-    """Return rows (n, d) scaled to length 1; a row of zeros stays zero and so scores 0 against everything."""
+    """Return rows (n, d) scaled to length 1; a row of zeros stays zero, and so its cosine with everything is 0."""
     rows = np.asarray(vectors, dtype=np.float32)
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows / np.where(length > 0, length, 1.0)
@@ -45,14 +45,14 @@ def pair_scores(vectors: ArrayLike, left: ArrayLike, right: ArrayLike) -> NDArra
 
 @dataclass(frozen=True)
 class Normaliser:
-    """Moves embeddings so that unlabelled data is centred by `mean (d,)` and, if asked, white by `matrix`."""
+    """Centres embeddings with `mean (d,)` and, if fitted so, whitens them with `matrix (d, d)`."""
 
     mean: Vectors
     matrix: Vectors | None = None
 
     @classmethod
     def fit(cls, vectors: ArrayLike, whiten: bool = False) -> "Normaliser":
-        """From unlabelled `vectors (n, d)`; Ledoit and Wolf's estimate of the covariance, as n < d needs."""
+        """Fit on unlabelled `vectors (n, d)`, with Ledoit and Wolf's covariance, since n may be smaller than d."""
         from sklearn.covariance import ledoit_wolf
 
         rows = np.asarray(vectors, dtype=np.float64)
@@ -71,14 +71,14 @@ class Normaliser:
         return cls(mean.astype(np.float32), ((axes * scale) @ axes.T).astype(np.float32))
 
     def __call__(self, vectors: ArrayLike) -> Vectors:
-        """`vectors (n, d)` -> (n, d), centred, whitened if fitted so, unit length."""
+        """Return `vectors (n, d)` centred, whitened if fitted so, and at unit length."""
         rows = np.asarray(vectors, dtype=np.float32) - self.mean
         return unit(rows if self.matrix is None else rows @ self.matrix)
 
 
 @dataclass(frozen=True)
 class AsNorm:
-    """Adaptive symmetric score normalisation against the `top` nearest of an unlabelled cohort (c, d)."""
+    """Adaptive symmetric score normalisation against the `top` nearest embeddings of an unlabelled cohort (c, d)."""
 
     cohort: Vectors
     top: int = 100
@@ -88,26 +88,26 @@ class AsNorm:
             raise NotMeasurable(f"AS-norm needs a cohort of 2 or more, not {min(len(self.cohort), self.top)}")
 
     def statistics(self, vectors: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Return the mean and deviation (n,) of each row's scores with its nearest of the cohort."""
+        """Return the mean and standard deviation (n,) of each row's scores with its nearest in the cohort."""
         rows, cohort = unit(vectors), unit(self.cohort)
-        # An embedding that is itself in the cohort scores 1 with itself, which says nothing of impostors.
+        # An embedding in the cohort scores 1 with itself, which says nothing about other singers.
         top = min(self.top, len(cohort) - 1)
-        mean, deviation = np.empty(len(rows), np.float32), np.empty(len(rows), np.float32)
+        mean, std = np.empty(len(rows), np.float32), np.empty(len(rows), np.float32)
         for start in range(0, len(rows), 1024):
             scores = rows[start : start + 1024] @ cohort.T
             scores[scores > 1 - 1e-5] = -np.inf
             nearest = np.partition(scores, -top, axis=1)[:, -top:]
             nearest = np.where(np.isfinite(nearest), nearest, np.nan)
             mean[start : start + 1024] = np.nanmean(nearest, axis=1)
-            deviation[start : start + 1024] = np.nanstd(nearest, axis=1)
-        return mean, np.maximum(deviation, 1e-4)
+            std[start : start + 1024] = np.nanstd(nearest, axis=1)
+        return mean, np.maximum(std, 1e-4)
 
     def pair_scores(self, vectors: ArrayLike, left: ArrayLike, right: ArrayLike) -> Vectors:
-        """Return normalised scores (t,) of rows `left` and `right` of `vectors (n, d)`: the mean of both z."""
-        mean, deviation = self.statistics(vectors)
+        """Return normalised scores (t,) of rows `left` and `right` of `vectors (n, d)`: the mean of both z-scores."""
+        mean, std = self.statistics(vectors)
         left, right = np.asarray(left, dtype=np.intp), np.asarray(right, dtype=np.intp)
         raw = pair_scores(vectors, left, right)
-        return ((raw - mean[left]) / deviation[left] + (raw - mean[right]) / deviation[right]) / 2
+        return ((raw - mean[left]) / std[left] + (raw - mean[right]) / std[right]) / 2
 
     def matrix(self, queries: ArrayLike, models: ArrayLike) -> NDArray[np.floating]:
         """Return normalised scores (q, m) of every query with every model."""
@@ -125,13 +125,13 @@ class Calibration:
 
     @classmethod
     def fit(cls, scores: ArrayLike, labels: ArrayLike) -> "Calibration":
-        """Return a logistic regression on `scores (n,)` and `labels (n,)`, both classes with the same total weight.
+        """Fit a logistic regression on `scores (n,)` and `labels (n,)`, both classes with the same total weight.
 
-        So the intercept is for a prior of one half whatever the mix of trials was; `probability` takes the
-        real one. A little ridge keeps the slope finite where the classes do not overlap.
+        So the intercept is for a prior of one half, however many targets there are; `probability` takes the actual
+        prior. A small ridge penalty keeps the slope finite if the classes do not overlap.
 
         Raises:
-            NotMeasurable: a class is absent, or targets score no higher than the rest.
+            NotMeasurable: a class is missing, or targets score no higher than non-targets.
         """
         from sklearn.linear_model import LogisticRegression
 
@@ -145,7 +145,7 @@ class Calibration:
         return cls(slope, float(model.intercept_[0]) - slope * mean)
 
     def probability(self, scores: ArrayLike, prior: float = 0.5) -> NDArray[np.floating]:
-        """Return P(same singer) for `scores (...)`, where a part `prior` of all pairs is by one singer."""
+        """Return P(same singer) for `scores (...)`, if a fraction `prior` of all pairs is by the same singer."""
         if not 0 < prior < 1:
             raise ValueError(f"prior must be between 0 and 1, not {prior}")
         return expit(self.slope * np.asarray(scores, dtype=np.float64) + self.intercept + logit(prior))
@@ -153,10 +153,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Per bin that is used: mean stated probability (k,), observed part of targets (k,), trials (k,).
+    """Mean stated probability, observed fraction of targets, and number of trials of each bin that is used, (k,) each.
 
-    `ece` is the mean gap between stated and observed, weighted by trials; `brier` the mean squared error;
-    `cllr` the cost of the log-likelihood ratios in bits, 0 perfect, 1 that of saying nothing.
+    `ece` is the mean gap between stated and observed, weighted by trials; `brier` the mean squared error; `cllr` the
+    cost of the log-likelihood ratios in bits: 0 is perfect, and 1 is that of ratios without information.
     """
 
     stated: NDArray[np.floating]
@@ -170,9 +170,9 @@ class Reliability:
 def reliability(
     probabilities: ArrayLike, labels: ArrayLike, prior: float = 0.5, bins: int = 10, balance: bool = True
 ) -> Reliability:
-    """Return how far stated probabilities (n,), given at `prior`, are from what `labels (n,)` show.
+    """Return how well probabilities (n,) that were stated for `prior` agree with `labels (n,)`.
 
-    With `balance`, trials are weighted so that targets make up `prior` of them, as the probabilities assume.
+    With `balance`, trials are weighted so that a fraction `prior` are targets, as the probabilities assume.
     """
     stated, targets = validate(probabilities, labels)
     weights = np.ones(len(stated))

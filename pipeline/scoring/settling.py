@@ -1,12 +1,12 @@
-"""How many tracks an answer ("this is Ann") settles, and in which order to ask.
+"""How many tracks an answer ("this is Ann") settles, and which questions to ask first.
 
-To settle is to give a name that was not there, or to take away a wrong one.
+An answer settles a track if the track gets a name from it, or loses a wrong one.
 
-Tracks without a name fall into voices, each of tracks that may be by one vocalist. An answer teaches the vocalist's
-voice, which is compared with the other tracks of it as tagging does (`pipeline.scoring.posterior`): by their own voices
-and by theirs as a whole. Those settle whose probability reaches the one from which names are given. What an answer
-settles counts for no other, so voices take turns (greedy maximisation of what all answers settle together), and one is
-looked into only when it may be the best that is left: work grows with the tracks, not with their square.
+Tracks without a name are divided into voices: tracks that may be by one vocalist. An answer adds evidence about that
+vocalist, with whom the voice's other tracks are then compared as in tagging (`pipeline.scoring.posterior`): each by
+itself and all as a group. A track is settled if its probability reaches the one at which names are given. Each settled
+track counts only once, so the questions go through the voices in turn (greedy maximisation of what all answers settle
+together). A voice is evaluated only when it may be the best one left, so the work grows linearly with the tracks.
 
 Nemhauser, Wolsey, Fisher, "An analysis of approximations for maximizing submodular set functions" (1978). Minoux,
 "Accelerated greedy algorithms for maximizing submodular set functions" (1978).
@@ -22,8 +22,8 @@ from scipy.special import expit
 
 from pipeline.scoring.backend import Backend, Evidence
 
-TRIED = 8  # tracks of a voice that are weighed up: those that say most of it
-TURNS = 5  # answers that are asked of one voice
+TRIED = 8  # tracks of a voice that are considered: those with most evidence
+TURNS = 5  # questions about one voice
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,12 @@ class Doubtful:
     """Tracks without a name, voice by voice.
 
     Attributes:
-        rows: (k,) of the catalogue, those of voice i from `start[i]` to `start[i + 1]`.
-        own: how much of an answer to each is news, 1 where nothing says who sings.
-        belief: how likely each is the vocalist's. shared: how far the voice as a whole speaks for it.
-        odds: the log-odds of each to be the vocalist's, by what is `taught` (voices,) already.
+        rows: (k,) of the catalogue; those of voice i go from `start[i]` to `start[i + 1]`.
+        own: (k,) how much an answer about each track adds to what is known of it, 1 if nothing is.
+        belief: (k,) probability that each track is by its voice's vocalist.
+        shared: (k,) weight of the voice as a whole in that probability.
+        odds: (k,) log-odds that each track is by the vocalist.
+        taught: the evidence (voices,) that there is about the vocalists already.
     """
 
     rows: np.ndarray
@@ -50,8 +52,9 @@ class Question(NamedTuple):
     """A track to ask about.
 
     Attributes:
-        row: of the catalogue. settles: how many tracks the answer settles as expected, itself included.
-        n_tracks: how many there are in its voice.
+        row: of the catalogue.
+        settles: how many tracks the answer is expected to settle, including this one.
+        n_tracks: how many tracks its voice has.
     """
 
     row: int
@@ -62,14 +65,18 @@ class Question(NamedTuple):
 def best_first(
     doubtful: Doubtful, others: list[Question], evidence: Evidence, backend: Backend, min_probability: float
 ) -> Iterator[Question]:
-    """Yield what to ask, the question that settles most first.
+    """Yield the questions, those that settle most tracks first.
 
     Args:
-        others: questions whose answers settle what they do, whatever else is asked; asked first among equals.
+        doubtful: the tracks without a name.
+        others: questions whose value does not depend on other answers; they come first among equals.
+        evidence: of all tracks.
+        backend: to score with.
+        min_probability: from which a track gets a name.
     """
     sizes = np.diff(doubtful.start)
     most = sizes - 1 + np.maximum.reduceat(doubtful.own, doubtful.start[:-1]) if len(sizes) else np.zeros(0)
-    # Entries are (-tracks settled, turn, number of the voice); before a voice is looked into, -tracks settled at most.
+    # Entries are (-tracks settled, turn, voice); until a voice is evaluated, an upper bound stands for tracks settled.
     waiting = [(-question.settles, -1, i) for i, question in enumerate(others)]
     waiting += [(-bound, 0, i) for i, bound in enumerate(most.tolist())]
     heapq.heapify(waiting)
@@ -93,7 +100,7 @@ def best_first(
 
 
 class _Voice:
-    """What answers to the tracks of one voice would settle."""
+    """The tracks that answers about one voice would settle."""
 
     def __init__(self, doubtful: Doubtful, i: int, evidence: Evidence, backend: Backend, min_probability: float):
         part = slice(doubtful.start[i], doubtful.start[i + 1])
@@ -106,7 +113,7 @@ class _Voice:
         self.settled = np.zeros(len(self.rows), bool)
 
     def best(self) -> tuple[float, int]:
-        """Return how many tracks the best next answer settles, and which of the voice's rows it is about."""
+        """Return how many tracks the best next answer settles, and the row within the voice that it is about."""
         says = np.where(self.answered, -np.inf, self.belief * self.tracks.precision)
         tried = np.argsort(-says, kind="stable")[: min(TRIED, int((~self.answered).sum()))]
         probability = self._after(tried)
@@ -117,7 +124,7 @@ class _Voice:
         return float(gain[at]), int(tried[at])
 
     def answer(self, at: int) -> None:
-        """Take the track at a row for answered, and all for settled that this names."""
+        """Mark the track at a row as answered, and the tracks that get a name from it as settled."""
         one = np.array([at])
         self.settled |= self._after(one)[:, 0] >= self.min_probability
         self.answered[at] = self.settled[at] = True
@@ -128,7 +135,7 @@ class _Voice:
         return Evidence(self.taught.vector + more.vector, self.taught.precision + more.precision)
 
     def _after(self, tried: np.ndarray) -> np.ndarray:
-        """Return how likely each track is the vocalist's (k, t) after one more answer, to each of `tried (t,)`."""
+        """Return how likely each track is by the vocalist (k, t) after one more answer about each of `tried (t,)`."""
         taught, left = self._with(tried), ~self.answered
         rest = Evidence(
             self.tracks.vector[left].sum(0) - self.tracks.vector[tried],
@@ -140,5 +147,5 @@ class _Voice:
 
 
 def _informed(ratios: np.ndarray) -> np.ndarray:
-    """Return log-likelihood ratios, 0 where a side knows nothing."""
+    """Return log-likelihood ratios with 0 where nothing is known of a side."""
     return np.where(np.isfinite(ratios), ratios, 0.0).astype(float)

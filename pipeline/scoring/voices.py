@@ -1,4 +1,4 @@
-"""A catalogue's voices and the back-end that their encoder brought, as clustering, tagging and evaluation take them."""
+"""A catalogue's voices and its encoder's back-end, in the form that clustering, tagging and evaluation need."""
 
 import hashlib
 from collections.abc import Collection
@@ -15,16 +15,16 @@ from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
 
-SETTLED = 10.0  # voices at which half of their mean is the centre of an encoder that brings none
-CLIP_S = 6.0  # of a clip, where the table of clips' vectors does not say how long they are
+SETTLED = 10.0  # voices at which the centre is half of their mean, for an encoder without a centre of its own
+CLIP_S = 6.0  # assumed length of a clip, if `embeddings/` does not say how long it is
 
 
 @dataclass(frozen=True)
 class Voices:
-    """A catalogue's tracks as scoring takes them, sorted by track.
+    """A catalogue's tracks, sorted by `track_ids (n,)`.
 
-    `means (n, d)` of their clips' vectors, not brought to unit length: clips that agree less are shorter together.
-    `seconds (n,)` of clips behind each.
+    `means (n, d)` are the means of their clips' vectors, not brought to unit length: the less the clips agree, the
+    shorter they are. `seconds (n,)` are the lengths of their clips together.
     """
 
     track_ids: np.ndarray
@@ -43,7 +43,8 @@ class Clips:
     """Clips of some tracks.
 
     Attributes:
-        vectors: (c, d), unit. start_s, seconds: (c,) where each begins and how long it is.
+        vectors: (c, d) of unit length.
+        start_s, seconds: (c,) where each clip begins, and how long it is.
         track: (c,) the row of its track among the voices.
     """
 
@@ -58,7 +59,7 @@ def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
 
     Args:
         workspace: whose tracks are scored.
-        taught: whether to take what the catalogue has taught the back-end (`train.method: linear`), if it has.
+        taught: whether to use what the back-end has learned from the catalogue (`train.method: linear`), if it has.
 
     Raises:
         ConfigError: several encoders made the voices, or their calibration cannot be read.
@@ -72,14 +73,14 @@ def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
     frame = frame.assign(row=np.arange(len(frame))).merge(clip_seconds(workspace), on="track_id", how="left")
     frame = frame.sort_values("track_id")
     vectors = vectors[frame["row"].to_numpy()]
-    # The mean cosine of the clips with their unit mean is that mean's length.
+    # `spread` is 1 minus the clips' mean cosine with their mean, and that cosine is the mean's length.
     length = (1.0 - frame["spread"].fillna(0.0).to_numpy()).astype(vectors.dtype)
     seconds = frame["clips_s"].fillna(CLIP_S * frame["n_clips"].fillna(1)).to_numpy(float)
     voices = Voices(frame["track_id"].to_numpy(), vectors * length[:, None], seconds)
     found = backend(workspace, encoders[0] if encoders else "", vectors.shape[1])
     if taught and workspace.exists(name := taught_name(workspace, found.encoder_id)):
         found = Backend.from_bytes(workspace.read_bytes(name))
-    if len(voices) and np.isinf(found.spread):  # nothing was brought: all voices lean to one side, which is nobody's
+    if len(voices) and np.isinf(found.spread):  # no calibration: what all voices have in common identifies nobody
         found = replace(found, mean=voices.means.mean(0) * len(voices) / (len(voices) + SETTLED))
     return voices, found
 
@@ -98,7 +99,7 @@ def read_clips(workspace: Workspace, voices: Voices, track_ids: Collection[str])
 
 
 def clip_seconds(workspace: Workspace) -> pd.DataFrame:
-    """Return the summed length of each track's clips: `track_id`, `clips_s`; in the memory of one part."""
+    """Return the total length of each track's clips: `track_id`, `clips_s`; holds one part in memory."""
     found = [
         pd.DataFrame(
             {"track_id": part["track_id"].to_pylist(), "clips_s": part["end_s"].to_numpy() - part["start_s"].to_numpy()}
@@ -113,13 +114,13 @@ def clip_seconds(workspace: Workspace) -> pd.DataFrame:
 
 
 def backend(workspace: Workspace, encoder_id: str, dim: int) -> Backend:
-    """Return the back-end of an encoder's vectors (dim,): its owner's calibration, or the one shipped with it, or none.
+    """Return the back-end for an encoder's vectors (dim,): the workspace's calibration, the shipped one, or a guess.
 
-    An encoder without a calibration has no centre (zeros), is normalised by this catalogue's own clips and scored with
-    the shipped encoder's numbers, which is a guess (`python -m jobs.calibrate` makes it a measurement).
+    An encoder without a calibration is centred at zero, normalised by this catalogue's own clips and scored with the
+    shipped encoder's numbers, which are a guess for it (`python -m jobs.calibrate` measures them).
 
     Raises:
-        ConfigError: a calibration is there and cannot be read.
+        ConfigError: there is a calibration, but it cannot be read.
     """
     for place, data in _files(workspace, encoder_id):
         try:
@@ -132,19 +133,19 @@ def backend(workspace: Workspace, encoder_id: str, dim: int) -> Backend:
 
 
 def is_calibrated(workspace: Workspace, encoder_id: str) -> bool:
-    """Return whether a calibration of this encoder is there."""
+    """Return whether there is a calibration of this encoder."""
     return any(Backend.from_bytes(data).encoder_id == encoder_id for _, data in _files(workspace, encoder_id))
 
 
 def calibration_name(encoder_id: str) -> str:
-    """Return where in a workspace the calibration of an encoder lies."""
+    """Return the name in the workspace of an encoder's calibration."""
     return f"encoders/{encoder_id}/{FILE}"
 
 
 def taught_name(workspace: Workspace, encoder_id: str) -> str:
-    """Return where a workspace keeps what its catalogue has taught the back-end of an encoder.
+    """Return the name in the workspace of what an encoder's back-end has learned from the catalogue.
 
-    The name holds a hash of the calibration from which teaching began: with a new calibration it is to be taught anew.
+    It contains a hash of the calibration that learning started from, so that a new calibration has to learn again.
     """
     own = (data for _, data in _files(workspace, encoder_id) if Backend.from_bytes(data).encoder_id == encoder_id)
     return f"encoders/{encoder_id}/taught-{hashlib.blake2b(next(own, b''), digest_size=4).hexdigest()}.safetensors"
@@ -157,6 +158,6 @@ def _files(workspace: Workspace, encoder_id: str) -> list[tuple[str, bytes]]:
 
 
 def _own_matrix(workspace: Workspace, dim: int) -> np.ndarray:
-    """Return the normalisation (d, d) by the catalogue's own clips around their tracks' means."""
+    """Return the normalisation (d, d) by the scatter of the catalogue's own clips around their tracks' means."""
     found = of_clips(workspace, tables.parts(workspace, "embeddings"), dim).squares
     return within_matrix(found) if np.trace(found) > 0 else np.eye(dim)

@@ -1,4 +1,4 @@
-"""Vocal separators, one protocol; `load` is the one way to get one."""
+"""Vocal separators with one interface; `load` returns one by name."""
 
 from pipeline.sections import Precision
 from pipeline.separators.base import Level, Piece, Segment, Separator, Stream, best_device, separate_tracks, vocals_of
@@ -20,15 +20,16 @@ __all__ = [
 
 
 def load(name: str, device: str = "cpu", precision: Precision = "auto", stack: int | None = None) -> Separator:
-    """Return the separator of a name, on its device.
+    """Return the separator of that name, on its device.
 
     Args:
         name: `spleeter` (embedded), a demucs name such as `htdemucs`, `hf://…`, or a folder of demucs models.
-        precision: of the network; `auto` is 16 bit where the device computes in it.
-        stack: segments per call of the network; None for what suits the device.
+        device: on which the network runs.
+        precision: of the network; `auto` is 16 bit if the device computes in it.
+        stack: segments per call of the network; None for a number that suits the device.
 
     Raises:
-        ConfigError: there is no such model, or its weights cannot be had; the message says what to do.
+        ConfigError: the model is unknown, or its weights are not available; the message says what to do.
     """
     if name == "spleeter":
         from pipeline.separators.spleeter import Spleeter
@@ -44,10 +45,10 @@ def load(name: str, device: str = "cpu", precision: Precision = "auto", stack: i
 
 
 def check(name: str) -> None:
-    """Make sure that a separator's weights can be had, fetching them if need be, before anything is begun.
+    """Make sure before any work begins that a separator's weights are available, and download them if necessary.
 
     Raises:
-        ConfigError: they cannot; the message says what to do.
+        ConfigError: they are not available; the message says what to do.
     """
     if name != "spleeter":
         load(name, precision="fp32")

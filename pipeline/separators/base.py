@@ -1,9 +1,9 @@
-"""What every separator is: waveform segments in, the vocals of those segments out.
+"""The interface of all separators: segments of waveforms in, the vocals of those segments out.
 
-A track of any length goes through as overlapping segments, so that memory does not grow with it: a `Stream` cuts
-the segments of one track and adds their vocals up again, a `Separator` runs its network on stacked segments,
-and `separate_tracks` fills the stacks from as many tracks as it takes. Waveforms are float32 tensors,
-(channels, n), at the separator's `sample_rate_hz`.
+Tracks are processed in overlapping segments, so that memory does not grow with their length: a `Stream` divides one
+track into segments and joins their vocals again, a `Separator` runs its network on stacked segments, and
+`separate_tracks` fills the stacks from as many tracks as needed. Waveforms are float32 tensors (channels, n) at the
+separator's `sample_rate_hz`.
 """
 
 import math
@@ -23,7 +23,7 @@ from pipeline.store.errors import ConfigError
 
 @dataclass(frozen=True)
 class Level:
-    """Mean and standard deviation of a whole track's mono mix, which some networks are fed relative to."""
+    """Mean and standard deviation of a whole track's mono mix, by which some networks normalise their input."""
 
     mean: float
     std: float
@@ -44,11 +44,11 @@ class Level:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a track for the network, and the part of its vocals that is used.
+    """A part of a track for the network, and the part of its vocals that is used.
 
-    `wave`: (channels, n). `length`: how much of the track the segment stands for, without context and padding.
-    `take` of the network's output belongs at sample `at` of the track, weighted by `weight`, (take,) or a scalar.
-    `settled`: up to this sample of the track nothing after this segment changes the vocals.
+    `wave`: (channels, n). `length`: the segment's samples of the track, without context and padding. `take` of the
+    network's output belongs at sample `at` of the track, weighted by `weight`, (take,) or a scalar. `settled`: no later
+    segment changes the vocals up to this sample of the track.
     """
 
     wave: Tensor
@@ -61,28 +61,28 @@ class Segment:
 
 
 class Stream(ABC):
-    """One track on its way through: `push` and `end` give segments, `pull` takes their vocals in the same order."""
+    """One track in progress: `push` and `end` return segments, and `pull` takes their vocals in the same order."""
 
     def __init__(self, channels: int):
-        self.held = torch.zeros(channels, 0)  # the mix from sample `start` on
+        self.held = torch.zeros(channels, 0)  # the mix from sample `start`
         self.start = self.length = 0
-        self.done = 0  # vocals up to this sample have been given out
+        self.done = 0  # vocals up to this sample have been returned
         self.sum = torch.zeros(channels, 0)
         self.weights = torch.zeros(0)
         self.failed = False
 
     @abstractmethod
     def cut(self, ended: bool) -> Iterator[Segment]:
-        """Yield the segments that `held` allows for now, dropping what no later one needs."""
+        """Yield the segments that `held` is long enough for, and drop what no later segment needs."""
 
     def push(self, block: Tensor) -> list[Segment]:
-        """Take the next (channels, n) of the mix and return the segments that are now complete."""
+        """Add the next block (channels, n) of the mix, and return the segments that are now complete."""
         self.held = torch.cat([self.held, block], dim=1)
         self.length += block.shape[1]
         return list(self.cut(ended=False))
 
     def end(self) -> list[Segment]:
-        """Return the segments of the track's end; together with those of `push` they cover every sample."""
+        """Return the last segments of the track, which with those from `push` cover every sample."""
         return list(self.cut(ended=True)) if self.length else []
 
     def keep_from(self, start: int) -> None:
@@ -113,7 +113,7 @@ class Separator(ABC):
     sample_rate_hz: int
     channels: int
     stack: int  # segments per call of the network
-    needs_level = False  # whether `open` must be told the track's Level
+    needs_level = False  # whether `open` needs the track's Level
     device: torch.device
 
     @abstractmethod
@@ -125,7 +125,7 @@ class Separator(ABC):
         """Return the vocals of stacked segments of one shape: (b, channels, n) to (b, channels, n), on the device."""
 
     def shape(self, segment: Segment) -> Hashable:
-        """Return what segments must share to be stacked."""
+        """Return a key that segments must share to be stacked."""
         return segment.wave.shape[-1]
 
     def separate(self, wave: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ class Separator(ABC):
 
 @dataclass(frozen=True)
 class Piece:
-    """News of one track: its next vocals, (channels, n), or its end, or the error it ended with."""
+    """A result for one track: its next vocals (channels, n), or its end, or the error with which it ended."""
 
     key: Hashable
     vocals: Tensor | None = None
@@ -155,15 +155,16 @@ Track = tuple[Hashable, Level | None, Iterable[Tensor]]
 
 
 def separate_tracks(separator: Separator, tracks: Iterable[Track]) -> Iterator[Piece]:
-    """Separate tracks that come as blocks, segments of several tracks stacked together.
+    """Separate tracks that are given as blocks; segments of several tracks are stacked together.
 
-    An error of a track's blocks, or of the network on its segments, ends that track alone.
+    An error while reading a track's blocks, or in the network on its segments, ends only that track.
 
     Args:
-        tracks: `(key, level, blocks)`; `level` where the separator needs it, blocks (channels, n) of any n.
+        separator: to run.
+        tracks: `(key, level, blocks)`; `level` if the separator needs it, blocks (channels, n) of any n.
 
     Yields:
-        A track's vocals in order, then one `Piece` without; tracks may overlap each other.
+        Each track's vocals in order, then a `Piece` without vocals; pieces of different tracks may be interleaved.
     """
     stacks = _Stacks(separator)
     for key, level, blocks in tracks:
@@ -172,7 +173,7 @@ def separate_tracks(separator: Separator, tracks: Iterable[Track]) -> Iterator[P
 
 
 class _Stacks:
-    """Segments that wait for their call of the network."""
+    """Segments that wait to be run through the network."""
 
     def __init__(self, separator: Separator):
         self.separator = separator
@@ -210,7 +211,7 @@ class _Stacks:
         try:
             vocals = self._call([segment for _, _, segment in now])
         except Exception as error:
-            if len(now) > 1:  # too big a stack for the device, or one bad segment: halve until that one is alone
+            if len(now) > 1:  # the stack is too big for the device, or has a bad segment: halve it
                 yield from self._run(now[: len(now) // 2])
                 yield from self._run(now[len(now) // 2 :])
             elif not now[0][1].failed:
@@ -230,12 +231,12 @@ class _Stacks:
 
 
 def best_device() -> str:
-    """Return the GPU where there is one, else the CPU."""
+    """Return the GPU if there is one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def vocals_of(separator: Separator, wave: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Return the vocals of a mix held in memory: (1 or 2, n) to (separator's channels, n), at the mix's own rate."""
+    """Return the vocals of a mix in memory: (1 or 2, n) to (separator's channels, n), at the mix's sample rate."""
     wide = np.broadcast_to(wave, (separator.channels, wave.shape[1]))
     at_rate = soxr.resample(wide.T, sample_rate_hz, separator.sample_rate_hz).T
     vocals = separator.separate(torch.from_numpy(np.ascontiguousarray(at_rate, np.float32))).numpy()
@@ -244,7 +245,7 @@ def vocals_of(separator: Separator, wave: np.ndarray, sample_rate_hz: int) -> np
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """Return the type that `precision` means on a device; `auto`: 16 bit where the hardware computes in it.
+    """Return the dtype of a precision on a device; `auto` is 16 bit if the hardware computes in it.
 
     Raises:
         ConfigError: fp16 on a CPU, which has no fast arithmetic for it.

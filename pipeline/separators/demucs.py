@@ -1,9 +1,9 @@
-"""Demucs models (Défossez 2021; Rouard, Massa and Défossez 2023): HTDemucs, its bags and its forerunners.
+"""Demucs models (Défossez 2021; Rouard, Massa and Défossez 2023): HTDemucs, bags of it, and its predecessors.
 
-Segments, padding, weights of the overlap and normalisation are those of `demucs.apply` with `shifts=0`, so the vocals
-are those of the demucs API; only what makes vocals is computed: of a bag, the submodels whose weight for vocals is
-not 0, and of an HTDemucs' last layers, the channels of the vocals. The network is fed relative to the mean and
-deviation of the whole track, as demucs does, so a track is decoded twice: once to measure it.
+Segments, padding, overlap weights and normalisation are those of `demucs.apply` with `shifts=0`, so the vocals are
+those of the demucs API. Only the vocals are computed: of a bag, the submodels whose weight for vocals is not 0, and of
+the last layers of an HTDemucs, the vocals' channels. As in demucs, the input is normalised by the mean and standard
+deviation of the whole track, so a track is decoded twice.
 """
 
 from collections.abc import Hashable, Iterator
@@ -67,11 +67,11 @@ class Demucs(Separator):
         return _Stream(self, level)
 
     def padded(self, length: int) -> int:
-        """Return the length of the widest input that the networks want for a stretch of `length`."""
+        """Return the length of the widest input that the networks need for a segment of `length`."""
         return max(_valid_length(network, length) for network, _ in self.parts)
 
     def shape(self, segment: Segment) -> Hashable:
-        """Return what segments must share to be stacked."""
+        """Return a key that segments must share to be stacked."""
         return segment.wave.shape[-1], len(
             {_valid_length(network, segment.length) for network, _ in self.parts}
         ) > 1 and segment.length
@@ -126,7 +126,7 @@ class _Stream(Stream):
             self.keep_from(max(self.start, min(self.length, self.next - widest)))
 
     def _window(self, first: int, n: int) -> Tensor:
-        """Return `n` samples from `first` on, zeros where the track has none."""
+        """Return `n` samples from `first`, zeros outside the track."""
         begin, stop = max(first, 0), min(first + n, self.length)
         held = self.held[:, begin - self.start : stop - self.start]
         return functional.pad(held, (begin - first, first + n - stop))
@@ -141,7 +141,7 @@ def _valid_length(network: Any, length: int) -> int:
 
 
 def _vocals_only(network: Any, device: torch.device, dtype: torch.dtype) -> Any:
-    """Return a network ready to run, without what makes the other sources where they are apart."""
+    """Return a network ready to run, without the layers that only serve other sources."""
     if isinstance(network, HTDemucs) and network.cac and hasattr(network.decoder[-1], "conv_tr"):
         n, vocals = len(network.sources), list(network.sources).index("vocals")
         for last in (network.decoder[-1].conv_tr, network.tdecoder[-1].conv_tr):

@@ -1,8 +1,8 @@
-"""Where demucs models come from: the hubs that demucs knows, `hf://…`, or a folder.
+"""Find demucs models: on the hubs that demucs knows, under `hf://…`, or in a folder.
 
-Nothing is let out of a pickle but tensors and the three model classes: demucs' own loader would run whatever code a
-`.th` file names, ours reads the same files with PyTorch's restricted unpickler. A safetensors file names its
-model class in its metadata, which demucs imports and calls as it stands; here it must be one of those three as well.
+Only tensors and three model classes are unpickled: demucs' own loader would run any code that a `.th` file names, while
+this one reads the same files with PyTorch's restricted unpickler. A safetensors file names its model class in its
+metadata, which demucs would import and call without a check; here it must be one of the three too.
 """
 
 import json
@@ -34,10 +34,10 @@ NAMESPACE = "adefossez"  # of demucs' authors on the hub
 def load_demucs(name: str) -> Model | BagOfModels:
     """Return a demucs model by its name, by `hf://[namespace/]name`, or from a folder (`folder` or `folder/name`).
 
-    What has a name is looked for in the place that `store.weights` names before a hub is asked.
+    A named model is looked for under `store.weights` first, and then on a hub.
 
     Raises:
-        ConfigError: there is no such model, or its weights cannot be had; the message says what to do.
+        ConfigError: the model is unknown, or its weights are not available; the message says what to do.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -51,7 +51,7 @@ def load_demucs(name: str) -> Model | BagOfModels:
         return _from_hugging_face(plain)
     except ConfigError:
         raise
-    except Exception as error:  # the hub's client raises many kinds, and its network library more
+    except Exception as error:  # the hub's client and its network library raise many kinds
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     if not name.startswith("hf://"):
         try:
@@ -64,7 +64,7 @@ def load_demucs(name: str) -> Model | BagOfModels:
         except OSError as error:
             reason += f"; then {type(error).__name__}: {error}"
     raise ConfigError(
-        f"separate.separator: the weights of {name} cannot be had here ({reason}). Either let this machine reach "
+        f"separate.separator: the weights of {name} are not available here ({reason}). Either let this machine reach "
         "huggingface.co or dl.fbaipublicfiles.com once (they are kept), or copy the model's files to a folder and name "
         "that: separate.separator=/path/to/folder (for the machines of a cluster: store.weights). Or choose the "
         "embedded one: separate.separator=spleeter"

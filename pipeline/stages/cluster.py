@@ -1,10 +1,10 @@
 """Clustering: which tracks share a vocalist, and a map of all voices.
 
-Tracks are joined by the log-likelihood ratio of whole groups (`pipeline.scoring.groups`), in the space and by the
-calibration that came with the encoder. The centre of that space is moved towards the catalogue's own mean as far as the
-catalogue has distinct voices, so one singer's folder stays one cluster. UMAP draws the map and decides nothing.
+Tracks are joined by the log-likelihood ratios of whole groups (`pipeline.scoring.groups`), in the space and with the
+calibration of the encoder. The more distinct voices the catalogue has, the further the centre of that space is moved
+towards the catalogue's own mean, so one singer's folder stays one cluster. UMAP only draws the map.
 
-What was compared, and how it fared on real recordings and simulated catalogues, stands in docs/answers.md.
+docs/answers.md compares methods on real recordings and simulated catalogues.
 """
 
 import numpy as np
@@ -26,13 +26,16 @@ def cluster_voices(
     """Group voices and place them on a map.
 
     Args:
-        voices: in any order that is the same each time. backend: as it came with the encoder.
-        near: (n, k) the nearest others of each, -1 where there are fewer; if not given, they are found.
+        voices: in any order, as long as it is always the same.
+        backend: as it came with the encoder.
+        config: how sure groups have to be, and how the map is drawn.
+        seed: of the map.
+        near: (n, k) the nearest others of each, -1 if there are fewer; computed if not given.
 
     Returns:
-        A row per voice: `track_id`, `cluster_id` (0, 1, ... by size; -1: shares its vocalist with none),
-        `probability` that it shares its vocalist with the others of its cluster (0 for none), `outlier_score` in [0, 1]
-        (the probability that it shares its vocalist with no other voice), map position `x`, `y`. No NaN.
+        A row per voice: `track_id`, `cluster_id` (0, 1, ... by size; -1 for none), `probability` that it has the same
+        vocalist as the others of its cluster (0 for none), `outlier_score` in [0, 1] (the probability that no other
+        voice has the same vocalist), and its position on the map `x`, `y`. No NaN.
 
     Raises:
         ValueError: the vectors are not (n, d), or not finite.
@@ -62,7 +65,7 @@ def cluster_voices(
 
 
 def by_size(labels: np.ndarray) -> np.ndarray:
-    """Renumber clusters 0, 1, ... from the largest down; equal sizes by their first member. -1 stays."""
+    """Renumber clusters 0, 1, ... by decreasing size, and equal sizes by their first member; -1 stays."""
     found, first, count = np.unique(labels[labels != NOISE], return_index=True, return_counts=True)
     order = found[np.lexsort((first, -count))]
     renamed = {int(old): new for new, old in enumerate(order)}
@@ -70,7 +73,7 @@ def by_size(labels: np.ndarray) -> np.ndarray:
 
 
 def describe(clusters: pd.DataFrame) -> str:
-    """Say in one sentence what clustering found."""
+    """Return the result of clustering in one sentence."""
     n = len(clusters)
     found = clusters[clusters["cluster_id"] != NOISE]
     line = (

@@ -1,15 +1,15 @@
 """Export: one conditioning vector for each vocalist, for singing synthesis.
 
-A vector is the mean of the voices of a vocalist's tracks, back at unit norm, in the encoder's own space: not centred
-on the catalogue as tagging centres it, so it can be compared with `encoder(wave)` as it stands.
+A vector is the mean of the voices of a vocalist's tracks, scaled to unit norm. It is in the encoder's own space, not
+centred on the catalogue as in tagging, so it can be compared directly with `encoder(wave)`.
 
-- A track counts by `n / (n + SETTLED_CLIPS)`, n its clips: more clips make a voice surer, yet they are still one
-  song, so that an hour of one recording does not outvote ten songs.
-- The tracks least like the rest (`trim` of them) do not count: a few wrong tags shift nothing.
+- A track with n clips has the weight `n / (n + SETTLED_CLIPS)`: more clips make a voice more certain but are still one
+  song, so an hour of one recording does not outvote ten songs.
+- The tracks that are least similar to the others (`trim` of them) are left out, so a few wrong tags do no harm.
 
-`conditioning/` is a table; `vocalists.safetensors` holds the same vectors as one matrix and the names in its metadata,
-as a synthesiser's table of singers wants them: a name may be any text, and row i is singer i. It lies beside the
-table, so that any Parquet reader can open that folder.
+`conditioning/` is a table; `vocalists.safetensors` holds the same vectors as one matrix with the names in its metadata,
+the form in which a synthesiser needs its table of singers: a name may be any text, and row i is singer i. The file is
+outside the table's folder, which any Parquet reader can open as a whole.
 """
 
 import json
@@ -26,11 +26,11 @@ from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
 
 MATRIX = "vocalists.safetensors"
-SETTLED_CLIPS = 4  # at so many clips a track counts half of what it could at most
+SETTLED_CLIPS = 4  # clips at which a track has half of the highest weight
 
 
 def sung_tracks(workspace: Workspace, config: ExportConfig) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return a row per track that surely bears a name and is sung by nobody else, one of each recording; its voice.
+    """Return the tracks that certainly have a name and one singer, one of each recording, and their voices.
 
     Returns:
         `(frame, voices)`: frame with `track_id`, `vocalist`, `source`, `encoder_id`, `n_clips`, `clips_s`, sorted by
@@ -60,10 +60,10 @@ def sung_tracks(workspace: Workspace, config: ExportConfig) -> tuple[pd.DataFram
 
 
 def conditioning(frame: pd.DataFrame, voices: np.ndarray, config: ExportConfig) -> list[dict]:
-    """Return the rows of `conditioning`, sorted by vocalist, from what `sung_tracks` gives.
+    """Return the rows of `conditioning`, sorted by vocalist, from what `sung_tracks` returned.
 
     Raises:
-        ConfigError: not one vocalist is left.
+        ConfigError: no vocalist is left.
     """
     rows = []
     for vocalist, at in sorted(frame.groupby("vocalist").indices.items()):
@@ -94,10 +94,12 @@ def conditioning(frame: pd.DataFrame, voices: np.ndarray, config: ExportConfig) 
 
 
 def vocalist_vector(voices: np.ndarray, n_clips: np.ndarray, trim: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the vector (d,) float32 of one vocalist's tracks, unit norm, and which of them it is of (n,) bool.
+    """Return the vector (d,) float32 of one vocalist's tracks, unit norm, and which tracks it is made of (n,) bool.
 
     Args:
-        voices: (n, d) unit vectors. n_clips: (n,). trim: part of the tracks, rounded down, that do not count.
+        voices: (n, d) unit vectors.
+        n_clips: (n,) of each track.
+        trim: share of the tracks, rounded down, that are left out.
     """
     weights = n_clips / (n_clips + SETTLED_CLIPS)
     weighted = voices * weights[:, None]
@@ -110,8 +112,8 @@ def vocalist_vector(voices: np.ndarray, n_clips: np.ndarray, trim: float) -> tup
 def matrix(rows: list[dict]) -> bytes:
     """Return the rows of `conditioning` as a safetensors file.
 
-    It holds `embedding` (vocalists, d) float32, and as JSON under the key `vocatlas` of its metadata the `encoder_id`
-    and the `vocalists`, row for row. One key, because the order of several is left to chance.
+    It holds `embedding` (vocalists, d) float32. Its metadata has one key, `vocatlas`, since the order of several keys
+    would be random: JSON with the `encoder_id` and the `vocalists`, row for row.
     """
     about = {"encoder_id": rows[0]["encoder_id"], "vocalists": [row["vocalist"] for row in rows]}
     vectors = np.array([row["embedding"] for row in rows], np.float32)

@@ -1,11 +1,11 @@
-"""What to listen to next: the tracks whose answer would settle most, best first.
+"""What to listen to next: the tracks whose answer would settle most tracks, best first.
 
-An answer is a line of known names. Worth one are
+An answer is a line in the list of known names. The questions are about
 
-- tracks without a name, by how many of their voice would get one (`pipeline.scoring.settling`): a voice is what shares
-  its likeliest name, or else a cluster. A track's own credit, where it has one, is likely the answer already: the track
-  itself counts as far as that is wrong;
-- known tracks that do not sound like the others given for their vocalist: their part of all that bear the name;
+- tracks without a name, by how many tracks of the same voice would get one (`pipeline.scoring.settling`). Tracks have
+  the same voice if they share their likeliest name, or else their cluster. A track with a credit counts itself only by
+  the probability that the credit is wrong, since otherwise the answer is known;
+- known tracks that do not sound like the others of their vocalist, by their share of all tracks with that name;
 - credits that are more likely wrong than right.
 """
 
@@ -27,9 +27,9 @@ from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 MOST = 1000  # rows of the table
-WORTH = 0.1  # tracks that an answer settles, from which on it is worth a listener's time
-LIKELY = 0.5  # probability from which a track counts as its likeliest name's, and a credit as right
-RIVAL = 0.2  # probability from which a second name is likely too
+WORTH = 0.1  # tracks that an answer has to settle to be worth a listener's time
+LIKELY = 0.5  # probability from which a track is taken to be by its likeliest name, and a credit to be right
+RIVAL = 0.2  # probability from which a second name counts as likely
 SHOWN = 5  # candidates of a track
 NAMED = ("enrolled", "credited")
 UNNAMED, LIKELY_NAME, TWO_NAMES = "unnamed voice", "likely name", "two likely names"
@@ -42,7 +42,8 @@ def to_review(
     """Return the tracks to listen to, best first.
 
     Args:
-        voices, backend, clusters, known, config: what `tag_voices` was given. tags: what it returned.
+        voices, backend, clusters, known, config: as for `tag_voices`.
+        tags: what it returned.
 
     Returns:
         At most `MOST` rows: `track_id`, `rank` (1, 2, ...), `reason` (a constant of this module), `settles` (how many
@@ -67,7 +68,7 @@ def to_review(
 def _doubtful(
     track_ids: np.ndarray, evidence: Evidence, clusters: pd.DataFrame, known: Mapping[str, str], tags: Tags
 ) -> Doubtful:
-    """Return the tracks without a name by voice: that of their likeliest name, or of their cluster, or their own."""
+    """Return the tracks without a name, grouped by voice: by likeliest name, or else by cluster, or each alone."""
     n, cluster = len(track_ids), clusters["cluster_id"].to_numpy().astype(int)
     cluster = np.where(cluster == NOISE, cluster.max(initial=NOISE) + 1 + np.arange(n), cluster)
     rows = np.flatnonzero(~tags.rows["source"].isin(NAMED).to_numpy())
@@ -91,15 +92,19 @@ def _doubtful(
 
 
 def _taught(evidence: Evidence, known: Mapping[str, str], tags: Tags, names: pd.Index, which: np.ndarray) -> Evidence:
-    """Return what is known of voices (v,): the known tracks of a voice's name, or else the tracks that bear it.
+    """Return the evidence there is about voices (v,): the known tracks of a voice's name, or else all with that name.
 
     Args:
-        which: (v,) of the names each voice is, NOISE for none.
+        evidence: of all tracks.
+        known: track_id -> vocalist.
+        tags: of all tracks.
+        names: of vocalists.
+        which: (v,) the name of each voice as a row of `names`, NOISE for none.
     """
     person = names.get_indexer(tags.rows["vocalist"].where(tags.rows["source"].isin(NAMED)))
     given = tags.rows["track_id"].isin(list(known)).to_numpy()
     person = np.where(np.isin(person, person[given]) & ~given, NOISE, person)
-    taught = evidence.summed(person, len(names) + 1)  # the last is nobody's, of whom nothing is known
+    taught = evidence.summed(person, len(names) + 1)  # the last row is for voices without a name
     return taught[which]
 
 
@@ -137,12 +142,14 @@ def _reasons(track_ids: np.ndarray, tags: Tags) -> np.ndarray:
 
 
 def with_names(found: pd.DataFrame, tags: Tags, credits: pd.DataFrame) -> pd.DataFrame:
-    """Return what was found with the names that each track may get, `candidates`, and their `probabilities`.
+    """Return the questions with the names that each track may get, `candidates`, and their `probabilities`.
 
-    A probability is NaN where the name is only that of a known track in doubt, or credited on other tracks of the same
-    voice.
+    A probability is NaN if the name is only that of a known track in doubt, or only credited on other tracks of the
+    same voice.
 
     Args:
+        found: from `to_review`.
+        tags: of all tracks.
         credits: `track_id`, `key`, `name`, a row per track and credited person.
     """
     rows = tags.rows.merge(found[["track_id"]], on="track_id")
@@ -169,7 +176,7 @@ def with_names(found: pd.DataFrame, tags: Tags, credits: pd.DataFrame) -> pd.Dat
 
 
 def with_files(found: pd.DataFrame, tracks: pd.DataFrame, starts: Mapping[str, float]) -> pd.DataFrame:
-    """Return what was found as the table has it: with `uri`, `title`, artist tag, and where the singing starts."""
+    """Return the rows of the table: the questions with `uri`, `title`, artist tag, and where the singing starts."""
     about = tracks[["track_id", "uri", "title", "artist"]].rename(columns={"artist": "file_artist"})
     start_s = found["track_id"].map(starts).astype(float).fillna(0.0)
     return found.assign(start_s=start_s).merge(about, on="track_id", how="left")

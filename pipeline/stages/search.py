@@ -1,8 +1,8 @@
-"""Search: the tracks of a workspace whose voice is most like another, exactly.
+"""Search: the tracks of a workspace with the most similar voices, by exact search.
 
-A `Search` reads the voices once, centres them on the catalogue's mean and holds them, 0.8 GB for a million of 192
-numbers; each question is then a matrix product. A file from outside the catalogue becomes a voice by the very workers
-that made the others, with the config that was saved beside them.
+A `Search` reads the voices once, centres them on the catalogue's mean and keeps them in memory, 0.8 GB for a million of
+192 numbers; each question is then a matrix product. A file from outside the catalogue is turned into a voice by the
+same workers as the others, with the config that was saved with them.
 """
 
 import difflib
@@ -26,12 +26,12 @@ from pipeline.store.locations import is_remote
 from pipeline.store.workspace import Workspace
 
 BLOCK = 65_536
-FEWEST = 8  # voices, whose mean says nothing if there are fewer
+FEWEST = 8  # voices that are centred on their mean, which is meaningless for fewer
 COLUMNS = ["rank", "score", "vocalist", "artist", "title", "uri", "track_id"]
 
 
 class Search:
-    """The present tracks' voices: `track_ids (n,)`, `vectors (n, d)` of unit length, centred; and their tables.
+    """The voices of the present tracks: `track_ids (n,)` and `vectors (n, d)`, centred and of unit length.
 
     Raises:
         ConfigError: the workspace has no voices.
@@ -56,10 +56,10 @@ class Search:
         self.tags = tables.read_arrow(workspace, "tags", ["track_id", "vocalist"])
 
     def like(self, track: str, k: int) -> pd.DataFrame:
-        """Return the tracks that sound most like a track of the catalogue (id, path or end of a path) or another file.
+        """Return the tracks most similar to a track of the catalogue (id, path or end of a path) or to another file.
 
         Raises:
-            ConfigError: there is no such track or file, or it has no voice.
+            ConfigError: the track or file does not exist, or has no voice.
         """
         uri = track if is_remote(track) else str(Path(track).expanduser().absolute())
         if not (_where(self.files["uri"], {uri}).any() or is_remote(track)) and Path(uri).is_file():
@@ -74,10 +74,10 @@ class Search:
         return self._answer(self.vectors[rows[0]], k, rows)
 
     def by_vocalist(self, name: str, k: int) -> pd.DataFrame:
-        """Return the tracks that sound most like a vocalist and are not tagged so.
+        """Return the tracks most similar to a vocalist that are not tagged with that name.
 
         Raises:
-            ConfigError: no track is tagged with that name; the message says what is near.
+            ConfigError: no track is tagged with that name; the message suggests similar names.
         """
         there = self.tags["vocalist"].unique().drop_null().to_pylist()
         spelled = {other for other in there if key(other) == key(name)}
@@ -102,10 +102,12 @@ class Search:
         return np.flatnonzero(_where(self.track_ids, track_ids))
 
     def _answer(self, question: np.ndarray, k: int, without: np.ndarray) -> pd.DataFrame:
-        """Return the `k` tracks with the highest cosine, `COLUMNS`, best first, equal ones by track_id.
+        """Return the `k` tracks with the highest cosine, `COLUMNS`, best first, ties by track_id.
 
         Args:
-            question: (d,) a unit vector in the space of `vectors`. without: rows that may not answer.
+            question: (d,) a unit vector in the space of `vectors`.
+            k: number of tracks.
+            without: rows to leave out.
         """
         scores = self.vectors @ question
         scores[without] = -np.inf
@@ -116,7 +118,7 @@ class Search:
         return self._about(found.sort_values(["score", "track_id"], ascending=[False, True]).head(k))
 
     def _about(self, found: pd.DataFrame) -> pd.DataFrame:
-        """Return found tracks with what is known of them: `COLUMNS`; missing texts are ""."""
+        """Return found tracks with all `COLUMNS`; missing texts are ""."""
         for table in (self.tracks, self.tags):
             about = table.filter(pa.array(_where(table["track_id"], set(found["track_id"])))).to_pandas()
             found = found.merge(about.drop_duplicates("track_id"), on="track_id", how="left")
@@ -134,7 +136,7 @@ def find_track(track: str, files: pd.DataFrame) -> str:
     """Return the track_id of a track_id, a path, or the end of a path of the catalogue.
 
     Raises:
-        ConfigError: no track or several have it.
+        ConfigError: no track, or more than one, matches.
     """
     found = find_tracks([track], files)[0]
     if len(found.track_ids) > 1:
@@ -151,7 +153,7 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
     """Return the track_id and the voice (d,) of an audio file, made as the workspace's own were made.
 
     Raises:
-        ConfigError: there is no such file, nobody sings in it, or the workspace's encoder is not there any more.
+        ConfigError: the file does not exist, nobody sings in it, or the workspace's encoder no longer exists.
     """
     made_by = provenance.saved(workspace, "embeddings")
     if not made_by:

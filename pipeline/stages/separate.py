@@ -1,15 +1,15 @@
-"""Separate: the isolated vocals of each track, as FLAC, and how much of it is sung.
+"""Separate: the isolated vocals of each track, as FLAC, and how much of the track is sung.
 
-Vocals are written mono, 44.1 kHz, 16 bit: lead vocals stand in the middle, all that follows listens to mono, and a
-separator's own residue is far above 16-bit noise; so a track costs a quarter of what stereo 32 bit would. A FLAC
-file appears under its final name whole or not at all, and carries its row of `vocals/` in a comment: what
-was separated before its row was written is not separated again. Instrumentals have a row, and no file.
+Vocals are written mono, 44.1 kHz, 16 bit, a quarter of the size of stereo with 32 bit: lead vocals are in the middle,
+all later stages use mono, and a separator's residue is far above 16-bit noise. A FLAC file appears under its final name
+complete or not at all, and contains its row of `vocals/` in a comment; so a track whose row was not written is not
+separated again. Instrumentals have a row and no file.
 
-With `separate.excerpts`, a longer track is not heard whole: only excerpts of it are decoded and separated, each by
-itself; between them the file is silent. Where nobody is heard singing in them, the track is heard whole after all.
+With `separate.excerpts`, only excerpts of a longer track are decoded and separated, each by itself; between them the
+file is silent. If nobody sings in the excerpts, the whole track is separated after all.
 
-Decoding goes on ahead (in a process of its own), encoding behind, segments of several tracks share a call
-of the network; memory is that of a few segments, whatever the tracks' length.
+Tracks are decoded ahead (in a separate process) and encoded behind, and segments of several tracks share a call of the
+network. Memory is that of a few segments, however long the tracks are.
 """
 
 import contextlib
@@ -47,10 +47,9 @@ WRITES_BEHIND = 16
 
 
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
-    """Return the tracks that have neither vocals nor a failure yet, and how many have.
+    """Return the tracks that have neither vocals nor a failure yet, and the number of those that have.
 
-    Columns: track_id, uri, duration_s, and whether there is a file of vocals already whose row was never written
-    (`found`).
+    Columns: track_id, uri, duration_s, and `found`: whether there is a file of vocals whose row was not written.
     """
     tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri", "duration_s"]).sort_by("track_id")
     todo, done = tables.unsettled(workspace, tracks, "vocals", "separate")
@@ -60,7 +59,7 @@ def pending(workspace: Workspace) -> tuple[pa.Table, int]:
 
 
 class SeparateWorker:
-    """Separate tracks with one network that stays on its device; see the module for the files it writes."""
+    """Separate tracks with one network that stays on its device; the module's docstring describes the files."""
 
     def __init__(self, workspace: str, config: SeparateConfig):
         keep_freed_memory()
@@ -80,7 +79,7 @@ class SeparateWorker:
                 pass
         found = {row["track_id"] for row in done}
         todo = [track for track in tracks if track["track_id"] not in found]
-        # Where a worker has died, each goes alone, so that no other is blamed with it.
+        # After a worker has died, tracks are separated one by one, so that only the one that kills a worker fails.
         for group in [[track] for track in todo] if ledger.careful else [todo]:
             with _Group(self, ledger) as work:
                 work.separate(group)
@@ -99,7 +98,7 @@ class SeparateWorker:
 
 
 def instrumental_part(track_id: str) -> str:
-    """Return the name of the part that holds an instrumental's row: written at once, as no file could tell of it."""
+    """Return the name of the part with an instrumental's row, which is written at once since no file records it."""
     return f"instrumental-{track_id}"
 
 
@@ -147,7 +146,7 @@ class _Group:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def separate(self, tracks: list[dict[str, Any]]) -> None:
-        """Separate the tracks; what became of each is in the ledger, and its row in `rows`."""
+        """Separate the tracks; their outcomes are in the ledger and their rows in `rows`."""
         self._hear(tracks, self.worker.config.excerpts)
         self._hear(self.unclear, None)
 
@@ -189,7 +188,7 @@ class _Group:
             key = event.track["track_id"]
             if event.number == 0:
                 self._open(event)
-            if key in self.open:  # else an excerpt before this one has failed
+            if key in self.open:  # else an earlier excerpt has failed
                 yield (key, event.number), event.level, self._blocks(self.open[key], event.number, events)
 
     def _open(self, start: _Start) -> None:
@@ -213,7 +212,7 @@ class _Group:
             yield torch.from_numpy(event)
 
     def _take(self, piece: Piece) -> None:
-        """Pass on what the separator says of a track."""
+        """Handle a piece of a track's vocals, or its end, from the separator."""
         key, number = cast(tuple[str, int], piece.key)
         file = self.open.get(key)
         if file is None:  # another excerpt has failed
@@ -231,9 +230,9 @@ class _Group:
                 self._settle(ended)
 
     def _publish(self, key: str, file: VocalsFile, writes: list[Future]) -> None:
-        """Finish a track's file and put it, or the row of an instrumental, in its place; runs behind."""
+        """Finish a track's file and publish it, or write an instrumental's row; runs in a thread behind."""
         for write in writes:
-            write.result()  # what was not written whole is a failure, and no row
+            write.result()  # a file that could not be written completely is a failure
         workspace, separator = self.worker.workspace, self.worker.separator
         row = file.row(key, separator.name)
         if row["has_vocals"]:
@@ -248,7 +247,7 @@ class _Group:
         self.rows.append(row)
 
     def _settle(self, key: str, error: Exception | None = None) -> None:
-        """End a track in the ledger, with the error it ended with if there is one."""
+        """End a track in the ledger, with its error if there is one."""
         file = self.open.pop(key)
         track, item, outcome = self.items.pop(key)
         outcome["audio_s"] = file.meter.heard_s
@@ -256,7 +255,7 @@ class _Group:
         file.discard()
         found = next((each for each in errors if each is not None), None)
         if isinstance(found, Problem) and found.kind == "silent" and not file.whole:
-            self.items[key] = track, item, outcome  # its end comes when it was heard whole
+            self.items[key] = track, item, outcome  # it ends after it has been separated whole
             self.unclear.append(track)
             return
         with item:

@@ -1,14 +1,14 @@
 """Shard: cut the isolated vocals into voiced clips and pack them into Parquet files of about `shard_mb`.
 
-A clip is the vocals with `mix_share` of the mix let back in (see `pipeline.sound.remix` for why). With `pairs` it has a
-second recording, `pair_audio`: its vocals remixed with the accompaniment of another track and separated again, which
-teaches an encoder that neither the music nor the separator is the singer (`train.views.positives: pair`).
+A clip is the vocals with a share of the mix, `mix_share` (`pipeline.sound.remix` says why). With `pairs` it has a
+second recording, `pair_audio`: its vocals remixed with the accompaniment of another track and separated again, from
+which an encoder learns to ignore the music and the separator (`train.views.positives: pair`).
 
-Of a track that was not heard whole (`separate.excerpts`) each excerpt is cut by itself; places are those in the track.
+If only excerpts of a track were separated (`separate.excerpts`), each is cut by itself; times are those in the track.
 
-A frame counts as voiced when it is within `range_db` of the track's loud singing (the 95th percentile of frame
-levels) and above `floor_db`. Pauses up to `pause_s` stay inside a clip; longer singing is cut at its quietest
-frame; a phrase shorter than `min_s` is widened into what surrounds it.
+A frame is voiced if it is within `range_db` of the track's loud singing (the 95th percentile of frame levels) and above
+`floor_db`. Pauses of up to `pause_s` stay inside a clip; longer singing is cut at its quietest frame; a phrase that is
+shorter than `min_s` is extended on both sides.
 """
 
 import collections
@@ -45,7 +45,8 @@ def voiced_stretches(levels_db: np.ndarray, voiced: np.ndarray, config: ShardCon
 
     Args:
         levels_db: (frames,) RMS levels, dB full scale.
-        voiced: (frames,) bool, as `levels.near_the_loud` gives them for the whole track.
+        voiced: (frames,) bool, from `levels.near_the_loud` for the whole track.
+        config: lengths of clips, phrases and pauses.
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], voiced, [False]]).astype(np.int8)))
     phrases = [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
@@ -69,7 +70,7 @@ def voiced_stretches(levels_db: np.ndarray, voiced: np.ndarray, config: ShardCon
 
 
 def _widened(first: int, last: int, before: int, after: int, shortest: int) -> tuple[int, int]:
-    """Widen a stretch evenly to the shortest length, as far as its neighbours leave room."""
+    """Extend a stretch evenly to the shortest length, as far as its neighbours leave room."""
     missing = max(0, shortest - (last - first))
     left = min(missing // 2, first - before)
     right = min(missing - left, after - last)
@@ -90,7 +91,7 @@ def _cut(levels_db: np.ndarray, first: int, last: int, config: ShardConfig) -> I
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip on its way into a shard: seconds in its track, (1, n) isolated vocals, (1, n) mix."""
+    """A clip to be written: its seconds in the track, its isolated vocals (1, n), and its mix (1, n)."""
 
     start_s: float
     end_s: float
@@ -101,10 +102,10 @@ class Clip:
 def cut_clips(
     vocals_uri: str, mix_uri: str | None, config: ShardConfig, excerpts: Sequence[Excerpt] = (WHOLE,)
 ) -> Iterator[Clip]:
-    """Yield a track's clips, reading the vocals twice and the mix, if one is named, once, in bounded memory.
+    """Yield a track's clips in bounded memory, reading the vocals twice and the mix, if one is given, once.
 
     Raises:
-        Problem: `decode` from a file, `too_short` where no stretch is long enough.
+        Problem: `decode` if a file cannot be read, `too_short` if no stretch is long enough.
     """
     levels = [_levels(vocals_uri, excerpt, config.sample_rate_hz) for excerpt in excerpts]
     voiced = near_the_loud(np.concatenate(levels), config.range_db, config.floor_db)
@@ -130,7 +131,7 @@ def _levels(uri: str, excerpt: Excerpt, rate: int) -> np.ndarray:
 def _clips(
     source: Iterator[np.ndarray], excerpt: Excerpt, stretches: list[tuple[int, int]], config: ShardConfig
 ) -> Iterator[Clip]:
-    """Yield the stretches of an excerpt, whose vocals and mix come block by block."""
+    """Yield the clips of an excerpt, whose vocals and mix are read block by block."""
     rate = config.sample_rate_hz
     frame = audio.to_samples(FRAME_S, rate)
     held, offset = np.zeros((2, 0), np.float32), 0
@@ -149,15 +150,15 @@ def _clips(
 
 
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
-    """Return the vocals rows that have no clips yet, and how many have.
+    """Return the rows of `vocals/` without clips, and the number of those with clips.
 
-    Columns: track_id, vocals_uri, excerpts, uri (of the mix), and the same three of the track that it is remixed with:
-    the next one by track_id that has vocals, the first after the last; so a pair is the same in every run.
+    Columns: track_id, vocals_uri, excerpts, uri (of the mix), and the last three also of the track that it is remixed
+    with: the next track by track_id with vocals, in a circle, so that pairs are the same in every run.
     """
     vocals = tables.read_arrow(workspace, "vocals", ["track_id", "vocals_uri", "excerpts", "has_vocals"])
     vocals = vocals.filter(vocals["has_vocals"]).drop_columns(["has_vocals"])
     tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri"])
-    at = pc.index_in(vocals["track_id"], tracks["track_id"].combine_chunks())  # a join knows no nested columns
+    at = pc.index_in(vocals["track_id"], tracks["track_id"].combine_chunks())  # a join cannot handle nested columns
     rows = vocals.append_column("uri", tracks["uri"].take(at)).filter(pc.is_valid(at)).sort_by("track_id")
     after = rows.take(pa.array([*range(1, len(rows)), 0][: len(rows)], pa.int64()))
     for name in ("vocals_uri", "excerpts", "uri"):
@@ -168,9 +169,9 @@ def pending(workspace: Workspace) -> tuple[pa.Table, int]:
 
 
 def forget_vocals(workspace: Workspace) -> int:
-    """Remove the audio of the vocals from which clips were cut, and return of how many tracks.
+    """Remove the vocals' audio of the tracks that have clips, and return the number of tracks.
 
-    Only when nothing is in work any more: a batch that is done again cuts its tracks again.
+    It must not be called while workers are running, since a repeated batch cuts its tracks again.
     """
     there = workspace.list_all("vocals_audio")
     cut = [vocals_name(track_id) for track_id in shards.contents(workspace)["track_id"].to_pylist()]
@@ -205,12 +206,12 @@ class ShardWorker:
                 outcomes.append(self._commit(ledger))
                 ledger, n_bytes = ledger.following(), 0
         outcomes.append(self._commit(ledger))
-        while (ledger := ledger.following()).is_left_over():  # shards of a worker that died, with nothing of their own
+        while (ledger := ledger.following()).is_left_over():  # later shards that a worker left when it died
             self._commit(ledger)
         return pa.concat_tables(outcomes)
 
     def _commit(self, ledger: Ledger) -> pa.Table:
-        """Write a shard and what is in it."""
+        """Write a shard, and its rows of `shards/`."""
         outcomes = ledger.commit()
         counts = collections.Counter(row["track_id"] for row in ledger.rows)
         ledger.put(
@@ -224,7 +225,7 @@ class ShardWorker:
         return outcomes
 
     def _files(self, track: dict[str, Any]) -> list[str]:
-        """Return the files that a track's clips are made of."""
+        """Return the files that a track's clips are made from."""
         return [
             track["vocals_uri"],
             *([track["uri"]] if self.config.mix_share else []),

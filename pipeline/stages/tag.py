@@ -1,15 +1,17 @@
-"""Tagging: who sings each track, from a few known names, the names that files are credited to, and the clusters.
+"""Tagging: who sings each track, from a few known names, the files' credits, and the clusters.
 
-- Everybody who is known from a list or credited on several tracks is enrolled: one voice, made of those tracks.
-  Credits weigh as much as they are believed (`pipeline.scoring.credits`); a track is never compared with itself.
-- The probability of each enrolled vocalist, and of none of them, comes from the track's own voice and from its cluster
-  as a whole (`pipeline.scoring.posterior`), and from what the track itself is credited to.
-- From `min_probability` on the name is given (source `enrolled`: known from the list, or `credited`). Below it the
-  track has its cluster's `voice-0001`, ... (source `cluster`) or has no name (`unknown`), and the likely names are
-  candidates.
-- A known track whose voice does not fit the others of its name, or that two people sing, is in `doubt`
-  (`pipeline.scoring.doubts`): what is not its singer's teaches nothing.
-- `credit_probability` says how likely the credited artist sings; a credit that is very likely wrong `disagrees`.
+- Everybody who is on the list of known names, or is credited on several tracks, is enrolled with one voice, made of
+  those tracks. A credit counts by the probability that it is right (`pipeline.scoring.credits`), and a track is never
+  compared with itself.
+- The probability of each enrolled vocalist, and of none of them, comes from the track's own voice, from its cluster as
+  a whole (`pipeline.scoring.posterior`), and from the track's own credits (`pipeline.scoring.enrolled`).
+- If a probability reaches `min_probability`, the track gets that name (source `enrolled` if it is on the list, else
+  `credited`). Otherwise it gets its cluster's `voice-0001`, ... (source `cluster`) or no name (`unknown`), and likely
+  names are its candidates.
+- A known track that does not sound like the others of its name, or in which two people sing, is in `doubt`
+  (`pipeline.scoring.doubts`): the part that may not be its singer's is not used.
+- `credit_probability` says how likely it is that the credited artist sings; a credit that is very likely wrong
+  `disagrees`.
 """
 
 from collections.abc import Mapping
@@ -30,14 +32,14 @@ from pipeline.scoring.same import Once
 from pipeline.scoring.voices import Clips, Voices
 from pipeline.sections import TagConfig
 
-WRONG = 0.25  # a credit that is right with less than this probability disagrees
-WORTH = 0.05  # probability from which a candidate is shown
-# Doubts about a known track, and what is said of such tracks
+WRONG = 0.25  # a credit with a lower probability disagrees
+WORTH = 0.05  # lowest probability of a candidate
+# Doubts about known tracks, and the messages about such tracks
 DOUBTS = {
-    "misfit": "do not sound like the others given for their vocalist and teach nothing",
+    "misfit": "do not sound like the others given for their vocalist and are not used",
     "unlike": "are the only two of their vocalist and do not sound like one voice",
     "second voice": "have a part that does not sound like the others of their vocalist: it is left out",
-    "two voices": "hold two voices, and nothing says whose they are: they teach nothing, give one track more",
+    "two voices": "have two voices, and it is unclear whose they are: they are not used, give one track more",
 }
 NO_CLIPS = Clips(np.zeros((0, 0)), np.zeros(0), np.zeros(0), np.zeros(0, int))
 
@@ -47,9 +49,9 @@ class Tags:
     """Who sings on each track.
 
     Attributes:
-        rows: `track_id`, `vocalist`, `score`, `probability`, `source`, `doubt`, `credit_probability`, `disagrees` of
-            each voice.
-        candidates: the likely names of tracks without one: `track_id`, `rank`, `vocalist`, `probability`, `score`.
+        rows: of each voice: `track_id`, `vocalist`, `score`, `probability`, `source`, `doubt`, `credit_probability`,
+            `disagrees`.
+        candidates: likely names of tracks without a name: `track_id`, `rank`, `vocalist`, `probability`, `score`.
     """
 
     rows: pd.DataFrame
@@ -57,7 +59,7 @@ class Tags:
 
     @property
     def misfits(self) -> list[str]:
-        """The known tracks that do not sound like the others given for their vocalist."""
+        """The known tracks that do not sound like the others of their vocalist."""
         return self.rows.loc[self.rows["doubt"].isin(["misfit", "unlike"]), "track_id"].tolist()
 
 
@@ -74,11 +76,12 @@ def tag_voices(
 
     Args:
         voices: (n,).
-        backend: with its centre in the middle of these voices (`pipeline.scoring.centre.centred`).
-        clusters: `cluster_id` and `probability` of each voice, and its cluster's name (`voice`) where it has one.
+        backend: centred on these voices (`pipeline.scoring.centre.centred`).
+        clusters: `cluster_id` and `probability` of each voice, and its cluster's name (`voice`) if it has one.
         known: track_id -> vocalist; tracks without a voice here are ignored.
         credits: `track_id`, `key`, `name`, a row per track and credited person.
-        clips: of the known tracks, in which duets are recognised; without them each track is taken whole.
+        config: from which probability names are given, and whether credits count.
+        clips: of the known tracks, to recognise duets; without them each track is taken as a whole.
     """
     group, q = _groups(clusters)
     credits = credits if config.use_credits else credits.iloc[:0]
@@ -96,7 +99,7 @@ def tag_voices(
 
 
 def _groups(clusters: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return each track's group (n,), 0, 1, ..., of which a track in no cluster is one, and the odds to belong (n,)."""
+    """Return each track's group (n,), 0, 1, ..., and its probability (n,); a track in no cluster is a group."""
     labels = clusters["cluster_id"].to_numpy().astype(int)
     alone = labels == NOISE
     labels = np.where(alone, labels.max(initial=NOISE) + 1 + np.cumsum(alone), labels)
@@ -104,10 +107,7 @@ def _groups(clusters: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _people(track_ids: np.ndarray, known: Mapping[str, str], credits: pd.DataFrame) -> People:
-    """Return everybody who is known or credited; whom a known track is credited to, under another name, stays out.
-
-    A band's tag on its singer's known track is no vocalist beside the singer.
-    """
+    """Return everybody who is known or credited; a credit that repeats its track's known name does not count twice."""
     row = {track_id: i for i, track_id in enumerate(track_ids)}
     listed = [(row[track_id], key(name), name) for track_id, name in known.items() if track_id in row]
     credits = credits[credits["track_id"].isin(row.keys())]
@@ -130,15 +130,15 @@ def _people(track_ids: np.ndarray, known: Mapping[str, str], credits: pd.DataFra
 
 
 def _doubts(evidence: Evidence, people: People, alone: doubts.Alone, backend: Backend) -> tuple[np.ndarray, np.ndarray]:
-    """Return how well each known track fits the others of its name (n,), NaN where nothing says; and its doubt (n,).
+    """Return how likely each known track fits the others of its name (n,), NaN if unknown, and its doubt (n,).
 
-    Three make it clear which one does not fit.
+    It takes three tracks of a name to tell which one does not fit.
     """
     known = np.flatnonzero(people.given != NOISE)
     fit, doubt = np.full(len(evidence), np.nan), np.full(len(evidence), None, object)
     fit[known] = doubts.fit(evidence[known], people.given[known], backend)
     of_many = np.bincount(people.given[known], minlength=1)[people.given] > 2
-    doubt[alone.cut], doubt[alone.untold] = "second voice", "two voices"
+    doubt[alone.trimmed], doubt[alone.unclear] = "second voice", "two voices"
     doubt[(fit < doubts.LIKELY) & of_many], doubt[(fit < doubts.LIKELY) & ~of_many] = "misfit", "unlike"
     return fit, doubt
 
@@ -154,7 +154,7 @@ def _tags(
     config: TagConfig,
 ) -> Tags:
     n = len(track_ids)
-    names: np.ndarray = np.array([*people.names, None], object)  # the last is nobody's
+    names: np.ndarray = np.array([*people.names, None], object)  # the last for no name
     has = found.which.shape[1] > 0
     best = found.which[:, 0] if has else np.full(n, NOISE)
     probability = found.probability[:, 0].copy() if has else np.full(n, np.nan)
@@ -198,14 +198,20 @@ def _tags(
 
 
 def _agreed(voice: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Return how likely credits are (n,): the mean of the log-odds by the voice alone and by its cluster too."""
+    """Return how likely credits are right (n,): the mean of the log-odds from the voice alone and with its cluster."""
     both = expit((logit(np.clip(voice, 1e-9, 1 - 1e-9)) + logit(np.clip(whole, 1e-9, 1 - 1e-9))) / 2)
     return np.where(np.isfinite(whole), both, voice)
 
 
 def of_all_files(tags: Tags, once: Once, clusters: pd.DataFrame) -> Tags:
-    """Return the tags of all files of recordings that count once; `clusters` has the files' `same_recording` (n,)."""
-    rows = once.spread(tags.rows, clusters["track_id"].to_numpy())
+    """Return the tags of all files, from those of recordings that count once.
+
+    Args:
+        tags: of the recordings.
+        once: which recording each file is.
+        clusters: `track_id` and `same_recording` of all files.
+    """
+    rows = once.expanded(tags.rows, clusters["track_id"].to_numpy())
     stands = tags.rows["track_id"].to_numpy()[once.of]
     files = pd.DataFrame({"track_id": stands, "file": rows["track_id"]})
     candidates = files.merge(tags.candidates, on="track_id").drop(columns="track_id")
@@ -216,9 +222,9 @@ def of_all_files(tags: Tags, once: Once, clusters: pd.DataFrame) -> Tags:
 
 
 def with_files(tags: pd.DataFrame, tracks: pd.DataFrame) -> pd.DataFrame:
-    """Return tags as the table has them, with the file's `uri`, `title` and artist tag (`file_artist`).
+    """Return the rows of the table: tags with the file's `uri`, `title` and artist tag (`file_artist`).
 
-    Those that disagree come first, the surest of them first of all.
+    Credits that disagree come first, the most certain ones at the top.
     """
     about = tracks[["track_id", "uri", "title", "artist"]].rename(columns={"artist": "file_artist"})
     rows = tags.merge(about, on="track_id", how="left")

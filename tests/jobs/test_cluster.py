@@ -139,7 +139,7 @@ def test_nine_files_of_one_recording_are_no_vocalist(workspace, make_config, cap
         ]
         tables.write(workspace, "embeddings", rows, f"copy {i}")
     assert engine.execute(cluster.STAGE, make_config()) == 0
-    assert "8 tracks are other files of a performance that is there: it counts once" in capsys.readouterr().out
+    assert "8 tracks are further files of a recording that is there already: it counts once" in capsys.readouterr().out
     found = tables.read(workspace, "clusters").set_index("track_id")
     copies = found.loc[[f"copy {i}" for i in range(9)]]
     assert copies["same_recording"].fillna("").tolist() == ["", *["copy 0"] * 8]

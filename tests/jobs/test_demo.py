@@ -11,7 +11,7 @@ def test_the_summary_says_what_was_found_where_it_lies_and_what_to_try(chain, ch
         "unreadable",
         "instrumental",
         "B-cubed F1",
-        "named from known voices",
+        "names from known voices",
         "EER",
         "pd.read_parquet",
         chain.workspace,

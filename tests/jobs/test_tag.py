@@ -143,7 +143,7 @@ def test_known_tracks_in_doubt_are_said(clustered, make_config, tmp_path, capsys
     path = known(tmp_path, *(f"{i:032x},Ann" for i in (0, 1, 4)), *(f"{i:032x},Bob" for i in (8, 12)))
     assert engine.execute(tag.STAGE, make_config(known=path, tag={"use_credits": False})) == 0
     told = capsys.readouterr().out
-    assert f"1 known tracks do not sound like the others given for their vocalist and teach nothing: {4:032x}" in told
+    assert f"1 known tracks do not sound like the others given for their vocalist and are not used: {4:032x}" in told
     assert (
         f"2 known tracks are the only two of their vocalist and do not sound like one voice: {8:032x}, {12:032x}"
         in told

@@ -12,18 +12,10 @@ from encoder.training.data import ClipShards
 from encoder.training.validation import (
     effective_rank,
     embedding_std,
-    equal_error_rate,
     held_out,
     trials_error_rate,
     validate,
 )
-
-
-def test_equal_error_rate_golden() -> None:
-    assert equal_error_rate(np.array([0.9, 0.8]), np.array([0.1, 0.2])) == 0
-    assert equal_error_rate(np.array([0.1, 0.2]), np.array([0.9, 0.8])) == 1
-    assert equal_error_rate(np.array([0.9, 0.8, 0.7, 0.2]), np.array([0.6, 0.3, 0.1, 0.0])) == pytest.approx(0.25)
-    assert np.isnan(equal_error_rate(np.array([]), np.array([0.5])))
 
 
 def test_trials_are_across_tracks_where_a_singer_has_several() -> None:

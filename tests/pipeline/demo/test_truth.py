@@ -112,15 +112,15 @@ def test_what_is_wrong_is_said_as_plainly_as_what_is_right(workspace, expected, 
     tables.replace(workspace, "tags", tags)
     lines = truth.mistakes(workspace, expected)
     assert lines[:4] == [
-        "1 of 6 named tracks bear a wrong name",
+        "1 of 6 named tracks have a wrong name",
         "  c2.mp3: Ben, 97% sure",
-        "1 of 5 tracks by those vocalists bear no name",
+        "1 of 5 tracks by those vocalists have no name",
         "  b2.mp3: voice-0001",
     ]
     assert lines[4:6] == ["1 of 1 voice-… hold several singers", "  voice-0001: Ben, Cy"]
-    assert "1 of 2 wrong artist tags found, 1 right ones accused" in lines
-    assert "  a3.mp3: the tag Ben is wrong, and was believed" in lines
-    assert "  a2.mp3: the tag Ada is right, and was accused" in lines
+    assert "1 of 2 wrong artist tags found, 1 right ones called wrong" in lines
+    assert "  a3.mp3: the tag Ben is wrong and was believed" in lines
+    assert "  a2.mp3: the tag Ada is right and was called wrong" in lines
 
 
 def test_a_file_that_no_stage_has_seen_is_not_as_expected(workspace, expected):

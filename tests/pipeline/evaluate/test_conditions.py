@@ -135,10 +135,16 @@ def test_short_recordings_are_one_crop_and_shorter_ones_are_told():
     with pytest.raises(Problem, match=r"less than 1 s of voice") as told:
         conditions.choose_crops(tone(300, 0.7), RATE_HZ, CONFIG)
     assert told.value.kind == "too_short"
+    shorter = EvaluateConfig(min_crop_s=0.5)
+    assert conditions.choose_crops(tone(300, 0.7), RATE_HZ, shorter) == [(0.0, pytest.approx(0.7))]
     for silent in (np.zeros(5 * RATE_HZ, np.float32), np.zeros(10, np.float32)):
         with pytest.raises(Problem) as told:
             conditions.choose_crops(silent, RATE_HZ, CONFIG)
         assert told.value.kind == "silent"
+    faint = tone(300, 5, level=1e-4)
+    with pytest.raises(Problem):
+        conditions.choose_crops(faint, RATE_HZ, CONFIG)
+    assert len(conditions.choose_crops(faint, RATE_HZ, EvaluateConfig(silence_db=-100))) == 1
 
 
 def test_cut_of_another_length_stays_around_the_middle_and_inside():

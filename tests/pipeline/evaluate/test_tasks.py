@@ -88,6 +88,10 @@ def test_rank_excludes_the_singer_by_exact_name():
     data = Labelled(vectors, *[np.array(names) for names in (["s1", "s1", "s10", "s10"], [*"abcd"], [*"abcd"])])
     one = trials.Trials(np.array([0]), np.array([1]), np.array([True]), np.array([False]))
     assert tasks.rank(data, one, CONFIG).value == pytest.approx(1 / 3)
+    worse_or_better = {
+        tasks.rank(data, one, EvaluateConfig(bootstrap=0, rank_others=1), seed).value for seed in range(10)
+    }
+    assert worse_or_better == {0.0, 0.5}, "one other is drawn, which is nearer or is not"
 
 
 def test_retrieval_finds_the_same_singer():

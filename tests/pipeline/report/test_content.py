@@ -9,13 +9,13 @@ from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 
-def test_spread_keeps_the_order():
+def test_balanced_coordinates_keep_the_order():
     values = np.array([0.0, 1.0, 2.0, 100.0])
-    spread = content.spread(values)
-    assert (np.diff(spread) > 0).all()
-    assert spread[0] == -0.5
-    assert spread[2] > -0.3, "one far value does not press the others together"
-    assert content.spread(np.ones(3)).tolist() == [0, 0, 0]
+    placed = content.balanced(values)
+    assert (np.diff(placed) > 0).all()
+    assert placed[0] == -0.5
+    assert placed[2] > -0.3, "one far value does not press the others together"
+    assert content.balanced(np.ones(3)).tolist() == [0, 0, 0]
 
 
 def test_evaluation_is_pivoted(filled: Workspace):

@@ -85,12 +85,12 @@ def test_a_known_duet_becomes_its_own_singers_part_or_nothing():
     clips, named = Clips(vectors, np.arange(6) * 8.0, np.full(6, 8.0), np.zeros(6, int)), np.array([0, 0, 1])
     credited = np.array([True, False, False])
     found = alone(tracks, clips, named, credited, BACKEND)
-    assert (found.cut.tolist(), found.untold.any()) == ([True, False, False], False)
+    assert (found.trimmed.tolist(), found.unclear.any()) == ([True, False, False], False)
     assert found.voices.seconds.tolist() == [24, 40, 40]
     np.testing.assert_allclose(found.voices.means[0], vectors[:3].mean(0))
     without = np.array([0, -1, 1])
     found = alone(tracks, clips, without, credited, BACKEND)
-    assert (found.cut.any(), found.untold.tolist()) == (False, [True, False, False])
+    assert (found.trimmed.any(), found.unclear.tolist()) == (False, [True, False, False])
     assert BACKEND.evidence(found.voices.means, found.voices.seconds).precision[0] == 0
     found = alone(tracks, clips, without, np.zeros(3, bool), BACKEND)
-    assert not (found.cut | found.untold).any(), "nothing says that it is a duet"
+    assert not (found.trimmed | found.unclear).any(), "nothing says that it is a duet"

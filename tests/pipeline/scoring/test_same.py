@@ -102,7 +102,7 @@ def test_the_longest_file_counts_for_all_of_its_recording(workspace):
     near = kept.nearest(workspace, found, backend)
     counts = same.find(workspace, found, near)
     assert counts.tolist() == [1, 1, 1, 3, 4, 5]
-    assert same.told(found.track_ids, counts).tolist() == ["01", None, "01", None, None, None]
+    assert same.same_recording(found.track_ids, counts).tolist() == ["01", None, "01", None, None, None]
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -132,7 +132,7 @@ def test_one_known_file_makes_the_others_known_and_two_names_stay_apart():
 
 
 def test_files_have_what_the_one_has_that_stands_for_them():
-    found = same.Once(np.array([0, 2]), np.array([0, 1, 1])).spread(
+    found = same.Once(np.array([0, 2]), np.array([0, 1, 1])).expanded(
         pd.DataFrame({"track_id": ["a", "c"], "x": [1, 2]}), np.array(["a", "b", "c"])
     )
     assert found.to_dict("list") == {"track_id": ["a", "b", "c"], "x": [1, 2, 2]}

@@ -28,8 +28,8 @@ def levels(*runs: tuple[float, float]) -> np.ndarray:
     return np.concatenate([np.full(round(seconds / shard.FRAME_S), db) for seconds, db in runs])
 
 
-def stretches(frames: np.ndarray) -> list[tuple[int, int]]:
-    return voiced_stretches(frames, near_the_loud(frames, CONFIG.range_db, CONFIG.floor_db), CONFIG)
+def stretches(frames: np.ndarray, config: ShardConfig = CONFIG) -> list[tuple[int, int]]:
+    return voiced_stretches(frames, near_the_loud(frames, config.range_db, config.floor_db), config)
 
 
 def sing(path, *runs: tuple[float, float]) -> str:
@@ -46,6 +46,9 @@ def test_singing_is_cut_out_of_pauses():
 
 def test_short_pauses_stay_inside_a_clip():
     assert stretches(levels((3, -20), (0.8, -90), (3, -20))) == [(0, 68)]
+    twice = levels((5, -20), (0.8, -90), (5, -20))
+    assert len(stretches(twice, ShardConfig(pause_s=0.5))) == 2
+    assert stretches(twice, ShardConfig(pause_s=0.5, max_s=12))[0] == (0, 50)
 
 
 def test_long_singing_is_cut_where_it_is_quietest():
