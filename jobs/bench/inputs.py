@@ -155,8 +155,9 @@ def show(found: pd.DataFrame, seconds: float) -> None:
     row("peak memory of the worker, of its decoder, GB", f"{MEMORY_GB['worker']:.2f} and {MEMORY_GB['decoder']:.2f}")
     row("duplicates", int(found["duplicate"].sum()))
     row("minutes", f"{seconds / 60:.1f}")
-    for file in found[(placed != 1) | found["error"].isin(["unexpected", "crashed"])].itertuples():
-        print(f"- {Path(file.uri).name}: {file.ended} {file.error}: {file.message}")
+    odd = (placed != 1) | found["error"].isin(["unexpected", "crashed"]) | (found["seconds"] > SLOW_S)
+    for file in found[odd].itertuples():
+        print(f"- {Path(file.uri).name}: {file.ended} {file.error}: {file.message}; {file.seconds:.1f} s")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
