@@ -15,6 +15,7 @@ from jobs.run import run_stages
 from pipeline.config import load
 from pipeline.scoring import voices
 from pipeline.scoring.labelled import Clips, pool
+from pipeline.scoring.voices import Clips as Heard
 from pipeline.scoring.voices import Voices
 from pipeline.sound import audio
 from pipeline.sound.audio import Audio
@@ -34,6 +35,12 @@ class Catalogue:
     def singles(self) -> int:
         """How many singers have one track."""
         return int((np.unique(self.singer, return_counts=True)[1] == 1).sum())
+
+    @property
+    def heard(self) -> Heard:
+        """The clips as the stages take them; where in a track one begins is not told."""
+        clips = self.clips
+        return Heard(clips.vectors, np.zeros(len(clips.track)), clips.seconds, clips.track)
 
     def part(self, kept: np.ndarray) -> "Catalogue":
         """Return the tracks at `kept (n,)` bool."""
