@@ -22,6 +22,8 @@ from pipeline.sound.audio import Audio
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
+MANY = "Music Delta"  # a label among the previews' artists
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -97,7 +99,7 @@ def excerpts(songs: Catalogue, seed: int = 0) -> Catalogue:
 def sung(source: Path, workspace: Path) -> dict[str, Catalogue]:
     """Return karaoke with previews, karaoke alone, and its pieces, as the chain embeds them."""
     whole, cut = workspace.with_name(workspace.name + "-whole"), workspace.with_name(workspace.name + "-pieces")
-    expected = mix_down(source, whole)
+    expected = by_artist(mix_down(source, whole))
     karaoke = expected[expected["set"] == "karaoke"]
     together = embedded(workspace / "whole", whole, expected)
     pieces = {}
@@ -110,6 +112,12 @@ def sung(source: Path, workspace: Path) -> dict[str, Catalogue]:
         "karaoke": alone,
         **{f"karaoke in pieces of {seconds} s": found for seconds, found in pieces.items()},
     }
+
+
+def by_artist(expected: pd.DataFrame) -> pd.DataFrame:
+    """Return a truth in which previews of one artist share a singer; those of `MANY` are each somebody else's."""
+    artist = expected["file"].str.extract(r"previews/(.*?) - ", expand=False)
+    return expected.assign(singer=artist.mask(artist == MANY).fillna(expected["singer"]))
 
 
 def cut_up(songs: pd.DataFrame, folder: Path, seconds: int) -> pd.DataFrame:
