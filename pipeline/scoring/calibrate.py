@@ -174,9 +174,9 @@ class _Draw:
         mine = np.zeros((len(sets), max(ENROLLED)))
         mine[:, :size] = self.heard.seconds[enrolled]
         target = np.array([singer[rows[0]] == name for rows in sets])
-        cosine, left, right = tested.direction @ model.direction[0], model.sides, tested.sides
-        apart = cosine * left.length * right.length - expected(left, right)
-        apart = np.where(left.links + right.links > TOLD, apart, np.nan)
+        cosine, one, other = tested.direction @ model.direction[0], model.sides, tested.sides
+        apart = cosine * one.length * other.length - expected(one, other)
+        apart = np.where(one.links + other.links > TOLD, apart, np.nan)
         return cosine, mine, seconds, apart, target, np.full(len(sets), name, object)
 
     def _set(self, name: str, size: int, without: np.ndarray | tuple) -> np.ndarray:

@@ -179,7 +179,7 @@ class _Groups:
         ratio = self.backend.llr(cosine, self._sides(others), self._sides(at))
         return ratio + GROWTH * np.log(self.size[others] + self.size[at] - 1)
 
-    def _sides(self, at: np.ndarray) -> Sides:
+    def _sides(self, at: np.ndarray | int) -> Sides:
         return Sides.of(self.length[at], self.precision[at], self.single[at])
 
     def after(self, joins: int) -> np.ndarray:
