@@ -22,8 +22,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from pipeline.scoring import metrics
-from pipeline.scoring.backend import Backend, Evidence, Numbers
+from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.centre import centred
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.groups import agglomerate
 from pipeline.scoring.scatter import Scatter, scatter
 from pipeline.scoring.scores import unit
