@@ -1,8 +1,8 @@
 """A workspace: the local folder or object-store prefix with all results of a catalogue run.
 
 Paths inside are relative, with forward slashes. A file that exists is complete: local files are written under a
-temporary name and renamed; an object appears when all of its bytes have been accepted, and each is passed to the store's
-client in one call, so that nothing can happen between its parts and their completion.
+temporary name and renamed; an object appears when all of its bytes have been accepted, and each is passed to the
+store's client in one call, so that nothing can happen between its parts and their completion.
 """
 
 import contextlib
