@@ -31,7 +31,7 @@ RAY      = RAY_AUTH_MODE=token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=$(if $(filter 1
            PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes bench-teach bench-answers bench-review bench-excerpts ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES) bench-gpu
+.PHONY: help setup demo test test-cluster lint run results picture calibrate bench-recipes bench-teach bench-answers bench-review bench-excerpts bench-scale bench-day bench-plan ray-up ray-join ray-down clean $(STAGES) $(STAGES:%=submit-%) submit-run $(BENCHES) bench-gpu
 
 help:  ## list the targets
 	@awk -F':[^#]*## ' -v stages='$(STAGES)' -v benches='$(BENCHES)' ' \
@@ -110,6 +110,13 @@ bench-review: setup  ## 20 answers chosen by review/ against 20 random ones: [AU
 bench-scale: setup  ## cost and accuracy by catalogue size: [TRACKS=100000]
 	$(RUN) jobs.bench.scale $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) \
 	  $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
+
+bench-day: setup  ## a day on a cluster that loses its nodes, with sleeping workers, against the ideal
+	$(RUN) jobs.bench.day $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) \
+	  $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
+
+bench-plan: setup  ## what a catalogue takes in machine-hours, storage, requests and money: [TRACKS=10000000]
+	$(RUN) jobs.bench.plan $(if $(TRACKS),--tracks $(call quote,$(TRACKS)))
 
 bench-excerpts: setup  ## what hearing less of each track costs and saves: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.excerpts $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \

