@@ -1,7 +1,7 @@
-"""Measure what scores of an encoder's vectors mean, on tracks whose singer is known: `encoders/<encoder_id>/`.
+"""Fit an encoder's calibration on tracks whose singers are known: `encoders/<encoder_id>/`.
 
-The labels are the known names (`known=…`), or the files' own artist tags where no list is given; they should be right,
-of singers whom the encoder was not trained on, and cover every track. Two singers or more have two tracks or more.
+The labels are the known names (`known=…`), or the files' own artist tags if there is no list. They should be right and
+cover all tracks, and the encoder must not have been trained on these singers. At least two singers need two tracks.
 """
 
 import sys
@@ -21,7 +21,7 @@ from pipeline.store.workspace import Workspace
 
 
 def run(config: Config) -> int:
-    """Fit the back-end of the workspace's encoder and put it beside the encoder; return the exit status.
+    """Fit the back-end of the workspace's encoder, store it with the encoder, and return the exit status.
 
     Raises:
         ConfigError: there are no voices, or too few labelled ones.

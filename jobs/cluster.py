@@ -35,7 +35,7 @@ def run(config: Config, run: engine.Run) -> None:
         if copies := len(found) - len(set(counts)):
             run.say(f"{copies} tracks are further files of a recording that is there already: it counts once")
         once = same.Once(*np.unique(counts, return_inverse=True))
-        few = len(once.rows) <= neighbours.EXACT  # are compared anew, so that no copy takes the place of a neighbour
+        few = len(once.rows) <= neighbours.EXACT  # are compared again, so that copies do not displace neighbours
         around = None if few else once.near(near)
         clusters = cluster.cluster_voices(found[once.rows], backend, config.cluster, config.seed, around)
         clusters = once.expanded(clusters, found.track_ids)

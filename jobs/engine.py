@@ -123,7 +123,7 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def execute(stage: Stage, config: Config) -> int:
-    """Run one stage in the way of `execute_all`."""
+    """Run one stage, with the checks of `execute_all`."""
     return execute_all([stage], config, stage.name)
 
 

@@ -29,12 +29,12 @@ from pipeline.store.errors import ConfigError
 from pipeline.store.locations import is_remote
 
 READY_S = 60.0
-LOST_S = 60.0  # how long a log may be out of reach
-TALKATIVE = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")  # of each file left behind
+LOST_S = 60.0  # for which a log may be unreachable
+TALKATIVE = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")  # about files left behind
 
 
 def entry_point(stage: str, config_path: str, config: Config, overrides: Sequence[str]) -> str:
-    """Return the command that the job runs, local paths absolute."""
+    """Return the command that the job runs, with absolute local paths."""
     given = {
         "workspace": config.workspace,
         "catalogue": config.catalogue,
@@ -56,7 +56,7 @@ def submit(
     """Submit the stage and return the job's id.
 
     Raises:
-        ConfigError: the config is wrong, or what would travel is too much.
+        ConfigError: the config is wrong, or too much would be sent.
     """
     command = entry_point(stage, parcel.CONFIG, load(config_path, overrides), overrides)
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def submit(
 
 
 def _submit_when_ready(client: JobSubmissionClient, stage: str, **job: object) -> str:
-    """Submit a job and return its id; a head that has just been started takes jobs some seconds later."""
+    """Submit a job and return its id; a head that has just started accepts jobs only after some seconds."""
     deadline = time.monotonic() + READY_S
     while True:
         try:
@@ -91,7 +91,7 @@ def follow(client: JobSubmissionClient, job: str) -> int:
 
 
 async def _follow(client: JobSubmissionClient, job: str) -> None:
-    """Print a job's log until the job ends; where the connection breaks, connect again and print the rest."""
+    """Print a job's log until the job ends; if the connection breaks, connect again and print the rest."""
     printed, deadline = 0, time.monotonic() + LOST_S
     while True:
         skipped = 0  # the log is sent from its beginning each time
@@ -112,14 +112,14 @@ async def _follow(client: JobSubmissionClient, job: str) -> None:
 
 
 def _say_how(address: str, job: str) -> None:
-    """Print the commands that follow and that stop a job."""
+    """Print the commands for following and for stopping a job."""
     for verb in ("follow", "stop"):
         command = shlex.join(["python", "-m", "jobs.submit", "--address", address, f"--{verb}", job])
         print(f"to {verb} it: {command}", file=sys.stderr, flush=True)
 
 
 def work(arguments: argparse.Namespace) -> int:
-    """Do what the command line asks and return its exit status.
+    """Do what the command line says, and return the exit status.
 
     Raises:
         ConfigError: the cluster cannot be reached, or knows no such job, or the config is wrong.
@@ -131,7 +131,7 @@ def work(arguments: argparse.Namespace) -> int:
         raise ConfigError("name a stage and a config, or a job with --follow or --stop")
     environment = parcel.variables(arguments.env, arguments.env_file)
     if not job:
-        load(arguments.config, [*arguments.overrides, *arguments.set])  # what is wrong there is told before the rest
+        load(arguments.config, [*arguments.overrides, *arguments.set])  # errors in the config are reported first
     try:
         client = JobSubmissionClient(address)
         for name in TALKATIVE:
@@ -158,7 +158,7 @@ def work(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and do what it asks."""
+    """Parse the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m jobs.submit", description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
         "--address",

@@ -1,4 +1,4 @@
-"""Work in Ray's tasks: a `pipeline.scoring.index.Spread` over all machines of the cluster, or over this one."""
+"""Run work in Ray tasks: a `pipeline.scoring.index.Spread` over all machines of the cluster, or over this one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from jobs.connect import start_ray
 
 
 def in_tasks(work: Callable[..., Any], calls: Sequence[tuple]) -> list[Any]:
-    """Do work for each of several tuples of arguments in a task of its own; return what came of each, in their order.
+    """Call a function with each of several tuples of arguments, each in its own task, and return the results in order.
 
-    What stands in several calls travels once.
+    An argument that occurs in several calls is sent once.
     """
     start_ray()
     task = ray.remote(work)

@@ -1,8 +1,8 @@
-"""The linear way to train (`train.method: linear`): the catalogue's vectors teach the back-end that scores them.
+"""Linear training (`train.method: linear`): the back-end learns from the catalogue's vectors, which it scores.
 
-The sums over `embeddings/` are made by Ray tasks, some parts each. What was learned lies beside the encoder that the
-workspace uses, `encoders/<encoder_id>/taught-….safetensors`, from where `cluster`, `tag` and `search` take it: the
-vectors stay as they are. For use elsewhere the same map is put into a copy of the encoder.
+Ray tasks sum over `embeddings/`, a few parts each. What was learned is stored with the encoder that the workspace uses,
+`encoders/<encoder_id>/taught-….safetensors`, where `cluster`, `tag` and `search` find it; the vectors do not change.
+For use elsewhere the same map is put into a copy of the encoder.
 """
 
 import tempfile
@@ -29,11 +29,11 @@ from pipeline.stages.embed import load_encoder
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
-TASKS = 64  # that the parts are divided among
+TASKS = 64  # among which the parts are divided
 
 
 def run(config: Config, run: engine.Run) -> None:
-    """Learn from the catalogue's vectors, and use what was learned if the test says that it is better."""
+    """Learn from the catalogue's vectors, and use the result if the test says that it is better."""
     workspace, train = run.workspace, config.train
     engine.need(workspace, "voices", "embed")
     found, backend = voices.read(workspace, taught=False)
@@ -50,7 +50,7 @@ def run(config: Config, run: engine.Run) -> None:
 
 
 def summed(root: str, dim: int) -> Scatter:
-    """Return how all clips of the workspace at `root` lie around their tracks' means, summed by Ray tasks."""
+    """Return the scatter of all clips of the workspace at `root` around their tracks' means, summed by Ray tasks."""
     parts = tables.parts(Workspace(root), "embeddings")
     start_ray()
     task: Any = ray.remote(lambda names: scatter.of_clips(Workspace(root), names, dim))
@@ -59,14 +59,14 @@ def summed(root: str, dim: int) -> Scatter:
 
 
 def sole_credits(workspace: Workspace, found: Voices) -> np.ndarray:
-    """Return whom each track credits (n,), "" for nobody or several people."""
+    """Return the person that each track credits (n,), "" for none or several."""
     tracks = tables.read(workspace, "tracks", ["track_id", "title", "artist"])
     credits = of_catalogue(tracks).drop_duplicates("track_id", keep=False)
     return credits.set_index("track_id")["key"].reindex(found.track_ids).fillna("").to_numpy(object)
 
 
 def use(workspace: Workspace, lesson: Lesson) -> None:
-    """Let the workspace score by what was learned; clusters that were made before are to be made anew."""
+    """Store what was learned for the workspace's scores; existing clusters have to be made again."""
     name, data = voices.taught_name(workspace, lesson.backend.encoder_id), lesson.backend.to_bytes()
     if not workspace.exists(name) or workspace.read_bytes(name) != data:
         workspace.write_bytes(name, data)
@@ -74,9 +74,9 @@ def use(workspace: Workspace, lesson: Lesson) -> None:
 
 
 def publish(config: Config, lesson: Lesson, found: Voices, clips: Scatter) -> str | None:
-    """Put a copy of the encoder with the map in its head under `encoders/<encoder_id>/` and return that id.
+    """Put a copy of the encoder with the map in its head under `encoders/<encoder_id>/`, and return that id.
 
-    Where the voices are not of the config's encoder, or it is somebody's file without a head of its own, there is none.
+    There is none if the voices are not by the config's encoder, or if that has no head that can be changed.
     """
     workspace, start = Workspace(config.workspace), load_encoder(Workspace(config.workspace), config.embed.encoder)
     if not isinstance(start, Encoder) or start.encoder_id != lesson.backend.encoder_id:
@@ -93,7 +93,7 @@ def publish(config: Config, lesson: Lesson, found: Voices, clips: Scatter) -> st
 
 def put_encoder(workspace: Workspace, folder: Path, encoder_id: str) -> None:
     """Put a finished encoder's folder under `encoders/<encoder_id>/`."""
-    # metrics.json last: with it the encoder counts as finished.
+    # metrics.json is written last, since with it the encoder counts as finished.
     files = sorted((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.name == "metrics.json")
     for path in files:
         workspace.put_file(path, f"encoders/{encoder_id}/{path.relative_to(folder).as_posix()}")

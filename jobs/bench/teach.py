@@ -1,4 +1,4 @@
-"""What a catalogue teaches without labels (`train.method: linear`), measured, and how often its own test is right.
+"""Measure what is learned from a catalogue without labels (`train.method: linear`), and how often its test is right.
 
     python -m jobs.bench.teach [--audio AUDIO] [--vectors VECTORS] [--workspace workspace/answers]
 
@@ -34,7 +34,7 @@ SPEAKERS = 60
 DRAWS = 20  # sub-catalogues of each kind on which the test is tested
 LOOSE = 0.3  # mean cosine at which groups run together
 HARM = 1.03  # times the error from which teaching counts as harm
-UNSEEN = ("ariel", "leon", "stool", "titon")  # karaoke singers whom no training of the shipped encoder saw
+UNSEEN = ("ariel", "leon", "stool", "titon")  # karaoke singers that the shipped encoder was never trained on
 
 
 class Case(NamedTuple):

@@ -133,7 +133,7 @@ class Versions:
     def _base(self, base: str) -> Wave:
         if base not in self._made:
             if base == "mix" and not self._has_accompaniment:
-                raise Problem("no_accompaniment", "it has no accompaniment of its own to be mixed with")
+                raise Problem("no_accompaniment", "it has no accompaniment to mix in")
             self._made[base] = self._stems.mix.mean(0) if base == "mix" else self._separated()
         return self._made[base]
 
@@ -207,7 +207,7 @@ def choose_crops(voice: Wave, sample_rate_hz: int, config: EvaluateConfig) -> li
     frames.add(voice[: n_frames * frame])
     voiced = near_the_loud(frames.levels_db(), _VOICED_DB, config.silence_db)
     if not voiced.any():
-        raise Problem("silent", "no voice is to be heard in it")
+        raise Problem("silent", "it has no audible voice")
     width = max(1, min(round(config.crop_s / _FRAME_S), n_frames))
     starts = np.arange(0, n_frames - width + 1, width)
     parts = np.array([voiced[start : start + width].mean() for start in starts])

@@ -1,13 +1,13 @@
-"""Vocal activity: where in a track somebody sings, judged by its mix and its separated vocals.
+"""Vocal activity: where in a track somebody sings, from its mix and its separated vocals.
 
-Both are mono, in frames of `FRAME_S`. A frame is voiced where the vocals are at most `BELOW_MIX_DB` below
-the mix and above `FLOOR_DB`, which a separator's leftovers of drums and guitars rarely are. A track has vocals where at
-least `MIN_RATIO` of what is heard of it is voiced.
+Both are mono, in frames of `FRAME_S`. A frame is voiced if the vocals are at most `BELOW_MIX_DB` below the mix and
+above `FLOOR_DB`; a separator's residue of drums and guitars rarely is. A track has vocals if at least `MIN_RATIO` of
+what was decoded of it is voiced.
 
 The two numbers were chosen with Spleeter on the 41 previews (each as mix, and as accompaniment alone) whose artist's
-SHA-256 begins with an even byte; there balanced accuracy is 98.8 %. On the 53 others it is 98.1 % (one of each missed).
-`make bench-separate` measures it again. `MIN_RATIO` is at the low end of what did equally well, as whole songs have
-long stretches without vocals.
+SHA-256 begins with an even byte, with a balanced accuracy of 98.8 %. On the 53 others it is 98.1 % (one error in each
+class). `make bench-separate` measures it again. `MIN_RATIO` is at the low end of equally good values, since whole songs
+have long passages without vocals.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ SILENT_DB = -70.0
 
 @dataclass(frozen=True)
 class Activity:
-    """How much of what was heard is sung: seconds, share, level of the vocals relative to the mix."""
+    """How much of a track is sung: seconds, share, and level of the vocals relative to the mix."""
 
     heard_s: float
     voiced_s: float
@@ -35,7 +35,7 @@ class Activity:
 
 
 class Meter:
-    """Measures a track while its mix and its vocals pass by, in blocks of any size.
+    """Measures a track from its mix and its vocals, given in blocks of any size.
 
     Args:
         sample_rate_hz: of both.
@@ -47,11 +47,11 @@ class Meter:
         self.mix, self.vocals = Frames(frame), Frames(frame)
 
     def add_mix(self, block: np.ndarray) -> None:
-        """Take the next (n,) samples of the mono mix."""
+        """Add the next (n,) samples of the mono mix."""
         self.mix.add(block)
 
     def add_vocals(self, block: np.ndarray) -> None:
-        """Take the next (n,) samples of the mono vocals."""
+        """Add the next (n,) samples of the mono vocals."""
         self.vocals.add(block)
 
     @property
@@ -60,11 +60,11 @@ class Meter:
         return self.mix.n / self.sample_rate_hz
 
     def loudest_db(self) -> float:
-        """Return the level of the loudest frame of the mix, dB full scale; -200 where there is none."""
+        """Return the level of the loudest frame of the mix, dB full scale; -200 if there is none."""
         return float(power_to_db(self.mix.powers().max(initial=0.0)))
 
     def measure(self) -> Activity:
-        """Return the activity of all that has passed, mix and vocals of the same length."""
+        """Return the activity in what was added, for which mix and vocals must have the same length."""
         mix, vocals = self.mix.powers(), self.vocals.powers()
         vocals_db = power_to_db(vocals)
         voiced = (vocals_db > power_to_db(mix) - BELOW_MIX_DB) & (vocals_db > FLOOR_DB)

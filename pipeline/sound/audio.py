@@ -1,7 +1,7 @@
-"""Audio in and out: the one resampler, the one FLAC writer, the one seconds-to-samples.
+"""Audio in and out: the only resampler, the only FLAC writer, the only conversion of seconds to samples.
 
-Waveforms are float32, (channels, samples), full scale at 1, and never travel without their sample rate.
-Decoding (`pipeline.sound.reading`) and resampling (soxr's) stream.
+Waveforms are float32, (channels, samples), with full scale at 1, and always go with their sample rate. Decoding
+(`pipeline.sound.reading`) and resampling (soxr) work block by block.
 """
 
 import io
@@ -39,7 +39,7 @@ class Audio:
 
 
 def to_samples(seconds: float, sample_rate_hz: int) -> int:
-    """Return the number of samples in a length of time, rounded to the nearest."""
+    """Return the number of samples in a time, rounded to the nearest."""
     return round(seconds * sample_rate_hz)
 
 
@@ -51,22 +51,24 @@ def blocks(
     excerpt: Excerpt = WHOLE,
     at_work: Callable[[], None] = lambda: None,
 ) -> Iterator[np.ndarray]:
-    """Decode a file of any format and length as blocks at a wanted rate, in the memory of a few blocks.
+    """Decode a file of any format and length into blocks at a given rate, in the memory of a few blocks.
 
     Damaged packets are skipped and single damaged samples become 0; a file that is mostly damaged is a `Problem`.
 
     Args:
-        channels: 1 or 2, mixed down as `pipeline.sound.mixdown` does; None: those of the file, as they are.
+        uri: of the file.
+        sample_rate_hz: of the blocks.
+        channels: 1 or 2, mixed down by `pipeline.sound.mixdown`; None for the file's own channels.
         block_s: length of each block but the last.
-        excerpt: the part of it that is wanted; one that was sought is in memory at once.
-        at_work: called over and over while an excerpt is looked for.
+        excerpt: the part to decode; if it was found by seeking, it is in memory as a whole.
+        at_work: called repeatedly while an excerpt is being looked for.
 
     Yields:
         (channels, n) float32.
 
     Raises:
-        Problem: `empty`, `decode`, or `too_short` where it holds no samples.
-        FileNotFoundError, PermissionError: it is not there, or may not be read.
+        Problem: `empty`, `decode`, or `too_short` if the file has no samples.
+        FileNotFoundError, PermissionError: the file does not exist, or may not be read.
     """
     want = to_samples(block_s, sample_rate_hz)
     held: list[np.ndarray] = []
@@ -89,12 +91,12 @@ def blocks(
 
 
 def read(uri: str | Path, sample_rate_hz: int, channels: int | None) -> Audio:
-    """Decode a whole file; see `blocks` for what it raises. For clips and tests, not for long tracks."""
+    """Decode a whole file; it raises what `blocks` raises. Only for clips and tests, not for long tracks."""
     return Audio(np.concatenate(list(blocks(uri, sample_rate_hz, channels)), axis=1), sample_rate_hz)
 
 
 def _resampled(pieces: Iterable[Piece], sample_rate_hz: int, channels: int | None) -> Iterator[np.ndarray]:
-    """Yield a file's audio at the wanted rate; where its own rate changes, one resampler ends and another begins."""
+    """Yield a file's audio at the given rate, with a new resampler wherever the file's own rate changes."""
     windows = mixed_down(pieces, channels) if channels else as_they_are(pieces)
     for rate_hz, alike in itertools.groupby(windows, key=operator.itemgetter(1)):
         resampler: soxr.ResampleStream | None = None

@@ -1,7 +1,7 @@
-"""What FFmpeg may open of a file: a container of audio, from its bytes alone.
+"""Open a file's audio with FFmpeg, from the file's bytes alone.
 
-No other file is read and nothing is fetched, whatever the bytes say: only the containers of `formats` are opened, only
-audio is decoded, and what would open something else is refused.
+No other file is read and no address is contacted, whatever the bytes say: only the containers in `formats` are opened,
+only audio is decoded, and anything that would open something else is refused.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pipeline.store.errors import Problem
 
 def _audio_decoders() -> Iterator[str]:
     for name in av.codec.codecs_available:
-        with contextlib.suppress(UnknownCodecError):  # it only encodes
+        with contextlib.suppress(UnknownCodecError):  # this codec can only encode
             if av.Codec(name, "r").type == "audio":
                 yield name
 
@@ -31,10 +31,10 @@ _ONLY_AUDIO = {
 
 
 def opened(file: Stretch) -> Any:
-    """Return the container in a file, open.
+    """Return a file's container, opened.
 
     Raises:
-        Problem: `decode`; it is not audio, or of a kind that is not supported.
+        Problem: `decode`; the file is not audio, or of an unsupported kind.
     """
     try:
         return av.open(file, metadata_errors="replace", container_options=_ONLY_AUDIO, io_open=_no_other_file)
@@ -56,10 +56,10 @@ def _no_other_file(url: str, flags: int, options: dict[str, str]) -> Any:
 
 
 def audio_stream(container: Any) -> Any:
-    """Return the audio stream that FFmpeg thinks best, or the first that can be decoded.
+    """Return the audio stream that FFmpeg prefers, or the first that can be decoded.
 
     Raises:
-        Problem: `decode`; there is none.
+        Problem: `decode`; there is no such stream.
     """
     streams = list(container.streams.audio)
     if not streams:
@@ -78,19 +78,19 @@ def audio_stream(container: Any) -> Any:
 
 
 def packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Yield a stream's packets, as far as they can be read."""
+    """Yield a stream's packets as far as they can be read."""
     demuxed = container.demux(stream)
     while True:
         try:
             packet = next(demuxed)
-        except (StopIteration, av.FFmpegError, IndexError):  # IndexError: PyAV at the end, where streams came late
+        except (StopIteration, av.FFmpegError, IndexError):  # IndexError: from PyAV at the end, if streams appear late
             return
         if packet.size:
             yield packet
 
 
 def promised_s(container: Any, stream: Any, n_bytes: int) -> float | None:
-    """Return the length that a header states; None where FFmpeg guessed it from the bit rate."""
+    """Return the length that a header states, or None if FFmpeg guessed it from the bit rate."""
     if stream.duration is not None:
         length_s = float(stream.duration * stream.time_base)
     elif container.duration is not None:

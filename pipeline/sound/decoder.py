@@ -1,9 +1,9 @@
-"""Decoding in a separate process: a file that crashes the decoder fails alone, and the worker lives on.
+"""Decoding in a separate process: if a file crashes the decoder, only this file fails and the worker continues.
 
-The process may use `MEMORY_BYTES`, and is killed when it sends nothing for `STALL_S`. For each file the worker writes a
-line of JSON to its standard input, and reads from its standard output: a count of samples (int64), then the float32
-samples channel by channel; a count of 0 only says that it is still working. A count of -1, or -2 for an error, ends the
-file, and is followed by the length of an answer in JSON and the answer.
+The process may use `MEMORY_BYTES`, and is killed if it sends nothing for `STALL_S`. For each file the worker writes a
+line of JSON to its standard input and reads from its standard output: a count of samples (int64), then the float32
+samples channel by channel. A count of 0 only says that it is still working. A count of -1, or -2 for an error, ends the
+file and is followed by the length of a JSON answer and the answer.
 """
 
 import contextlib
@@ -29,16 +29,16 @@ from pipeline.sound.probe import Probe, probe
 from pipeline.store.errors import Problem, explain
 
 DONE, ERROR = -1, -2
-STALL_S = 30.0  # a decoder that gives nothing for this long hangs
-BEAT_S = 1.0  # how often a probing decoder says that it is still working
-MEMORY_BYTES = 2 * 2**30  # no honest file needs a quarter of it
+STALL_S = 30.0  # without output after which a decoder counts as hung
+BEAT_S = 1.0  # interval at which a decoder without output says that it is still working
+MEMORY_BYTES = 2 * 2**30  # no normal file needs a quarter of it
 
 
 class Decoder:
-    """A decoding process, started when it is first needed and again after it has died."""
+    """A decoding process that is started when it is first needed, and again after it has died."""
 
     def __init__(self) -> None:
-        self.process: Any = None  # a Popen, whose pipes are there
+        self.process: Any = None  # a Popen with pipes
 
     def blocks(
         self, uri: str | Path, sample_rate_hz: int, channels: int, excerpt: Excerpt = WHOLE
@@ -46,16 +46,16 @@ class Decoder:
         """Yield a file's blocks, or those of an excerpt, as `audio.blocks` does, and raise what it raises.
 
         Raises:
-            Problem: as `audio.blocks`; `crashed` where the file killed the decoder, or made it hang.
+            Problem: as `audio.blocks`; `crashed` if the file killed the decoder or made it hang.
         """
         request = {"uri": str(uri), "sample_rate_hz": sample_rate_hz, "channels": channels, "excerpt": excerpt}
         yield from self._answers(request, channels)
 
     def probe(self, uri: str | Path) -> Probe:
-        """Return what a file is, as `probe.probe` does, and raise what it raises.
+        """Return a file's description, as `probe.probe` does, and raise what it raises.
 
         Raises:
-            Problem: as `probe.probe`; `crashed` where the file killed the decoder, or made it hang.
+            Problem: as `probe.probe`; `crashed` if the file killed the decoder or made it hang.
         """
         answers = self._answers({"uri": str(uri)}, 0)
         while True:
@@ -65,7 +65,7 @@ class Decoder:
                 return Probe(**end.value)
 
     def _answers(self, request: dict[str, Any], channels: int) -> Generator[np.ndarray, None, dict[str, Any]]:
-        """Send a request, yield the blocks that come, and return the answer at the end."""
+        """Send a request, yield the blocks that arrive, and return the answer at the end."""
         finished = False
         process = self._started()
         try:
@@ -84,7 +84,7 @@ class Decoder:
             raise _died(process) from None
         finally:
             if not finished:
-                self.close()  # whatever it would still send belongs to this file
+                self.close()  # what it would still send belongs to this file
 
     def close(self) -> None:
         """End the process."""
@@ -132,7 +132,7 @@ def _died(process: subprocess.Popen) -> Problem:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the input ends."""
     for line in requests:
         try:
             last, told = DONE, _answer(json.loads(line), answers)
@@ -147,7 +147,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _answer(request: dict[str, Any], answers: BinaryIO) -> dict[str, Any]:
-    """Write a file's blocks, where they are asked for, and return the answer at the end."""
+    """Write a file's blocks, if requested, and return the answer at the end."""
     pulse = _Pulse(answers)
     if "channels" not in request:
         return asdict(probe(request["uri"], pulse))
@@ -158,7 +158,7 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> dict[str, Any]:
 
 
 class _Pulse:
-    """Says from time to time that work is going on."""
+    """Reports at intervals that work is going on."""
 
     def __init__(self, answers: BinaryIO):
         self.answers, self.last = answers, time.monotonic()
@@ -173,7 +173,7 @@ class _Pulse:
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.RLIM_INFINITY))
     with os.fdopen(os.dup(1), "wb") as answers_, open(os.devnull, "wb") as nowhere:
-        for printed in (1, 2):  # libraries print what they find damaged; the answers say it too
+        for printed in (1, 2):  # libraries print damage that they find, which is also in the answers
             os.dup2(nowhere.fileno(), printed)
         with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
             serve(sys.stdin.buffer, answers_)

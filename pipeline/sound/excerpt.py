@@ -1,4 +1,4 @@
-"""Excerpts: parts of a track that stand for all of it, where to take them, and how to read no more than them."""
+"""Excerpts: parts that stand for a whole track, where they are, and how to decode only them."""
 
 import contextlib
 import itertools
@@ -12,12 +12,12 @@ from pipeline.sound.reading import Piece, Reading
 from pipeline.store.errors import Problem
 
 GRID_S = 0.1  # excerpts begin and end on it, as do the frames of `activity` and the clips of `stages.shard`
-PREROLL_S = 0.5  # decoded before an excerpt: what MP3, AAC, Vorbis and Opus need to have settled
-MISSING_S = 0.05  # so much less than promised, and the packets' times are not to be trusted
+PREROLL_S = 0.5  # decoded before an excerpt, which MP3, AAC, Vorbis and Opus need to settle
+MISSING_S = 0.05  # of an excerpt, from which the packets' times cannot be trusted
 
 
 class Excerpt(NamedTuple):
-    """A part of a track, in seconds from its beginning; `end_s` None: to its end."""
+    """A part of a track, in seconds from its beginning; without `end_s` it reaches to the end."""
 
     start_s: float
     end_s: float | None
@@ -27,10 +27,11 @@ WHOLE = Excerpt(0.0, None)
 
 
 def spread(duration_s: float | None, config: ExcerptsConfig | None) -> list[Excerpt]:
-    """Return the excerpts of a track, each in the middle of an equal share of it, in order; `WHOLE` of a short one.
+    """Return the excerpts of a track in order, each in the middle of an equal share of it; `WHOLE` for a short track.
 
     Args:
-        duration_s: length of the track; None where it is not known.
+        duration_s: length of the track; None if it is unknown.
+        config: number and length of excerpts; None for the whole track.
     """
     if config is None or duration_s is None or duration_s <= config.count * config.seconds:
         return [WHOLE]
@@ -41,21 +42,23 @@ def spread(duration_s: float | None, config: ExcerptsConfig | None) -> list[Exce
 
 
 def heard(rows: list[dict[str, float]] | None) -> list[Excerpt]:
-    """Return the excerpts that a row of `vocals/` tells of."""
+    """Return the excerpts in a row of `vocals/`."""
     return [Excerpt(**row) for row in rows] if rows else [WHOLE]
 
 
 def pieces(uri: str | Path, excerpt: Excerpt, at_work: Callable[[], None]) -> Iterator[Piece]:
-    """Decode an excerpt of a file, and little else where decoding can begin in the midst of it.
+    """Decode an excerpt of a file, and little else if decoding can begin in the middle of the file.
 
-    Where that gives less than it should, what the file says of its packets' times is wrong, and all of it is decoded up
-    to the excerpt's end.
+    If that gives less audio than it should, the times of the file's packets are wrong, and the file is decoded from its
+    beginning to the end of the excerpt.
 
     Args:
-        at_work: called over and over while it decodes.
+        uri: of the file.
+        excerpt: to decode.
+        at_work: called repeatedly during decoding.
 
     Returns:
-        The pieces, which are in memory together if they were sought.
+        The pieces, which are all in memory if the excerpt was found by seeking.
 
     Raises:
         Problem, FileNotFoundError, PermissionError: as `Reading.pieces`.
@@ -79,7 +82,7 @@ def pieces(uri: str | Path, excerpt: Excerpt, at_work: Callable[[], None]) -> It
 
 
 def _between(reading: Reading, start_s: float, end_s: float, at_work: Callable[[], None]) -> Iterator[Piece]:
-    """Yield what a reading gives between two places of its file."""
+    """Yield the audio of a reading between two times of its file."""
     at_s: float | None = None
     with contextlib.closing(reading.pieces()) as there:
         for piece in there:

@@ -1,8 +1,8 @@
-"""What counts as audio: the containers that may be opened, the codecs that may be decoded.
+"""The containers that may be opened and the codecs that may be decoded.
 
 FFmpeg would open more than recordings: texts that name other files or network addresses (SDP, playlists, `ffconcat`),
-pictures, subtitles. None of them is among `CONTAINERS`, so none is opened, whatever a file is called; and only the
-sound of a film is decoded.
+pictures, subtitles. None of them is in `CONTAINERS`, so they are never opened, whatever a file is called, and of a film
+only the sound is decoded.
 """
 
 import re
@@ -17,7 +17,7 @@ CONTAINERS = frozenset(
     "sox spdif tak truehd tta voc vqf w64 wav wsd wtv wv xwma".split()
 )
 
-HEAD_BYTES = 4096  # of a file, to tell what it is
+HEAD_BYTES = 4096  # at the start of a file from which its kind is recognised
 _NO_SOUND = (
     (
         rb"version https://git-lfs|.{0,99}/annex/objects/",
@@ -41,7 +41,7 @@ _NO_SOUND = (
 
 
 def what_it_is(head: bytes) -> str | None:
-    """Return what a file without a recording is, by its first `HEAD_BYTES`; None where that is unclear."""
+    """Return the kind of a file without a recording, from its first `HEAD_BYTES`, or None if that is unclear."""
     plain = head.removeprefix(b"\xef\xbb\xbf")
     for pattern, words in _NO_SOUND:
         if re.match(pattern, plain, re.IGNORECASE | re.DOTALL):

@@ -1,4 +1,4 @@
-"""Levels: dB and back, the power of a signal's frames, and which of them are voiced by level alone."""
+"""Levels: conversion to and from dB, the power of a signal's frames, and which frames are voiced by level alone."""
 
 from typing import TypeVar
 
@@ -9,23 +9,26 @@ Decibels = TypeVar("Decibels", float, np.ndarray)
 
 
 def db_to_gain(db: Decibels) -> Decibels:
-    """Return the factor that raises a waveform by so many dB."""
+    """Return the factor that amplifies a waveform by some dB."""
     return 10 ** (db / 20)
 
 
 def power_to_db(power: np.ndarray | float) -> np.ndarray:
-    """Return power in dB, -200 at the least."""
+    """Return power in dB, at least -200."""
     return 10 * np.log10(np.maximum(power, 1e-20))
 
 
 def near_the_loud(levels_db: np.ndarray, range_db: float, floor_db: float) -> np.ndarray:
     """Return which frames of an isolated voice are voiced.
 
-    These are within `range_db` of the loud ones, the 95th percentile of all levels, and above `floor_db`. Where there
-    is a mix to compare with, `pipeline.sound.activity` tells more: what a separator leaves of the music may be loud.
+    These are within `range_db` of the loud ones, the 95th percentile of all levels, and above `floor_db`. If there is a
+    mix to compare with, `pipeline.sound.activity` is more accurate, since a separator's residue of the music may be
+    loud.
 
     Args:
         levels_db: (frames,) dB full scale.
+        range_db: below the loud frames.
+        floor_db: dB full scale.
 
     Returns:
         (frames,) bool.
@@ -36,10 +39,10 @@ def near_the_loud(levels_db: np.ndarray, range_db: float, floor_db: float) -> np
 
 
 class Frames:
-    """The power of each frame of a mono signal that comes in blocks, without its mean: a constant is not sound.
+    """The power of each frame of a mono signal that is given in blocks, without its mean, since a constant is silent.
 
     Args:
-        frame: its length in samples.
+        frame: length of a frame in samples.
     """
 
     def __init__(self, frame: int):
@@ -49,7 +52,7 @@ class Frames:
         self.n = 0
 
     def add(self, block: np.ndarray) -> None:
-        """Take the next (n,) samples."""
+        """Add the next (n,) samples."""
         self.n += len(block)
         joined = np.concatenate([self.rest, block])
         whole = len(joined) // self.frame * self.frame
@@ -57,7 +60,7 @@ class Frames:
         self.rest = joined[whole:]
 
     def powers(self) -> np.ndarray:
-        """Return (frames,) float64; a last part frame counts as one."""
+        """Return (frames,) float64; an incomplete last frame counts as one."""
         last = [[self.rest.var(dtype=np.float64)]] if len(self.rest) else []
         return np.concatenate([*self.done, *last, np.zeros(0)])
 

@@ -1,8 +1,8 @@
-"""Mixing any channels down to left and right, so that nothing cancels out or goes missing.
+"""Mix any channels down to left and right, so that nothing cancels out or is lost.
 
-Surround is weighted as ITU-R BS.775 does (centre and surround at -3 dB, no LFE), scaled so that full scale stays full
-scale; channels of unknown position go to both sides alike. Then, over stretches of `WINDOW_S`: where one side is
-silent, both play the other; where one side is the other's inverse, it is turned over, as their sum would be silence.
+Surround channels are weighted as in ITU-R BS.775 (centre and surround at -3 dB, no LFE), scaled so that full scale
+stays full scale; channels of unknown position go to both sides equally. Then, in windows of `WINDOW_S`: if one side is
+silent, both get the other; if one side is the inverse of the other, it is inverted, since their sum would be silent.
 """
 
 import itertools
@@ -14,10 +14,10 @@ from pipeline.sound.reading import Piece
 from pipeline.store.errors import Problem
 
 WINDOW_S = 10.0
-FADE_S = 0.05  # from one way of mixing to the next
-SILENT = 1e-4  # power relative to the other side's: -40 dB
-INVERTED = 0.05  # power of the sides' sum relative to that of their difference: -13 dB
-FAINT = 1e-9  # power of the louder side below which nothing is decided: -90 dB
+FADE_S = 0.05  # between windows that are mixed differently
+SILENT = 1e-4  # power relative to the other side's, -40 dB
+INVERTED = 0.05  # power of the sides' sum relative to that of their difference, -13 dB
+FAINT = 1e-9  # power of the louder side below which a window is not judged, -90 dB
 _AS_IT_IS, _LEFT, _RIGHT, _TURNED = (
     np.array(rows, np.float32) for rows in ([[1, 0], [0, 1]], [[1, 0], [1, 0]], [[0, 1], [0, 1]], [[1, 0], [0, -1]])
 )
@@ -39,10 +39,10 @@ def mixed_down(pieces: Iterable[Piece], channels: int) -> Iterator[tuple[np.ndar
 
 
 def as_they_are(pieces: Iterable[Piece]) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield a file's pieces with the channels that they have, and the rate.
+    """Yield a file's pieces with all of their channels, and the rate.
 
     Raises:
-        Problem: their number changes within the file.
+        Problem: the number of channels changes within the file.
     """
     channels = None
     for piece in pieces:
@@ -62,7 +62,7 @@ def to_sides(piece: Piece) -> np.ndarray:
 
 
 def _weights(channel: str) -> tuple[float, float]:
-    """Return how much of a channel, by FFmpeg's name of it, goes to the left and to the right."""
+    """Return the weights of a channel, by FFmpeg's name for it, in left and right."""
     share = 1.0 if channel in ("FL", "FR") else 0.5**0.5
     if channel.startswith("LFE"):
         return 0.0, 0.0
@@ -70,7 +70,7 @@ def _weights(channel: str) -> tuple[float, float]:
 
 
 def _windows(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:
-    """Yield (2, n) of blocks of any length; the last window is what is left."""
+    """Yield windows (2, n) from blocks of any length; the last window is the remainder."""
     window, filled = np.empty((2, n), np.float32), 0
     for block in blocks:
         while block.shape[1]:
@@ -86,8 +86,8 @@ def _windows(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:
 
 
 def _way(window: np.ndarray, way: np.ndarray) -> np.ndarray:
-    """Return how to mix a window, (2, n) to (2, n); as the one before where it is too faint to decide."""
-    mean = window.mean(axis=1)  # a constant carries no sound
+    """Return the matrix that mixes a window (2, n) to (2, n); if it is too faint to judge, that of the previous one."""
+    mean = window.mean(axis=1)  # a constant is silent
     (in_left, both), (_, in_right) = window @ window.T / window.shape[1] - np.outer(mean, mean)
     if max(in_left, in_right) < FAINT:
         return way

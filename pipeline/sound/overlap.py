@@ -1,6 +1,6 @@
-"""Work that overlaps other work: `ahead` reads before it is asked, `Behind` writes after it was told.
+"""Work that overlaps with other work: `ahead` reads in advance, `Behind` writes in the background.
 
-Both hold a bounded number of items, so that memory does not grow when one side is faster.
+Both hold a limited number of items, so that memory does not grow if one side is faster.
 """
 
 import queue
@@ -13,9 +13,9 @@ Item = TypeVar("Item")
 
 
 def ahead(source: Iterable[Item], depth: int) -> Generator[Item, None, None]:
-    """Yield what `source` yields, up to `depth` items of it made in advance by a thread; its error is raised here.
+    """Yield the items of `source`, of which a thread makes up to `depth` in advance; its errors are raised here.
 
-    When the reader stops early, the thread stops at its next item and `source` is closed there.
+    If the reader stops early, the thread stops at its next item and closes `source`.
     """
     items: queue.Queue[tuple[Item | None, BaseException | None, bool]] = queue.Queue(depth)
     stopped = threading.Event()
@@ -57,14 +57,14 @@ def ahead(source: Iterable[Item], depth: int) -> Generator[Item, None, None]:
 
 
 class Behind:
-    """One thread that does what it is given, in order, at most `depth` things late."""
+    """A thread that does the work it is given in order, with at most `depth` things waiting."""
 
     def __init__(self, depth: int):
         self.room = threading.Semaphore(depth)
         self.pool = ThreadPoolExecutor(1)
 
     def do(self, work: Callable[..., Any], *arguments: Any) -> Future:
-        """Have `work` done later; wait only if too much is queued. The future has its result or error."""
+        """Queue `work`, waiting only if too much is queued; the future gets its result or error."""
         self.room.acquire()
         future = self.pool.submit(work, *arguments)
         future.add_done_callback(lambda _: self.room.release())

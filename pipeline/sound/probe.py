@@ -1,4 +1,4 @@
-"""Probing: what a file is. All of it is decoded, so that its length is what can be heard."""
+"""Describe a file. All of it is decoded, so that its length is that of the actual audio."""
 
 import contextlib
 from collections.abc import Callable
@@ -9,18 +9,18 @@ from pipeline.sound.reading import Reading
 from pipeline.sound.stretch import open_bytes
 from pipeline.sound.tags import read_tags
 
-MAX_BROKEN_FRACTION = 0.01  # of packets that cannot be decoded, before it is worth a note
+MAX_BROKEN_FRACTION = 0.01  # of packets that may be undecodable without a note
 MAX_OFF_FRACTION = 0.01  # of the length that the header states
-PADDING_S = 0.1  # that a lossy codec adds to a file, and a container may count
+PADDING_S = 0.1  # that lossy codecs add to a file, and a container may include in its length
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a file is.
+    """The description of a file.
 
-    `track_id` is a 128-bit BLAKE2b over codec, rate, channels and the compressed audio itself, so a file keeps it
-    when it is moved, renamed or tagged again. `tags`: those of artist, title and album that the file states.
-    `note`: what is odd about it.
+    `track_id` is a 128-bit BLAKE2b hash of codec, rate, channels and the compressed audio itself, which stays the same
+    if the file is moved, renamed or tagged again. `tags` has the file's artist, title and album, as far as there are
+    any. `note` says what is unusual about the file.
     """
 
     track_id: str
@@ -33,14 +33,15 @@ class Probe:
 
 
 def probe(uri: str | Path, at_work: Callable[[], None] = lambda: None) -> Probe:
-    """Read and decode a file and return what it is.
+    """Read and decode a file, and return its description.
 
     Args:
-        at_work: called over and over while it decodes.
+        uri: of the file.
+        at_work: called repeatedly during decoding.
 
     Raises:
-        Problem: `empty`, `decode` or `too_short`, in words.
-        FileNotFoundError, PermissionError: it is not there, or may not be read.
+        Problem: `empty`, `decode` or `too_short`.
+        FileNotFoundError, PermissionError: the file does not exist, or may not be read.
     """
     reading = Reading(uri)
     for _ in reading.pieces():

@@ -1,7 +1,7 @@
-"""Reading a file: from its bytes to pieces of samples, with the rate and the channels that they have there.
+"""Decode a file from its bytes into pieces of samples, with the sample rate and channels that each piece has.
 
-FFmpeg (PyAV) decodes; libsndfile is tried for what FFmpeg cannot open. Both are given bytes, never a path or an
-address. Of the file's name they see only the ending, which helps where a file has lost its head.
+FFmpeg (PyAV) decodes; libsndfile is tried if FFmpeg cannot open the file. Both get bytes, never a path or an address.
+They know only the ending of the file's name, which helps if the beginning of the file is missing.
 """
 
 import collections
@@ -23,9 +23,9 @@ from pipeline.sound.stretch import Stretch, open_bytes
 from pipeline.store.errors import Problem
 
 MAX_S = 24 * 3600.0
-LOUDEST = 1e6  # full scale is 1; what is louder is damage
-MAX_BAD_FRACTION = 0.01  # of samples that are damage, before the file counts as damaged
-FRAME = 8192  # samples that go on together
+LOUDEST = 1e6  # relative to full scale; a higher level is damage
+MAX_BAD_FRACTION = 0.01  # of samples that may be damaged
+FRAME = 8192  # samples that are passed on together
 ALONE = frozenset(("mp3", "mp3float", "aac", "vorbis", "opus", "libopus", "flac", "alac"))  # and PCM; see `_skip`
 
 
@@ -39,56 +39,57 @@ class Piece:
 
 
 class Reading:
-    """One pass over a file; the attributes hold what was found on the way.
+    """One pass over a file, and what was found in it so far.
 
     Attributes:
-        codec, sample_rate_hz, channels: of the audio's beginning.
+        codec, sample_rate_hz, channels: at the beginning of the audio.
         tags: the file's own, as FFmpeg reads them.
-        is_lossless: whether its codec gives back just the samples that went in.
+        is_lossless: whether the codec returns exactly the samples that were encoded.
         digest: of codec, rate, channels and the compressed audio.
-        n_bad: samples so far that were not a number or beyond any level, and became 0.
-        n_packets, n_broken: packets so far; those of them that cannot be decoded.
-        remarks: in words, what was lost of it, and what it took to read the rest.
-        begins_s: where in the file its first piece begins.
+        n_bad: samples that were not a number or beyond any level, and became 0.
+        n_packets, n_broken: packets, and those of them that cannot be decoded.
+        remarks: what was lost of the file, and how the rest had to be read.
+        begins_s: time in the file at which the first piece begins.
 
     Args:
-        skip_s: up to about here packets are passed over, if decoding can begin in the midst of the file.
+        uri: of the file.
+        skip_s: time up to which packets are skipped, approximately, if decoding can begin in the middle of the file.
     """
 
     def __init__(self, uri: str | Path, skip_s: float = 0.0):
         self.uri, self.skip_s, self.begins_s = uri, skip_s, 0.0
-        self.has_passed = False  # over a packet
+        self.has_passed = False  # whether a packet was skipped
         self.codec, self.sample_rate_hz, self.channels = "", 0, 0
         self.tags: dict[str, str] = {}
         self.is_lossless = False
         self.remarks: list[str] = []
-        self._promised_s: list[float | None] = []  # by each link of a chain
+        self._promised_s: list[float | None] = []  # of each link of a chain
         self.digest = hashlib.blake2b(digest_size=16)
         self._at_rate: collections.Counter[int] = collections.Counter()  # samples so far
         self.n_bad = self.n_packets = self.n_broken = 0
 
     @property
     def n_samples(self) -> int:
-        """How many samples were read so far."""
+        """The number of samples so far."""
         return self._at_rate.total()
 
     @property
     def read_s(self) -> float:
-        """How many seconds of audio were read so far."""
+        """The seconds of audio so far."""
         return sum(n / rate_hz for rate_hz, n in self._at_rate.items())
 
     @property
     def promised_s(self) -> float | None:
-        """The length that its header states, or those of a chain together; None where one states none."""
+        """The length that the header states, or all headers of a chain together; None if one of them states none."""
         stated = [length_s for length_s in self._promised_s if length_s is not None]
         return sum(stated) if stated and len(stated) == len(self._promised_s) else None
 
     def pieces(self) -> Generator[Piece, None, None]:
-        """Yield the file's audio; damaged packets are skipped, damaged samples are 0.
+        """Yield the file's audio; damaged packets are skipped, and damaged samples are 0.
 
         Raises:
-            Problem: `empty`, `decode`, or `too_short` where it holds no samples.
-            FileNotFoundError, PermissionError: it is not there, or may not be read.
+            Problem: `empty`, `decode`, or `too_short` if the file has no samples.
+            FileNotFoundError, PermissionError: the file does not exist, or may not be read.
         """
         file = open_bytes(self.uri)
         try:
@@ -136,7 +137,7 @@ class Reading:
             self.remarks += ["read by libsndfile: FFmpeg cannot open it"] if problems else []
 
     def _by_ffmpeg(self, file: Stretch) -> Iterator[Piece]:
-        if file.head(4) == b"RIFX":  # which FFmpeg reads in the wrong byte order
+        if file.head(4) == b"RIFX":  # FFmpeg would read it in the wrong byte order
             return
         with opened(file) as container:
             stream = audio_stream(container)
@@ -169,9 +170,9 @@ class Reading:
         self.digest = hashlib.blake2b(f"{codec} {sample_rate_hz} {channels} ".encode(), digest_size=16)
 
     def _frames(self, container: Any, stream: Any, size: int) -> Iterator[Any]:
-        """Yield decoded frames, skipping packets that cannot be decoded; end where the file breaks off."""
+        """Yield decoded frames, skipping packets that cannot be decoded, up to where the file breaks off."""
         decoder, is_first = stream.codec_context, True
-        for packet in itertools.chain(packets(container, stream), [None]):  # None: flush the decoder
+        for packet in itertools.chain(packets(container, stream), [None]):  # None flushes the decoder
             if packet is not None:
                 if not self.n_packets and self._passes(packet, stream):
                     self.has_passed = True
@@ -184,7 +185,7 @@ class Reading:
             try:
                 yield from decoder.decode(packet)
             except av.FFmpegError:
-                if decoder.name == "flac":  # it holds on to the depth of the first frame; a new one does not
+                if decoder.name == "flac":  # it keeps the sample depth of the first frame; a new decoder does not
                     decoder = av.CodecContext.create("flac", "r")
                     with contextlib.suppress(av.FFmpegError):
                         yield from decoder.decode(packet)
@@ -192,23 +193,23 @@ class Reading:
                 self.n_broken += 1
 
     def _skip(self, container: Any, stream: Any) -> None:
-        """Go to where reading is to begin, if decoding can begin there."""
+        """Seek to where reading should begin, if decoding can begin there."""
         codec = stream.codec_context.name
         if self.skip_s <= 0 or not (codec in ALONE or codec.startswith("pcm_")):
             self.skip_s = 0.0
             return
-        with contextlib.suppress(av.FFmpegError):  # then its packets are passed over one by one
+        with contextlib.suppress(av.FFmpegError):  # its packets are then skipped one by one
             container.seek(int(self.skip_s / stream.time_base) + (stream.start_time or 0), stream=stream)
             self.has_passed = True
 
     def _passes(self, packet: Any, stream: Any) -> bool:
-        """Return whether a packet is passed over, as it ends early enough."""
+        """Return whether a packet is skipped because it ends early enough."""
         if not self.skip_s or packet.pts is None:
             return False
         return _place_s(packet.pts + (packet.duration or 0), packet, stream) < self.skip_s
 
     def _placed(self, frames: Iterable[Any], stream: Any) -> Iterator[Any]:
-        """Yield frames, noting where the first one begins where packets were passed over."""
+        """Yield frames, and note where the first one begins if packets were skipped."""
         for i, frame in enumerate(frames):
             if i == 0 and self.has_passed:
                 if frame.pts is None:
@@ -219,7 +220,7 @@ class Reading:
     def _mended(self, piece: Piece) -> Piece:
         flat = piece.samples.T.reshape(-1)
         with np.errstate(over="ignore", invalid="ignore"):
-            if np.dot(flat, flat) <= LOUDEST**2:  # not so where one of them is NaN
+            if np.dot(flat, flat) <= LOUDEST**2:  # false if one of them is NaN
                 return piece
         sound = np.abs(piece.samples) <= LOUDEST
         self.n_bad += int((~sound).any(axis=0).sum())
@@ -227,12 +228,12 @@ class Reading:
 
 
 def _converted(frames: Iterable[Any]) -> Iterator[Piece]:
-    """Turn frames of any sample format into pieces; rate, channels and format may change on the way."""
+    """Convert frames of any sample format into pieces; rate, channels and format may change within the file."""
     for (rate_hz, channels, *_), alike in itertools.groupby(frames, _setup):
         check_music(rate_hz, channels)
         first = next(alike)
         layout = tuple(channel.name for channel in first.layout.channels)
-        # Packed: PyAV reads past the planes of a frame that has eight of them.
+        # Packed, since PyAV reads beyond the planes of a frame with eight of them.
         converter = av.AudioResampler(format="flt", frame_size=FRAME)
         for frame in itertools.chain([first], alike, [None]):
             for packed in converter.resample(frame):
@@ -240,7 +241,7 @@ def _converted(frames: Iterable[Any]) -> Iterator[Piece]:
 
 
 def _place_s(pts: int, timed: Any, stream: Any) -> float:
-    """Return the seconds from the beginning of a stream to a time of one of its packets or frames."""
+    """Return the time of a packet or frame in seconds from the beginning of its stream."""
     return float(pts * timed.time_base - (stream.start_time or 0) * stream.time_base)
 
 

@@ -1,4 +1,4 @@
-"""A file as its decoders see it: bytes to read and seek in, and nothing else."""
+"""A file in the form that decoders get: only bytes, which they can read and seek in."""
 
 import itertools
 import os
@@ -20,8 +20,8 @@ def open_bytes(uri: str | Path) -> "Stretch":
     """Open a local file or an object.
 
     Raises:
-        Problem: `empty`, or `decode` where it is a folder, a device or the like.
-        FileNotFoundError, PermissionError: it is not there, or may not be read.
+        Problem: `empty`, or `decode` if it is a folder, a device or the like.
+        FileNotFoundError, PermissionError: it does not exist, or may not be read.
     """
     if is_remote(str(uri)):
         fs, path = open_filesystem(str(uri))
@@ -40,9 +40,9 @@ def open_bytes(uri: str | Path) -> "Stretch":
 
 
 class Stretch:
-    """The bytes from `start` to `end` of an open file, as a file of their own.
+    """The bytes from `start` to `end` of an open file, in the form of a file.
 
-    A seek to an impossible place returns -1, which decoders take as a seek that failed, not as the end of the file.
+    A seek to an impossible position returns -1, which decoders take for a failed seek and not for the end of the file.
     """
 
     def __init__(self, file: Any, start: int, end: int, name: str):
@@ -60,7 +60,7 @@ class Stretch:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place and return it."""
+        """Go to a position and return it."""
         to = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.size}[whence]
         if not 0 <= to < 2**63:
             return -1
@@ -68,7 +68,7 @@ class Stretch:
         return to
 
     def tell(self) -> int:
-        """Return the place."""
+        """Return the position."""
         return self.at
 
     def close(self) -> None:
@@ -76,14 +76,14 @@ class Stretch:
         self.file.close()
 
     def head(self, n: int) -> bytes:
-        """Return the first `n` bytes; the place stays."""
+        """Return the first `n` bytes, without changing the position."""
         at, self.at = self.at, 0
         data = self.read(n)
         self.at = at
         return data
 
     def behind_id3(self) -> "Stretch | None":
-        """Return what follows an ID3v2 tag; None where there is none. FFmpeg skips it only where it expects one."""
+        """Return what follows an ID3v2 tag, or None without one; FFmpeg only skips such tags where it expects them."""
         head = self.head(10)
         if len(head) < 10 or head[:3] != b"ID3":
             return None
@@ -91,9 +91,9 @@ class Stretch:
         return Stretch(self.file, self.start + min(size, self.size), self.start + self.size, self.name)
 
     def links(self) -> Iterator["Stretch"]:
-        """Yield the links of a chained Ogg file, in order; the whole of any other.
+        """Yield the links of a chained Ogg file in order, or any other file as a whole.
 
-        FFmpeg gives up at a link whose channels, rate or codec differ from the first one's.
+        FFmpeg stops at a link whose channels, rate or codec differ from the first one's.
         """
         starts = _link_starts(self) if self.head(CHUNK).find(b"OggS") >= 0 else []
         cuts = [0, *starts[1:], self.size]
@@ -102,7 +102,7 @@ class Stretch:
 
 
 def _link_starts(file: Stretch) -> list[int]:
-    """Return where the links of an Ogg file start: at a first page of a stream that follows another kind of page."""
+    """Return where the links of an Ogg file start: at the first page of a stream that follows another kind of page."""
     starts: list[int] = []
     among_first = False
     offset, tail = 0, b""

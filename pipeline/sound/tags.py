@@ -1,11 +1,11 @@
-"""Tags: the artist, title and album that a file states, in whatever kind of tag and encoding.
+"""Tags: a file's artist, title and album, from all kinds of tags and encodings.
 
-mutagen reads the kinds of tags and all values of each; FFmpeg keeps the first of several and believes what a frame says
-of its encoding. Text whose encoding is not certain (ID3v1, RIFF's INFO, ID3 frames that say Latin-1 or lie) is taken as
-bytes, and all of a file's is decoded together as a person would (`text.decode`).
+mutagen reads all kinds of tags with all their values, while FFmpeg keeps the first of several values and trusts the
+encoding that a frame states. Text of uncertain encoding (ID3v1, RIFF's INFO, ID3 frames that claim Latin-1) is read as
+bytes, and all such text of a file is decoded together (`text.decode`).
 
-A file's tags are asked in the order of trust, each for what those before it left open. They never make a file fail:
-they are read within a limit of bytes and of seconds, and a damaged one says nothing.
+A file's tags are read in the order of trust, each for what the previous ones leave open. They never make a file fail:
+they are read within limits of bytes and seconds, and damaged tags are ignored.
 """
 
 import codecs
@@ -20,13 +20,13 @@ from mutagen import apev2, asf, flac, id3, mp4, oggflac, oggopus, oggspeex, oggt
 
 from pipeline.store.text import clean, decode, mend
 
-MAX_BYTES = 64 * 2**20  # of a file that are read for its tags; pictures are tags too
+MAX_BYTES = 64 * 2**20  # read from a file for its tags, which may include pictures
 MAX_S = 10.0
 MAX_CHUNKS = 1000
 MAX_VALUES = 20
 ID3V1_BYTES = 128
 
-# What each kind of tag calls an artist, a title and an album.
+# The names of artist, title and album in each kind of tag.
 ID3_NAMES = {"artist": "TPE1", "title": "TIT2", "album": "TALB"}
 ID3V22_NAMES = {"TP1": "TPE1", "TT2": "TIT2", "TAL": "TALB"}
 INFO_NAMES = {"artist": b"IART", "title": b"INAM", "album": b"IPRD"}
@@ -34,7 +34,7 @@ AIFF_NAMES = {"artist": b"AUTH", "title": b"NAME"}
 MP4_NAMES = {"artist": "\xa9ART", "title": "\xa9nam", "album": "\xa9alb"}
 ASF_NAMES = {"artist": "Author", "title": "Title", "album": "WM/AlbumTitle"}
 
-Values = dict[str, list[str | bytes]]  # of artist, title, album; bytes where the encoding is not certain
+Values = dict[str, list[str | bytes]]  # of artist, title, album; bytes if the encoding is uncertain
 
 
 class Readable(Protocol):
@@ -46,18 +46,18 @@ class Readable(Protocol):
 
 
 def read_tags(source: Readable, container: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the `artist`, `title` and `album` that a file states, as far as it does.
+    """Return a file's `artist`, `title` and `album`, as far as it has them.
 
     Several values are separated by `; `; texts are one line of at most `text.MAX_CHARS` characters.
 
     Args:
-        source: the file; it may be left at any position.
-        container: what FFmpeg found, for formats that mutagen does not know; keys in lower case.
+        source: the file, whose position may change.
+        container: tags that FFmpeg found, for formats that mutagen does not know; keys in lower case.
     """
     limited = _Limited(source)
     found: Values = {}
     for reader in (_id3, _chunks, _native, _ape, _id3v1):
-        with contextlib.suppress(Exception):  # mutagen raises whatever it stumbles over; the next reader may do better
+        with contextlib.suppress(Exception):  # mutagen raises all kinds of errors; the next reader may do better
             for name, values in reader(limited).items():
                 if any(values):
                     found.setdefault(name, values)
@@ -95,13 +95,13 @@ class _Limited:
         return self.source.tell()
 
     def at(self, offset: int, size: int) -> bytes:
-        """Return bytes at a place."""
+        """Return bytes at a position."""
         self.seek(max(0, offset))
         return self.read(size)
 
 
 class _Frames(dict[str, type[id3.Frame]]):
-    """The wanted ID3 frames, as bytes. mutagen looks up every frame of a tag here, so here it can be stopped."""
+    """The wanted ID3 frames, as bytes. mutagen looks up every frame of a tag here, so it can be stopped here."""
 
     def __init__(self, check: Callable[[], None]):
         self.check = check
@@ -114,7 +114,7 @@ class _Frames(dict[str, type[id3.Frame]]):
 
 
 def _id3(file: _Limited, offset: int = 0) -> Values:
-    """Read an ID3v2 tag of any version; mp3 and, behind one, any other format."""
+    """Read an ID3v2 tag of any version, of mp3 or in front of any other format."""
     head = file.at(offset, 10)
     if head[:3] != b"ID3" or len(head) < 10:
         return {}
@@ -137,7 +137,7 @@ def _frame_values(data: bytes) -> list[str | bytes]:
 
 
 def _chunks(file: _Limited) -> Values:
-    """Read the tags of a wav's, AIFF's or DSF's own kind, and the ID3 tag that may be one of its chunks."""
+    """Read the native tags of WAV, AIFF or DSF, and an ID3 tag among its chunks."""
     kind = file.at(0, 12)
     if kind[:4] == b"DSD ":
         return _id3(file, struct.unpack("<Q", file.at(20, 8))[0])
@@ -161,7 +161,7 @@ def _chunks(file: _Limited) -> Values:
 
 
 def _walk(file: _Limited, offset: int, end: int, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, offset and size of the chunks between two places."""
+    """Yield name, offset and size of the chunks between two positions."""
     for _ in range(MAX_CHUNKS):
         head = file.at(offset, 8)
         if len(head) < 8 or offset >= end:
@@ -172,7 +172,7 @@ def _walk(file: _Limited, offset: int, end: int, order: str) -> Iterator[tuple[b
 
 
 def _native(file: _Limited) -> Values:
-    """Read the comments of FLAC and Ogg, the atoms of MP4, the attributes of Windows Media."""
+    """Read the comments of FLAC and Ogg, the atoms of MP4, or the attributes of Windows Media."""
     head = file.at(0, 64)
     file.seek(0)
     if head[4:8] == b"ftyp":
@@ -205,7 +205,7 @@ def _id3v1(file: _Limited) -> Values:
 
 
 def _uncut(field: bytes) -> str | bytes:
-    """Return a full field as text if it is UTF-8 but for its last character."""
+    """Return a full field as text if it is UTF-8 except for its last character."""
     if len(field) == 30 and not field.isascii():
         with contextlib.suppress(UnicodeError):
             return codecs.getincrementaldecoder("utf-8")().decode(field)
@@ -213,7 +213,7 @@ def _uncut(field: bytes) -> str | bytes:
 
 
 def _texts(found: Values) -> dict[str, str]:
-    """Return values as text, those of uncertain encoding decoded together."""
+    """Return values as text, with those of uncertain encoding decoded together."""
     uncertain = [value for values in found.values() for value in values if isinstance(value, bytes)]
     decoded = iter(decode(uncertain))
     texts = {}

@@ -1,4 +1,4 @@
-"""The FLAC file of a track's vocals: measured while it is written, and able to tell its row of `vocals/` later."""
+"""The FLAC file of a track's vocals, which is measured while it is written and contains its row of `vocals/`."""
 
 import contextlib
 import io
@@ -22,17 +22,17 @@ from pipeline.store.errors import Problem, WorkspaceError
 from pipeline.store.workspace import Workspace
 
 FINGERPRINT, ROW, SIZE = "vocatlas_fingerprint", "vocatlas_row", "vocatlas_bytes"
-HEAD_BYTES = 2**16  # of a file that holds its comments
+HEAD_BYTES = 2**16  # at the beginning of a file that hold its comments
 SILENCE_S = 10.0  # written at once
 
 
 def vocals_name(track_id: str) -> str:
-    """Return where in a workspace a track's vocals are; 256 folders, so that none gets too big."""
+    """Return the name in the workspace of a track's vocals; there are 256 folders, so that none gets too big."""
     return f"vocals_audio/{track_id[:2]}/{track_id}.flac"
 
 
 def read_row(workspace: Workspace, track_id: str, fingerprint: str) -> dict[str, Any] | None:
-    """Return the row of a track whose vocals are there, whole, and were made with the settings of `fingerprint`."""
+    """Return the row of a track whose vocals exist, are complete, and were made with the settings of `fingerprint`."""
     name = vocals_name(track_id)
     try:
         with workspace.fs.open_input_file(workspace.path(name)) as source:
@@ -46,17 +46,17 @@ def read_row(workspace: Workspace, track_id: str, fingerprint: str) -> dict[str,
 
 
 def _bytes_comment(size: int) -> str:
-    """Return a file's size as its comment states it, always as long, so that stating it changes no size."""
+    """Return a file's size as text of fixed length for its comment, so that adding it does not change the size."""
     return f"{size:016d}"
 
 
 class VocalsFile:
-    """A track's vocals on their way to disk, mono 16-bit FLAC at a local temporary path.
+    """A track's vocals while they are written, as mono 16-bit FLAC at a local temporary path.
 
-    Between excerpts there is silence, so that a place in the file is one in the track.
+    There is silence between excerpts, so that times in the file are times in the track.
 
     Args:
-        duration_s: length of the track; needed where not all of it is heard.
+        duration_s: length of the track, if only excerpts of it are separated.
     """
 
     def __init__(
@@ -76,17 +76,17 @@ class VocalsFile:
 
     @property
     def whole(self) -> bool:
-        """Whether all of the track is heard."""
+        """Whether the whole track is separated."""
         return self.excerpts == [WHOLE]
 
     def check_mix(self, min_s: float) -> None:
-        """Check, when all of the mix has passed, that it is worth separating.
+        """Check, after all of the mix was added, that it is worth separating.
 
         Raises:
             Problem: `too_short` or `silent`.
         """
         if self.meter.heard_s < max(min_s, 1 / self.sample_rate_hz):
-            length_s = math.floor(1000 * self.meter.heard_s) / 1000  # never rounded up to what is asked for
+            length_s = math.floor(1000 * self.meter.heard_s) / 1000  # not rounded up to min_s
             raise Problem("too_short", f"{length_s:g} s of audio; separate.min_s asks for {min_s:g} s")
         loudest_db = self.meter.loudest_db()
         if loudest_db < SILENT_DB:
@@ -97,11 +97,11 @@ class VocalsFile:
             )
 
     def write(self, mono: np.ndarray, excerpt: Excerpt = WHOLE) -> None:
-        """Append (n,) samples, the next ones of an excerpt.
+        """Append the next (n,) samples of an excerpt.
 
         Raises:
-            Problem: `separator`, where they are not finite.
-            WorkspaceError: the disk is full or fails; libsndfile does not tell which.
+            Problem: `separator`, if they are not finite.
+            WorkspaceError: the disk is full or fails; libsndfile does not say which.
         """
         if not np.isfinite(mono).all():
             raise Problem("separator", "the separator gave values that are not numbers (NaN or infinite)")
@@ -116,7 +116,7 @@ class VocalsFile:
             self.n += len(mono)
 
     def row(self, track_id: str, separator: str) -> dict[str, Any]:
-        """Return the track's row of `vocals/`, without the file's final place."""
+        """Return the track's row of `vocals/`, without the file's final URI."""
         found = asdict(self.meter.measure())
         heard_s = found.pop("heard_s")
         return {
@@ -131,7 +131,7 @@ class VocalsFile:
         }
 
     def finish(self, row: dict[str, Any], fingerprint: str) -> None:
-        """Close the file, check that it is whole, and write its comments.
+        """Close the file, check that it is complete, and write its comments.
 
         Raises:
             WorkspaceError: the disk is full or fails.

@@ -1,8 +1,8 @@
 """Embed: a unit vector for each clip, and one for each track, pooled over its clips.
 
-A shard of clips is the unit of work; its vectors go to parts of the same name in `embeddings/` and `voices/`.
-A track's voice is the mean of its clips' vectors, weighted by their length and brought back to unit norm;
-`spread` is the mean cosine distance of the clips from it (0: all alike).
+A shard of clips is the unit of work; its vectors are written to parts of the same name in `embeddings/` and `voices/`.
+A track's voice is the mean of its clips' vectors, weighted by their length and scaled to unit norm; `spread` is the
+mean cosine distance of the clips from it (0 if all are the same).
 """
 
 import contextlib
@@ -32,14 +32,14 @@ from pipeline.store.workspace import Workspace
 
 SHARDS = pa.schema([("shard", pa.string())])
 CLIP_COLUMNS = ["clip_id", "track_id", "start_s", "end_s", "audio"]
-CACHED_S = 20.0  # of audio for each CPU thread: larger batches leave its cache, and are a third slower
+CACHED_S = 20.0  # of audio per CPU thread; larger batches do not fit its cache and are a third slower
 
 
 def find_encoder(workspace: Workspace, name: str) -> str:
-    """Return what `encoder.load` takes for the name of an encoder; one in a remote place is fetched.
+    """Return the source that `encoder.load` takes for an encoder's name; a remote encoder is fetched.
 
     Raises:
-        ConfigError: `trained` is asked for and nothing has been trained.
+        ConfigError: the name is `trained`, and nothing has been trained.
     """
     name = known_as(workspace, name)
     if name.startswith("hf://") and (folder := weights.prepared(name.removeprefix("hf://"))):
@@ -54,10 +54,10 @@ def find_encoder(workspace: Workspace, name: str) -> str:
 
 
 def known_as(workspace: Workspace, name: str) -> str:
-    """Return the name under which all workers find the same encoder: of `trained`, the newest one's id.
+    """Return the name by which all workers find the same encoder: for `trained`, the id of the newest one.
 
     Raises:
-        ConfigError: `trained` is asked for and nothing has been trained.
+        ConfigError: the name is `trained`, and nothing has been trained.
     """
     return newest_encoder(workspace) if name == "trained" else name
 
@@ -82,7 +82,7 @@ def load_encoder(workspace: Workspace, name: str) -> Any:
     """Return the encoder of that name.
 
     Raises:
-        ConfigError: there is none, or it cannot be read.
+        ConfigError: it does not exist or cannot be read.
     """
     try:
         return encoder.load(find_encoder(workspace, name))
@@ -91,13 +91,15 @@ def load_encoder(workspace: Workspace, name: str) -> Any:
 
 
 def check_rate(setting: str, hears_hz: int, clips_hz: int) -> None:
-    """Check that the clips hold all that an encoder hears.
+    """Check that the clips' sample rate is high enough for an encoder.
 
     Args:
-        setting: what asks for the encoder, as it is written in a config.
+        setting: that selects the encoder, as written in a config.
+        hears_hz: the encoder's sample rate.
+        clips_hz: the clips' sample rate.
 
     Raises:
-        ConfigError: they do not.
+        ConfigError: it is not.
     """
     if hears_hz > clips_hz:
         raise ConfigError(
@@ -107,7 +109,7 @@ def check_rate(setting: str, hears_hz: int, clips_hz: int) -> None:
 
 
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
-    """Return the shards whose voices are not there yet (column `shard`), and how many are."""
+    """Return the shards without voices (column `shard`), and the number of those with voices."""
     inside = shards.contents(workspace).to_pandas()
     with_voices = inside["track_id"].isin(tables.keys(workspace, "voices", "track_id"))
     done = set(inside.loc[with_voices, "shard"]) | tables.failed_keys(workspace, "embed")
@@ -117,7 +119,7 @@ def pending(workspace: Workspace) -> tuple[pa.Table, int]:
 
 
 class Embedder:
-    """An encoder on its device, fed with batches of clips that are alike in length."""
+    """An encoder on its device, which gets batches of clips of similar length."""
 
     def __init__(self, model: Any, batch_s: float, bf16: bool):
         keep_freed_memory()
@@ -129,7 +131,7 @@ class Embedder:
 
     @property
     def encoder_id(self) -> str:
-        """Identity of the weights."""
+        """The id of the encoder's weights."""
         return self.model.encoder_id
 
     def __call__(self, clips: list[audio.Audio]) -> np.ndarray:
@@ -156,7 +158,7 @@ class Embedder:
             yield group, waves.to(self.device), lengths.to(self.device)
 
     def _groups(self, clips: list[audio.Audio], order: list[int]) -> Iterator[list[int]]:
-        """Cut the order (shortest first) into groups of at most `batch_s` seconds, padding counted."""
+        """Divide the order (shortest first) into groups of at most `batch_s` seconds, including padding."""
         group: list[int] = []
         for i in order:
             if group and (len(group) + 1) * clips[i].duration_s > self.batch_s:
@@ -189,10 +191,10 @@ class EmbedWorker:
         return self.workspace.uri(f"clips/{shard}")
 
     def _embed(self, shard: str, path: str, ledger: Ledger) -> tuple[int, float]:
-        """Write a shard's vectors, those of the tracks last, which mark the shard as done.
+        """Write a shard's vectors, with those of the tracks last, since they mark the shard as done.
 
         Returns:
-            How many vectors of clips, and the seconds of audio in these.
+            The number of clips with a vector, and their seconds of audio.
         """
         rows: list[pa.Table] = []
         with pq.ParquetFile(path) as file, contextlib.closing(ahead(decoded(file), 1)) as groups:
@@ -230,7 +232,7 @@ def decoded(file: pq.ParquetFile) -> Iterator[tuple[pa.Table, list[audio.Audio]]
 
 
 def with_vectors(clips: pa.Table, vectors: np.ndarray, encoder_id: str) -> pa.Table:
-    """Return rows of `embeddings`: clips with their vectors, (clips, dim) float32, and who made them."""
+    """Return rows of `embeddings`: clips with their vectors, (clips, dim) float32, and the encoder's id."""
     lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
     return clips.append_column("embedding", lists).append_column("encoder_id", pa.array([encoder_id] * len(clips)))
 

@@ -1,7 +1,8 @@
-"""Manifests: lists of the files of a catalogue, with artist, title and album where these are given.
+"""Manifests: lists of a catalogue's files, with optional artist, title and album.
 
-A CSV of any dialect, or Parquet (see `sheet`), with a column `uri`, `path` or `file`. Paths are relative to the
-manifest. A row that cannot be used becomes a failure, and the others are read; a file that is listed twice counts once.
+A manifest is a CSV of any dialect, or Parquet (see `sheet`), with a column `uri`, `path` or `file`. Paths are relative
+to the manifest. A row that cannot be used becomes a failure, and the others are read; a file that is listed twice
+counts once.
 """
 
 from collections.abc import Iterator
@@ -19,14 +20,14 @@ from pipeline.store.uris import resolve
 
 URI_COLUMNS = ("uri", "path", "file")
 TAG_COLUMNS = ("artist", "title", "album")
-ASKED_AT_ONCE = 1000  # files of one store whose sizes are asked for together
+ASKED_AT_ONCE = 1000  # files of one store whose sizes are requested together
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A file of a manifest: its size and time, or a class of error and what is wrong, in words.
+    """A file of a manifest: its size and time, or a class of error and a message.
 
-    The `uri` of a row that names no file is the manifest's, with the line.
+    The `uri` of a row without a file is the manifest's, with the line.
     """
 
     uri: str
@@ -41,7 +42,7 @@ def read_manifest(uri: str) -> Iterator[Listed]:
     """Yield the files of the manifest at `uri`, each once.
 
     Raises:
-        ConfigError: it is not a table, or has no column that names files.
+        ConfigError: it is not a table, or has no column of files.
     """
     table = sheet.read(uri, "manifest")
     column = table.column(URI_COLUMNS)
@@ -68,7 +69,7 @@ def read_manifest(uri: str) -> Iterator[Listed]:
 
 
 def _sized(files: dict[str, dict[str, str]]) -> Iterator[Listed]:
-    """Yield the files with their sizes and times; a store that does not answer fails its own files only."""
+    """Yield the files with their sizes and times; if a store does not answer, only its own files fail."""
     stores: dict[str, list[str]] = {}
     for file in files:
         stores.setdefault("/".join(file.split("/")[:3]) if is_remote(file) else "", []).append(file)
@@ -91,17 +92,17 @@ def _sized(files: dict[str, dict[str, str]]) -> Iterator[Listed]:
 
 
 def _infos(batch: list[str]) -> list[pafs.FileInfo | OSError]:
-    """Return what a store says of its files; what it says of one may be an error.
+    """Return a store's information about its files, which may be an error for some of them.
 
     Raises:
-        OSError, WorkspaceError: it does not answer.
+        OSError, WorkspaceError: the store does not answer.
     """
     fs, _ = open_filesystem(batch[0])
     paths = [open_filesystem(file)[1] for file in batch]
     try:
         return list(fs.get_file_info(paths))
     except pa.ArrowInvalid:
-        pass  # one of them is not a key
+        pass  # one of them is not a valid key
     except OSError as error:
         if is_remote(batch[0]) and not is_like(error, DENIED):
             raise

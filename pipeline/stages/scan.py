@@ -1,12 +1,12 @@
-"""Scan: find the audio files of a catalogue and read what each is.
+"""Scan: find the audio files of a catalogue, and read their format and tags.
 
-A catalogue is a folder (searched through), a glob, one file, or a manifest (see `manifest`), whose artist, title and
-album then win over the file's own. Each may be local or on an object store.
+A catalogue is a folder with its subfolders, a glob, a single file, or a manifest (see `manifest`), whose artist, title
+and album replace the file's own. Each may be local or on an object store.
 
 `files/` has a row per file with the file's own tags, `tracks/` a row per distinct recording: a file that was moved,
 renamed or tagged again keeps its `track_id`, and duplicates are one track with `n_files` above 1. Both tables describe
-what is there now: files that are gone or were replaced are dropped, while what was computed from a recording stays in
-case it comes back. Each scan writes a manifest's tags into `tracks/`, so they may change at any time.
+the present catalogue: files that were removed or replaced are dropped, but what was computed from a recording is kept
+in case it returns. Each scan writes a manifest's tags into `tracks/`, so they may change at any time.
 """
 
 import collections
@@ -56,10 +56,10 @@ def list_catalogue(catalogue: str, suffixes: tuple[str, ...]) -> tuple[pa.Table,
 
     Returns:
         A row per file: `key` (uri, size and time), `uri`, `size_bytes`, `modified_at`, manifest tags, and `error` and
-        `message` where it is already known that it cannot be read; and how many files were passed over, by ending.
+        `message` if it is already known that it cannot be read; and how many files were skipped, by ending.
 
     Raises:
-        ConfigError: nothing is there, or a manifest has no column of URIs.
+        ConfigError: there are no audio files, or a manifest has no column of URIs.
     """
     fs, path = open_filesystem(catalogue)
     info = fs.get_file_info(path)
@@ -89,7 +89,7 @@ def _is_folder(fs: pafs.FileSystem, path: str) -> bool:
 
 
 def _fits(found: Entry, pattern: str) -> bool:
-    """Return whether a glob takes a file, or may take one in a folder that cannot be read."""
+    """Return whether a glob matches a file, or may match files in a folder that cannot be read."""
     inside = found.path + "/"
     return fnmatch.fnmatch(found.path, pattern) or (
         found.error in UNREAD and any(fnmatch.fnmatch(inside, pattern[:n]) for n in range(len(pattern)))
@@ -97,7 +97,7 @@ def _fits(found: Entry, pattern: str) -> bool:
 
 
 def describe(passed: collections.Counter[str]) -> str:
-    """Return in words what was passed over, the most frequent endings first; "" if nothing was."""
+    """Return in words what was skipped, the most frequent endings first; "" if nothing was."""
     most = passed.most_common(SHOWN_ENDINGS)
     rest = passed.total() - sum(n for _, n in most)
     return (
@@ -112,7 +112,7 @@ def describe(passed: collections.Counter[str]) -> str:
 
 
 def _audio(found: Iterable[Entry], suffixes: tuple[str, ...], passed: collections.Counter[str]) -> Iterator[Entry]:
-    """Yield files with one of the endings and whatever could not be examined; count the others by ending."""
+    """Yield files with one of the endings and everything that could not be examined; count the others by ending."""
     for entry in found:
         suffix = PurePosixPath(entry.path).suffix.lower()
         if suffix in suffixes or entry.size_bytes is None:
@@ -136,7 +136,7 @@ def _row(uri: str, found: Entry | Listed) -> dict:
 
 
 def pending(workspace: Workspace, listing: pa.Table) -> pa.Table:
-    """Return the listed files that were not scanned yet, or have changed since."""
+    """Return the listed files that were not scanned yet, or have changed since then."""
     known = set(_versions(tables.read_arrow(workspace, "files", VERSION)))
     failed = tables.failed_keys(workspace, "scan")
     new = [
@@ -147,7 +147,7 @@ def pending(workspace: Workspace, listing: pa.Table) -> pa.Table:
 
 
 def _versions(rows: pa.Table) -> Iterator[tuple]:
-    """Yield for each row what identifies a file's present content."""
+    """Yield for each row the values that identify a file's present content."""
     return zip(*(rows[name].to_pylist() for name in VERSION), strict=True)
 
 
@@ -184,7 +184,7 @@ class ScanWorker:
 
 
 def forget_absent(workspace: Workspace, listing: pa.Table) -> int:
-    """Drop from `files/` and `failures/` what is no longer in the listing; return how many files were dropped."""
+    """Drop files that are no longer in the listing from `files/` and `failures/`, and return how many there were."""
     there = set(_versions(listing))
 
     def is_there(part: pa.Table) -> np.ndarray:
@@ -208,10 +208,11 @@ def forget_absent(workspace: Workspace, listing: pa.Table) -> int:
 
 
 def derive_tracks(workspace: Workspace, listing: pa.Table) -> pd.DataFrame:
-    """Make `tracks/` from `files/`: a row per recording, at the first of its files by name.
+    """Make `tracks/` from `files/`: a row per recording, with the first of its files by name.
 
     Args:
-        listing: see `list_catalogue`; its artist, title and album win over the file's own.
+        workspace: with the tables.
+        listing: from `list_catalogue`; its artist, title and album replace the file's own.
     """
     files = tables.read(workspace, "files").drop_duplicates("uri").sort_values("uri")
     tracks = files.drop_duplicates("track_id").drop(columns=["size_bytes", "modified_at"])

@@ -243,7 +243,7 @@ class _Group:
             file.discard()
             tables.append(workspace, "vocals", [row], instrumental_part(key))
         else:
-            raise Problem("silent", "nobody is heard singing in the excerpts")
+            raise Problem("silent", "nobody sings in the excerpts")
         self.rows.append(row)
 
     def _settle(self, key: str, error: Exception | None = None) -> None:

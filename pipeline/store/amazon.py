@@ -1,6 +1,6 @@
-"""Objects of an S3 service, each in one request: by Amazon's own client, as pyarrow's asks for an object's size first.
+"""Download objects of an S3 service with one request each, by Amazon's own client: pyarrow's asks for the size first.
 
-It finds the service and the credentials in the same places (see `pipeline.store.locations`), and waits as long.
+It finds the service and the credentials in the same places (see `pipeline.store.locations`), and has the same timeouts.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ PIECE_BYTES = 2**20
 
 
 def download(uri: str, sink: IO[bytes]) -> None:
-    """Write an object's content to an empty file; where an answer breaks off, the rest is asked for.
+    """Write an object's content to an empty file; if an answer breaks off, the rest is requested.
 
     Raises:
-        FileNotFoundError: there is no such object.
-        OSError: the store fails or refuses, or the disk does.
+        FileNotFoundError: the object does not exist.
+        OSError: the store fails or refuses, or the disk fails.
     """
     _, bucket, key = split(uri)
     rest: dict[str, str] = {}
@@ -58,7 +58,7 @@ def _client(bucket: str, settings: tuple[tuple[str, str], ...]) -> Any:
 
 @contextlib.contextmanager
 def _told_as_os_error(uri: str) -> Iterator[None]:
-    """Raise the client's errors as Python's, in the words that `pipeline.store.errors` tells them apart by."""
+    """Raise the client's errors as Python's, with the words by which `pipeline.store.errors` recognises them."""
     try:
         yield
     except exceptions.ClientError as error:

@@ -1,13 +1,13 @@
-"""What can go wrong, in the words of the person who has to mend it.
+"""Errors, with messages for the person who has to fix them.
 
-`Problem` is about one item (a file, a track): it becomes a row of `failures/` and the run goes on.
-`ConfigError` and `WorkspaceError` are about the whole run: it stops with their message and exit status 2.
+A `Problem` concerns one item (a file, a track): it becomes a row of `failures/`, and the run continues. `ConfigError`
+and `WorkspaceError` concern the whole run, which stops with their message and exit status 2.
 """
 
 import errno
 import re
 
-# What object stores' clients say, after minutes of trying again, of troubles that pass.
+# Messages of object stores' clients about temporary errors, after minutes of retries.
 PASSING = re.compile(
     r"NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|INTERNAL_ERROR|THROTTLING|"
     r"REQUEST_TIMEOUT|HTTP status (429|5\d\d)|curlCode|\bUNAVAILABLE\b|DEADLINE_EXCEEDED|"
@@ -20,13 +20,13 @@ DENIED = re.compile(
     re.IGNORECASE,
 )
 GONE = re.compile(r"NO_SUCH_BUCKET|NO_SUCH_KEY|HTTP status 404|ContainerNotFound", re.IGNORECASE)
-UNAVAILABLE = "unavailable"  # the class of items that the next run tries again by itself
+UNAVAILABLE = "unavailable"  # the class of items that the next run tries again automatically
 
 FATAL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class Problem(Exception):
-    """One item cannot be processed; `kind` is the class people count by (`decode`, `too_short`, ...)."""
+    """One item cannot be processed; `kind` is the class by which failures are counted (`decode`, `too_short`, ...)."""
 
     def __init__(self, kind: str, message: str):
         super().__init__(kind, message)
@@ -38,7 +38,7 @@ class Problem(Exception):
 
 
 class RunError(Exception):
-    """The run as a whole cannot go on; the message says what to do."""
+    """The run as a whole cannot continue; the message says what to do."""
 
 
 class ConfigError(RunError):
@@ -46,7 +46,7 @@ class ConfigError(RunError):
 
 
 class DeviceLost(RunError):
-    """This process's GPU takes no more work after an error in it; a new process gets it back."""
+    """The GPU accepts no more work from this process after an error; a new process can use it again."""
 
 
 class WorkspaceError(RunError):
@@ -73,17 +73,17 @@ def explain(error: BaseException) -> tuple[str, str]:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Return whether an error is a store's or a network's trouble that passes by itself."""
+    """Return whether an error is a temporary one of a store or a network."""
     return isinstance(error, ConnectionError | TimeoutError) or is_like(error, PASSING)
 
 
 def is_like(error: BaseException, words: re.Pattern) -> bool:
-    """Return whether an error is a store's client's, of the kind that these words tell."""
+    """Return whether an error is from a store's client and matches these words."""
     return isinstance(error, OSError) and error.errno is None and bool(words.search(str(error)))
 
 
 def as_run_error(error: BaseException) -> RunError | None:
-    """Return what to tell of an error outside the work on one item: of a store, of the GPU, a `RunError`; else None."""
+    """Return the `RunError` for an error outside the work on an item, of a store or the GPU; None for other errors."""
     if isinstance(error, RunError):
         return error
     if isinstance(error, RuntimeError) and "CUDA" in str(error):
@@ -99,7 +99,7 @@ def as_run_error(error: BaseException) -> RunError | None:
 
 
 def raise_if_fatal(error: BaseException) -> None:
-    """Re-raise what no other item would survive: a full disk, a read-only workspace, a lost GPU, a `RunError`.
+    """Raise an error again that concerns all items: a full disk, a read-only workspace, a lost GPU, a `RunError`.
 
     Raises:
         RunError: `error` concerns the whole run.

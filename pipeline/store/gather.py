@@ -1,9 +1,9 @@
-"""Gathering: the many small parts that the workers of a stage wrote become a few large ones.
+"""Merge the many small parts that the workers of a stage wrote into a few large ones.
 
-An object store takes a request for each part that is read, so tables of a million tracks must not have a hundred
-thousand parts. Gathering can be interrupted anywhere: the large parts are named by what they hold, so that
-the same small ones give the same names again, and a mark says when all that waits is in them. It runs before and
-after a stage, when nobody else writes.
+Reading a part from an object store takes a request, so the tables of a million tracks must not have a hundred thousand
+parts. Gathering can be interrupted at any time: large parts are named after their content, so that the same small parts
+give the same names again, and a mark says when all waiting parts are in them. It runs before and after a stage, when
+nothing else writes.
 """
 
 import pyarrow as pa
@@ -14,11 +14,11 @@ from pipeline.store.ledger import batch_name
 from pipeline.store.workspace import Workspace
 
 PART_BYTES = 128e6  # of a gathered part, about
-LAST_OF = {"embeddings": "voices"}  # a part of the first counts when the part of that name of the second is there
+LAST_OF = {"embeddings": "voices"}  # a part of the first table counts once the second has a part of that name
 
 
 def gather(workspace: Workspace) -> None:
-    """Gather all parts that wait.
+    """Gather all waiting parts.
 
     Raises:
         WorkspaceError: the workspace cannot be written.
@@ -38,13 +38,13 @@ def gather(workspace: Workspace) -> None:
 
 
 def _counting(table: str, sizes: dict[str, int], found: dict[str, int]) -> dict[str, int]:
-    """Leave out the parts of items that were not finished, which will be done again."""
+    """Return the parts without those of unfinished items, which will be written again."""
     last = LAST_OF.get(table, table)
     return {name: size for name, size in sizes.items() if name.replace(f"/{table}/", f"/{last}/") in found}
 
 
 def _groups(sizes: dict[str, int]) -> list[list[str]]:
-    """Cut the parts, sorted, into groups of `PART_BYTES` whose names begin alike (a stage's failures stay its own)."""
+    """Divide the sorted parts into groups of `PART_BYTES` with one prefix, so that a stage's failures stay together."""
     groups: list[list[str]] = []
     held, kind = 0.0, ""
     for name in sorted(sizes):

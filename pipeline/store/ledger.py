@@ -1,11 +1,11 @@
-"""What became of each item of a batch: a row of the stage's table, or a row of `failures/`; never nothing.
+"""The outcome of each item of a batch: a row of the stage's table or a row of `failures/`, and nothing else.
 
-A ledger covers the items of one part file. The part is named by the keys of the batch and its number among the
-batch's parts, so work that Ray runs again replaces what it wrote before, whatever becomes of the items this time.
+A ledger covers the items of one part file. The part is named after the keys of the batch and its number among the
+batch's parts, so work that Ray repeats replaces what it wrote before, even if the outcomes differ.
 
-A batch in work leaves one mark under `_in_work/`. Where that is found, a worker has died with the batch, which is done
-again with care: each of its items leaves a mark of its own that counts how often a worker died with just this one. An
-item that kills its worker `MAX_CRASHES` times more is a failure like any other; a new run begins without marks.
+A batch in progress has a mark under `_in_work/`. If there is one already, a worker has died with that batch, and it is
+repeated carefully: each item gets its own mark, which counts how often a worker died with just this item. An item that
+kills its worker `MAX_CRASHES` more times is a failure like any other. A new run begins without marks.
 """
 
 import contextlib
@@ -36,12 +36,12 @@ OUTCOMES = pa.schema(
 
 
 def forget_crashes(workspace: Workspace, stage: str) -> None:
-    """Remove the marks that an earlier run of the stage has left."""
+    """Remove the marks that an earlier run of the stage left."""
     workspace.delete(f"_in_work/{stage}")
 
 
 def batch_name(keys: Sequence[str]) -> str:
-    """Return the part name of a batch: a hash of its keys, whatever their order."""
+    """Return the part name of a batch: a hash of its keys in any order."""
     return hashlib.blake2b("\n".join(sorted(keys)).encode(), digest_size=12).hexdigest()
 
 
@@ -57,7 +57,7 @@ class Ledger:
         self.batch, self.number = "", 0
 
     def survivors(self, items: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-        """Mark the batch as in work, and return its items but for those that have killed too many workers."""
+        """Mark the batch as in progress, and return its items without those that have killed too many workers."""
         self.batch = batch_name([item[key] for item in items])
         mark = self._mark(self.batch)
         self.careful = self._read(mark) is not None
@@ -80,11 +80,11 @@ class Ledger:
 
     @contextlib.contextmanager
     def item(self, key: str, *, track_id: str | None = None, uri: str | None = None) -> Iterator[dict[str, Any]]:
-        """Work on one item in the block; an error undoes the rows added there and becomes the item's failure.
+        """Process one item in the block; an error removes the rows added there and becomes the item's failure.
 
         Yields:
-            The outcome that the item has if all goes well; set its `n` where it stands for more than one thing, and
-            `audio_s` to the seconds of audio in it.
+            The item's outcome if all goes well; set its `n` if it stands for more than one thing, and `audio_s` to the
+            seconds of audio in it.
 
         Raises:
             RunError: the error concerns the whole run (disk full, workspace unwritable).
@@ -105,7 +105,7 @@ class Ledger:
             self.workspace.write_bytes(self._mark(key), b"0")
 
     def crashes(self, key: str) -> int:
-        """Return how often a worker has died with just this item in work."""
+        """Return how often a worker has died while processing just this item."""
         return int(self._read(self._mark(key)) or 0) if self.careful else 0
 
     def _read(self, mark: str) -> bytes | None:
@@ -128,7 +128,7 @@ class Ledger:
         seconds: float = 0.0,
         within: str | None = None,
     ) -> None:
-        """Add an item's failure, or that of a thing `within` an item: its class and a message in words."""
+        """Add an item's failure, or that of a thing `within` an item, with its class and a message."""
         kind, message = explain(error)
         self.failures.append(
             {
@@ -155,32 +155,32 @@ class Ledger:
         return f"{batch}{self.number:04d}"
 
     def following(self) -> "Ledger":
-        """Return a new ledger for what is left of the same batch."""
+        """Return a new ledger for the rest of the same batch."""
         ledger = Ledger(self.workspace, self.stage, self.table)
         ledger.careful, ledger.batch, ledger.number = self.careful, self.batch, self.number + 1
         return ledger
 
     def is_left_over(self) -> bool:
-        """Return whether a worker that died with the batch has written the part that this ledger would write."""
+        """Return whether a worker that died with this batch has already written this ledger's part."""
         return self.careful and any(
             tables.is_there(self.workspace, table, name)
             for table, name in ((self.table, self.part), ("failures", f"{self.stage}-{self.part}"))
         )
 
     def put(self, table: str, rows: list[dict[str, Any]], part: str) -> None:
-        """Write rows of the batch to a table, in place of what an earlier try may have written."""
+        """Write rows of the batch to a table, replacing those of an earlier attempt."""
         if rows:
             tables.append(self.workspace, table, rows, part)
         elif self.careful:
             tables.drop(self.workspace, table, part)
 
     def commit(self) -> pa.Table:
-        """Write the failures and the rows, each whole, in place of an earlier try's, and return the outcomes.
+        """Write the failures and the rows, replacing those of an earlier attempt, and return the outcomes.
 
         Returns:
             A row per item: `key`, `status` (`done` or `failed`), `error`, `seconds`, `n` (of the things that the stage
-            counts), `audio_s` (of audio; null where it is not known), and `within` of which item a thing failed, null
-            for an item itself.
+            counts), `audio_s` (of audio; null if unknown), and `within`: the item in which a thing failed, null for an
+            item itself.
         """
         self.put("failures", self.failures, f"{self.stage}-{self.part}")
         self.put(self.table, self.rows, self.part)

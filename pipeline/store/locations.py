@@ -1,12 +1,12 @@
-"""Locations: what a path or URI names, and the one way to open it.
+"""Locations: the meaning of paths and URIs, and the only way to open them.
 
-A URI is `scheme://bucket/key`, and the key is taken as it stands: `#`, `?`, `%`, spaces and letters of any script are
-part of it, and nothing in it is ever unquoted. Azure names `abfs://container@account/key`; without `@account` the
-variable AZURE_STORAGE_ACCOUNT says whose.
+A URI is `scheme://bucket/key`, and the key is taken literally: `#`, `?`, `%`, spaces and letters of any script are part
+of it, and nothing in it is ever unquoted. Azure URIs are `abfs://container@account/key`; without `@account`, the
+variable AZURE_STORAGE_ACCOUNT names the account.
 
-Endpoint, region and credentials are found where the stores' own tools look for them (see docs/cluster.md); they are
-never part of a URI, as URIs stand in tables. What may pass (timeouts, resets, 5xx, SlowDown) is tried again by the
-stores' own clients, waiting longer each time, for some minutes.
+Endpoint, region and credentials are found where the stores' own tools look for them (see docs/cluster.md). They are
+never part of a URI, since URIs are written into tables. The stores' own clients retry after temporary errors (timeouts,
+resets, 5xx, SlowDown), with increasing waits, for some minutes.
 """
 
 import functools
@@ -23,10 +23,10 @@ from pipeline.store.errors import WorkspaceError
 S3, GOOGLE, AZURE = ("s3",), ("gs", "gcs"), ("abfs", "abfss", "az")
 SCHEMES = (*S3, *GOOGLE, *AZURE)
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
-ATTEMPTS = 20  # of a request; with the clients' waits (doubling, 20 s at most) some three minutes
+ATTEMPTS = 20  # per request, which take about three minutes with the clients' waits (doubling, at most 20 s)
 RETRY_S = 180.0
 WEIGHTS = "VOCATLAS_WEIGHTS"  # the variable that says where models are (see `pipeline.store.weights`)
-CONNECT_S, ANSWER_S = 5.0, 30.0  # before a request counts as lost
+CONNECT_S, ANSWER_S = 5.0, 30.0  # after which a request counts as lost
 
 
 def is_remote(uri: str) -> bool:
@@ -36,10 +36,10 @@ def is_remote(uri: str) -> bool:
 
 
 def scheme_of(uri: str) -> str:
-    """Return the scheme of a URI in lower case; "" of a local path.
+    """Return the scheme of a URI in lower case, or "" for a local path.
 
     Raises:
-        WorkspaceError: it is none that can be opened.
+        WorkspaceError: it cannot be opened.
     """
     scheme = (SCHEME.match(uri) or ["", ""])[1].lower()
     if scheme not in ("", "file", *SCHEMES):
@@ -88,13 +88,13 @@ def uri_of(root: str, path: str) -> str:
 
 
 def places() -> dict[str, str]:
-    """Return the variables of this process that say where things are, for workers on other machines; no secrets."""
+    """Return this process's variables that locate stores and models, for workers on other machines; no secrets."""
     names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", WEIGHTS)
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def settings() -> tuple[tuple[str, str], ...]:
-    """Return the variables that decide how a store is opened, so that a changed one opens it anew."""
+    """Return the variables that determine how a store is opened, so that it is opened again when one changes."""
     return tuple(
         (name, value)
         for name, value in sorted(os.environ.items())
@@ -106,7 +106,7 @@ def settings() -> tuple[tuple[str, str], ...]:
 def _filesystem(
     scheme: str, bucket: str, account: str, attempts: int, settings: tuple[tuple[str, str], ...]
 ) -> pafs.FileSystem:
-    """Return the client of a store: one for each bucket in a process, as it keeps its connections."""
+    """Return the client of a store; a process has one per bucket, which keeps its connections."""
     if scheme in S3:
         return s3(bucket, dict(settings), attempts)
     if scheme in GOOGLE:
@@ -115,7 +115,7 @@ def _filesystem(
 
 
 def s3_service(bucket: str, settings: dict[str, str]) -> tuple[str | None, str | None]:
-    """Return endpoint and region of the S3 service that the settings name; a client's own where they are None."""
+    """Return endpoint and region of the S3 service in the settings; None for the client's defaults."""
     endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL")
     region = settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")
     if not (endpoint or region):
@@ -124,9 +124,9 @@ def s3_service(bucket: str, settings: dict[str, str]) -> tuple[str | None, str |
 
 
 def s3(bucket: str, settings: dict[str, str], attempts: int) -> pafs.S3FileSystem:
-    """Return a client of the S3 service that the settings name.
+    """Return a client of the S3 service in the settings.
 
-    Writes of up to 10 MB are one request, and a bucket is never made.
+    Writes of up to 10 MB are a single request, and buckets are never created.
     """
     endpoint, region = s3_service(bucket, settings)
     return pafs.S3FileSystem(

@@ -1,9 +1,9 @@
-"""One run at a time in a workspace: a claim that says who works there since when, and shows that they live.
+"""One run at a time in a workspace: a claim says which run works there, since when, and that it is alive.
 
-Claims are files under `_lock/`. A run first writes its own and then looks for others, so that of two that come at
-once at most one goes on; that holds on a disk as on an object store, which cannot create a file exclusively. A claim
-of this machine lives as long as its process. Another machine's lives as long as it is written again and again; its
-age is the difference of two times that the store gave, so that clocks need not agree.
+Claims are files under `_lock/`. A run first writes its own claim and then looks for others, so that of two runs that
+start together at most one continues. That works on a disk and on an object store, which cannot create files
+exclusively. A claim from this machine is alive as long as its process. One from another machine is alive as long as it
+is rewritten; its age is the difference between two times from the store, so clocks need not agree.
 """
 
 import contextlib
@@ -27,12 +27,12 @@ from pipeline.store.workspace import Workspace
 FOLDER = "_lock"
 BEAT_S = 20.0
 DEAD_S = 180.0
-CLOCK_S = 60.0  # by how much a process may seem to have begun at another time: clocks are set
+CLOCK_S = 60.0  # tolerance for the start time of a process, since clocks are adjusted
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim as it is found: its file, what that says, and how long ago it was last written."""
+    """A claim: its file, the file's content, and the time since it was last written."""
 
     name: str
     by: dict[str, Any]
@@ -40,12 +40,12 @@ class Claim:
 
     @property
     def is_here(self) -> bool:
-        """Whether its process would be seen from here."""
+        """Whether its process would be visible from here."""
         return all(self.by.get(key) == value for key, value in _place().items())
 
     @property
     def is_alive(self) -> bool:
-        """Whether someone is still at work."""
+        """Whether its run is still working."""
         if not self.is_here:
             return self.age_s < DEAD_S
         try:
@@ -63,10 +63,10 @@ class Claim:
 
 @contextlib.contextmanager
 def hold(workspace: Workspace, doing: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Be the only one who works in the workspace.
+    """Hold the workspace's lock for the duration of the block.
 
     Raises:
-        WorkspaceError: someone else works there, or took over while this process was stopped; the message says who.
+        WorkspaceError: another run works there, or took over while this process was stopped; the message says which.
     """
     name, ended, lost = f"{FOLDER}/{uuid.uuid4().hex}.json", threading.Event(), threading.Event()
     by = _place() | {
@@ -81,7 +81,7 @@ def hold(workspace: Workspace, doing: str, say: Callable[[str], None]) -> Iterat
 
     def beat() -> None:
         while not ended.wait(BEAT_S):
-            with contextlib.suppress(OSError, WorkspaceError):  # the next one may succeed
+            with contextlib.suppress(OSError, WorkspaceError):  # the next attempt may succeed
                 if not workspace.exists(name):
                     lost.set()
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
@@ -105,21 +105,21 @@ def hold(workspace: Workspace, doing: str, say: Callable[[str], None]) -> Iterat
 
 
 def claims(workspace: Workspace) -> list[Claim]:
-    """Return the claims there are, the one written last has the age 0."""
+    """Return all claims; the one that was written last has the age 0."""
     names = workspace.list(FOLDER, ".json")
     found = []
     for name, info in zip(names, workspace.fs.get_file_info([workspace.path(name) for name in names]), strict=True):
-        with contextlib.suppress(OSError):  # given up in this moment
+        with contextlib.suppress(OSError):  # it has just been released
             found.append((name, json.loads(workspace.read_bytes(name)), info.mtime_ns or 0))
     last_ns = max((mtime_ns for _, _, mtime_ns in found), default=0)
     return [Claim(name, by, (last_ns - mtime_ns) / 1e9) for name, by, mtime_ns in found]
 
 
 def _be_alone(workspace: Workspace, mine: str, say: Callable[[str], None]) -> None:
-    """Take over from the dead.
+    """Take over the claims of dead runs.
 
     Raises:
-        WorkspaceError: someone is alive.
+        WorkspaceError: another run is alive.
     """
     for claim in claims(workspace):
         if claim.name == mine:
@@ -141,7 +141,7 @@ def _be_alone(workspace: Workspace, mine: str, say: Callable[[str], None]) -> No
 
 
 def _place() -> dict[str, str]:
-    """Return what names the set of processes that this one can see: a machine, and a container on it."""
+    """Return the identity of the set of processes that this one can see: a machine, and a container on it."""
     try:
         space = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -152,5 +152,5 @@ def _place() -> dict[str, str]:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # the container's user has no name
         return str(os.getuid())

@@ -1,4 +1,4 @@
-"""One Parquet file: how its rows are packed, and how those of some tracks are read without the others."""
+"""One Parquet file: writing its rows, and reading those of some tracks without the others."""
 
 import io
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-ROW_GROUP = {"audio": 64, "embedding": 5000}  # rows that are read at once, where a column is large
+ROW_GROUP = {"audio": 64, "embedding": 5000}  # rows per row group of a table with such a large column
 MADE_OF = b"vocatlas.made_of"
 
 
@@ -24,7 +24,10 @@ def read(source: pa.NativeFile, columns: Sequence[str] | None = None, track_ids:
     """Return a file's rows, with those of the named columns that it has.
 
     Args:
-        track_ids: (k,) str, sorted: whose rows are wanted, if not all. Row groups without any are not read.
+        source: the open file.
+        columns: to read; all if not given.
+        track_ids: (k,) str, sorted: the tracks whose rows to return; all if not given. Row groups without any of them
+            are not read.
     """
     file = pq.ParquetFile(source)
     there = [name for name in columns or file.schema_arrow.names if name in file.schema_arrow.names]
@@ -35,7 +38,7 @@ def read(source: pa.NativeFile, columns: Sequence[str] | None = None, track_ids:
 
 
 def row_groups(file: pq.FileMetaData, track_ids: np.ndarray) -> list[int]:
-    """Return the row groups that, by their least and greatest track, may hold one of `track_ids (k,)`, sorted."""
+    """Return the row groups that may contain one of the sorted `track_ids (k,)`, by their smallest and largest id."""
     column = next(i for i in range(file.num_columns) if file.schema.column(i).path == "track_id")
     found = []
     for group in range(file.num_row_groups):
@@ -48,7 +51,7 @@ def row_groups(file: pq.FileMetaData, track_ids: np.ndarray) -> list[int]:
 
 
 def marked(table: pa.Table, made_of: str) -> pa.Table:
-    """Return a table with a mark of what it was made of."""
+    """Return a table with a mark that identifies what it was made of."""
     return table.replace_schema_metadata({MADE_OF: made_of} if made_of else None)
 
 

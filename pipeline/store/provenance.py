@@ -1,4 +1,4 @@
-"""Which config made which table, so that one workspace never mixes the work of two."""
+"""The config that made each table, so that one workspace never mixes the results of two configs."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from pipeline.store import tables
 from pipeline.store.errors import WorkspaceError
 from pipeline.store.workspace import Workspace
 
-# What each stage makes, in the order in which they hang on each other. `voice_tracks/` and `voice_changes/` are not
-# listed: the names of voices outlive the clusters that bear them.
+# What each stage makes, in the order in which the stages depend on each other. `voice_tracks/` and `voice_changes/` are
+# not listed, since the names of voices outlive the clusters that have them.
 MADE_BY = {
     "separate": ("vocals", "vocals_audio"),
     "shard": ("clips", "shards"),
@@ -24,15 +24,18 @@ ORDER = tuple(MADE_BY)
 
 
 def claim(workspace: Workspace, config: Config, stage: str, **decided: Any) -> None:
-    """Check that what the stage has made is this config's own, or new, and save the config that makes it.
+    """Check that the stage's tables are new or were made by this config, and save the config.
 
-    With `config.replace`, what another config made is removed, with all that was derived from it.
+    With `config.replace`, tables that another config made are removed, together with everything derived from them.
 
     Args:
-        decided: further values that decide the content, such as the encoder's identity.
+        workspace: with the tables.
+        config: of the run.
+        stage: that makes the tables.
+        decided: further values that determine the content, such as the encoder's id.
 
     Raises:
-        WorkspaceError: another config made it; the message says which settings differ.
+        WorkspaceError: another config made the tables; the message says which settings differ.
     """
     sections = ORDER[: ORDER.index(stage) + 1]
     mine, defaults = (yaml.safe_load(each.to_yaml(*sections)) for each in (config, Config()))
@@ -52,9 +55,9 @@ def claim(workspace: Workspace, config: Config, stage: str, **decided: Any) -> N
 
 
 def saved(workspace: Workspace, table: str) -> dict[str, Any]:
-    """Return the config that made a table, and what else decided it; {} where nothing is known.
+    """Return the config that made a table, and the further values that determined it; {} if nothing is known.
 
-    Settings that no longer exist are left out; those that did not exist then are not there.
+    Settings that no longer exist, and those that did not exist then, are missing.
     """
     for name in (_config_name(table), _config_within(table)):
         if workspace.exists(name):
@@ -77,12 +80,12 @@ def _config_name(table: str) -> str:
 
 
 def _config_within(table: str) -> str:
-    """Return where version 0.1 kept it; readers that open every file of a folder fail on it there."""
+    """Return where version 0.1 kept the config, on which readers that open every file of a folder fail."""
     return f"{table}/_config.yaml"
 
 
 def discard(workspace: Workspace, stage: str) -> None:
-    """Remove what a stage has made and failed at, and the same of the stages after it."""
+    """Remove the tables and failures of a stage and of the stages after it."""
     for later in ORDER[ORDER.index(stage) :]:
         for table in MADE_BY[later]:
             tables.remove(workspace, table)
@@ -91,7 +94,7 @@ def discard(workspace: Workspace, stage: str) -> None:
 
 
 def forget_failures(workspace: Workspace, stage: str, kind: str | None = None) -> None:
-    """Remove the failures of a stage, or those of one class, so that a run tries those items again."""
+    """Remove the failures of a stage, or those of one class, so that the next run tries those items again."""
     for name in tables.stage_parts(workspace, stage):
         rows = tables.read_part(workspace, name) if kind else None
         kept = rows.filter(pc.not_equal(rows["error"], kind)) if rows is not None else ()
@@ -102,9 +105,9 @@ def forget_failures(workspace: Workspace, stage: str, kind: str | None = None) -
 
 
 def _differences(theirs: dict, mine: dict, defaults: dict, prefix: str = "") -> list[str]:
-    """Return `key: theirs there, mine here` for each setting that differs, those under `compute` left out.
+    """Return `key: theirs there, mine here` for each setting that differs, except those under `compute`.
 
-    A setting that did not exist when `theirs` was saved had its default.
+    A setting that did not exist when `theirs` was saved counts with its default.
     """
     found = []
     for key in sorted(mine.keys() - {"compute"}):

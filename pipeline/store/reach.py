@@ -1,4 +1,4 @@
-"""Reaching a store before work starts: whether it answers, and in words what is wrong where it does not."""
+"""Check before work starts whether a store answers, and explain what is wrong if it does not."""
 
 import threading
 from datetime import timedelta
@@ -13,19 +13,20 @@ from pipeline.store.locations import is_remote, split
 
 WAIT_S = 15.0
 ATTEMPTS = 3
-GOOGLE_RETRY_S = 4.0  # its client keeps to about twice that
+GOOGLE_RETRY_S = 4.0  # the client takes about twice that
 MANUAL = "docs/cluster.md says how to set them"
 
 
 def check(uri: str) -> None:
-    """Ask a store for something small; a local path is not looked at.
+    """Send a small request to a store; a local path is not checked.
 
     Raises:
-        WorkspaceError: it does not answer within 15 s, or refuses; the message says what was asked how, and what to do.
+        WorkspaceError: the store does not answer within 15 s, or refuses; the message says how it was accessed, and
+            what to do.
     """
     if not is_remote(uri):
         return
-    split(uri)  # raises where it names no bucket
+    split(uri)  # raises if it names no bucket
     errors: list[BaseException] = []
     asking = threading.Thread(target=_ask, args=(uri, errors), daemon=True)
     asking.start()
@@ -37,7 +38,7 @@ def check(uri: str) -> None:
 
 
 def _ask(uri: str, errors: list[BaseException]) -> None:
-    """List a folder that is not there: one request, which tells of the bucket and of the credentials."""
+    """List a folder that does not exist: one request, which shows whether bucket and credentials work."""
     scheme, authority, _ = split(uri)
     bucket, _, account = authority.partition("@")
     settings = dict(locations.settings())
@@ -50,13 +51,13 @@ def _ask(uri: str, errors: list[BaseException]) -> None:
             filesystem = locations.azure(account, settings)
         filesystem.get_file_info(pafs.FileSelector(f"{bucket}/vocatlas-asks-whether-you-are-there"))
     except FileNotFoundError:
-        return  # as it should be
+        return  # as expected
     except (pa.ArrowException, OSError, ValueError) as error:
         errors.append(error)
 
 
 def _what(uri: str, error: BaseException) -> str:
-    """Return in words why a store could not be asked."""
+    """Return the reason why a store could not be accessed, in words."""
     if is_like(error, GONE):
         return f"there is no bucket {split(uri)[1]}"
     if "access token" in str(error) or "credential" in str(error).lower():
@@ -69,7 +70,7 @@ def _what(uri: str, error: BaseException) -> str:
 
 
 def described(uri: str) -> str:
-    """Return which service is asked, and where its credentials come from; never what they are."""
+    """Return which service is accessed, and where its credentials come from, but not the credentials."""
     scheme, authority, _ = split(uri)
     settings = dict(locations.settings())
     if scheme in locations.S3:
@@ -82,7 +83,7 @@ def described(uri: str) -> str:
     return f"Azure Blob Storage, account {account}, {_credentials(AZURES, settings)}"
 
 
-# Where each client looks, in its order: a variable that is set, or a file that is there.
+# Where each client looks for credentials, in this order: a variable that is set, or a file that exists.
 AMAZONS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",

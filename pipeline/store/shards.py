@@ -1,4 +1,4 @@
-"""Which track's clips are in which shard, told without opening the shards."""
+"""The shard that holds each track's clips, without opening the shards."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,9 +8,9 @@ from pipeline.store.workspace import Workspace
 
 
 def contents(workspace: Workspace) -> pa.Table:
-    """Return a row per track that has clips: `track_id`, `shard` (the name of a file in `clips/`).
+    """Return a row per track with clips: `track_id`, `shard` (the name of a file in `clips/`).
 
-    A shard whose rows of `shards/` are not there, because its worker died before it wrote them, is opened.
+    A shard without rows in `shards/`, whose worker died before it wrote them, is opened.
     """
     rows = tables.read_arrow(workspace, "shards", ["track_id", "shard"])
     told = set(rows["shard"].to_pylist())

@@ -1,8 +1,8 @@
-"""Rows that people write down: CSV of any dialect, or Parquet. Every value is text, and a bad row is a `Fault`.
+"""Tables that people write: CSV of any dialect, or Parquet. Every value is text, and a bad row is a `Fault`.
 
-Text is UTF-8, UTF-16 or a legacy code page (see `text.decode`), cells are divided by comma, semicolon, tab or bar, and
-column names count in any case. Python's csv is given one record at a time, so that a quotation mark which nobody
-closes costs its own line and not the rest of the file.
+Text is UTF-8, UTF-16 or a legacy code page (see `text.decode`), cells are separated by comma, semicolon, tab or bar,
+and column names may be in any case. Python's csv gets one record at a time, so that an unclosed quotation mark costs
+only its own line and not the rest of the file.
 """
 
 import codecs
@@ -35,7 +35,7 @@ OTHER_FORMATS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row's cells by column, and the line where it begins (from 1, the header's included; in Parquet its number)."""
+    """A row's cells by column, and the line where it begins, from 1 with the header (in Parquet, its number)."""
 
     line: int
     cells: dict[str, str]
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Fault:
-    """A row that cannot be used: the line where it begins, what stands there, and why it is of no use."""
+    """A row that cannot be used: the line where it begins, its text, and the reason."""
 
     line: int
     row: str
@@ -52,7 +52,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Column names, stripped and in lower case, and the records in their order."""
+    """Column names, stripped and in lower case, and the records in order."""
 
     columns: tuple[str, ...]
     records: Iterator[Row | Fault]
@@ -63,10 +63,10 @@ class Sheet:
 
 
 def read(uri: str, what: str) -> Sheet:
-    """Open a table by what its content is, not by its name.
+    """Open a table according to its content, not its name.
 
     Raises:
-        ConfigError: it is not there, empty, another format or damaged; the message begins with `what`.
+        ConfigError: it is missing, empty, damaged or of another format; the message begins with `what`.
     """
     fs, path = open_filesystem(uri)
     try:
@@ -81,7 +81,7 @@ def parse(data: bytes) -> Sheet:
     """Read a table from its bytes.
 
     Raises:
-        ValueError: it is empty, another format or damaged, in words.
+        ValueError: it is empty, damaged or of another format; the message says which.
     """
     if data.startswith(b"PAR1"):
         return _parquet(data)
@@ -95,7 +95,7 @@ def parse(data: bytes) -> Sheet:
 
 
 def _decode(data: bytes) -> str:
-    """Return the text of a file, in which single lines may be of another encoding than the rest."""
+    """Return the text of a file in which single lines may have a different encoding from the rest."""
     if data.startswith(text.UTF16_BOMS) or b"\0" in data[:4096]:
         return text.decode([data])[0]
     data = data.removeprefix(codecs.BOM_UTF8)
@@ -130,7 +130,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bytes):
         return text.decode([value])[0]
     if isinstance(value, float) and (math.isnan(value) or value.is_integer()):
-        return "" if math.isnan(value) else str(int(value))  # what pandas makes of 311 beside an empty cell
+        return "" if math.isnan(value) else str(int(value))  # pandas writes 311 as a float if another cell is empty
     return "" if value is None else str(value)
 
 
@@ -142,7 +142,7 @@ def _delimited(content: str) -> Sheet:
     lines = [line.rstrip("\r\n") + "\n" for line in io.StringIO(content, newline="")]
     first = next(at for at, line in enumerate(lines) if line.strip())
     delimiter = ""
-    if lines[first].lower().startswith("sep=") and len(lines) > first + 1:  # what Excel writes for itself
+    if lines[first].lower().startswith("sep=") and len(lines) > first + 1:  # a hint that Excel writes for itself
         delimiter, first = lines[first][4:5], first + 1
     delimiter = delimiter or max(DELIMITERS, key=lines[first].count)
     if delimiter not in lines[first]:
@@ -164,11 +164,11 @@ def _text_records(lines: list[str], at: int, delimiter: str, columns: tuple[str,
         if fault:
             yield Fault(line, lines[line - 1].strip()[:200], fault)
         elif cells:
-            yield Row(line, dict(zip(reversed(columns), reversed(cells), strict=True)))  # of two alike the first
+            yield Row(line, dict(zip(reversed(columns), reversed(cells), strict=True)))  # of equal columns the first
 
 
 def _record(lines: list[str], at: int, delimiter: str) -> tuple[int, list[str], str]:
-    """Return of the record that begins at a line: how many lines it takes, its cells, and what is wrong with it."""
+    """Return the number of lines of the record that begins at a line, its cells, and what is wrong with it."""
     for n_lines in range(1, min(MAX_RECORD_LINES, len(lines) - at) + 1):
         try:
             rows = list(csv.reader(lines[at : at + n_lines], delimiter=delimiter, skipinitialspace=True, strict=True))

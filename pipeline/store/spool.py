@@ -1,7 +1,7 @@
-"""The spool: local copies of remote audio, so that whatever reads a track asks the store for it once.
+"""The spool: local copies of remote audio, so that a stage fetches each track only once from the store.
 
-A copy is there while its track is in work, and that of the next track is fetched meanwhile; so a worker's spool holds
-the files of two tracks, never more. A local file is its own copy, and stays.
+A copy exists while its track is processed, and the next track's is fetched at the same time; so a worker's spool never
+holds the files of more than two tracks. A local file is its own copy, and is not removed.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class Copies:
         """Return the path of a file's copy.
 
         Raises:
-            Exception: what kept it from being fetched, such as FileNotFoundError.
+            Exception: the error that prevented the download, such as FileNotFoundError.
         """
         copy = self.found[uri]
         if isinstance(copy, Exception):
@@ -44,11 +44,12 @@ class Copies:
 def spooled(
     items: Iterable[Item], uris: Callable[[Item], Sequence[str | None]]
 ) -> Generator[tuple[Item, Copies], None, None]:
-    """Yield each item with copies of its files, the next item's being fetched meanwhile, and removed afterwards.
+    """Yield each item with copies of its files, which are removed afterwards, while the next item's are fetched.
 
     Args:
-        uris: the files of an item, local paths or URIs; None names none. What cannot be fetched is told when that copy
-            is asked for.
+        items: to yield.
+        uris: returns the files of an item, local paths or URIs, or None for no file. If a file cannot be fetched, the
+            error is raised when its copy is accessed.
     """
     _sweep()
     with (
@@ -69,10 +70,10 @@ def spooled(
 
 @contextlib.contextmanager
 def local_copy(uri: str) -> Iterator[str]:
-    """Give the path of a file's local copy for the time of the block.
+    """Yield the path of a file's local copy, which exists during the block.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         OSError: it cannot be fetched.
     """
     with contextlib.closing(spooled([uri], lambda name: [name])) as copies:
@@ -84,8 +85,8 @@ def fetch(uri: str, folder: Path) -> Path:
     """Copy a remote file into a folder, under a new name with the same ending, and return its path.
 
     Raises:
-        Problem: `name`, of a key that the store's client cannot open.
-        FileNotFoundError: there is no such file.
+        Problem: `name`, if the store's client cannot open such a key.
+        FileNotFoundError: the file does not exist.
         OSError: the store or the disk fails.
     """
     scheme, _, key = split(uri)
@@ -94,7 +95,7 @@ def fetch(uri: str, folder: Path) -> Path:
     target = folder / f"{uuid.uuid4().hex}{PurePosixPath(key).suffix[:16]}"
     with open(target, "wb") as sink:
         if scheme in S3:
-            from pipeline.store import amazon  # its client takes a quarter of a second to be loaded
+            from pipeline.store import amazon  # loading its client takes a quarter of a second
 
             amazon.download(uri, sink)
         else:
@@ -103,7 +104,7 @@ def fetch(uri: str, folder: Path) -> Path:
 
 
 def _download(uri: str, sink: IO[bytes]) -> None:
-    """Write a file's content to an empty one: a request for its size, and one for each `CHUNK_BYTES`."""
+    """Write a file's content to an empty file, with one request for its size and one for each `CHUNK_BYTES`."""
     filesystem, path = open_filesystem(uri)
     try:
         with filesystem.open_input_file(path) as source:
@@ -116,7 +117,7 @@ def _download(uri: str, sink: IO[bytes]) -> None:
 
 
 def _fetch_all(uris: Sequence[str], folder: Path, before: "Future[Copies] | None") -> Copies:
-    """Fetch an item's files, but for those that are there for the item before it."""
+    """Fetch an item's files, except those that were already fetched for the previous item."""
     held = before.result().found if before else {}
     found: dict[str, str | Exception] = {}
     for uri in uris:
@@ -129,14 +130,14 @@ def _fetch_all(uris: Sequence[str], folder: Path, before: "Future[Copies] | None
 
 
 def _remove(copies: Copies, following: Copies) -> None:
-    """Remove copies that the following item does not need."""
+    """Remove the copies that the next item does not need."""
     for uri, copy in copies.found.items():
         if is_remote(uri) and isinstance(copy, str) and uri not in following.found:
             os.unlink(copy)
 
 
 def _sweep() -> None:
-    """Remove the spools of this machine's processes that have died."""
+    """Remove the spools of dead processes of this machine."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         owner = folder.name.removeprefix(PREFIX).partition("-")[0]
         if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():

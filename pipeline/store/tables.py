@@ -1,10 +1,10 @@
-"""The one way to write and read tables, as `pipeline.store.schemas` describes them.
+"""The only way to write and read tables, with the schemas in `pipeline.store.schemas`.
 
-Append tables grow by part files, each complete and named by what it holds, so writing one again replaces it
-and never doubles a row. What the workers of a stage write, thousands of small parts, waits in `_in_work/parts/` and is
-gathered into a few large ones when the stage ends (see `pipeline.store.gather`); everything here reads both.
-Whole tables are a single file that is replaced in one step. Any Parquet reader can
-open them, and nothing else lies in a table's folder (`pipeline.store.provenance` keeps the configs that made them).
+Append tables grow by part files, each complete and named after its content, so that writing one again replaces it and
+never duplicates a row. The thousands of small parts that the workers of a stage write wait in `_in_work/parts/` and are
+merged into a few large ones when the stage ends (see `pipeline.store.gather`); all functions here read both. Whole
+tables are a single file that is replaced in one step. Any Parquet reader can open a table's folder, since nothing else
+is in it (`pipeline.store.provenance` keeps the configs elsewhere).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -25,10 +25,10 @@ WAITING = "_in_work/parts"
 
 
 def to_arrow(table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table) -> pa.Table:
-    """Return rows as `table`'s schema asks, every column there; embeddings as fixed-size lists.
+    """Return rows with all columns of the table's schema, and embeddings as fixed-size lists.
 
     Raises:
-        KeyError: a row has a column that the table does not know.
+        KeyError: a row has a column that is not in the schema.
     """
     schema = SCHEMAS[table]
     if isinstance(rows, pd.DataFrame):
@@ -39,7 +39,7 @@ def to_arrow(table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Tabl
     unknown = set(names) - set(schema.names)
     if unknown:
         raise KeyError(f"{table} has no column {', '.join(sorted(unknown))}")
-    if not len(rows):  # of no rows pandas tells no types
+    if not len(rows):  # pandas knows no types without rows
         return schema.empty_table()
     found = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
     if "embedding" in found.column_names and len(found):
@@ -56,41 +56,44 @@ def to_arrow(table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Tabl
 def write(
     workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, part: str
 ) -> None:
-    """Write the rows as the part named `part` of an append table; a part of that name is replaced whole."""
+    """Write the rows as the part named `part` of an append table, replacing an existing part of that name."""
     workspace.write_bytes(part_name(table, part), parquet(to_arrow(table, rows)))
 
 
 def append(
     workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, part: str
 ) -> None:
-    """Write what a worker of a stage has made, as `write` does; a table of many small parts has them gathered later."""
+    """Write a worker's rows as `write` does; in tables with many small parts, the part is gathered later."""
     workspace.write_bytes(appended_name(table, part), parquet(to_arrow(table, rows)))
 
 
 def drop(workspace: Workspace, table: str, part: str) -> None:
-    """Remove a part that was appended; it is no error if there is none."""
+    """Remove an appended part, if it exists."""
     workspace.delete(appended_name(table, part))
 
 
 def is_there(workspace: Workspace, table: str, part: str) -> bool:
-    """Return whether a part that was appended is there."""
+    """Return whether an appended part exists."""
     return workspace.exists(appended_name(table, part))
 
 
 def replace(
     workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, made_of: str = ""
 ) -> None:
-    """Write the rows as all that a whole table holds, in one step.
+    """Replace the content of a whole table with these rows in one step.
 
     Args:
-        made_of: a mark of what they were made of, which `made_of` gives back.
+        workspace: with the table.
+        table: to replace.
+        rows: all rows of the table.
+        made_of: a mark that identifies what they were made of, for `made_of` to return.
     """
     found = marked(to_arrow(table, rows), made_of)
     workspace.write_bytes(f"{table}/{WHOLE}", parquet(found))
 
 
 def made_of(workspace: Workspace, table: str) -> str:
-    """Return the mark of what a whole table was made of; "" if it has none, or is not there."""
+    """Return the mark that identifies what a whole table was made of; "" if it has none, or does not exist."""
     if not workspace.exists(f"{table}/{WHOLE}"):
         return ""
     with workspace.fs.open_input_file(workspace.path(f"{table}/{WHOLE}")) as source:
@@ -98,7 +101,7 @@ def made_of(workspace: Workspace, table: str) -> str:
 
 
 def keep(workspace: Workspace, table: str, wanted: Callable[[pa.Table], np.ndarray]) -> int:
-    """Keep, part by part, the rows of an append table for which `wanted` gives True; return how many were dropped."""
+    """Keep the rows of an append table for which `wanted` returns True, part by part; return how many were dropped."""
     dropped = 0
     for name in parts(workspace, table):
         rows = read_part(workspace, name)
@@ -127,7 +130,7 @@ def appended_name(table: str, part: str) -> str:
 
 
 def parts(workspace: Workspace, table: str) -> list[str]:
-    """Return the names of a table's complete part files, those that wait to be gathered last."""
+    """Return the names of a table's part files, with the waiting ones last."""
     return workspace.list(table, suffix=".parquet") + waiting(workspace, table)
 
 
@@ -138,12 +141,12 @@ def waiting(workspace: Workspace, table: str) -> list[str]:
 
 
 def gathered_mark(table: str) -> str:
-    """Return the name of the file that says of all parts that wait: they are gathered, and only still to be removed."""
+    """Return the name of the file that exists once all waiting parts have been gathered and can be removed."""
     return f"{WAITING}/{table}.gathered"
 
 
 def remove(workspace: Workspace, table: str) -> None:
-    """Remove all that a table holds."""
+    """Remove all parts of a table."""
     for name in (table, f"{WAITING}/{table}") if table in GATHERED else (table,):
         workspace.delete(name)
 
@@ -154,10 +157,13 @@ def iter_arrow(
     columns: Sequence[str] | None = None,
     track_ids: Collection[str] | None = None,
 ) -> Iterator[pa.Table]:
-    """Yield a table part by part, so that a big one needs the memory of one part; what a part lacks is null.
+    """Yield a table part by part, in the memory of one part; columns that a part lacks are null.
 
     Args:
-        track_ids: whose rows are wanted, if not all; what cannot hold any is not read.
+        workspace: with the table.
+        table: to read.
+        columns: to read; all if not given.
+        track_ids: the tracks whose rows to yield, all if not given; what cannot contain them is not read.
     """
     of = None if track_ids is None else np.array(sorted(track_ids), str)
     wanted = SCHEMAS[table] if columns is None else pa.schema([SCHEMAS[table].field(name) for name in columns])
@@ -172,13 +178,13 @@ def iter_arrow(
 def read_part(
     workspace: Workspace, name: str, columns: Sequence[str] | None = None, track_ids: np.ndarray | None = None
 ) -> pa.Table:
-    """Return one part file, or those of the named columns that it has, or the rows of some `track_ids (k,)`, sorted."""
+    """Return one part file, or only some columns, as far as it has them, or the rows of the sorted `track_ids (k,)`."""
     with workspace.fs.open_input_file(workspace.path(name)) as source:
         return read_file(source, columns, track_ids)
 
 
 def read_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return a whole table, or the named columns; an empty one where nothing was written yet."""
+    """Return all rows of a table, or only some columns; an empty table if nothing was written yet."""
     found = list(iter_arrow(workspace, table, columns))
     if found:
         return pa.concat_tables(found, promote_options="permissive")
@@ -187,7 +193,7 @@ def read_arrow(workspace: Workspace, table: str, columns: Sequence[str] | None =
 
 
 def read(workspace: Workspace, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return a table as pandas reads it."""
+    """Return a table as a pandas frame."""
     return read_arrow(workspace, table, columns).to_pandas()
 
 
@@ -195,7 +201,7 @@ def read_embeddings(workspace: Workspace | str, table: str = "embeddings") -> tu
     """Return the rows of `embeddings` (or `voices`) without their vectors, and the vectors.
 
     Returns:
-        `(frame, vectors)`: `vectors` is (n, d) float32, row for row; (0, 0) where there are none.
+        `(frame, vectors)`: `vectors` is (n, d) float32, row for row; (0, 0) if there are none.
     """
     if isinstance(workspace, str):
         workspace = Workspace(workspace)
@@ -205,7 +211,7 @@ def read_embeddings(workspace: Workspace | str, table: str = "embeddings") -> tu
 
 
 def vectors_of(rows: pa.Table) -> np.ndarray:
-    """Return the column `embedding` as (n, d) float32; (0, 0) where there are no rows."""
+    """Return the column `embedding` as (n, d) float32; (0, 0) if there are no rows."""
     if not len(rows):
         return np.zeros((0, 0), np.float32)
     flat = pa.concat_arrays([chunk.flatten() for chunk in rows["embedding"].chunks])
@@ -225,7 +231,7 @@ def read_voices(workspace: Workspace | str) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def present_tracks(workspace: Workspace) -> set[str] | None:
-    """Return the ids of the tracks that are in the catalogue now; None where none was ever scanned."""
+    """Return the ids of the tracks that are in the catalogue now; None if nothing was ever scanned."""
     return keys(workspace, "tracks", "track_id") if parts(workspace, "tracks") else None
 
 
@@ -238,18 +244,18 @@ def keys(workspace: Workspace, table: str, column: str) -> set[str]:
 
 
 def failed_keys(workspace: Workspace, stage: str) -> set[str]:
-    """Return the keys of the items that `stage` has given up."""
+    """Return the keys of the items that failed in `stage`."""
     frame = read(workspace, "failures", ["stage", "key"])
     return set(frame.loc[frame["stage"] == stage, "key"])
 
 
 def stage_parts(workspace: Workspace, stage: str) -> list[str]:
-    """Return the parts of `failures` that are a stage's own."""
+    """Return a stage's parts of `failures`."""
     return [name for name in parts(workspace, "failures") if name.rpartition("/")[2].startswith(f"part-{stage}-")]
 
 
 def unsettled(workspace: Workspace, rows: pa.Table, table: str, stage: str) -> tuple[pa.Table, int]:
-    """Return the rows whose `track_id` has neither a row of `table` nor a failure of `stage` yet, and how many have."""
+    """Return the rows whose track has neither a row of `table` nor a failure of `stage`, and the number of others."""
     settled = keys(workspace, table, "track_id") | failed_keys(workspace, stage)
     todo = rows.filter(pa.array([key not in settled for key in rows["track_id"].to_pylist()], pa.bool_()))
     return todo, len(rows) - len(todo)

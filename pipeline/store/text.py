@@ -1,8 +1,8 @@
-"""Text that other programs wrote: decoded as a person would, and made harmless where it is kept or shown.
+"""Text from other programs: decode it, and make it harmless before it is stored or shown.
 
-Which legacy code page some bytes are in is chardet's to rank (0BSD; on short tags it errs far less than
-charset-normalizer). Of its ranking the first is taken that reads like names: words of one script, with capitals where
-they belong, without the signs that Japanese bytes become in Western code pages.
+chardet ranks the legacy code pages that some bytes may be in (0BSD; on short tags it makes far fewer errors than
+charset-normalizer). The first one is used in which the text reads like names: words in one script, capitals only where
+they belong, and none of the characters that Japanese bytes turn into in Western code pages.
 """
 
 import codecs
@@ -17,10 +17,10 @@ MAX_CHARS = 1000
 UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 ALPHABETS = ("windows-1254", "windows-1252", "windows-1251", "windows-1253")  # equally likely: the first
 CHARACTERS = ("cp932", "gb18030", "big5", "cp949")
-CENTRAL_EUROPEAN = "windows-1250"  # only where the Western reading is odd (Ma³goœka): else Mylène would be Mylčne
+CENTRAL_EUROPEAN = "windows-1250"  # only if the Western reading is odd (Ma³goœka), or Mylène would become Mylčne
 
 KANA = re.compile(r"[ぁ-ゖァ-ヺ]")
-# What Japanese, Chinese and Polish bytes become in a wrong alphabet, and names do not hold in a word or before one.
+# What Japanese, Chinese and Polish bytes turn into in a wrong alphabet; names do not have these within or before words.
 SIGNS = r"\x80-\x9f†‡‰‹›ˆ˜˝˛ˇ˘´¤¦¨¬¯¶¸¹²³¼½¾×÷µªº¢£¥§©®±·»…—ЅѕЈјЉљЊњЋћЏџЂђЃѓЌќ\ufffd"
 ODD = re.compile(rf"(?<=\w)[{SIGNS}«¿‘“„](?=\w)|(?:^|(?<=\s))[{SIGNS}](?=\w)|[{SIGNS}]{{2}}")
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
@@ -29,9 +29,9 @@ FORMULA = re.compile(r"\s*[=+\-@]")
 
 
 def decode(pieces: Sequence[bytes]) -> list[str]:
-    """Return the text of some pieces that one program wrote.
+    """Return the text of pieces that the same program wrote.
 
-    Each is UTF-8 or UTF-16 if it can be; the others are all in the one code page that reads best.
+    Each piece that can be UTF-8 or UTF-16 is; all others are decoded with the one code page in which they read best.
     """
     unicode = [_unicode(piece) for piece in pieces]
     page = _code_page([piece for piece, text in zip(pieces, unicode, strict=True) if text is None])
@@ -43,7 +43,7 @@ def decode(pieces: Sequence[bytes]) -> list[str]:
 
 
 def mend(text: str) -> str:
-    """Return text whose UTF-8 was once taken for Western (`BjÃ¶rk`) as it was meant."""
+    """Return the intended text if UTF-8 was once decoded as a Western code page (`BjÃ¶rk`)."""
     try:
         return b"".join(_western_byte(sign) for sign in text).decode()
     except UnicodeError:
@@ -51,25 +51,25 @@ def mend(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return text as a terminal may show it: without escapes, control characters and marks that turn its direction."""
+    """Return text that is safe in a terminal: without escapes, control characters and marks that change direction."""
     text = UNSEEN.sub("", ESCAPES.sub("", text))
     text = "".join(" " if unicodedata.category(sign) in ("Cc", "Zl", "Zp") else sign for sign in text)
     return text.encode(errors="replace").decode()
 
 
 def clean(text: str, max_chars: int = MAX_CHARS) -> str:
-    """Return text in one line, as `visible` leaves it and with single spaces, of at most `max_chars`."""
+    """Return text as one line of at most `max_chars`, filtered by `visible` and with single spaces."""
     text = " ".join(visible(text[: 4 * max_chars]).split())
     return text if len(text) <= max_chars else text[: max_chars - 1] + "…"
 
 
 def cell(value: object) -> object:
-    """Return a value for a CSV that a spreadsheet opens: no text of it is taken for a formula."""
+    """Return a value for a CSV in such a form that a spreadsheet does not take its text for a formula."""
     return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 
 
 def _unicode(data: bytes) -> str | None:
-    """Return UTF-8 or UTF-16 as text, None for what is neither."""
+    """Return bytes in UTF-8 or UTF-16 as text, or None if they are neither."""
     encoding = "utf-16" if data.startswith(UTF16_BOMS) else _utf16(data) or "utf-8-sig"
     try:
         return data.decode(encoding)
@@ -78,7 +78,7 @@ def _unicode(data: bytes) -> str | None:
 
 
 def _utf16(data: bytes) -> str | None:
-    """Return the byte order of UTF-16 that has no mark: of every second byte most are 0."""
+    """Return the byte order of UTF-16 without a mark, in which most of every second byte are 0."""
     head = data[:4096]
     for encoding, high in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
         if len(head) >= 4 and high.count(0) > 0.4 * len(high) and head.count(0) - high.count(0) < 0.1 * len(high):
@@ -107,7 +107,7 @@ def _code_page(pieces: Sequence[bytes]) -> str:
 
 
 def _strict(pieces: Sequence[bytes], page: str) -> str | None:
-    """Return pieces as text, None where one cannot be; a last character may be cut in half (ID3v1 ends at 30 bytes)."""
+    """Return pieces as text, or None if one cannot be; a last character may be cut off (ID3v1 ends at 30 bytes)."""
     decoder = codecs.getincrementaldecoder(page)
     try:
         return "\n".join(decoder("strict").decode(piece) for piece in pieces)
@@ -120,7 +120,7 @@ def _reads_like_names(text: str) -> bool:
 
 
 def _is_word(word: str) -> bool:
-    """Return whether letters are of one script and no capital follows a small one, but in McX and DiCaprio."""
+    """Return whether letters are in one script, and no capital follows a small letter except in McX and DiCaprio."""
     scripts = {unicodedata.name(sign, "?").partition(" ")[0] for sign in word}
     jumps = [second for first, second in pairwise(word) if first.islower() and second.isupper()]
     return len(scripts) == 1 and all(sign.isascii() for sign in jumps)

@@ -1,4 +1,4 @@
-"""What a path or URI means that somebody wrote in a list."""
+"""The file that a path or URI in a list stands for."""
 
 import os
 import posixpath
@@ -16,12 +16,12 @@ def resolve(written: str, folder: str) -> str:
     """Return the absolute path or URI of a file.
 
     Args:
-        written: an absolute or relative path, `~/…`, `file:///…` (percent-encoded, as such URIs are), `s3://…` and the
-            like (a plain key, in which `%` is a character like others).
-        folder: absolute path or URI that relative paths begin at.
+        written: an absolute or relative path, `~/…`, `file:///…` (percent-encoded, as such URIs are), or `s3://…` and
+            the like (a plain key, in which `%` is an ordinary character).
+        folder: absolute path or URI at which relative paths begin.
 
     Raises:
-        Problem: `manifest`, where no file can be meant.
+        Problem: `manifest`, if it cannot be a file.
     """
     path = written.strip()
     if not path:
@@ -49,7 +49,7 @@ def resolve(written: str, folder: str) -> str:
 
 
 def _straight(path: str) -> str:
-    """Return a path without `..`: as the file system goes, where links count, or as the key of a store reads."""
+    """Return a path without `..`: resolved by the file system, with links, or textually for the key of a store."""
     if not is_remote(path):
         return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
     scheme, authority, key = split(path)

@@ -1,8 +1,8 @@
-"""The files in a folder and in all folders below it, local or on an object store, whatever their names and links.
+"""The files in a folder and in all folders below it, local or on an object store, with any names and links.
 
-A real folder is read once, however many links lead to it or back up from it, under its own path if it has one here.
-What is hidden (its name begins with one dot) or belongs to a system is passed over, and so is a workspace. Nothing that
-is found ends the walk: what cannot be read, or is not a file, is an `Entry` that says why.
+Each folder is read once, however many links lead to it or back up from it, and under its own path if that is below the
+root. Hidden files (whose name begins with a single dot), system files and workspaces are skipped. Nothing stops the
+walk: what cannot be read, or is not a file, becomes an `Entry` with the reason.
 """
 
 import collections
@@ -16,18 +16,18 @@ import pyarrow.fs as pafs
 
 from pipeline.store.workspace import IN_WORK
 
-# Thumbnails, resource forks and bins of Synology, QNAP, macOS and Windows: copies and debris of what people keep.
+# Thumbnails, resource forks and recycle bins of Synology, QNAP, macOS and Windows.
 SYSTEM_FOLDERS = frozenset(
     "@eadir __macosx #recycle #snapshot @recycle @recently-snapshot $recycle.bin recycler lost+found".split()
 ) | {"system volume information"}
 HIDDEN = "hidden or of the system"
 WORKSPACE, IN_WORKSPACES = "workspace", {IN_WORK, "runs"}  # what every workspace has
-UNREAD = ("permission", "unreadable")  # errors of folders: nobody knows what is in them
+UNREAD = ("permission", "unreadable")  # errors of folders, whose content is unknown
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, or what stands where one should be: `error` (a class to count by) and `message` say what is wrong."""
+    """A file, or something in place of a file, with its `error` (a class to count by) and a `message`."""
 
     path: str
     size_bytes: int | None = None
@@ -37,12 +37,12 @@ class Entry:
 
 
 def walk(fs: pafs.FileSystem, folder: str, passed: collections.Counter[str]) -> Iterator[Entry]:
-    """Yield what is in a folder, in no order; what is hidden is counted in `passed`."""
+    """Yield the content of a folder in no particular order; what is skipped is counted in `passed`."""
     return _walk_local(folder, passed) if fs.type_name == "local" else _walk_remote(fs, folder, passed)
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder of this name is not meant to be seen ("...And Justice for All" is)."""
+    """Return whether a file or folder of this name is hidden ("...And Justice for All" is not)."""
     return (name.startswith(".") and not name.startswith("..")) or name.lower() in SYSTEM_FOLDERS
 
 
@@ -57,11 +57,11 @@ def _walk_remote(fs: pafs.FileSystem, folder: str, passed: collections.Counter[s
 
 
 def _walk_local(root: str, passed: collections.Counter[str]) -> Iterator[Entry]:
-    # A link back up to what holds the root leads into the root again.
+    # A link to a folder above the root leads to the root again.
     seen = {_identity(os.stat(parent)) for parent in Path(root).resolve().parents}
     folders, linked = [root], collections.deque[str]()
     while folders or linked:
-        folder = folders.pop() if folders else linked.popleft()  # those behind links last: a folder's own path wins
+        folder = folders.pop() if folders else linked.popleft()  # links come last, so that a folder's own path wins
         try:
             identity = _identity(os.stat(folder))
             if identity in seen:
@@ -72,7 +72,7 @@ def _walk_local(root: str, passed: collections.Counter[str]) -> Iterator[Entry]:
             yield _unreadable(folder, error)
             continue
         if folder != root and {item.name for item in found} >= IN_WORKSPACES:
-            passed[WORKSPACE] += 1  # else the vocals would be scanned as tracks
+            passed[WORKSPACE] += 1  # or its vocals would be scanned as tracks
             continue
         for item in found:
             if is_hidden(item.name):
@@ -118,5 +118,5 @@ def _unreadable(path: str, error: OSError) -> Entry:
 
 
 def _shown(path: str) -> str:
-    """Return a path as any table can hold it: bytes that are not UTF-8 escaped."""
+    """Return a path that any table can contain, with bytes that are not UTF-8 escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

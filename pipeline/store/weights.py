@@ -1,7 +1,7 @@
-"""Weights of models from one prepared place, for machines that reach no hub.
+"""Weights of models from a prepared location, for machines that cannot reach a hub.
 
-`store.weights` names a folder or a prefix that holds a folder for each model, called as the model is: `htdemucs`, and
-`owner/name` for `hf://owner/name`. On an object store, each machine fetches a model once.
+`store.weights` is a folder or a prefix with a folder for each model, which has the model's name: `htdemucs`, or
+`owner/name` for `hf://owner/name`. From an object store, each machine fetches a model once.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pipeline.store.locations import WEIGHTS, is_remote, open_filesystem
 
 
 def prepared(model: str) -> Path | None:
-    """Return a local folder with the files of a model, None where no place is named or it holds no such folder.
+    """Return a local folder with the files of a model, or None if there is no such location or folder.
 
     Raises:
         OSError: the store fails or refuses.
@@ -35,7 +35,7 @@ def prepared(model: str) -> Path | None:
 
 
 def fetch(fs: pafs.FileSystem, folder: str, local: Path) -> None:
-    """Copy a folder to a local one that other workers look for too, where it appears whole or not at all."""
+    """Copy a folder to a local one that other workers use too, where it appears complete or not at all."""
     if local.is_dir():
         return
     local.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""A workspace: the local folder or object-store prefix that holds all that a catalogue run makes.
+"""A workspace: the local folder or object-store prefix with all results of a catalogue run.
 
-Paths inside are relative, with forward slashes. A file that is there is complete: local files are written
-under a temporary name and renamed; an object appears when the last of its bytes has been taken, and each is given to
-the store's client in one call, so that nothing can come between its parts and their completion.
+Paths inside are relative, with forward slashes. A file that exists is complete: local files are written under a
+temporary name and renamed; an object appears when all of its bytes have been accepted, and each is passed to the
+store's client in one call, so that nothing can happen between its parts and their completion.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ import pyarrow.fs as pafs
 from pipeline.store.errors import WorkspaceError, raise_if_fatal
 from pipeline.store.locations import is_remote, open_filesystem
 
-IN_WORK = "_in_work"  # what is being made: unfinished files, marks of items in work
+IN_WORK = "_in_work"  # work in progress: unfinished files, marks of items
 
 
 class Workspace:
-    """Atomic, resumable storage under one root; cheap to make, so each process makes its own."""
+    """Atomic, resumable storage under one root; each process creates its own, which costs little."""
 
     def __init__(self, root: str | Path):
         self.root = str(root).rstrip("/")
@@ -34,21 +34,21 @@ class Workspace:
         return f"{self.base}/{name}"
 
     def uri(self, name: str) -> str:
-        """Return what people and other programs open: a URI, or an absolute local path."""
+        """Return the URI or absolute local path of `name`, which people and other programs can open."""
         return f"{self.root}/{name}" if self.remote else self.path(name)
 
     def exists(self, name: str) -> bool:
-        """Return whether a file is there, and therefore complete."""
+        """Return whether a file exists, and therefore is complete."""
         if not self.remote:
             return os.path.isfile(self.path(name))
-        try:  # one request, where the client's own question for a file that is not there takes two
+        try:  # one request, while the client's own check for a missing file takes two
             self.fs.open_input_file(self.path(name)).close()
-        except (FileNotFoundError, pa.ArrowInvalid):  # the second for what is no key at all
+        except (FileNotFoundError, pa.ArrowInvalid):  # the second for an invalid key
             return False
         return True
 
     def list(self, folder: str, suffix: str = "") -> list[str]:
-        """Return the names of the complete files directly in `folder`, sorted; none if it is not there."""
+        """Return the names of the complete files directly in `folder`, sorted; none if it does not exist."""
         selector = pafs.FileSelector(self.path(folder), allow_not_found=True)
         return sorted(
             f"{folder}/{info.base_name}"
@@ -73,7 +73,7 @@ class Workspace:
             return source.read()
 
     def write_bytes(self, name: str, data: bytes | pa.Buffer) -> None:
-        """Write a file so that it is there whole or not at all.
+        """Write a file that appears complete or not at all.
 
         Raises:
             WorkspaceError: the disk is full or the workspace cannot be written.
@@ -82,7 +82,7 @@ class Workspace:
             self._write(target, pa.py_buffer(data))
 
     def put_file(self, local: str | Path, name: str) -> None:
-        """Move a finished local file into the workspace, whole or not at all.
+        """Move a finished local file into the workspace, where it appears complete or not at all.
 
         Raises:
             WorkspaceError: the disk is full or the workspace cannot be written.
@@ -96,7 +96,7 @@ class Workspace:
                 shutil.move(local, target)
 
     def delete(self, name: str) -> None:
-        """Remove a file or a folder with all that is in it; it is no error if there is none."""
+        """Remove a file, or a folder with its content, if it exists."""
         info = self.fs.get_file_info(self.path(name))
         if info.type == pafs.FileType.Directory:
             self.fs.delete_dir(self.path(name))
@@ -104,10 +104,10 @@ class Workspace:
             self.fs.delete_file(self.path(name))
 
     def preflight(self, min_free_gb: float) -> None:
-        """Check before work starts that a local workspace can be written and has room; a store is asked elsewhere.
+        """Check before work starts that a local workspace can be written and has space; stores are checked elsewhere.
 
         Raises:
-            WorkspaceError: it cannot, or has less than `min_free_gb`.
+            WorkspaceError: it cannot be written, or has less than `min_free_gb`.
         """
         if self.remote:
             return
@@ -129,10 +129,10 @@ class Workspace:
             )
 
     def _write(self, path: str, data: pa.Buffer) -> None:
-        """Write a file from its first byte to its last in one call of the client, which is closed only after that.
+        """Write a whole file in one call of the client, which is closed only after that.
 
-        The client completes whatever was written when it is closed, or forgotten, however that came about; a part that
-        the store has refused keeps it from completing.
+        When the client is closed, or deleted for any reason, it completes whatever was written, unless the store has
+        refused a part.
         """
         stream = self.fs.open_output_stream(path, compression=None)
         stream.write(data)
@@ -140,11 +140,11 @@ class Workspace:
 
     @contextlib.contextmanager
     def _publish(self, name: str) -> Iterator[str]:
-        """Give a path to write to, and make it appear as `name` when the block ends well."""
+        """Yield a path to write to, and make the file appear as `name` if the block succeeds."""
         final = self.path(name)
         parent, _, base = final.rpartition("/")
-        # A table's folder holds whole parts and nothing else, at any moment: some readers open whatever is in it.
-        # Other files may lie on a disk of their own (a linked `vocals_audio/`), within which they must be renamed.
+        # A table's folder holds only complete parts at all times, since some readers open everything in it. Other
+        # files may be on a separate disk (a linked `vocals_audio/`), within which they must be renamed.
         folder = self.path(IN_WORK) if name.endswith(".parquet") else parent
         target = final if self.remote else f"{folder}/.tmp-{uuid.uuid4().hex}-{base[-80:]}"
         try:

@@ -86,7 +86,7 @@ def test_silent_crops_and_bad_files_are_told_and_the_rest_goes_on(tmp_path, make
     failures = tables.read(workspace, "failures")
     told = {Path(row.uri).stem: row for row in failures.itertuples()}
     assert told["broken"].error == "decode" and told["quiet"].error == "silent" and told["mono"].error == "channels"
-    assert "no voice is to be heard" in told["quiet"].message
+    assert "no audible voice" in told["quiet"].message
 
 
 class Fussy:

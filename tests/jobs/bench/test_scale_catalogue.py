@@ -1,0 +1,23 @@
+import pandas as pd
+import pyarrow as pa
+
+from jobs.bench.scale_catalogue import Catalogue
+from pipeline.store import tables
+
+
+def test_a_catalogue_grows_and_is_there_again(tmp_path):
+    catalogue = Catalogue(tmp_path / "c", rate=0.03)
+    catalogue.grow(40)
+    n = len(catalogue.truth)
+    frame, vectors = tables.read_voices(catalogue.workspace)
+    assert set(frame["track_id"]) == set(catalogue.truth["track_id"]) and len(vectors) == n
+    catalogue.grow(20)
+    again = Catalogue(tmp_path / "c", rate=0.03)
+    assert len(again.truth) > n and again.truth["track_id"].is_unique
+    assert len(tables.read_voices(again.workspace)[0]) == len(again.truth)
+    label = again.truth["who"].astype("int32")
+    rows = pa.Table.from_pandas(
+        pd.DataFrame({"track_id": again.truth["track_id"], "cluster_id": label}), preserve_index=False
+    )
+    tables.replace(again.workspace, "clusters", rows)
+    assert again.groups().precision == again.groups().recall == 1
