@@ -98,6 +98,7 @@ bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNO
 bench-teach: setup  ## what is learned from a catalogue without labels: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.teach $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
+	$(if $(AUDIO),$(RUN) jobs.bench.rounds --audio $(call quote,$(AUDIO)) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE))))
 
 bench-answers: setup  ## groups, names and disagreements against the truth: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.answers $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \

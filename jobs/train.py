@@ -1,43 +1,31 @@
 """Train an encoder on the catalogue's own vocals: `encoders/<encoder_id>/`."""
 
-import contextlib
-import functools
 import json
-import signal
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 import pyarrow.fs as pafs
-import ray.exceptions
 import ray.train
-import torch
-from ray.train.torch import TorchTrainer
-from ray.train.v2.api.callback import UserCallback
-from ray.util.queue import Queue
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from encoder.config import preset
+from encoder.model import Encoder
 from encoder.training import card
 from encoder.training.config import TrainConfig
-from encoder.training.loop import fit
-from encoder.training.trainer import TrainingStopped
-from jobs import engine, teaching
-from jobs.connect import first_line, start_ray
-from jobs.running import counted
+from jobs import engine, frames, grouped, teaching
+from jobs.connect import start_ray
+from jobs.fitting import fit_on_ray, forget
+from jobs.grouped import Round
 from jobs.teaching import put_encoder
 from pipeline.config import Config
+from pipeline.scoring.backend import FILE
 from pipeline.sections import fingerprint
-from pipeline.stages.embed import check_rate, find_encoder, known_as
+from pipeline.stages.embed import check_rate, known_as, load_encoder
 from pipeline.store import tables
-from pipeline.store.errors import ConfigError, RunError
+from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
-
-RUNS = "encoders/_training"  # Ray Train's checkpoints, until the encoder is finished
 
 
 def check(config: Config) -> None:
@@ -75,164 +63,34 @@ def train_network(config: Config, run: engine.Run) -> None:
         train = train.model_copy(update={"init": known_as(run.workspace, train.init)})
     run.say(f"{train.steps} steps of {train.batch * train.accumulate} of {len(clips)} clips on {train.workers} workers")
     start_ray()
-    result = fit_on_ray(train, name, run, known_singers(run.workspace, train))
-    with result.as_directory() as folder:
-        encoder_id = publish(run.workspace, train, name, folder, len(clips), clips["track_id"].nunique())
-    run.workspace.delete(f"{RUNS}/{name}")
-    run.done, run.note = 1, f"encoder {encoder_id}"
+    shards = tables.parts(run.workspace, "clips")
+    if train.keeps_frames:
+        shards = frames.keep(run.workspace, start_of(run.workspace, train))
+    best, why = None, ""
+    if train.views.same_singer == "group":
+        best, why = grouped.learn(run, train, name, start_of(run.workspace, train), shards)
+        checkpoint = best.checkpoint if best else None
+    else:
+        checkpoint = fit_on_ray(train, name, run, shards, known_singers(run.workspace, train))
+    if checkpoint is None:
+        run.note = f"{train.init} stays the encoder: {why}"
+    else:
+        encoder_id = publish(run.workspace, train, name, checkpoint, clips, best)
+        run.done, run.note = 1, ": ".join(filter(None, [f"encoder {encoder_id}", why]))
+    forget(run.workspace, name)
 
 
-def fit_on_ray(train: TrainConfig, name: str, run: engine.Run, names: dict[str, str]) -> ray.train.Checkpoint:
-    """Train under Ray Train, going on from the checkpoint of an earlier run of that name if there is one.
+def start_of(workspace: Workspace, train: TrainConfig) -> Encoder:
+    """Return the encoder that training starts from.
 
     Raises:
-        ConfigError: the training stopped itself, or the clips do not fit the config; the message says why.
+        ConfigError: it cannot be trained.
     """
-    # On this node, which nothing outlives that matters; a worker's may go at any time.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    lines, told = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}), Told(train.workers)
-    printer = threading.Thread(target=print_lines, args=(lines, run, told), daemon=True)
-    printer.start()
-    elastic = train.workers_min is not None and train.workers_min < train.workers
-    trainer = TorchTrainer(
-        train_loop,
-        train_loop_config={
-            "train": train.model_dump(),
-            "shards": tables.parts(run.workspace, "clips"),
-            "names": names,
-            "workspace": run.workspace.root if run.workspace.remote else run.workspace.base,
-        },
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=(train.workers_min, train.workers) if elastic else train.workers,  # type: ignore[arg-type]
-            use_gpu=train.gpus > 0,
-            resources_per_worker={"CPU": train.cpus} | ({"GPU": train.gpus} if train.gpus else {}),
-        ),
-        run_config=ray.train.RunConfig(
-            name=name,
-            storage_path=run.workspace.path(RUNS),
-            storage_filesystem=run.workspace.fs,
-            failure_config=ray.train.FailureConfig(max_failures=train.max_failures),
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
-            callbacks=[Progress(lines)],  # type: ignore[list-item]
-        ),
-    )
-    try:
-        with interruptible():
-            result = trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        raise ConfigError(
-            f"training failed: {_reason(error)}. It survives train.max_failures={train.max_failures} "
-            f"losses of a worker; there were {max(told.losses, 1)}. The same command goes on from its "
-            "last checkpoint."
-        ) from error
-    finally:
-        with contextlib.suppress(ray.exceptions.RayError):
-            lines.put(None)
-            printer.join()
-            lines.shutdown()
-    if told.stopped or result.checkpoint is None:
-        # What stopped it stays true: without this, the same command would go on from the same checkpoint.
-        run.workspace.delete(f"{RUNS}/{name}")
-        raise ConfigError(f"training stopped: {told.stopped or 'no checkpoint was written'}")
-    return result.checkpoint
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Let Ctrl-C be a KeyboardInterrupt, in a training, which Ray Train would end with status 0, and after it."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        raise KeyboardInterrupt from error
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def train_loop(settings: dict[str, Any]) -> None:
-    """What each Ray Train worker runs: `encoder.training.loop.fit` for its rank."""
-    context, resume, workspace = ray.train.get_context(), ray.train.get_checkpoint(), Workspace(settings["workspace"])
-    train = TrainConfig.model_validate(settings["train"])
-    torch.set_num_threads(train.cpus)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            if train.init is not None:
-                train = train.model_copy(update={"init": find_encoder(workspace, train.init)})
-            start = functools.partial(
-                fit,
-                train,
-                [workspace.path(shard) for shard in settings["shards"]],
-                filesystem=workspace.fs,
-                names=settings["names"],
-                rank=context.get_world_rank(),
-                world_size=context.get_world_size(),
-                device=ray.train.torch.get_device(),
-                report=report,
-            )
-            if resume is None:
-                start(folder)
-            else:
-                with resume.as_directory() as earlier:
-                    start(folder, resume=earlier)
-        except (TrainingStopped, ValueError, FileNotFoundError, RunError) as error:
-            # Not an accident of this worker: a restart would end here again.
-            ray.train.report({"stopped": str(error)})
-
-
-def report(row: dict[str, float], folder: Path | None) -> None:
-    """Hand a row of the log, and the checkpoint if it has one, to Ray Train."""
-    ray.train.report(row, checkpoint=ray.train.Checkpoint.from_directory(folder) if folder else None)
-
-
-class Progress(UserCallback):
-    """Sends rank 0's rows from Ray Train's controller to the command that waits for it; lost lines do not matter."""
-
-    def __init__(self, lines: Queue):
-        self.lines = lines
-
-    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
-        """Ray's hook: all workers have reported."""
-        self._put(metrics[0] | {"workers": len(metrics)})
-
-    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """Ray's hook: workers have failed, or were lost."""
-        self._put({"lost": first_line(next(iter(worker_exceptions.values()), RuntimeError("unknown")))})
-
-    def _put(self, row: dict[str, Any]) -> None:
-        with contextlib.suppress(ray.exceptions.RayError):
-            self.lines.put(row)
-
-
-@dataclass
-class Told:
-    """What the lines of a training have told: on how many workers it is, how many losses, and why it stopped itself."""
-
-    workers: int
-    losses: int = 0
-    stopped: str = ""
-
-
-def print_lines(lines: Queue, run: engine.Run, told: Told) -> None:
-    """Say each row that comes, until None does or the queue is lost."""
-    with contextlib.suppress(ray.exceptions.RayError):
-        while (row := lines.get()) is not None:
-            if "stopped" in row:
-                told.stopped = row["stopped"]
-            elif "lost" in row:
-                told.losses += 1
-                run.say(f"a worker was lost ({row['lost']}); training goes on from the last checkpoint if it may")
-            else:
-                if row["workers"] != told.workers:
-                    told.workers = row["workers"]
-                    run.say(f"now on {counted(told.workers, 'worker')}")
-                eer = f"  held-out EER {row['held_out_eer']:.1%}" if "held_out_eer" in row else ""
-                run.say(f"step {row['step']}  loss {row['loss']:.3f}  {row['clips_per_s']:.1f} clips/s{eer}")
-
-
-def _reason(error: ray.train.TrainingFailedError) -> str:
-    """Return what a training failed of, in one line."""
-    failures = list(getattr(error, "worker_failures", {}).values())
-    return first_line(failures[0]) if failures else str(error).strip().splitlines()[-1]
+    assert train.init is not None
+    found = load_encoder(workspace, train.init)
+    if not isinstance(found, Encoder):
+        raise ConfigError(f"train.init={train.init} is a TorchScript file, which can embed but not be trained further")
+    return found
 
 
 def known_singers(workspace: Workspace, train: TrainConfig) -> dict[str, str]:
@@ -254,11 +112,26 @@ def find(workspace: Workspace, name: str) -> str | None:
     return None
 
 
-def publish(workspace: Workspace, train: TrainConfig, name: str, folder: str, n_clips: int, n_tracks: int) -> str:
-    """Put the finished encoder, its log and its card under `encoders/<encoder_id>/` and return that id."""
-    with tempfile.TemporaryDirectory() as temporary:
+def publish(
+    workspace: Workspace,
+    train: TrainConfig,
+    name: str,
+    checkpoint: ray.train.Checkpoint,
+    clips: pd.DataFrame,
+    best: Round | None,
+) -> str:
+    """Put a finished encoder, its log, its card and what is known of its scores under `encoders/<encoder_id>/`.
+
+    Returns:
+        The `encoder_id`.
+    """
+    measured: dict[str, object] = {"training_run": name} | (best.measured if best else {})
+    with tempfile.TemporaryDirectory() as temporary, checkpoint.as_directory() as folder:
         local = Path(temporary) / "encoder"
-        encoder_id = card.publish(Path(folder), local, train, n_clips, n_tracks, training_run=name)
+        n_clips, n_tracks = len(clips), clips["track_id"].nunique()
+        encoder_id = card.publish(Path(folder), local, train, n_clips, n_tracks, **measured)
+        if best:
+            (local / FILE).write_bytes(replace(best.lesson.backend, encoder_id=encoder_id).to_bytes())
         put_encoder(workspace, local, encoder_id)
     return encoder_id
 

@@ -56,7 +56,7 @@ class ViewsConfig(Frozen):
     """Where the two views of a clip come from; `encoder.training.views` says what each choice means."""
 
     positives: Literal["clip", "track", "pair", "singer"] = "clip"
-    same_singer: Literal["track", "artist", "album"] = "track"  # whose crops are never each other's negatives
+    same_singer: Literal["track", "artist", "album", "group"] = "track"  # whose crops are never each other's negatives
     crop_s: float = Field(default=4.0, gt=0.3, le=30)
     overlap: bool = False
     pair_share: float = Field(default=0.0, ge=0, le=1)  # of second views that come from `pair_audio`
@@ -65,7 +65,7 @@ class ViewsConfig(Frozen):
     @model_validator(mode="after")
     def _singers_have_names(self) -> ViewsConfig:
         if self.positives == "singer" and self.same_singer == "track":
-            raise ValueError("positives: singer needs same_singer: artist or album, which says who is one")
+            raise ValueError("positives: singer needs same_singer: artist, album or group, which says who is one")
         if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
             raise ValueError(f"speeds {self.speeds}: give one or more between 0.5 and 2")
         return self
@@ -108,6 +108,8 @@ class ObjectivesConfig(Frozen):
     prototypical: float = Field(default=0.0, ge=0)
     attraction: float = Field(default=0.0, ge=0)
     one_singer: float = Field(default=0.75, ge=-1, le=1)  # prototypes whose cosine is above this may be one singer
+    margin: float = Field(default=0.0, ge=0, le=1)  # of `prototypical`, an angle in radians
+    gate: bool = False  # leave out pairs that are unlike whom they are said to be: `objectives.gate`
     projection: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -124,7 +126,7 @@ class ObjectivesConfig(Frozen):
     @property
     def has_prototypes(self) -> bool:
         """Whether a term needs the initial encoder's vector of each singer."""
-        return bool(self.prototypical or self.attraction)
+        return bool(self.prototypical or self.attraction or self.gate)
 
     @property
     def uses_embeddings(self) -> bool:
@@ -132,9 +134,10 @@ class ObjectivesConfig(Frozen):
         return any(getattr(self, term) for term in TERMS if term != "masked")
 
 
+TRUNK = ("stem", "blocks", "norm")  # the parts of an encoder before its pooling
+
 WHERE = {
     "method",
-    "use_credits",
     "workers",
     "workers_min",
     "max_failures",
@@ -150,7 +153,12 @@ class TrainConfig(Frozen):
         default="network",
         description="network: from clips; linear: a map of the vectors that `embed` made, in seconds, without clips",
     )
-    use_credits: bool = Field(default=False, description="linear: artist tags that voices bear out teach too")
+    use_credits: bool = Field(
+        default=False, description="artist tags that voices bear out say who is one too: linear, same_singer: group"
+    )
+    rounds: int = Field(
+        default=1, ge=1, le=3, description="with same_singer: group, how often tracks are grouped, each time anew"
+    )
     size: Literal["tiny", "small", "base"] = "small"
     init: str | None = "default"
     recipe: str | None = Field(default=None, description="settings by name; those that are given otherwise win")
@@ -196,11 +204,21 @@ class TrainConfig(Frozen):
 
     @model_validator(mode="after")
     def _has_what_it_starts_from(self) -> TrainConfig:
-        if self.init is None and (self.blend < 1 or self.objectives.has_prototypes):
+        grouped = self.views.same_singer == "group"
+        if self.init is None and (self.blend < 1 or self.objectives.has_prototypes or grouped):
             raise ValueError(
-                "blend, prototypical and attraction go by the encoder that training starts from: give init"
+                "blend, prototypical, attraction, gate and same_singer: group go by the encoder that training starts "
+                "from: give init"
             )
         return self
+
+    @property
+    def keeps_frames(self) -> bool:
+        """Whether all before the pooling stays as it is, and what it hears too: it is then computed once."""
+        rates = [rate for name, rate in self.rate_factors.items() if name.startswith(TRUNK)]
+        plain = self.augment == NO_AUGMENT and self.views.speeds == (1.0,) and not self.objectives.masked
+        frozen = all(self.rate_factors.get(name) == 0 for name in TRUNK) and not any(rates)
+        return self.init is not None and frozen and plain
 
     @model_validator(mode="after")
     def _divides_the_batch(self) -> TrainConfig:

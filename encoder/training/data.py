@@ -2,7 +2,7 @@
 
 A shard has one row per clip: `clip_id`, `track_id`, `start_s`, `end_s`, `sample_rate_hz`, `audio` (FLAC, mono), and, in
 all rows or none, `pair_audio`: another recording of the same stretch of singing, such as the voice remixed with another
-accompaniment and separated again.
+accompaniment and separated again. In place of audio there may be frames that `encoder.training.trunk` has made of it.
 
 An epoch is a permutation of all clips, drawn from seed and epoch: row groups are shuffled, and the clips of every few
 neighbouring row groups are mixed, so that only those few are in memory. Epochs follow each other without a break, and
@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from pyarrow import fs
 
 INDEX_COLUMNS = ["clip_id", "track_id", "start_s", "end_s"]
+FRAMES = np.lib.format.MAGIC_PREFIX  # with which kept frames begin
 SHUFFLED_TOGETHER = 4  # row groups whose clips are mixed, and which are held in memory
 Floats = NDArray[np.float32]
 
@@ -97,15 +99,20 @@ class ClipShards:
             column: `audio` or `pair_audio`.
 
         Returns:
-            Samples (n,) float32, and their sample rate in Hz.
+            Samples (n,) float32, or frames (n, channels), and the sample rate in Hz.
         """
         record = self._record(self.rows[number], [column, "sample_rate_hz"])
+        if record[column].startswith(FRAMES):
+            frames = np.load(io.BytesIO(record[column]), allow_pickle=False)
+            wanted = max(1, round(min(1.0, crop_s / self.rows[number].duration_s) * len(frames)))
+            start = round(start_share * (len(frames) - wanted))
+            return frames[start : start + wanted].astype(np.float32), int(record["sample_rate_hz"])
         with soundfile.SoundFile(io.BytesIO(record[column])) as file:
             wanted = min(round(crop_s * file.samplerate), file.frames)
             file.seek(round(start_share * (file.frames - wanted)))
             return file.read(wanted, dtype="float32", always_2d=True).mean(1), int(file.samplerate)
 
-    def _record(self, row: Row, columns: list[str]) -> dict[str, bytes]:
+    def _record(self, row: Row, columns: list[str]) -> dict[str, Any]:
         key = (row.shard, row.group)
         if key not in self._cache:
             with self.filesystem.open_input_file(row.shard) as file:

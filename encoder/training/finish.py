@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from encoder.model import Encoder
+from encoder.training import trunk
 from encoder.training.parallel import gather
 from encoder.training.views import Batch
 
@@ -43,9 +44,7 @@ def head_outputs(encoder: Encoder, batches: Iterable[Batch]) -> Tensor:
     outputs = []
     for batch in batches:
         waves, lengths = batch.waves.to(device), batch.lengths.to(device)
-        features, n_frames = encoder.features(waves, encoder.sample_rate_hz, lengths)
-        frames, n_frames = encoder.frames(features, n_frames)
-        outputs.append(gather(encoder.project(frames, n_frames, features)))
+        outputs.append(gather(trunk.project(encoder, waves, lengths)))
     return torch.cat(outputs)
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from encoder.model import Encoder
+from encoder.training import trunk
 from encoder.training.augment.masks import mask_features
 from encoder.training.config import AugmentConfig, ObjectivesConfig
 from encoder.training.objectives import masked
@@ -79,10 +80,12 @@ class Learner(nn.Module):
         """Run encoder and heads on both views of n clips.
 
         Args:
-            waves: (2n, samples) at the encoder's rate.
-            lengths: (2n,) samples.
+            waves: (2n, samples) at the encoder's rate, or (2n, frames, width + 1) as a frozen trunk gave them.
+            lengths: (2n,) samples or frames.
             generator: of the masks; None: nothing is masked.
         """
+        if waves.ndim == 3:
+            return self._with_heads(trunk.embed(self.encoder, waves, lengths))
         with torch.no_grad():
             features, n_frames = self.encoder.features(waves, self.encoder.sample_rate_hz, lengths)
             clean, mask = features, None
@@ -92,15 +95,19 @@ class Learner(nn.Module):
                 if self.terms.masked:
                     features, mask = self._hide(features, n_frames, generator)
         frames, n_frames = self.encoder.frames(features, n_frames)
-        projection = self.projector(self.encoder.embed(frames, n_frames, features))
-        out = Outputs(projection)
-        if self.predictor is not None:
-            out.prediction = self.predictor(projection)
-        if self.last_layer is not None:
-            out.logits = self.last_layer(F.normalize(projection, dim=1))
+        out = self._with_heads(self.encoder.embed(frames, n_frames, features))
         if mask is not None:
             codes = masked.quantise(clean, self.encoder.stride, self.quantiser, self.codebook)
             out.masked_loss, out.masked_count = masked.masked_prediction(self.codes(frames), codes, mask)
+        return out
+
+    def _with_heads(self, embedding: Tensor) -> Outputs:
+        """Run the heads on embeddings (2n, dim)."""
+        out = Outputs(self.projector(embedding))
+        if self.predictor is not None:
+            out.prediction = self.predictor(out.projection)
+        if self.last_layer is not None:
+            out.logits = self.last_layer(F.normalize(out.projection, dim=1))
         return out
 
     def _hide(self, features: Tensor, n_frames: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -8,18 +8,26 @@ from torch import Tensor, nn
 
 from encoder.training.config import ObjectivesConfig
 from encoder.training.learner import Outputs
-from encoder.training.objectives import alignment, byol, contrastive, dino, prototypical, vicreg
+from encoder.training.objectives import alignment, byol, contrastive, dino, gate, prototypical, vicreg
 from encoder.training.parallel import gather, mean_over_ranks
 from encoder.training.prototypes import Prototypes
 
+GATED = 2048  # losses by which the gate judges
+FEWEST_GATED = 512  # before which it lets all pass
+
 
 class Memory(nn.Module):
-    """What some terms remember between steps: DINO's centre, and a queue of the averaged encoder's past embeddings."""
+    """What some terms remember between steps.
+
+    That is DINO's centre, a queue of the averaged encoder's past embeddings, and past losses, by which the gate judges.
+    """
 
     centre: Tensor
     queue: Tensor
     queue_identities: Tensor
     filled: Tensor
+    losses: Tensor
+    n_losses: Tensor
 
     def __init__(self, terms: ObjectivesConfig, size: int) -> None:
         super().__init__()
@@ -27,6 +35,8 @@ class Memory(nn.Module):
         self.register_buffer("queue", torch.zeros(terms.queue, size))
         self.register_buffer("queue_identities", torch.zeros(terms.queue, dtype=torch.int64))
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("losses", torch.zeros(GATED if terms.gate else 0))
+        self.register_buffer("n_losses", torch.zeros((), dtype=torch.int64))
 
     def past(self) -> tuple[Tensor, Tensor] | None:
         """Return the embeddings (q, p) in the queue and their identities (q,), if there are any."""
@@ -39,6 +49,15 @@ class Memory(nn.Module):
         self.queue = torch.cat([embeddings.detach().float(), self.queue])[:size]
         self.queue_identities = torch.cat([identities, self.queue_identities])[:size]
         self.filled = torch.tensor(min(size, int(self.filled) + len(identities)))
+
+    def likely(self, losses: Tensor) -> Tensor:
+        """Return which of the losses (n,) of pairs are likely those of right labels (n,) bool, and remember them."""
+        self.losses = torch.cat([losses.detach(), self.losses])[: len(self.losses)]
+        self.n_losses = torch.tensor(min(len(self.losses), int(self.n_losses) + len(losses)))
+        if self.n_losses < FEWEST_GATED:
+            return torch.ones_like(losses, dtype=torch.bool)
+        found = gate.likely(losses, self.losses[: int(self.n_losses)])
+        return found if found.sum() > 1 else torch.ones_like(found)
 
 
 def loss_terms(
@@ -69,8 +88,11 @@ def loss_terms(
     if not terms.uses_embeddings:
         return values
     raw_1, raw_2 = (gather(view) for view in out.projection.float().chunk(2))
-    first, second = F.normalize(raw_1, dim=1), F.normalize(raw_2, dim=1)
     whose = gather(identities)
+    if terms.gate and prototypes is not None:
+        kept = passed(raw_1, raw_2, whose, terms, memory, prototypes)
+        raw_1, raw_2, whose = raw_1[kept], raw_2[kept], whose[kept]
+    first, second = F.normalize(raw_1, dim=1), F.normalize(raw_2, dim=1)
     if terms.contrastive:
         past = memory.past()
         values["contrastive"] = contrastive.nt_xent(first, second, whose, terms.temperature, terms.decoupled, past)
@@ -95,6 +117,18 @@ def loss_terms(
     return values
 
 
+@torch.no_grad()
+def passed(
+    raw_1: Tensor, raw_2: Tensor, whose: Tensor, terms: ObjectivesConfig, memory: Memory, prototypes: Prototypes
+) -> Tensor:
+    """Return which pairs of views (n, dim) the gate lets pass (n,) bool: by how near both are to whom they are."""
+    vectors = F.normalize(torch.cat([raw_1, raw_2]), dim=1)
+    losses = prototypical.cross_entropies(
+        vectors, whose.repeat(2), prototypes.vectors, prototypes.ambiguous, terms.temperature
+    )
+    return memory.likely(losses.view(2, -1).mean(0))
+
+
 def prototype_terms(
     vectors: Tensor, whose: Tensor, terms: ObjectivesConfig, prototypes: Prototypes
 ) -> dict[str, Tensor]:
@@ -102,7 +136,7 @@ def prototype_terms(
     values: dict[str, Tensor] = {}
     if terms.prototypical:
         values["prototypical"] = prototypical.prototypical(
-            vectors, whose, prototypes.vectors, prototypes.ambiguous, terms.temperature
+            vectors, whose, prototypes.vectors, prototypes.ambiguous, terms.temperature, terms.margin
         )
     if terms.attraction:
         values["attraction"] = prototypical.attraction(vectors, whose, prototypes.vectors)

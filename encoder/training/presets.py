@@ -3,12 +3,17 @@
 The objectives are the terms of Torres et al. 2023, "Singer Identity Representation Learning Using Self-Supervised
 Techniques" (ISMIR), and combinations of them; `contrastive` is the default, because it came out best where they were
 compared (`jobs.bench.recipes`, docs/training.md). `separated` is how the weights that ship were made; it needs clips
-whose `pair_audio` is the clean voice and a name for each singer (`encoder.training.recipes.separated`).
+whose `pair_audio` is the clean voice and a name for each singer (`encoder.training.recipes.separated`). `groups` goes
+on from an encoder without any names: groups of tracks that surely share a vocalist are taken for singers.
 """
 
 from typing import Any
 
 OFF = {"probability": 0}
+NOTHING = (
+    *("pitch_semitones", "stretch", "pseudo_singer", "residue_db", "noise_db", "equaliser_db", "reverb_s"),
+    *("band_limit_hz", "gain_db", "clip_share", "time_mask_s", "frequency_mask", "codec"),
+)
 
 RECIPES: dict[str, dict[str, Any]] = {
     "contrastive": {},
@@ -21,6 +26,22 @@ RECIPES: dict[str, dict[str, Any]] = {
     "uniformity": {"objectives": {"contrastive": 0, "alignment": 1, "uniformity": 0.5}},
     "byol": {"objectives": {"contrastive": 0, "byol": 1, "projection": 256}},
     "dino": {"objectives": {"contrastive": 0, "dino": 1, "projection": 256}},
+    "groups": {
+        "objectives": {"contrastive": 1, "prototypical": 1, "attraction": 0.5, "one_singer": 0.6, "gate": True},
+        "views": {"positives": "singer", "same_singer": "group", "crop_s": 2.5},
+        "augment": dict.fromkeys(NOTHING, OFF),
+        "steps": 150,
+        "batch": 32,
+        "rounds": 2,
+        "learning_rate": 5e-5,
+        # What comes before the pooling stays as it is, and is computed once; the rest learns as in `separated`.
+        "rate_factors": {"stem": 0, "blocks": 0, "norm": 0, "pool": 3},
+        "warmup": 20,
+        "weight_decay": 0.01,
+        "clip_norm": 5,
+        "held_out": 0,
+        "blend": 0.5,
+    },
     "separated": {
         "objectives": {"contrastive": 1, "prototypical": 1, "attraction": 0.5},
         "views": {

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from encoder.model import Encoder
+from encoder.training import trunk
 from encoder.training.views import ViewDataset, at_speed, pad
 
 CROPS = 8  # of a singer, at most
@@ -57,8 +58,8 @@ def make_prototypes(encoder: Encoder, views: ViewDataset, one_singer: float) -> 
         for speed in views.config.speeds:
             waves, lengths = pad([crop(views, clips[singer][at], speed) for at in some])
             device = next(encoder.parameters()).device
-            vectors = encoder(waves.to(device), views.rate, lengths.to(device))
-            means.append(F.normalize(vectors.float().mean(0), dim=0))
+            vectors = trunk.embed(encoder, waves.to(device), lengths.to(device))
+            means.append(F.normalize(vectors.mean(0), dim=0))
     vectors = torch.stack(means)
     return Prototypes(vectors, (vectors @ vectors.T > one_singer).fill_diagonal_(False))
 

@@ -46,8 +46,8 @@ class MicroBatch:
     """A batch as the encoder gets it, on its device.
 
     Attributes:
-        waves: (2n, samples) float32, augmented.
-        lengths: (2n,) samples.
+        waves: (2n, samples) float32, augmented; or (2n, frames, width + 1).
+        lengths: (2n,) samples or frames.
         identities: (n,) int64, see `encoder.training.views.Batch`.
         generator: which augmented it, and goes on to mask it.
     """
@@ -130,6 +130,8 @@ class Trainer:
         """Augment the batch that is this part of a step."""
         generator = seeded(self.device, self.config.seed, step, part, self.rank)
         waves, lengths, identities = (x.to(self.device) for x in (batch.waves, batch.lengths, batch.identities))
+        if waves.ndim == 3:
+            return MicroBatch(waves, lengths, identities, generator)  # frames of a frozen trunk stay as they are
         rate = self.learner.encoder.sample_rate_hz
         return MicroBatch(*augment(waves, lengths, identities, rate, self.config.augment, generator), generator)
 

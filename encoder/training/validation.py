@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoder.frontend import resample
 from encoder.model import Encoder
 from encoder.rates import equal_error_rate
+from encoder.training import trunk
 from encoder.training.data import ClipShards
-from encoder.training.views import pad
+from encoder.training.views import at_speed, pad
 
 MOST_CLIPS = 256
 
@@ -101,12 +101,9 @@ def validate(encoder: Encoder, shards: ClipShards, singers: Sequence[str], crop_
         for number in numbers[first : first + 16]:
             for start in (0.0, 1.0):
                 wave, rate = shards.crop(int(number), start, crop_s)
-                wave_at_rate, _ = resample(
-                    torch.from_numpy(wave)[None], torch.tensor([len(wave)]), rate, encoder.sample_rate_hz
-                )
-                waves.append(wave_at_rate[0])
+                waves.append(at_speed(wave, rate, encoder.sample_rate_hz, 1.0))
         batch, lengths = pad(waves)
-        embeddings.append(encoder(batch.to(device), encoder.sample_rate_hz, lengths.to(device)).cpu())
+        embeddings.append(trunk.embed(encoder, batch.to(device), lengths.to(device)).cpu())
     encoder.train(was_training)
     vectors = torch.cat(embeddings)
     who = [singers[number] for number in numbers for _ in range(2)]

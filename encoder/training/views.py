@@ -34,8 +34,8 @@ class Batch:
     """Two views of each of n clips at the encoder's sample rate, and whose they are.
 
     Attributes:
-        waves: (2n, samples) float32, zero-padded; all first views, then all second.
-        lengths: (2n,) samples.
+        waves: (2n, samples) float32, zero-padded; all first views, then all second. Of frames: (2n, frames, channels).
+        lengths: (2n,) samples or frames.
         identities: (n,) int64, equal where the singer is known to be the same.
         clip_ids: n of them.
     """
@@ -149,7 +149,12 @@ class ViewDataset(Dataset[Batch]):
 
 
 def at_speed(wave: Floats, from_hz: int, to_hz: int, speed: float) -> Tensor:
-    """Resample `wave` (samples,) and play it `speed` times as fast; returns (fewer or more samples,)."""
+    """Resample `wave` (samples,) and play it `speed` times as fast; returns (fewer or more samples,).
+
+    Frames (frames, channels) stay as they are.
+    """
+    if wave.ndim == 2:
+        return torch.from_numpy(wave)
     resampled, _ = resample(torch.from_numpy(wave)[None], torch.tensor([len(wave)]), from_hz, to_hz)
     if speed == 1.0:
         return resampled[0]
@@ -183,7 +188,7 @@ def pad(waves: Sequence[Tensor] | Sequence[Floats]) -> tuple[Tensor, Tensor]:
     """Stack waves of unequal length.
 
     Returns:
-        (n, samples), silent after each wave, and their lengths (n,) in samples.
+        (n, samples, …), zero after each wave, and their lengths (n,) in samples.
     """
     tensors = [torch.as_tensor(wave) for wave in waves]
     lengths = torch.tensor([len(wave) for wave in tensors])

@@ -53,7 +53,10 @@ def names(
             [rng.choice(np.flatnonzero(catalogue.singer == name), enrolled, replace=False) for name in chosen]
             + [np.flatnonzero(catalogue.singer == name) for name in rng.permutation(who[count == 1])[:others]]
         )
-        found.append(answers.ask(catalogue.voices, catalogue.singer, given, clusters, backend, TagConfig())[0])
+        asked, _ = answers.ask(
+            catalogue.voices, catalogue.singer, given, clusters, backend, TagConfig(), catalogue.heard
+        )
+        found.append(asked)
     return found
 
 
@@ -74,7 +77,9 @@ def credits(catalogue: Catalogue, backend: Backend, rng: np.random.Generator) ->
             {"track_id": catalogue.voices.track_ids, "key": [key(name) for name in credit], "name": credit}
         )
         nobody = np.zeros(0, int)
-        _, tags = answers.ask(catalogue.voices, catalogue.singer, nobody, clusters, backend, TagConfig(), frame)
+        _, tags = answers.ask(
+            catalogue.voices, catalogue.singer, nobody, clusters, backend, TagConfig(), catalogue.heard, frame
+        )
         yield {"swapped": draw > 0, **answers.accused(tags, credit != catalogue.singer)}
 
 

@@ -9,8 +9,9 @@ from scipy.spatial.distance import squareform
 from scipy.stats import norm
 
 from pipeline.scoring import calibrate, metrics
-from pipeline.scoring.backend import Backend, Evidence, Numbers
+from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.centre import centred
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.groups import agglomerate, membership
 from pipeline.scoring.labelled import Recordings
 from pipeline.scoring.voices import Voices

@@ -124,14 +124,16 @@ def compare(found: pd.DataFrame) -> None:
     ours = found["duration_s"].fillna(0.0)
     heard, refused = theirs > 0.1, ours == 0
     less = heard & ~refused & (ours < (1 - TOLERANCE) * theirs - 0.02)
-    more = ~refused & (ours > (1 + TOLERANCE) * theirs + 0.02)
+    more = heard & ~refused & (ours > (1 + TOLERANCE) * theirs + 0.02)
     header("Against FFmpeg's command", "files", "n")
     row("that it decodes", int(heard.sum()))
     row(f"of these as long within {TOLERANCE:.0%} and 0.02 s", int((heard & ~refused & ~less & ~more).sum()))
-    for name, which in (("shorter", less), ("refused", heard & refused), ("longer", more)):
+    differing = {"shorter": less, "longer": more, "refused": heard & refused}
+    for name, which in differing.items():
         row(f"{name} in the product", int(which.sum()))
         row(f"{name}, and it says why", int((which & found["note"].fillna(found["message"]).notna()).sum()))
-    for name, which in (("shorter", less), ("refused", heard & refused), ("longer", more)):
+    row("that it does not decode, and the product does", int((~heard & ~refused).sum()))
+    for name, which in differing.items():
         for i in found.index[which]:
             print(
                 f"- {name}: {Path(found['uri'][i]).name}: {ours[i]:.2f} s, FFmpeg {theirs[i]:.2f} s; "
@@ -155,8 +157,9 @@ def show(found: pd.DataFrame, seconds: float) -> None:
     row("peak memory of the worker, of its decoder, GB", f"{MEMORY_GB['worker']:.2f} and {MEMORY_GB['decoder']:.2f}")
     row("duplicates", int(found["duplicate"].sum()))
     row("minutes", f"{seconds / 60:.1f}")
-    for file in found[(placed != 1) | found["error"].isin(["unexpected", "crashed"])].itertuples():
-        print(f"- {Path(file.uri).name}: {file.ended} {file.error}: {file.message}")
+    odd = (placed != 1) | found["error"].isin(["unexpected", "crashed"]) | (found["seconds"] > SLOW_S)
+    for file in found[odd].itertuples():
+        print(f"- {Path(file.uri).name}: {file.ended} {file.error}: {file.message}; {file.seconds:.1f} s")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

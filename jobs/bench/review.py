@@ -38,9 +38,8 @@ class Archive:
 
     def tagged(self, given: np.ndarray) -> tuple[answers.Asked, Tags]:
         """Return what tag says when the tracks at `given` are known."""
-        return answers.ask(
-            self.catalogue.voices, self.catalogue.singer, given, self.clusters, self.backend, TagConfig()
-        )
+        mine = self.catalogue
+        return answers.ask(mine.voices, mine.singer, given, self.clusters, self.backend, TagConfig(), mine.heard)
 
     def named(self, given: np.ndarray) -> np.ndarray:
         """Return how many other tracks get a right and a wrong name when those at `given` are known."""

@@ -1,8 +1,8 @@
 """A catalogue of simulated voices for `jobs.bench.scale`: a workspace as it is after `embed`, and who sings.
 
 Singers have 1 (four tracks in ten), 2, 4 or 10 tracks; half of those with several, and at most 10,000, are known by one
-track; each file has a credit, of which 2 % are another singer's. The files are there and empty, and of each track there
-is one clip.
+track; each file has a credit, of which 2 % are another singer's. The files are there and empty, of each track there is
+one clip, and all have the same vocals.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import soundfile
 
 from jobs.bench.grouping import DIM, simulate, simulated_backend
 from pipeline.config import Config
@@ -25,7 +26,7 @@ ENCODER = "simulated"
 SIZES = np.array([1] * 8000 + [2] * 2000 + [4] * 1000 + [10] * 400)  # tracks of 20,000's singers
 PART = 20_000  # tracks that are written at once
 IN_FOLDER = 1000  # files
-SECONDS = 60.0  # of clips a track
+SECONDS, RATE_HZ = 60.0, 16_000  # of clips a track
 SWAPPED = 0.02
 KNOWN = 10_000  # names, at most
 NAMED = "vocalist {}"
@@ -45,6 +46,8 @@ class Catalogue:
         self.config = folder / "config.yaml"
         if not len(self.truth):
             self.workspace.write_bytes(voices.calibration_name(ENCODER), self._backend())
+            noise = np.random.default_rng(0).normal(0, 0.1, int(SECONDS * RATE_HZ))
+            soundfile.write(folder / "vocals.flac", noise, RATE_HZ)
             self.config.write_text(Config(separate=SeparateConfig(separator="spleeter")).to_yaml())
 
     def _backend(self) -> bytes:
@@ -81,7 +84,7 @@ class Catalogue:
         put("embeddings", encoder_id=ENCODER, embedding=embedding, **place)
         put("voices", encoder_id=ENCODER, embedding=embedding, n_clips=1, spread=0.0)
         put("shards", shard=f"part-{part}.parquet", n_clips=1)
-        put("vocals", vocals_uri="", has_vocals=True)
+        put("vocals", vocals_uri=str(self.folder.absolute() / "vocals.flac"), has_vocals=True)
         tables.write(self.workspace, "clips", [], part)  # without audio: that the shard is there is all that is asked
 
     def _write_whole(self, rng: np.random.Generator) -> None:

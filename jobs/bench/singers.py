@@ -15,11 +15,14 @@ from jobs.run import run_stages
 from pipeline.config import load
 from pipeline.scoring import voices
 from pipeline.scoring.labelled import Clips, pool
+from pipeline.scoring.voices import Clips as Heard
 from pipeline.scoring.voices import Voices
 from pipeline.sound import audio
 from pipeline.sound.audio import Audio
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
+
+MANY = "Music Delta"  # a label among the previews' artists
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class Catalogue:
     def singles(self) -> int:
         """How many singers have one track."""
         return int((np.unique(self.singer, return_counts=True)[1] == 1).sum())
+
+    @property
+    def heard(self) -> Heard:
+        """The clips as the stages take them; where in a track one begins is not told."""
+        clips = self.clips
+        return Heard(clips.vectors, np.zeros(len(clips.track)), clips.seconds, clips.track)
 
     def part(self, kept: np.ndarray) -> "Catalogue":
         """Return the tracks at `kept (n,)` bool."""
@@ -90,7 +99,7 @@ def excerpts(songs: Catalogue, seed: int = 0) -> Catalogue:
 def sung(source: Path, workspace: Path) -> dict[str, Catalogue]:
     """Return karaoke with previews, karaoke alone, and its pieces, as the chain embeds them."""
     whole, cut = workspace.with_name(workspace.name + "-whole"), workspace.with_name(workspace.name + "-pieces")
-    expected = mix_down(source, whole)
+    expected = by_artist(mix_down(source, whole))
     karaoke = expected[expected["set"] == "karaoke"]
     together = embedded(workspace / "whole", whole, expected)
     pieces = {}
@@ -103,6 +112,12 @@ def sung(source: Path, workspace: Path) -> dict[str, Catalogue]:
         "karaoke": alone,
         **{f"karaoke in pieces of {seconds} s": found for seconds, found in pieces.items()},
     }
+
+
+def by_artist(expected: pd.DataFrame) -> pd.DataFrame:
+    """Return a truth in which previews of one artist share a singer; those of `MANY` are each somebody else's."""
+    artist = expected["file"].str.extract(r"previews/(.*?) - ", expand=False)
+    return expected.assign(singer=artist.mask(artist == MANY).fillna(expected["singer"]))
 
 
 def cut_up(songs: pd.DataFrame, folder: Path, seconds: int) -> pd.DataFrame:

@@ -93,7 +93,7 @@ def named(case: Case, backend: Backend, clusters: pd.DataFrame) -> list[float]:
     for _ in range(bench.DRAWS if len(several) > 1 else 0):
         chosen = rng.permutation(several)[: len(several) // 2]
         given = np.array([rng.choice(np.flatnonzero(singer == name)) for name in chosen])
-        every, _ = answers.ask(voices, singer, given, clusters, backend, TagConfig())
+        every, _ = answers.ask(voices, singer, given, clusters, backend, TagConfig(), case.catalogue.heard)
         kept = np.isin(every.singer, who)
         asked.append(answers.Asked(*(values[kept] for values in vars(every).values())))
     if not asked:

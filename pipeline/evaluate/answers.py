@@ -14,7 +14,7 @@ from pipeline.scoring import metrics
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
 from pipeline.scoring.metrics import NotMeasurable
-from pipeline.scoring.voices import Voices
+from pipeline.scoring.voices import Clips, Voices
 from pipeline.stages.tag import TagConfig, Tags, tag_voices
 
 FALSE_ALARM = 0.01
@@ -59,11 +59,12 @@ def ask(
     clusters: pd.DataFrame,
     backend: Backend,
     config: TagConfig,
+    clips: Clips,
     credits: pd.DataFrame = NO_CREDITS,
 ) -> tuple[Asked, Tags]:
     """Tag a catalogue whose tracks at `given` are known, and compare the names of the others with `singer (n,)`."""
     known = {voices.track_ids[i]: str(singer[i]) for i in given}
-    tags = tag_voices(voices, centred(voices, backend), clusters, known, credits, config)
+    tags = tag_voices(voices, centred(voices, backend), clusters, known, credits, config, clips.of(given))
     rows, asked = tags.rows, np.setdiff1d(np.arange(len(voices)), given)
     named = rows["source"].isin(["enrolled", "credited"]).to_numpy()
     first = tags.candidates[tags.candidates["rank"] == 1].set_index("track_id")

@@ -122,7 +122,7 @@ def open_set(data: Labelled, backend: Backend, settings: Config, seed: int = 0) 
         NotMeasurable: fewer than four singers have two songs.
     """
     songs = with_songs(data).pooled()
-    voices = songs.voices(settings.evaluate.crop_s)
+    voices, clips = songs.voices(settings.evaluate.crop_s), songs.clips(settings.evaluate.crop_s)
     classes, truth = np.unique(songs.singer, return_inverse=True)
     if len(classes) < 4:
         raise NotMeasurable(f"{len(classes)} singers are too few to enrol some and keep others as strangers")
@@ -133,6 +133,6 @@ def open_set(data: Labelled, backend: Backend, settings: Config, seed: int = 0) 
         enrolled = np.isin(truth, order[: len(classes) // 2])
         for train, _ in folds(songs, seed):
             given = train[enrolled[train]]
-            found.append(answers.ask(voices, songs.singer, given, clusters, backend, settings.tag)[0])
+            found.append(answers.ask(voices, songs.singer, given, clusters, backend, settings.tag, clips)[0])
     asked = answers.Asked.joined(found)
     return [Measure("names", name, value, n=len(asked.right)) for name, value in answers.measures(asked).items()]

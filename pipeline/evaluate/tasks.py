@@ -17,7 +17,7 @@ from pipeline.scoring import metrics
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import AsNorm, Calibration, Normaliser, Reliability, pair_scores, reliability, unit
-from pipeline.scoring.voices import Voices
+from pipeline.scoring.voices import Clips, Voices
 from pipeline.sections import ClusterConfig, EvaluateConfig
 from pipeline.stages.cluster import cluster_voices
 
@@ -52,22 +52,30 @@ class Labelled:
         names, first, index = np.unique(rows.recording, return_index=True, return_inverse=True)
         if not len(names):
             raise NotMeasurable("no crop has a vector")
-        sums = np.zeros((len(names), rows.vectors.shape[1]), np.float64)
-        np.add.at(sums, index, unit(rows.vectors))
-        count = np.bincount(index)
-        return Pooled(unit(sums), rows.singer[first], rows.song[first], names, sums / count[:, None], count)
+        sums, crops = np.zeros((len(names), rows.vectors.shape[1]), np.float64), unit(rows.vectors)
+        np.add.at(sums, index, crops)
+        means = sums / np.bincount(index)[:, None]
+        return Pooled(unit(sums), rows.singer[first], rows.song[first], names, means, crops, index)
 
 
 @dataclass(frozen=True)
 class Pooled(Labelled):
-    """Unit vectors of recordings, with the `means (n, d)` that they point along, and how many crops each is of."""
+    """Unit vectors of n recordings, with the `means (n, d)` that they point along, and their `crops (c, d)`.
+
+    `of (c,)` is the recording that each crop is of, 0 ... n-1.
+    """
 
     means: NDArray[np.floating]
-    n_crops: NDArray[np.intp]
+    crops: NDArray[np.floating]
+    of: NDArray[np.intp]
 
     def voices(self, crop_s: float) -> Voices:
         """Return the recordings as the stages take tracks."""
-        return Voices(self.recording.astype(object), self.means, self.n_crops * crop_s)
+        return Voices(self.recording.astype(object), self.means, np.bincount(self.of) * crop_s)
+
+    def clips(self, crop_s: float) -> Clips:
+        """Return the crops as the stages take clips; where in a recording one begins is not told."""
+        return Clips(self.crops, np.zeros(len(self.of)), np.full(len(self.of), crop_s), self.of)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,11 @@ singer than if they do not. With m = sqrt(r_left * r_right), the cosine that one
 
     llr = slope * m * cosine - curve * m^2 + offset
 
-which is what Gaussian scores of equal variance give, and spherical PLDA on unit vectors to first order. Its five
+which is what Gaussian scores of equal variance give, and spherical PLDA on unit vectors to first order. Its
 numbers are fitted on labelled singers (`pipeline.scoring.calibrate`) and travel with the encoder.
+
+Some singers' tracks are more alike than others', and in some catalogues everybody's are. From what shares a singer with
+such a set more is expected: two sets that are less alike than each is in itself are two singers (`Numbers.missing`).
 
 Sizov, Lee, Kinnunen: "Unifying probabilistic linear discriminant analysis variants" (S+SSPR 2014). Peng et al.:
 "Unifying cosine and PLDA back-ends for speaker verification" (Interspeech 2022). Brummer and de Villiers, "The speaker
@@ -21,26 +24,25 @@ partitioning problem" (Odyssey 2010). Spearman, "Correlation calculated from fau
 
 import json
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import load, save
-from scipy.sparse import csr_matrix
 
+from pipeline.scoring.evidence import FAINT, Evidence, Sides, expected
 from pipeline.scoring.scores import unit
 
 FILE = "calibration.safetensors"
 BLOCK = 65_536  # tracks at a time
 SHRINK = 0.4  # of the within-track covariance towards the identity
 EVEN = 0.25  # power to which singers' covariance is taken: 0 leaves it as it is, 0.5 makes singers white
+UNEVEN = 0.1  # part of `loose` that no number of tracks takes away
 SINGERS = 300  # by whom their covariance is known half; by fewer it is shrunk more towards the identity
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """The five numbers of the log-likelihood ratio.
+    """The numbers of the log-likelihood ratio.
 
     The defaults are about those of the shipped encoder; for an encoder that brings none they are a guess.
     """
@@ -50,42 +52,25 @@ class Numbers:
     slope: float = 41.0
     curve: float = 32.0
     offset: float = 1.8
+    loose: float = (
+        0.03  # squared deviation of two sides of a singer from how alike the singer's tracks are, at m^2 = 1/2
+    )
 
+    def usual(self, cosine: np.ndarray, square: np.ndarray) -> np.ndarray:
+        """Return the ratio (...) of sides of voices that are as tight as usual; `square` is m^2."""
+        return self.slope * np.sqrt(square) * cosine - self.curve * square + self.offset
 
-@dataclass(frozen=True)
-class Evidence:
-    """What recordings say of who sings: sums over tracks, so a group's evidence is that of its tracks added up.
+    def missing(self, alike: np.ndarray, expected: np.ndarray, square: np.ndarray) -> np.ndarray:
+        """Return what a ratio (...) loses where sides are less `alike (...)` than is expected of a tight voice.
 
-    `vector: (..., d)` points to the voice, `precision: (...)` says how surely (0: nothing is known).
-    """
+        It is the log-ratio of two Gaussians, around what singers' tracks usually are, 1, and around what is expected
+        here, where that is more.
 
-    vector: np.ndarray
-    precision: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.precision)
-
-    def __getitem__(self, rows: Any) -> "Evidence":
-        return Evidence(self.vector[rows], self.precision[rows])
-
-    def __sub__(self, other: "Evidence") -> "Evidence":
-        return Evidence(self.vector - other.vector, np.maximum(self.precision - other.precision, 0.0))
-
-    @property
-    def reliability(self) -> np.ndarray:
-        """Expected squared correlation (...) with the singer's true direction."""
-        return self.precision / (1.0 + self.precision)
-
-    @cached_property
-    def direction(self) -> np.ndarray:
-        """Unit vectors (..., d); zeros where nothing is known."""
-        return np.where(self.precision[..., None] > 1e-9, unit(self.vector), 0.0).astype(np.float32)
-
-    def summed(self, group: np.ndarray, n_groups: int) -> "Evidence":
-        """Return the evidence of each group; rows whose `group (n,)` is negative take no part."""
-        rows = np.flatnonzero(group >= 0)
-        among = csr_matrix((np.ones(len(rows), self.vector.dtype), (group[rows], rows)), (n_groups, len(self)))
-        return Evidence(among @ self.vector, np.bincount(group[rows], self.precision[rows], minlength=n_groups))
+        Args:
+            square: m^2 of the sides (...).
+        """
+        short = np.maximum((1.0 + expected) / 2.0 - alike, 0.0)
+        return np.maximum(expected - 1.0, 0.0) * short / (self.loose * room(square))
 
 
 @dataclass(frozen=True)
@@ -114,23 +99,23 @@ class Backend:
         share = self.numbers.share * seconds / (seconds + self.numbers.settle_s)
         precision = share / (1 - share) * (1.0 if weights is None else weights)
         normed *= (precision / np.sqrt(np.maximum(share, 1e-12)))[:, None].astype(np.float32)  # no seconds say nothing
-        return Evidence(normed, precision)
+        return Evidence.of_tracks(normed, precision)
 
-    def llr(self, cosine: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Return the log-likelihood ratio of cosines between sides of the given reliability, all broadcast."""
-        expected = np.sqrt(left * right)
-        numbers = self.numbers
-        return numbers.slope * expected * cosine - numbers.curve * expected**2 + numbers.offset
+    def llr(self, cosine: np.ndarray, left: Sides, right: Sides) -> np.ndarray:
+        """Return the log-likelihood ratio of cosines between sides, all broadcast."""
+        square = left.reliability * right.reliability
+        missing = self.numbers.missing(cosine * (left.length * right.length), expected(left, right), square)
+        return self.numbers.usual(cosine, square) - missing
 
     def pairs(self, left: Evidence, right: Evidence) -> np.ndarray:
         """Return the log-likelihood ratios (n,) of row with row; -inf where a side knows nothing."""
         cosine = np.einsum("nd,nd->n", left.direction, right.direction)
-        return _blank(self.llr(cosine, left.reliability, right.reliability), left.precision, right.precision)
+        return _blank(self.llr(cosine, left.sides, right.sides), left.precision, right.precision)
 
     def table(self, left: Evidence, right: Evidence) -> np.ndarray:
         """Return the log-likelihood ratios (n, m) of every row with every row; -inf where a side knows nothing."""
         cosine = left.direction @ right.direction.T
-        found = self.llr(cosine, left.reliability[:, None].astype(np.float32), right.reliability.astype(np.float32))
+        found = self.llr(cosine, left.sides[:, None], right.sides)
         return _blank(found, left.precision[:, None], right.precision)
 
     def to_bytes(self) -> bytes:
@@ -160,6 +145,11 @@ class Backend:
             )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this is no calibration: {error}") from error
+
+
+def room(square: np.ndarray) -> np.ndarray:
+    """Return how much sides (...) of one singer differ by chance, in that of sides of m^2 = 1/2; `square` is m^2."""
+    return 1.0 / np.maximum(square, FAINT) - 1.0 + UNEVEN
 
 
 def _blank(scores: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:

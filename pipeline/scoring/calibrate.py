@@ -10,14 +10,15 @@ Brummer and du Preez, "Application-independent evaluation of speaker detection",
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from pipeline.scoring.backend import Backend, Evidence, Numbers, between_matrix, within_matrix
+from pipeline.scoring.backend import Backend, Numbers, between_matrix, room, within_matrix
 from pipeline.scoring.centre import moved
+from pipeline.scoring.evidence import Evidence, expected
 from pipeline.scoring.labelled import Clips, Recordings, pool, recordings, singer_means
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import unit
@@ -28,6 +29,7 @@ STRANGERS = 40  # singers of one song who are enrolled, in each part
 STRANGE = 0.2  # weight of their trials among those of two singers
 ENROLLED = (1, 2, 5)
 DRAWS = 4  # sets of tracks drawn for each singer and number of tracks
+TOLD = 0.5  # pairs of tracks from which on a set tells how alike its tracks are
 OTHERS = 50  # tracks that each set is compared with: so many singers' one each, and so many of all others'
 STIFF = 5e-5  # how strongly the numbers are held near the usual ones: some of them say nearly the same
 
@@ -39,6 +41,7 @@ class Trials:
     Attributes:
         cosine: (t,).
         left_s, right_s: (t, 5) seconds of the up to five tracks on either side; 0: none.
+        apart: (t,) by how much the sides are less or more alike than each is in itself; NaN where neither tells.
         target: (t,) whether both are one singer's.
         singer: (t,) whose set the left one is.
     """
@@ -46,6 +49,7 @@ class Trials:
     cosine: np.ndarray
     left_s: np.ndarray
     right_s: np.ndarray
+    apart: np.ndarray
     target: np.ndarray
     singer: np.ndarray
 
@@ -109,12 +113,12 @@ def _folds(singer: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 def joined(parts: Sequence[Trials]) -> Trials:
     """Return the trials of several catalogues as one, every singer with the same weight."""
-    cosine, left, right, target, singer = (
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("cosine", "left_s", "right_s", "target", "singer")
+    cosine, left, right, apart, target, singer = (
+        np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Trials)
     )
     own = np.concatenate([np.full(len(part.singer), i) for i, part in enumerate(parts)])
-    return Trials(cosine, left, right, target, np.array([f"{i}/{name}" for i, name in zip(own, singer, strict=True)]))
+    names = np.array([f"{i}/{name}" for i, name in zip(own, singer, strict=True)])
+    return Trials(cosine, left, right, apart, target, names)
 
 
 def trials(evidence: Evidence, heard: Recordings, rng: np.random.Generator) -> Trials:
@@ -137,8 +141,7 @@ def trials(evidence: Evidence, heard: Recordings, rng: np.random.Generator) -> T
     ]
     alone = [name for name, own in songs.items() if len(own) == 1]
     found += [draw.against(name, 1) for name in rng.permutation(np.array(alone, object))[:STRANGERS]]
-    cosine, left, right, target, singer = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Trials(cosine, left, right, target, singer)
+    return Trials(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class _Draw:
     rng: np.random.Generator
 
     def against(self, name: str, size: int) -> tuple[np.ndarray, ...]:
-        """Return one set's trials: cosines, seconds on either side, targets, and whose set it is."""
+        """Return one set's trials, a column for each field of `Trials`."""
         singer, song = self.heard.singer, self.heard.song
         enrolled = self._set(name, size, ())
         own = np.flatnonzero((singer == name) & ~np.isin(song, song[enrolled]))
@@ -171,7 +174,10 @@ class _Draw:
         mine = np.zeros((len(sets), max(ENROLLED)))
         mine[:, :size] = self.heard.seconds[enrolled]
         target = np.array([singer[rows[0]] == name for rows in sets])
-        return tested.direction @ model.direction[0], mine, seconds, target, np.full(len(sets), name, object)
+        cosine, one, other = tested.direction @ model.direction[0], model.sides, tested.sides
+        apart = cosine * one.length * other.length - expected(one, other)
+        apart = np.where(one.links + other.links > TOLD, apart, np.nan)
+        return cosine, mine, seconds, apart, target, np.full(len(sets), name, object)
 
     def _set(self, name: str, size: int, without: np.ndarray | tuple) -> np.ndarray:
         """Return a recording each of so many of a singer's songs, none of those left out."""
@@ -214,7 +220,18 @@ def fit_numbers(found: Trials, start: Numbers) -> Numbers:
     weight = weights(found.target, found.singer)
     first = _pack(start)
     best = minimize(loss, first, method="L-BFGS-B", options={"eps": 1e-4, "maxiter": 60})
-    return _unpack(best.x)
+    numbers = _unpack(best.x)
+    return replace(numbers, loose=looseness(found, numbers))
+
+
+def looseness(found: Trials, numbers: Numbers) -> float:
+    """Return how far two sides of a singer are from how alike the singer's tracks are (`Numbers.loose`)."""
+    rows = np.flatnonzero(found.target & np.isfinite(found.apart))
+    if not len(rows):
+        return numbers.loose
+    square = _reliability(found.left_s[rows], numbers) * _reliability(found.right_s[rows], numbers)
+    _, at, count = np.unique(found.singer[rows].astype(str), return_inverse=True, return_counts=True)
+    return float(np.average(found.apart[rows] ** 2 / room(square), weights=1.0 / count[at]))
 
 
 def _pack(numbers: Numbers) -> np.ndarray:
@@ -229,7 +246,7 @@ def _unpack(theta: np.ndarray) -> Numbers:
 def ratio(found: Trials, numbers: Numbers) -> np.ndarray:
     """Return the log-likelihood ratios (t,) that the numbers give to trials."""
     left, right = _reliability(found.left_s, numbers), _reliability(found.right_s, numbers)
-    return Backend(np.zeros(0), np.zeros((0, 0)), numbers).llr(found.cosine, left, right)
+    return numbers.usual(found.cosine, left * right)
 
 
 def _reliability(seconds: np.ndarray, numbers: Numbers) -> np.ndarray:

@@ -19,8 +19,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
-from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.backend import Backend
 from pipeline.scoring.crowd import compared
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.neighbours import in_blocks
 
 OTHER_VOICE = 0.005  # prior share of right credits with a voice that is not the person's usual one
@@ -110,9 +111,7 @@ def _other_voice(unlike: np.ndarray, credits: Credits) -> np.ndarray:
 def voices_of(evidence: Evidence, credits: Credits, weight: np.ndarray) -> Evidence:
     """Return the evidence of each person: the sum of the tracks with that credit, by the weight of each row."""
     shape = (credits.n_people, len(evidence))
-    among = csr_matrix((weight.astype(np.float32), (credits.person, credits.track)), shape)
-    precision = np.bincount(credits.person, weight * evidence.precision[credits.track], minlength=credits.n_people)
-    return Evidence(among @ evidence.vector, precision)
+    return evidence.mixed(csr_matrix((weight, (credits.person, credits.track)), shape))
 
 
 def own_voices(
@@ -124,7 +123,7 @@ def own_voices(
     for start in range(0, len(weight), BLOCK):
         rows = slice(start, start + BLOCK)
         tracks = evidence[credits.track[rows]]
-        others = people[credits.person[rows]] - _scaled(tracks, weight[rows])
+        others = people[credits.person[rows]] - tracks.scaled(weight[rows])
         ratio[rows], audible[rows] = backend.pairs(tracks, others), others.precision > HEARD
     return np.where(audible, np.minimum(np.where(np.isfinite(ratio), ratio, 0.0), 20.0), 0.0), audible
 
@@ -156,10 +155,6 @@ def someone_else(
         return logsumexp(np.minimum(table, 20.0) + share, axis=1)
 
     return np.concatenate(in_blocks(block, len(evidence)))
-
-
-def _scaled(evidence: Evidence, weight: np.ndarray) -> Evidence:
-    return Evidence(evidence.vector * weight[:, None].astype(np.float32), evidence.precision * weight)
 
 
 def _per_track(values: np.ndarray, credits: Credits, n: int) -> np.ndarray:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.backend import Backend
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.index import Index
 from pipeline.scoring.neighbours import ratios
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.backend import Backend
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.voices import Clips, Voices
 
 RIGHT = 0.9  # prior probability that a known name is right
@@ -35,8 +36,7 @@ def fit(tracks: Evidence, name: np.ndarray, backend: Backend) -> np.ndarray:
     n_names = int(name.max(initial=-1)) + 1
     trusted = np.ones(len(name), bool)
     while True:
-        own = Evidence(tracks.vector * trusted[:, None], tracks.precision * trusted)
-        rest = tracks.summed(np.where(trusted, name, -1), n_names)[name] - own
+        rest = tracks.summed(np.where(trusted, name, -1), n_names)[name] - tracks.scaled(trusted)
         probability = np.where(rest.precision > NOTHING, expit(backend.pairs(tracks, rest) + logit(RIGHT)), np.nan)
         left = np.bincount(name[trusted], minlength=n_names)[name]
         wrong = np.flatnonzero(trusted & (left > 2) & (probability < LIKELY))
@@ -99,7 +99,7 @@ def own_clips(clips: Evidence, rest: Evidence, several_credited: bool, backend: 
     """
     part, ratio = parts(clips, backend)
     if rest.precision.sum() > NOTHING:
-        both = clips.summed(part.astype(int), 2)
+        both = clips.summed(part.astype(int), 2).as_one()
         fits = expit(backend.pairs(both, rest[np.zeros(2, int)]) + logit(RIGHT)) > LIKELY
         return fits[part.astype(int)] if fits.any() else np.ones(len(clips), bool)  # a misfit as a whole: see `fit`
     return np.full(len(clips), not (several_credited and ratio < TWO))
@@ -118,5 +118,5 @@ def parts(clips: Evidence, backend: Backend) -> tuple[np.ndarray, float]:
         np.fill_diagonal(ratio, -np.inf)
         left, right = sorted(np.unravel_index(ratio.argmax(), ratio.shape))
         label = np.where(label == right, left, label - (label > right))
-        groups = clips.summed(label, len(groups) - 1)
+        groups = clips.summed(label, len(groups) - 1).as_one()
     return label > 0, float(backend.pairs(groups[[0]], groups[[1]])[0]) if len(groups) == 2 else float("inf")

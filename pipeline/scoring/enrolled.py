@@ -9,10 +9,12 @@ track is part of a voice, that part is left out before the two are compared.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
-from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.backend import Backend
 from pipeline.scoring.credits import Credits, Judged, voices_of
 from pipeline.scoring.crowd import Crowd, are_few, compared
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.neighbours import in_blocks
 from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
@@ -102,14 +104,25 @@ class Enrolled:
         np.add.at(taken, rows.track[modelled], weight[modelled])
         self.q = q * self._agreement(modelled)[group]
         left = np.clip(1.0 - taken, 0.0, 1.0)
-        rest = Evidence(evidence.vector * left[:, None].astype(np.float32), evidence.precision * left)
-        self.rest = rest.summed(group, int(group.max(initial=-1)) + 1)
+        self.rest = evidence.scaled(left).summed(group, int(group.max(initial=-1)) + 1)
+        self.wide = self.voices + self.rest.mixed(self._company(modelled, q))
         self.near: tuple[np.ndarray, np.ndarray] | None = None  # the enrolled near each track and each group, (…, k)
         if near is not None and not are_few(self.voices):
             several = np.bincount(group) > 1
             of_groups = np.full((len(several), near.shape[1]), NOISE)
             of_groups[several] = crowd.likely(self.rest[several])
             self.near = self._columns(near), self._columns(of_groups)
+
+    def _company(self, modelled: np.ndarray, q: np.ndarray) -> csr_matrix:
+        """Return how surely each group is each enrolled vocalist's (m, g), by the vocalists of its tracks."""
+        rows, weight = self.people.credits, self.weight[modelled]
+        track = rows.track[modelled]
+        cell = self.column[rows.person[modelled]], self.group[track]
+        shape = len(self.enrolled), len(self.rest)
+        belongs = csr_matrix((weight * q[track], cell), shape)
+        total = np.bincount(self.group[track], weight, minlength=len(self.rest))
+        belongs.data = np.clip(2 * belongs.data / np.maximum(total[belongs.indices], 1e-9) - 1, 0, 1) ** 2
+        return belongs
 
     def _agreement(self, modelled: np.ndarray) -> np.ndarray:
         """Return how far the names in each group (g,) agree: 1 if all are one's, 0 if half or more are others'.
@@ -175,13 +188,20 @@ class Enrolled:
 
     def _ratios(self, rows: slice, which: np.ndarray | None) -> np.ndarray:
         """Return the ratios (b, c + 1) of a block's tracks with the enrolled voices, less the tracks' part in them."""
-        ratios = compared(self.evidence[rows], self.voices, which, self.backend)
+        ratios = self._compared(self.evidence[rows], which)
         at, column, mine = self._own(rows)
-        tracks, weight = self.evidence[rows.start + at], self.weight[mine]
-        own = Evidence(tracks.vector * weight[:, None].astype(np.float32), tracks.precision * weight)
-        alone = self.backend.pairs(tracks, self.voices[column] - own)
+        tracks = self.evidence[rows.start + at]
+        alone = self.backend.pairs(tracks, self.voices[column] - tracks.scaled(self.weight[mine]))
         ratios[at, _place(which, at, column)] = np.where(np.isfinite(alone), alone, 0.0)
         return _known(ratios, which)
+
+    def _compared(self, evidence: Evidence, which: np.ndarray | None) -> np.ndarray:
+        """Return the ratios (b, c + 1) with the enrolled, by their tracks alone or with their groups, the lower one.
+
+        What does not sound like the group that holds a vocalist's tracks is not by that vocalist.
+        """
+        own, wide = (compared(evidence, voices, which, self.backend) for voices in (self.voices, self.wide))
+        return np.minimum(own, wide)
 
     def _own(self, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return a block's credits of enrolled people: the track within the block (ascending), the column, the row."""
@@ -191,7 +211,7 @@ class Enrolled:
     def _blended(self, rows: slice, ratios: np.ndarray, which: np.ndarray | None, none: float) -> np.ndarray:
         """Return the probabilities (b, c + 1) from the tracks' own voices and those of their groups."""
         m = len(self.enrolled)
-        whole = compared(self.rest[self.group[rows]], self.voices, which, self.backend)
+        whole = self._compared(self.rest[self.group[rows]], which)
         q = np.where(np.isfinite(whole).any(1), self.q[rows], 0.0)[:, None]
         return q * posterior(_known(whole, which), none, m) + (1 - q) * posterior(ratios, none, m)
 

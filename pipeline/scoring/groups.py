@@ -26,7 +26,8 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, gammaln, logit
 
-from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.backend import Backend
+from pipeline.scoring.evidence import Evidence, Sides
 from pipeline.scoring.neighbours import nearest, ratios
 
 CROWD = 2.0  # bound of the concentration, in voices
@@ -136,6 +137,7 @@ class _Groups:
         n = len(evidence)
         self.backend, self.n, self.made = backend, n, n
         self.sums, self.precision, self.size = evidence.vector.copy(), evidence.precision.copy(), np.ones(n)
+        self.single = evidence.single.copy()
         self.length = np.linalg.norm(self.sums, axis=1)
         self.place = np.arange(2 * n)
         self.alive = np.arange(2 * n) < n
@@ -154,7 +156,7 @@ class _Groups:
         self.joined[new - self.n] = at, gone
         self.alive[[a, b]], self.alive[new] = False, True
         self.place[new] = at
-        for values in (self.sums, self.precision, self.size):
+        for values in (self.sums, self.precision, self.single, self.size):
             values[at] += values[gone]
         self.length[at] = np.linalg.norm(self.sums[at])
         around = np.unique(np.concatenate([self._neighbours(a), self._neighbours(b)]))
@@ -174,9 +176,11 @@ class _Groups:
     def _scores(self, at: int, others: np.ndarray) -> np.ndarray:
         """Return the log-odds (k,) that groups share their vocalist with one, but for the number of groups."""
         cosine = self.sums[others] @ self.sums[at] / np.maximum(self.length[others] * self.length[at], 1e-12)
-        precision, own = self.precision[others], self.precision[at]
-        ratio = self.backend.llr(cosine, precision / (1 + precision), own / (1 + own))
+        ratio = self.backend.llr(cosine, self._sides(others), self._sides(at))
         return ratio + GROWTH * np.log(self.size[others] + self.size[at] - 1)
+
+    def _sides(self, at: np.ndarray | int) -> Sides:
+        return Sides.of(self.length[at], self.precision[at], self.single[at])
 
     def after(self, joins: int) -> np.ndarray:
         """Return each track's group (n,), 0, 1, ..., as it was after so many joins."""

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.backend import Backend
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.index import Index
 
 NEIGHBOURS = 20
@@ -36,14 +37,14 @@ def ratios(left: Evidence, right: Evidence, which: np.ndarray, backend: Backend)
 
     They are -inf where a side knows nothing, or `which` is negative.
     """
-    directions, reliability = right.direction, right.reliability.astype(np.float32)
+    directions, sides, known = right.direction, right.sides, right.precision > 1e-9
 
     def block(rows: slice) -> np.ndarray:
         part, other = left[rows], which[rows]
         cosine = _cosines(part.direction, directions, other)
-        ratio = backend.llr(cosine, part.reliability[:, None].astype(np.float32), reliability[other])
-        known = (other >= 0) & (right.precision[other] > 1e-9) & (part.precision[:, None] > 1e-9)
-        return np.where(known, ratio, -np.inf).astype(np.float32)
+        ratio = backend.llr(cosine, part.sides[:, None], sides[other])
+        said = (other >= 0) & known[other] & (part.precision[:, None] > 1e-9)
+        return np.where(said, ratio, -np.inf).astype(np.float32)
 
     found = in_blocks(block, len(which))
     return np.concatenate(found) if found else np.empty(which.shape, np.float32)

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.backend import Backend
+from pipeline.scoring.evidence import Evidence
 
 TRIED = 8  # tracks of a voice that are considered: those with most evidence
 TURNS = 5  # questions about one voice
@@ -131,16 +132,12 @@ class _Voice:
         self.taught = self._with(one)
 
     def _with(self, tried: np.ndarray) -> Evidence:
-        more = self.tracks[tried]
-        return Evidence(self.taught.vector + more.vector, self.taught.precision + more.precision)
+        return self.taught + self.tracks[tried]
 
     def _after(self, tried: np.ndarray) -> np.ndarray:
         """Return how likely each track is by the vocalist (k, t) after one more answer about each of `tried (t,)`."""
         taught, left = self._with(tried), ~self.answered
-        rest = Evidence(
-            self.tracks.vector[left].sum(0) - self.tracks.vector[tried],
-            np.maximum(self.tracks.precision[left].sum() - self.tracks.precision[tried], 0.0),
-        )
+        rest = self.tracks[left].summed(np.zeros(int(left.sum()), int), 1) - self.tracks[tried]
         alone = expit(self.odds + _informed(self.backend.table(self.tracks, taught)) - self.before)
         together = expit(self.odds + _informed(self.backend.pairs(rest, taught)))
         return self.shared * together + (1 - self.shared) * alone

@@ -22,8 +22,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from pipeline.scoring import metrics
-from pipeline.scoring.backend import Backend, Evidence, Numbers
+from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.centre import centred
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.groups import agglomerate
 from pipeline.scoring.scatter import Scatter, scatter
 from pipeline.scoring.scores import unit
@@ -137,17 +138,34 @@ def learn(
     group = precise_groups(evidence.direction, cut)
     if credit is not None:
         group = with_credits(group, credit[rows], evidence, here)
-    several = int((np.unique(group, return_counts=True)[1] > 1).sum())
+    several = of_several(group)
     if several < FEWEST:
-        found = f"{several} groups of tracks that surely share a vocalist"
-        return Lesson(backend, False, f"there is too little to learn from: {found}, and it takes {FEWEST}")
+        return Lesson(backend, False, too_little(several))
     tracks = scatter(means, group)
-    new = _as_long(here, normalisation(here.matrix, (clips, CLIPS), (tracks, TRACKS)), means)
+    new = replace(here, matrix=normalisation(here.matrix, (clips, CLIPS), (tracks, TRACKS)))
+    new = as_long(here, means, new, means)
     witness = agglomerate(evidence, here).group
-    before, after = disagreement(here, means, witness), disagreement(new, means, witness)
+    taught = replace(backend, matrix=new.matrix, numbers=moved(here, means, new, means, witness))
+    errors = disagreement(here, means, witness), disagreement(new, means, witness)
+    return lesson_of(taught, errors, clips.degrees, tracks.degrees, several)
+
+
+def of_several(group: np.ndarray) -> int:
+    """Return how many groups, of each track's `group (n,)`, have several tracks."""
+    return int((np.unique(group, return_counts=True)[1] > 1).sum())
+
+
+def too_little(several: int) -> str:
+    """Return what is said where so few groups have several tracks that nothing is learned."""
+    found = f"{several} groups of tracks that surely share a vocalist"
+    return f"there is too little to learn from: {found}, and it takes {FEWEST}"
+
+
+def lesson_of(taught: Backend, errors: tuple[float, float], clips: int, tracks: int, groups: int) -> Lesson:
+    """Return a lesson, from the equal-error rates before and after it; the other arguments as `Lesson`'s."""
+    before, after = errors
     why = f"by the catalogue's likeliest partition {before:.2%} of its pairs are told wrongly before, {after:.2%} after"
-    taught = replace(backend, matrix=new.matrix, numbers=moved(here, new, means, witness))
-    return Lesson(taught, after < before, why, clips.degrees, tracks.degrees, several, before, after)
+    return Lesson(taught, after < before, why, clips, tracks, groups, before, after)
 
 
 def disagreement(backend: Backend, means: np.ndarray, group: np.ndarray) -> float:
@@ -163,14 +181,14 @@ def disagreement(backend: Backend, means: np.ndarray, group: np.ndarray) -> floa
     return metrics.eer(cosine, same) if same.any() and not same.all() else 0.0
 
 
-def moved(before: Backend, after: Backend, means: np.ndarray, group: np.ndarray) -> Numbers:
-    """Return the numbers of the score for the back-end `after`, from how it moves cosines within and between groups.
+def moved(before: Backend, means: np.ndarray, after: Backend, new_means: np.ndarray, group: np.ndarray) -> Numbers:
+    """Return the numbers of the score for the back-end `after`, from how cosines within and between groups have moved.
 
     What two tracks of one vocalist are expected to have, `share`, grows as the cosines within groups do, those that
     taught among them: others are then believed the less. Ratios go by the inverse variance of strangers' cosines.
     """
     cosine, same = _pairs(before, means, group)
-    new, _ = _pairs(after, means, group)
+    new, _ = _pairs(after, new_means, group)
     numbers = before.numbers
     if not same.any() or same.all():
         return numbers
@@ -186,11 +204,11 @@ def _pairs(backend: Backend, means: np.ndarray, group: np.ndarray) -> tuple[np.n
     return (normed @ normed.T)[left, right], group[left] == group[right]
 
 
-def _as_long(backend: Backend, matrix: np.ndarray, means: np.ndarray) -> Backend:
-    """Return the back-end with a matrix, scaled so that tracks lie as far from the centre as before."""
-    apart = means - backend.mean
-    before, after = np.square(apart @ backend.matrix).sum(), np.square(apart @ matrix).sum()
-    return replace(backend, matrix=matrix * np.sqrt(before / max(after, 1e-12)))
+def as_long(backend: Backend, means: np.ndarray, new: Backend, new_means: np.ndarray) -> Backend:
+    """Return the back-end `new`, scaled so that its tracks lie as far from the centre as those of `backend` did."""
+    apart, then = means - backend.mean, new_means - new.mean
+    before, after = np.square(apart @ backend.matrix).sum(), np.square(then @ new.matrix).sum()
+    return replace(new, matrix=new.matrix * np.sqrt(before / max(after, 1e-12)))
 
 
 def for_mapped(backend: Backend, voices: Voices, clips: Scatter, encoder_id: str) -> Backend:

@@ -53,6 +53,11 @@ class Clips:
     seconds: np.ndarray
     track: np.ndarray
 
+    def of(self, tracks: np.ndarray) -> "Clips":
+        """Return the clips of the `tracks (k,)`, whose rows stay as they are."""
+        rows = np.isin(self.track, tracks)
+        return Clips(self.vectors[rows], self.start_s[rows], self.seconds[rows], self.track[rows])
+
 
 def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
     """Return the voices of a workspace and the back-end to score them with.

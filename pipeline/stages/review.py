@@ -17,7 +17,8 @@ import pandas as pd
 from scipy.special import logit
 
 from pipeline.people.names import key
-from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.backend import Backend
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.settling import Doubtful, Question, best_first
 from pipeline.scoring.voices import Voices

@@ -24,9 +24,10 @@ from scipy.special import expit, logit
 from pipeline.people.names import key
 from pipeline.scoring import credits as noisy
 from pipeline.scoring import doubts
-from pipeline.scoring.backend import Backend, Evidence
+from pipeline.scoring.backend import Backend
 from pipeline.scoring.crowd import Crowd
 from pipeline.scoring.enrolled import Answers, Enrolled, People
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.same import Once
 from pipeline.scoring.voices import Clips, Voices

@@ -59,7 +59,8 @@ def test_an_objective_is_added_as_the_page_says(make_clips: Callable[..., Path],
 
 def test_the_page_names_what_there_is() -> None:
     named = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
-    assert set(RECIPES) - {"separated"} <= named
+    assert set(RECIPES) - {"separated", "groups"} <= named
+    assert "the recipe `separated`" in PAGE and "train.recipe=groups" in PAGE
     assert "barlow" not in TERMS  # the example is one
     for link in re.findall(r"\]\(([^)#]+)\)", PAGE):
         assert (ROOT / "docs" / link).resolve().exists(), link

@@ -1,13 +1,8 @@
-"""The train job under Ray Train: what it leaves, several workers, and a driver that is killed."""
+"""The train job under Ray Train: what it leaves."""
 
 import csv
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +19,6 @@ from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 RATE = 16000
-ROOT = Path(__file__).resolve().parents[2]
 FAST = {
     "size": "tiny",
     "init": None,
@@ -123,42 +117,3 @@ def test_an_encoder_from_nothing_needs_clips_at_its_rate(
     narrow = make_config(train=FAST)
     assert engine.guarded(lambda: train.check(narrow)) == 2
     assert "say shard.sample_rate_hz=44100" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_killed_driver_goes_on_where_it_was(
-    config: Callable[..., Config], workspace: Workspace, tmp_path: Path
-) -> None:
-    config(steps=12, checkpoint_every=3)
-    command = [sys.executable, "-m", "jobs.train", str(tmp_path / "config.yaml")]
-    first = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    runs = Path(workspace.path("encoders/_training"))
-    until = time.monotonic() + 240
-    # Ray Train goes on from what stands in its snapshot, which it writes after a checkpoint is there.
-    while not list(runs.glob("*/checkpoint_manager_snapshot.json")):
-        assert first.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert second.returncode == 0, second.stderr
-    assert "step 1 " not in second.stdout
-    assert "step 12 " in second.stdout
-    assert [row["step"] for row in log_of(workspace, trained(workspace))] == [str(i) for i in range(1, 13)]
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_a_training_as_it_ends_any_stage(config: Callable[..., Config], tmp_path: Path) -> None:
-    config(steps=100_000, validate_every=100_000)
-    command = [sys.executable, "-u", "-m", "jobs.train", str(tmp_path / "config.yaml")]
-    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert run.stdout
-    for line in run.stdout:
-        if "step 2 " in line:
-            break
-    run.send_signal(signal.SIGINT)
-    _, errors = run.communicate(timeout=120)
-    assert (run.returncode, errors) == (130, "interrupted: the same command goes on where this one stopped\n")

@@ -21,6 +21,13 @@ def test_the_card_says_data_terms_seed_numbers_and_supervision() -> None:
     assert "not measured" in model_card("x", preset("tiny"), TrainConfig(), 1, 1, 1, {"loss": 1.0})
 
 
+def test_the_card_of_a_training_on_groups_says_before_and_after() -> None:
+    measured = {"groups": 14, "round": 2, "before": 0.0812, "after": 0.0423}
+    card = model_card("x", preset("tiny"), TrainConfig(recipe="groups", use_credits=True), 1, 1, 1, measured)
+    for said in ("14 groups", "in round 2", "8.12%", "4.23%", "Artist tags that the voices bear out"):
+        assert said in card
+
+
 def test_a_finished_training_becomes_an_encoder_with_its_log(clips: Path, tmp_path: Path) -> None:
     train = TrainConfig.model_validate(
         {"size": "tiny", "init": None, "steps": 2, "batch": 4, "log_every": 1, "views": {"crop_s": 0.5}}

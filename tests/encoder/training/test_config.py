@@ -43,7 +43,7 @@ def test_merging_is_key_by_key() -> None:
 
 def test_where_a_training_runs_is_not_part_of_its_content() -> None:
     assert TrainConfig(workers=4, gpus=1).content() == TrainConfig().content()
-    assert TrainConfig(method="linear", use_credits=True).content() == TrainConfig().content()  # no network's business
+    assert TrainConfig(method="linear").content() == TrainConfig().content()  # no network's business
     assert TrainConfig(seed=1).content() != TrainConfig().content()
 
 
@@ -59,3 +59,17 @@ def test_going_on_learns_more_slowly_than_from_nothing() -> None:
 
 def test_no_augment_is_none_at_all() -> None:
     assert all(getattr(NO_AUGMENT, name).probability == 0 for name in AugmentConfig.model_fields)
+
+
+def test_frames_are_kept_where_all_before_the_pooling_stays_as_it_is() -> None:
+    def keeps(**settings: object) -> bool:
+        return TrainConfig.model_validate({"recipe": "groups", **settings}).keeps_frames
+
+    assert keeps()
+    assert not keeps(rate_factors={"blocks": 1})
+    assert not keeps(rate_factors={"stem.dense": 0.1})
+    assert not keeps(augment={"gain_db": {"probability": 1}})
+    assert not keeps(views={"speeds": [1.0, 1.1]})
+    assert not TrainConfig().keeps_frames
+    with pytest.raises(ValidationError, match="give init"):
+        keeps(init=None, blend=1, objectives={"prototypical": 0, "attraction": 0, "gate": False})

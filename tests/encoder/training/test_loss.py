@@ -65,3 +65,28 @@ def test_both_views_are_drawn_to_the_prototype_of_their_identity() -> None:
     assert float(values["attraction"]) == pytest.approx(0.25)
     near, far = math.log(1 + 2 * math.exp(-10)), math.log(2 + math.exp(10))
     assert float(values["prototypical"]) == pytest.approx((3 * near + far) / 4, rel=1e-5)
+
+
+def test_the_gate_leaves_out_pairs_that_are_unlike_whom_they_are_said_to_be() -> None:
+    terms = ObjectivesConfig(contrastive=1, prototypical=1, gate=True)
+    prototypes = Prototypes(torch.eye(8), torch.zeros(8, 8, dtype=torch.bool))
+    memory, whose = Memory(terms, 8), torch.arange(8).repeat(8)
+    noise = torch.Generator().manual_seed(0)
+
+    def step(said: torch.Tensor) -> dict[str, torch.Tensor]:
+        sung = torch.eye(8)[whose].repeat(2, 1) + 0.2 * torch.randn(128, 8, generator=noise)
+        return loss_terms(Outputs(sung), None, said, terms, memory, prototypes)
+
+    wrong = whose.clone()
+    wrong[:6] = (whose[:6] + 1) % 8
+    early = [float(step(wrong)["prototypical"]) for _ in range(4)]
+    assert min(early) > 0.5
+    for _ in range(8):
+        step(wrong)
+    assert int(memory.n_losses) == 12 * 64
+    late = step(wrong)
+    assert float(late["prototypical"]) < 0.1 * min(early)
+    assert torch.isfinite(late["contrastive"])
+    again = Memory(terms, 8)
+    again.load_state_dict(memory.state_dict())
+    assert torch.equal(again.losses, memory.losses)

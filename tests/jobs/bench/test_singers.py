@@ -43,3 +43,10 @@ def test_every_third_piece_of_a_song_is_a_file(tmp_path):
     found = singers.cut_up(songs, tmp_path / "pieces", 1)
     assert found["singer"].tolist() == ["ann"] * 3
     assert [soundfile.info(uri).frames for uri in found["uri"]] == [8000, 8000, 8000]
+
+
+def test_previews_of_an_artist_share_a_singer():
+    files = ["karaoke/ann/1.flac", "previews/Leaf - One.flac", "previews/Leaf - Two - Live.flac"]
+    files += ["previews/Music Delta - Rock.flac"]
+    found = singers.by_artist(pd.DataFrame({"file": files, "singer": ["ann", "", "", ""]}))
+    assert found["singer"].tolist() == ["ann", "Leaf", "Leaf", ""]

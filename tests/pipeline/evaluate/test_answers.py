@@ -7,7 +7,7 @@ from pipeline.evaluate.answers import Asked
 from pipeline.people.names import key
 from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.metrics import NotMeasurable
-from pipeline.scoring.voices import Voices
+from pipeline.scoring.voices import Clips, Voices
 from pipeline.sections import ClusterConfig, TagConfig
 from pipeline.stages.cluster import cluster_voices
 
@@ -30,9 +30,14 @@ def catalogue() -> tuple[Voices, np.ndarray, pd.DataFrame]:
     return voices, singer, cluster_voices(voices, BACKEND, ClusterConfig(umap=False))
 
 
+def clips_of(voices: Voices) -> Clips:
+    """Return a clip of each track."""
+    return Clips(voices.means, np.zeros(len(voices)), voices.seconds, np.arange(len(voices)))
+
+
 def test_clear_voices_are_named_and_strangers_are_not(catalogue):
     voices, singer, clusters = catalogue
-    asked, _ = answers.ask(voices, singer, np.arange(0, 30, 6), clusters, BACKEND, TagConfig())
+    asked, _ = answers.ask(voices, singer, np.arange(0, 30, 6), clusters, BACKEND, TagConfig(), clips_of(voices))
     assert len(asked.right) == len(voices) - 5, "what is given is not asked"
     assert asked.could.sum() == 25
     found = answers.measures(asked)
@@ -48,8 +53,27 @@ def test_swapped_credits_are_counted(catalogue):
     credit[[0, 30]] = credit[[30, 0]]
     credits = pd.DataFrame({"track_id": voices.track_ids, "key": [key(name) for name in credit], "name": credit})
     none = np.zeros(0, int)
-    _, tags = answers.ask(voices, singer, none, clusters, BACKEND, TagConfig(), credits)
+    _, tags = answers.ask(voices, singer, none, clusters, BACKEND, TagConfig(), clips_of(voices), credits)
     assert answers.accused(tags, credit != singer) == {"precision": 1.0, "recall": 1.0, "accused": 0.0}
+
+
+def test_a_duet_among_the_known_tracks_is_heard_as_in_the_tag_stage(catalogue):
+    voices, singer, clusters = catalogue
+    means = voices.means.copy()
+    means[0] = (voices.means[0] + voices.means[6]) / 2  # two people sing half of it each
+    mixed = Voices(voices.track_ids, means, voices.seconds)
+    alone = clips_of(mixed)
+    clips = Clips(
+        np.concatenate([voices.means[[0, 6]], means[1:]]),
+        np.zeros(len(voices) + 1),
+        np.concatenate([[30.0, 30.0], voices.seconds[1:]]),
+        np.append(0, alone.track),
+    )
+    given = np.array([0, 1, 2, 12])
+    _, whole = answers.ask(mixed, singer, given, clusters, BACKEND, TagConfig(), alone)
+    _, told = answers.ask(mixed, singer, given, clusters, BACKEND, TagConfig(), clips)
+    assert whole.rows["doubt"].isna().all()
+    assert told.rows.set_index("track_id")["doubt"].dropna().to_dict() == {"0": "second voice"}
 
 
 def test_measures_of_known_answers():

@@ -80,6 +80,9 @@ def test_pooling_is_the_mean_of_unit_vectors():
     pooled = data.pooled()
     assert pooled.vectors == pytest.approx(np.array([[np.sqrt(0.5), np.sqrt(0.5)], [0, 1]]))
     assert pooled.recording.tolist() == ["a", "b"]
+    clips = pooled.clips(crop_s=4.0)
+    assert clips.track.tolist() == [0, 0, 1]
+    assert pooled.voices(crop_s=4.0).seconds.tolist() == [8.0, 4.0]
 
 
 def test_rank_excludes_the_singer_by_exact_name():

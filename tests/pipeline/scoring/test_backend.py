@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.scoring.backend import Backend, Evidence, Numbers, between_matrix, within_matrix
+from pipeline.scoring.backend import Backend, Numbers, between_matrix, within_matrix
+from pipeline.scoring.evidence import Evidence
 
 
 def test_evidence_of_a_set_is_the_sum_of_its_tracks(simulate, backend):
@@ -26,7 +27,7 @@ def test_more_singing_says_more(simulate, backend):
     vectors, _ = simulate([2], scatter=0.3)
     short, long = (backend.evidence(vectors, np.full(2, seconds)) for seconds in (4.0, 60.0))
     assert backend.pairs(long[:1], long[1:])[0] > backend.pairs(short[:1], short[1:])[0]
-    opposite = Evidence(-long.vector, long.precision)
+    opposite = Evidence.of_tracks(-long.vector, long.precision)
     assert backend.pairs(long[:1], opposite[:1])[0] < -5
 
 
@@ -34,7 +35,7 @@ def test_pairs_and_table_agree_and_nothing_heard_is_nothing_said(simulate, backe
     vectors, _ = simulate([2] * 5)
     found = backend.evidence(vectors, np.linspace(5, 80, 10))
     np.testing.assert_allclose(np.diag(backend.table(found, found)), backend.pairs(found, found), rtol=1e-4, atol=1e-4)
-    silent = Evidence(found.vector[:1], np.zeros(1))
+    silent = found[:1].scaled(np.zeros(1))
     assert backend.pairs(silent, found[:1])[0] == -np.inf
     assert np.isneginf(backend.table(silent, found)).all()
 
@@ -48,7 +49,7 @@ def test_half_a_recording_counts_half(simulate, backend):
 
 
 def test_a_file_of_it_is_read_back():
-    backend = Backend(np.arange(3.0), np.eye(3), Numbers(0.4, 5, 30, 20, 1), "custom-01", 0.5)
+    backend = Backend(np.arange(3.0), np.eye(3), Numbers(0.4, 5, 30, 20, 1, 0.02), "custom-01", 0.5)
     found = Backend.from_bytes(backend.to_bytes())
     assert (found.numbers, found.encoder_id, found.spread) == (backend.numbers, "custom-01", 0.5)
     np.testing.assert_allclose(found.matrix, backend.matrix)

@@ -30,6 +30,16 @@ def test_ratios_are_calibrated_on_singers_that_were_not_fitted_on():
     np.testing.assert_allclose(backend.mean, backend.mean.mean(), atol=0.06)
 
 
+def test_sets_of_tracks_tell_how_far_a_singer_is_from_them():
+    backend = fit([clips(seed=1)], "e")
+    heard = recordings(clips(seed=2), np.random.default_rng(0))
+    found = calibrate.trials(backend.evidence(heard.means, heard.seconds), heard, np.random.default_rng(0))
+    sets = ((found.left_s > 0).sum(1) > 1) | ((found.right_s > 0).sum(1) > 1)
+    np.testing.assert_array_equal(np.isfinite(found.apart), sets)
+    assert calibrate.looseness(found, backend.numbers) == pytest.approx(backend.numbers.loose, rel=0.5)
+    assert np.nanmean(found.apart[~found.target]) < np.nanmean(found.apart[found.target]) - 0.3
+
+
 def test_pieces_are_shorter_and_of_the_same_song():
     given = clips(singers=3)
     found = recordings(given, np.random.default_rng(0))

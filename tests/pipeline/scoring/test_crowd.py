@@ -3,8 +3,8 @@ import pytest
 from scipy.special import logsumexp
 
 from pipeline.scoring import crowd
-from pipeline.scoring.backend import Evidence
 from pipeline.scoring.crowd import Crowd, are_few, compared
+from pipeline.scoring.evidence import Evidence
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from pipeline.scoring.backend import Backend, Evidence, Numbers
+from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.doubts import alone, fit, own_clips, parts
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.voices import Clips, Voices
 
 DIM = 64
 BACKEND = Backend(np.zeros(DIM), np.eye(DIM), Numbers(share=0.8, settle_s=2))  # a good encoder
-NONE = Evidence(np.zeros((1, DIM), np.float32), np.zeros(1))
+NONE = Evidence.of_tracks(np.zeros((1, DIM), np.float32), np.zeros(1))
 
 
 def voices(singers: list[int], scatter: float = 0.8, seconds: float = 40.0, seed: int = 0) -> Evidence:

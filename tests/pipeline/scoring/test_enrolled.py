@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from pipeline.scoring import crowd
-from pipeline.scoring.backend import Backend, Evidence, Numbers
+from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.credits import Credits, judge, voices_of
 from pipeline.scoring.crowd import Crowd
 from pipeline.scoring.enrolled import Answers, Enrolled, People
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.metrics import NOISE
 
 DIM = 64
@@ -89,3 +90,15 @@ def test_of_many_people_the_nearest_are_weighed_as_all_are(simulate, monkeypatch
         ours, theirs = getattr(some, name), getattr(everyone, name)
         assert (np.isnan(ours) == np.isnan(theirs)).mean() > 0.99
         assert np.nanmean(abs(ours - theirs)) < 0.01, name
+
+
+def test_who_sounds_like_a_known_track_and_not_like_its_group_is_another(simulate):
+    vectors, who = simulate([6, 6], scatter=0.3)
+    likeness = 0.9  # the known track, and no other of its singer, sounds like the other singer
+    vectors[0] = likeness * vectors[6:].mean(0) + (1 - likeness) * vectors[:6].mean(0)
+    evidence = BACKEND.evidence(vectors, np.full(12, 60.0))
+    known = np.zeros(1, int)
+    grouped, alone = (
+        weighed(evidence, known, known, np.ones(1), group, q=1.0).probability[6:, 0] for group in (who, np.arange(12))
+    )
+    assert (alone > 0.5).all() and (grouped < 0.01).all()

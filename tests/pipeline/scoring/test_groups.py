@@ -26,6 +26,16 @@ def test_many_songs_of_few_singers_are_found_by_what_they_say_together(simulate,
     assert adjusted_rand_score(who, group) > 0.8
 
 
+def test_two_tight_voices_that_are_alike_stay_two(simulate, backend):
+    vectors, who = simulate([6, 6, 6, 6], scatter=0.25)
+    vectors[who == 1] = 0.5 * vectors[who == 0] + 0.5 * vectors[who == 1]
+    evidence = backend.evidence(vectors, np.full(len(who), 60.0))
+    sums = evidence.summed(who, 4)
+    group, n_voices, _ = agglomerate(evidence, backend)
+    assert sums.direction[0] @ sums.direction[1] > 0.6
+    assert (n_voices, adjusted_rand_score(who, group)) == (4, 1.0)
+
+
 def test_more_purity_joins_fewer(simulate, backend):
     vectors, who = simulate([4] * 40, scatter=1.4)
     evidence = backend.evidence(vectors, np.full(len(who), 30.0))

@@ -4,7 +4,8 @@ from itertools import islice
 
 import numpy as np
 
-from pipeline.scoring.backend import Backend, Evidence, Numbers
+from pipeline.scoring.backend import Backend, Numbers
+from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.settling import TURNS, Doubtful, Question, best_first
 
 DIM = 64
@@ -29,7 +30,7 @@ def doubtful(sizes: list[int], belief: float = 0.9, own: float = 1.0) -> Doubtfu
         belief=np.full(n, belief),
         shared=np.full(n, belief),
         odds=np.full(n, -2.0),
-        taught=Evidence(np.zeros((len(sizes), DIM)), np.zeros(len(sizes))),
+        taught=Evidence.of_tracks(np.zeros((len(sizes), DIM)), np.zeros(len(sizes))),
     )
 
 

@@ -131,7 +131,7 @@ def test_numbers_follow_how_cosines_within_and_between_groups_have_moved(plain):
     first = Backend(np.zeros(2 * DIM), np.diag(np.repeat([1.0, 1e-9], DIM)))
     then = Backend(np.zeros(2 * DIM), np.diag(np.repeat([1e-9, 1.0], DIM)))
     means = np.concatenate([rows, closer], 1)
-    found = teaching.moved(first, then, means, who)
+    found = teaching.moved(first, means, then, means, who)
     left, right = np.triu_indices(32, 1)
     same = who[left] == who[right]
     before, after = (rows @ rows.T)[left, right], (closer @ closer.T)[left, right]
@@ -139,7 +139,7 @@ def test_numbers_follow_how_cosines_within_and_between_groups_have_moved(plain):
     assert found.share == pytest.approx(first.numbers.share * after[same].mean() / before[same].mean(), rel=1e-4)
     assert found.slope == pytest.approx(first.numbers.slope * narrower, rel=1e-4)
     assert found.curve == pytest.approx(first.numbers.curve * narrower, rel=1e-4)
-    assert teaching.moved(first, then, means, np.arange(32)) == first.numbers
+    assert teaching.moved(first, means, then, means, np.arange(32)) == first.numbers
 
 
 def test_an_encoder_with_the_map_in_its_head_scores_as_the_taught_back_end_does(plain):

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -125,3 +128,11 @@ def test_failed_keys_are_those_of_the_stage(workspace: Workspace):
     tables.write(workspace, "failures", [{"stage": "scan", "key": "k1"}, {"stage": "shard", "key": "k2"}], "p")
     assert tables.failed_keys(workspace, "scan") == {"k1"}
     assert tables.failed_keys(workspace, "embed") == set()
+
+
+def test_times_are_read_where_the_system_knows_no_time_zones():
+    code = "import pyarrow as pa; from pipeline.store.schemas import TIME; print(pa.array([0], TIME).to_pylist()[0])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONTZPATH": ""}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1970-01-01 00:00:00+00:00\n"

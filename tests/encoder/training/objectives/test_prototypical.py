@@ -28,6 +28,19 @@ def test_prototype_terms() -> None:
     assert float(prototypical.attraction(embeddings, whose, prototypes)) == pytest.approx(distance)
 
 
+def test_a_margin_is_an_angle_by_which_the_own_prototype_must_be_nearer() -> None:
+    torch.manual_seed(0)
+    prototypes, embeddings = F.normalize(torch.randn(5, 8), dim=1), F.normalize(torch.randn(3, 8), dim=1)
+    whose, plain = torch.tensor([2, 0, 4]), torch.zeros(5, 5, dtype=torch.bool)
+    found = prototypical.cross_entropies(embeddings, whose, prototypes, plain, 0.1, margin=0.3)
+    for embedding, own, loss in zip(embeddings, whose.tolist(), found.tolist(), strict=True):
+        cosines = [float(embedding @ prototype) for prototype in prototypes]
+        cosines[own] = math.cos(math.acos(cosines[own]) + 0.3)
+        assert loss == pytest.approx(-cosines[own] / 0.1 + math.log(sum(math.exp(c / 0.1) for c in cosines)), rel=1e-4)
+    mean = prototypical.prototypical(embeddings, whose, prototypes, plain, 0.1, margin=0.3)
+    assert float(mean) == pytest.approx(float(found.mean()))
+
+
 def test_without_a_prototype_there_is_nothing_to_learn() -> None:
     whose = torch.tensor([-1, -2])
     embeddings = F.normalize(torch.randn(2, 8), dim=1).requires_grad_()

@@ -1,0 +1,132 @@
+"""What a frozen trunk makes of the catalogue's clips, computed once by Ray tasks, and voices made of that in seconds.
+
+Kept frames lie in `encoders/_training/frames-<encoder_id>/`, a file for each shard of clips, 0.3 MB a clip of 6 s: they
+are there for the next training too, and may be deleted at any time.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from encoder.model import Encoder
+from encoder.training import trunk
+from encoder.training.data import INDEX_COLUMNS, ClipShards
+from encoder.training.views import at_speed, pad
+from jobs.fitting import RUNS
+from jobs.tasks import in_tasks
+from pipeline.scoring.labelled import Clips, pool
+from pipeline.scoring.scatter import Scatter
+from pipeline.scoring.voices import Voices
+from pipeline.sound import audio
+from pipeline.stages.embed import Embedder
+from pipeline.store import tables
+from pipeline.store.workspace import Workspace
+
+BATCH_S = 40.0  # of audio in a batch, padding counted
+BATCH = 16  # whole clips embedded at a time
+ROW_GROUP = 16  # clips
+WHOLE_S = 1e4  # longer than any clip
+
+
+class Heard(NamedTuple):
+    """A catalogue as an encoder hears it: its voices, and how their clips lie around them."""
+
+    voices: Voices
+    clips: Scatter
+
+
+def keep(workspace: Workspace, start: Encoder) -> list[str]:
+    """Compute the frames of all clips that are not kept yet, and return the names of their files.
+
+    Args:
+        workspace: whose clips.
+        start: the encoder that training starts from.
+    """
+    clips = tables.parts(workspace, "clips")
+    folder = f"{RUNS}/frames-{start.encoder_id}"
+    names = [f"{folder}/{part.rpartition('/')[2]}" for part in clips]
+    todo = [pair for pair in zip(clips, names, strict=True) if not is_kept(workspace, *pair)]
+    in_tasks(_keep, [(place(workspace), part, name, start) for part, name in todo])
+    return names
+
+
+def is_kept(workspace: Workspace, part: str, name: str) -> bool:
+    """Return whether the frames of a shard of clips are there, and of the clips that it holds now."""
+    if not workspace.exists(name):
+        return False
+    return tables.read_part(workspace, name, INDEX_COLUMNS).equals(tables.read_part(workspace, part, INDEX_COLUMNS))
+
+
+def place(workspace: Workspace) -> str:
+    """Return where tasks find the workspace."""
+    return workspace.root if workspace.remote else workspace.base
+
+
+def _keep(root: str, part: str, name: str, model: Encoder) -> None:
+    workspace, embedder, frames = Workspace(root), Embedder(model, BATCH_S, bf16=False), []
+    with workspace.fs.open_input_file(workspace.path(part)) as source:
+        file = pq.ParquetFile(source)
+        columns = [column for column in ("audio", "pair_audio") if column in file.schema_arrow.names]
+        for group in range(file.num_row_groups):
+            clips = file.read_row_group(group, columns=[*INDEX_COLUMNS, "sample_rate_hz", *columns])
+            for column in columns:
+                found = pa.array(framed(embedder, clips[column].to_pylist()), pa.binary())
+                clips = clips.set_column(clips.schema.get_field_index(column), column, found)
+            frames.append(clips)
+    workspace.write_bytes(name, parquet(frames))
+
+
+def framed(embedder: Embedder, clips: Sequence[bytes | None]) -> list[bytes | None]:
+    """Return what is kept of clips, FLAC each, in their order; of one that is not there, nothing."""
+    found: list[bytes | None] = [None] * len(clips)
+    there = [i for i, data in enumerate(clips) if data]
+    sounds = [audio.from_flac(clips[i] or b"") for i in there]
+    for group, waves, lengths in embedder.batches(sounds):
+        kept = trunk.frames_of(embedder.model, waves, sounds[group[0]].sample_rate_hz, lengths)
+        for i, frames in zip(group, kept, strict=True):
+            found[there[i]] = frames
+    return found
+
+
+def parquet(groups: Sequence[pa.Table]) -> pa.Buffer:
+    """Return a Parquet file of these tables; its row groups are small, since a second view may be of any of them."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables(groups), sink, compression="none", row_group_size=ROW_GROUP)
+    return sink.getvalue()
+
+
+def hear(workspace: Workspace, shards: Sequence[str], model: Encoder) -> Heard:
+    """Return the voices that an encoder makes of shards of clips, or of their frames, sorted by track."""
+    found = in_tasks(_hear, [(place(workspace), shard, model) for shard in shards])
+    parts, scatters = zip(*found, strict=True)
+    ids, means, seconds = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(ids)
+    dim = means.shape[1]
+    return Heard(
+        Voices(ids[order], means[order], seconds[order]), sum(scatters, start=Scatter(np.zeros((dim, dim)), 0))
+    )
+
+
+def _hear(root: str, shard: str, model: Encoder) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], Scatter]:
+    workspace = Workspace(root)
+    clips, ids = embedded(ClipShards.open([workspace.path(shard)], workspace.fs), model)
+    means, seconds, squares = pool(clips)
+    return (ids, means, seconds), Scatter(squares, len(clips.track) - len(ids))
+
+
+@torch.inference_mode()
+def embedded(shards: ClipShards, model: Encoder) -> tuple[Clips, np.ndarray]:
+    """Return the clips of shards, of audio or frames, as an encoder hears them, and their tracks' ids, sorted."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, vectors = model.to(device).eval(), []
+    for first in range(0, len(shards), BATCH):
+        crops = [shards.crop(i, 0.0, WHOLE_S) for i in range(first, min(first + BATCH, len(shards)))]
+        views, lengths = pad([at_speed(wave, rate, model.sample_rate_hz, 1.0) for wave, rate in crops])
+        vectors.append(trunk.embed(model, views.to(device), lengths.to(device)).cpu().numpy())
+    ids, track = np.unique([row.track_id for row in shards.rows], return_inverse=True)
+    seconds = np.array([row.duration_s for row in shards.rows])
+    return Clips(np.concatenate(vectors).astype(np.float64), seconds, track, ids), ids

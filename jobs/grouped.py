@@ -1,0 +1,123 @@
+"""Training on groups of tracks that surely share a vocalist (`train.views.same_singer: group`), in rounds.
+
+The encoder that training starts from groups the tracks, precisely rather than completely. Each group is taken for a
+singer, so that a pair of crops can be of two songs, which no crops of one recording can. The encoder that has learned
+so groups the tracks anew, and training starts again from where it started, with the new groups. That goes on as long as
+a test without labels says that the encoder gets better, for `train.rounds` at most.
+
+Thienpondt, Desplanques, Demuynck: "The IDLab VoxCeleb Speaker Recognition Challenge 2020 system description". Cai,
+Wang, Li: "An iterative framework for self-supervised deep speaker representation learning" (ICASSP 2021).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import ray.train
+
+from encoder.model import Encoder
+from encoder.training.config import TrainConfig
+from encoder.training.state import finished
+from jobs import engine, frames
+from jobs.fitting import fit_on_ray
+from jobs.frames import Heard
+from jobs.teaching import sole_credits
+from pipeline.scoring import learned, teaching, voices
+from pipeline.scoring.backend import Backend, within_matrix
+from pipeline.scoring.teaching import Lesson
+from pipeline.sections import fingerprint
+from pipeline.store.workspace import Workspace
+
+
+class Round(NamedTuple):
+    """What a round has come to.
+
+    Attributes:
+        number: how often tracks had been grouped for it.
+        lesson: the new encoder's back-end, and whether the test says that it is better.
+        heard: the catalogue as the new encoder hears it.
+        checkpoint: of the training; None where too few groups were found to train on.
+    """
+
+    number: int
+    lesson: Lesson
+    heard: Heard
+    checkpoint: ray.train.Checkpoint | None
+
+    @property
+    def measured(self) -> dict[str, object]:
+        """What the encoder's card and metrics.json tell."""
+        found: dict[str, object] = {
+            name: value for name, value in vars(self.lesson).items() if isinstance(value, int | float)
+        }
+        return found | {"round": self.number}
+
+
+def learn(
+    run: engine.Run, train: TrainConfig, name: str, start: Encoder, shards: Sequence[str]
+) -> tuple[Round | None, str]:
+    """Train in rounds as long as the test says that the encoder gets better.
+
+    Args:
+        run: whose workspace, and to say how it goes.
+        train: how.
+        name: of the training.
+        start: the encoder that training starts from.
+        shards: of clips, or of their frames.
+
+    Returns:
+        The best round, None where none is better than the start; and why.
+    """
+    heard = frames.hear(run.workspace, shards, start)
+    credit = sole_credits(run.workspace, heard.voices) if train.use_credits else None
+    best, why = None, ""
+    for found in rounds(run, train, name, start.encoder_id, heard, shards, credit):
+        run.say(f"round {found.number}: {found.lesson.why}")
+        if not found.lesson.better or (best and found.lesson.after >= best.lesson.after):
+            return best, why or found.lesson.why
+        best, why = found, found.lesson.why
+    return best, why
+
+
+def rounds(
+    run: engine.Run,
+    train: TrainConfig,
+    name: str,
+    encoder_id: str,
+    before: Heard,
+    shards: Sequence[str],
+    credit: np.ndarray | None,
+) -> Iterator[Round]:
+    """Yield round after round, whatever they come to.
+
+    Args:
+        run: whose workspace, and to say how it goes.
+        train: how, and in how many rounds.
+        name: of the training.
+        encoder_id: of the start.
+        before: the catalogue as the start hears it.
+        shards: of clips, or of their frames.
+        credit: (n,) whom each track credits, "" for nobody or several; None to go by voices alone.
+    """
+    backend = brought(run.workspace, encoder_id, before)
+    heard, scored = before, backend
+    for number in range(1, train.rounds + 1):
+        whose, several = learned.pseudo_singers(heard.voices, scored, credit)
+        if several < teaching.FEWEST:
+            yield Round(number, Lesson(scored, False, teaching.too_little(several)), heard, None)
+            return
+        run.say(f"round {number}: {several} groups of tracks that surely share a vocalist")
+        names = dict(zip(heard.voices.track_ids.tolist(), whose.astype(str).tolist(), strict=True))
+        checkpoint = fit_on_ray(train, f"{name}-{number}-{fingerprint(names)}", run, shards, names)
+        with checkpoint.as_directory() as folder:
+            heard = frames.hear(run.workspace, shards, finished(folder)[0])
+        lesson = learned.judged(before.voices, backend, heard.voices, heard.clips, several, train.seed)
+        scored = lesson.backend
+        yield Round(number, lesson, heard, checkpoint)
+
+
+def brought(workspace: Workspace, encoder_id: str, heard: Heard) -> Backend:
+    """Return the back-end that an encoder brings, or one made of the catalogue's own voices where it brings none."""
+    if voices.is_calibrated(workspace, encoder_id):
+        return voices.backend(workspace, encoder_id, heard.voices.means.shape[1])
+    return Backend(heard.voices.means.mean(0), within_matrix(heard.clips.squares), encoder_id=encoder_id)

@@ -1,0 +1,125 @@
+"""What recordings say of who sings, and how alike the recordings of one voice are.
+
+A set of tracks points where the sum of its tracks does. From the length of that sum and those of its parts follows how
+alike the tracks are among themselves, pair by pair, in units of what is expected of one singer's.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from pipeline.scoring.scores import unit
+
+FAINT = 1e-6
+USUAL = 1.0  # pairs of tracks that are taken as seen, as alike as those of singers usually are
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a comparison must know of each of its sides beside their cosine (...).
+
+    Attributes:
+        reliability: expected squared correlation with the singer's true direction.
+        length: of the vector, divided by its precision. The cosine times both lengths says how alike two sides are: 1
+            is what is expected of one singer.
+        links: how many independent pairs of tracks say how alike a side's own tracks are: one less than the tracks.
+        alike: how alike they are, times `links`.
+    """
+
+    reliability: np.ndarray
+    length: np.ndarray
+    links: np.ndarray
+    alike: np.ndarray
+
+    @classmethod
+    def of(cls, length: np.ndarray, precision: np.ndarray, single: np.ndarray) -> "Sides":
+        """Return the sides (...) of evidence whose vectors have a `length (...)`."""
+        own = np.maximum(single[..., 1], FAINT)
+        found = (
+            precision / (1.0 + precision),
+            length / np.maximum(precision, FAINT),
+            np.maximum(precision**2 / own - 1.0, 0.0),
+            (length.astype(float) ** 2 - single[..., 0]) / own,
+        )
+        return cls(*(values.astype(np.float32) for values in found))
+
+    def __getitem__(self, rows: Any) -> "Sides":
+        return Sides(self.reliability[rows], self.length[rows], self.links[rows], self.alike[rows])
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What recordings say of who sings: sums over tracks, so a group's evidence is that of its tracks added up.
+
+    Attributes:
+        vector: (..., d) points to the voice.
+        precision: (...) how surely (0: nothing is known).
+        single: (..., 2) sums over the tracks of squared lengths and of squared precisions.
+    """
+
+    vector: np.ndarray
+    precision: np.ndarray
+    single: np.ndarray
+
+    @classmethod
+    def of_tracks(cls, vector: np.ndarray, precision: np.ndarray) -> "Evidence":
+        """Return the evidence of single tracks."""
+        return cls(vector, precision, np.stack([(vector.astype(float) ** 2).sum(-1), precision**2], axis=-1))
+
+    def __len__(self) -> int:
+        return len(self.precision)
+
+    def __getitem__(self, rows: Any) -> "Evidence":
+        return Evidence(self.vector[rows], self.precision[rows], self.single[rows])
+
+    def __add__(self, other: "Evidence") -> "Evidence":
+        return Evidence(self.vector + other.vector, self.precision + other.precision, self.single + other.single)
+
+    def __sub__(self, other: "Evidence") -> "Evidence":
+        return Evidence(
+            self.vector - other.vector,
+            np.maximum(self.precision - other.precision, 0.0),
+            np.maximum(self.single - other.single, 0.0),
+        )
+
+    def as_one(self) -> "Evidence":
+        """Return the evidence as that of one track each: clips of a track are more alike than tracks of a singer."""
+        return Evidence.of_tracks(self.vector, self.precision)
+
+    def scaled(self, weight: np.ndarray) -> "Evidence":
+        """Return the evidence of which a part `weight (...)` counts."""
+        vector = self.vector * weight[..., None].astype(np.float32)
+        return Evidence(vector, self.precision * weight, self.single * weight[..., None] ** 2)
+
+    @property
+    def reliability(self) -> np.ndarray:
+        """Expected squared correlation (...) with the singer's true direction."""
+        return self.precision / (1.0 + self.precision)
+
+    @cached_property
+    def direction(self) -> np.ndarray:
+        """Unit vectors (..., d); zeros where nothing is known."""
+        return np.where(self.precision[..., None] > 1e-9, unit(self.vector), 0.0).astype(np.float32)
+
+    @property
+    def sides(self) -> Sides:
+        """What a comparison with each row needs to know of it."""
+        return Sides.of(np.linalg.norm(self.vector, axis=-1), self.precision, self.single)
+
+    def summed(self, group: np.ndarray, n_groups: int) -> "Evidence":
+        """Return the evidence of each group; rows whose `group (n,)` is negative take no part."""
+        rows = np.flatnonzero(group >= 0)
+        return self.mixed(csr_matrix((np.ones(len(rows)), (group[rows], rows)), (n_groups, len(self))))
+
+    def mixed(self, weight: csr_matrix) -> "Evidence":
+        """Return the evidence of g sets, in which each row counts by its `weight (g, n)`."""
+        vector = weight.astype(self.vector.dtype) @ self.vector
+        return Evidence(vector, weight @ self.precision, weight.power(2) @ self.single)
+
+
+def expected(left: Sides, right: Sides) -> np.ndarray:
+    """Return how alike sides (...) of one singer are, by how alike the tracks of each are among themselves."""
+    return (USUAL + left.alike + right.alike) / (USUAL + left.links + right.links)

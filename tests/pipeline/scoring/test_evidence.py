@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from pipeline.scoring.backend import Numbers
+from pipeline.scoring.evidence import expected
+
+
+def tracks(simulate, backend, sizes, scatter=0.8):
+    vectors, who = simulate(sizes, scatter)
+    return backend.evidence(vectors, np.full(len(who), 60.0)), who
+
+
+def test_a_set_tells_how_alike_its_tracks_are(simulate, backend):
+    found, who = tracks(simulate, backend, [5])
+    sides = found.summed(who, 1).sides
+    assert sides.links[0] == pytest.approx(4, rel=1e-5)
+    cosine = (found.direction @ found.direction.T)[np.triu_indices(5, 1)].mean()
+    assert sides.alike[0] / 4 == pytest.approx(cosine / found.reliability[0], rel=1e-4), "1 is what is expected"
+    alone = found.sides
+    np.testing.assert_allclose([alone.links, alone.alike], 0, atol=1e-5)
+
+
+def test_what_is_left_of_a_set_is_as_alike_as_if_the_rest_had_never_been_in_it(simulate, backend):
+    found, who = tracks(simulate, backend, [5])
+    left, fresh = (found.summed(who, 1) - found[:1]).sides, found[1:].summed(who[1:], 1).sides
+    assert left.links[0] == pytest.approx(fresh.links[0], rel=1e-4)
+    assert left.alike[0] == pytest.approx(fresh.alike[0], rel=1e-3)
+    half = found.scaled(np.full(5, 0.5)).summed(who, 1).sides
+    assert half.links[0] == pytest.approx(4, rel=1e-5), "a set of halves is a set of five, too"
+
+
+def test_clips_of_one_track_tell_nothing_of_tracks(simulate, backend):
+    found, who = tracks(simulate, backend, [5], scatter=0.1)
+    assert found.summed(who, 1).as_one().sides.links[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_more_is_expected_of_tight_sets_and_the_usual_of_single_tracks(simulate, backend):
+    found, who = tracks(simulate, backend, [5, 5], scatter=0.2)
+    sides, one = found.summed(who, 2).sides, found.sides
+    assert expected(sides[:1], sides[1:])[0] > 1.3
+    assert expected(one[:1], one[1:2])[0] == pytest.approx(1, abs=1e-5)
+
+
+def test_tight_sets_that_are_less_alike_than_each_in_itself_are_two_singers():
+    numbers = Numbers()
+    lost = numbers.missing(np.array([0.9, 1.4, 0.9]), np.array([1.5, 1.5, 1.0]), np.full(3, 0.7))
+    assert lost[0] > 5
+    assert lost[1:].tolist() == [0, 0], "as alike as expected; and where nothing more than usual is expected"

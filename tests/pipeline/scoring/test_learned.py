@@ -1,0 +1,73 @@
+"""Whom a network may take tracks' singers for, and whether it has learned to tell them apart."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.scoring import learned, teaching
+from pipeline.scoring.backend import Backend
+from pipeline.scoring.scatter import Scatter, scatter
+from pipeline.scoring.scores import unit
+from pipeline.scoring.voices import Voices
+
+DIM = 48
+
+
+def catalogue(sizes: list[int], song: float, seed: int = 0) -> tuple[Voices, np.ndarray, Scatter]:
+    """Return tracks by singers with so many songs, who sings each, and the clips; `song` is how songs differ."""
+    rng = np.random.default_rng(seed)
+    who = np.repeat(np.arange(len(sizes)), sizes)
+    tracks = rng.normal(size=(len(sizes), DIM))[who] + song * rng.normal(size=(len(who), DIM))
+    track = np.repeat(np.arange(len(who)), 6)
+    clips = unit(tracks[track] + rng.normal(size=(len(track), DIM)))
+    means = np.add.reduceat(clips, np.arange(0, len(clips), 6)) / 6
+    names = np.array([f"t{i:04}" for i in range(len(who))])
+    return Voices(names, means, np.full(len(who), 36.0)), who, scatter(clips, track)
+
+
+@pytest.fixture
+def plain() -> Backend:
+    """Return a back-end that takes vectors as they are."""
+    return Backend(np.zeros(DIM), np.eye(DIM), encoder_id="e")
+
+
+def test_groups_hold_one_singer_and_short_tracks_stand_alone(plain):
+    voices, who, _ = catalogue([5] * 12 + [1] * 20, song=0.5)
+    voices.seconds[:3] = 8.0
+    whose, several = learned.pseudo_singers(voices, plain)
+    assert several >= 8
+    assert all(len(set(who[whose == name])) == 1 for name in np.unique(whose))
+    assert all((whose == whose[track]).sum() == 1 for track in range(3))
+    assert set(whose) == set(range(whose.max() + 1))
+
+
+def test_credits_that_voices_bear_out_join_tracks(plain):
+    voices, who, _ = catalogue([5] * 12, song=1.1)
+    alone, _ = learned.pseudo_singers(voices, plain)
+    credit = np.array([f"singer {name}" for name in who], object)
+    credited, _ = learned.pseudo_singers(voices, plain, credit)
+    assert len(set(credited)) < len(set(alone))
+
+
+def test_an_encoder_that_tells_singers_better_apart_is_better(plain):
+    voices, who, _ = catalogue([5] * 16, song=1.0)
+    closer, _, clips = catalogue([5] * 16, song=0.4)
+    lesson = learned.judged(voices, plain, closer, clips, 9)
+    assert lesson.better and lesson.after < lesson.before and lesson.groups == 9
+    both = (plain, voices), (lesson.backend, closer)
+    true = [teaching.disagreement(backend, found.means, who) for backend, found in both]
+    assert true[1] < true[0]
+    assert lesson.backend.numbers.share > plain.numbers.share
+    apart = [np.square((found.means - backend.mean) @ backend.matrix).sum() for backend, found in both]
+    assert apart[1] == pytest.approx(apart[0], rel=0.05)
+    worse = learned.judged(closer, plain, voices, clips, 9)
+    assert not worse.better
+
+
+def test_the_centre_moves_as_the_voices_do(plain):
+    voices, _, clips = catalogue([5] * 16, song=0.5)
+    moved = replace(voices, means=voices.means + 0.2)
+    lesson = learned.judged(voices, plain, moved, clips, 9)
+    np.testing.assert_allclose(lesson.backend.mean, plain.mean + 0.2, atol=1e-6)
+    assert lesson.after == pytest.approx(lesson.before, abs=0.01)
