@@ -16,62 +16,30 @@ import argparse
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
-from jobs import run as chain
+from jobs.bench import heard
+from jobs.bench.here import run_here
 from jobs.bench.results import HEADROOM
-from jobs.bench.table import clock, header, row
-from jobs.running import Run
+from jobs.bench.table import header, row
 from pipeline.config import Config
 from pipeline.demo import truth
 from pipeline.evaluate import datasets, stems
 from pipeline.people.known import known_uris
-from pipeline.scoring import metrics
-from pipeline.sections import ClusterConfig, Compute, ExcerptsConfig, SeparateConfig
+from pipeline.sections import ClusterConfig, ExcerptsConfig, SeparateConfig
 from pipeline.sound import audio
 from pipeline.sound.audio import Audio
-from pipeline.sound.excerpt import spread
-from pipeline.stages import embed
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 COUNT, TOGETHER = 4, 2  # excerpts per track; karaoke songs per track
-LONG_S = 60.0  # longer tracks can be processed in part
-TRIED = ((1, 60), (4, 15), (1, 30), (2, 15), (4, 7.5), (6, 5), (1, 20), (4, 5))  # excerpts, seconds each
 BANDS = 6  # tracks with singing for each track of accompaniment alone
 STAGES = ("scan", "separate", "shard", "embed", "cluster", "tag")
-
-
-class Here(Run):
-    """A run whose workers are in this process.
-
-    Attributes:
-        loading: what creating the worker took, by `clock`.
-    """
-
-    loading = np.zeros(2)
-
-    def map(
-        self, worker: Callable[..., Any], rows: pa.Table, compute: Compute, *, skipped: int = 0, arguments: tuple = ()
-    ) -> None:
-        """Do the rows."""
-        if not len(rows):
-            return
-        started = clock()
-        doing = worker(*arguments)
-        self.loading = clock() - started
-        for start in range(0, len(rows), compute.batch):
-            doing(rows.slice(start, compute.batch))
-        if hasattr(doing, "decoder"):
-            doing.decoder.close()  # the processor time of a child process counts once it has ended
 
 
 def catalogue(source: Path, folder: Path, n_tracks: int) -> pd.DataFrame:
@@ -115,29 +83,6 @@ def _songs(source: Path, folder: Path) -> Iterator[tuple[str, str, str, str]]:
         yield "songs", f"songs/{path.name}", path.name.partition(" - ")[0], "vocalist"
 
 
-def hear(config: Config) -> dict[str, np.ndarray]:
-    """Run all stages, and return what each took by `clock`, without loading its networks."""
-    spent = {}
-    for name in STAGES:
-        started = clock()
-        stage = chain.STAGES[name]
-        run = Here(name, config, stage.unit, stage.given)
-        stage.work(config, run)
-        spent[name] = clock() - started - run.loading
-    return spent
-
-
-def alike(who: np.ndarray, vectors: np.ndarray) -> dict[str, float]:
-    """Return how well voices (n, d) tell the singers (n,) apart."""
-    same, scores = who[:, None] == who, vectors @ vectors.T
-    pairs = np.triu_indices(len(who), 1)
-    np.fill_diagonal(scores, -1.0)
-    return {
-        "eer": metrics.eer(scores[pairs], same[pairs]),
-        "nearest": float(same[np.arange(len(who)), scores.argmax(1)].mean()),
-    }
-
-
 def accuracy(config: Config, expected: pd.DataFrame) -> dict[str, float]:
     """Return the accuracy of a finished workspace's voices and tags, on the tracks whose singer is known."""
     workspace = Workspace(config.workspace)
@@ -147,7 +92,7 @@ def accuracy(config: Config, expected: pd.DataFrame) -> dict[str, float]:
     sung = singers != ""
     compared = truth.compare(workspace, expected[expected["singer"] != ""], known_uris(config.known))
     return {
-        **alike(singers[sung], vectors[sung]),
+        **heard.alike(singers[sung], vectors[sung]),
         "named": compared.named_accuracy,
         "f1": compared.bcubed_f1,
         "has_vocals": float((found["found"] == found["expected"]).mean()),
@@ -182,7 +127,7 @@ def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: i
             cluster=ClusterConfig(umap=False),  # UMAP's compilation would take longer than all the rest
         )
         is_new = not Path(config.workspace).exists()
-        spent = hear(config)
+        spent = run_here(config, STAGES)
         found = accuracy(config, expected)
         vocals = tables.read(Workspace(config.workspace), "vocals", ["duration_s", "heard_s"])
         total_s, (wall, processor) = vocals["duration_s"].sum(), np.sum(list(spent.values()), axis=0)
@@ -198,39 +143,6 @@ def measure(source: Path, workspace: Path, heard_s: Sequence[float], n_tracks: i
         )
 
 
-def of_whole(vectors: Path) -> None:
-    """Print the accuracy that excerpts would have had, for tracks that were processed whole."""
-    workspace = Workspace(str(vectors))
-    tracks = tables.read(workspace, "files", ["uri", "track_id", "duration_s"]).merge(
-        pd.read_csv(vectors / "truth.csv"), on="uri"
-    )
-    tracks = tracks[tracks.duplicated("who", keep=False) & (tracks["duration_s"] > LONG_S)].set_index("track_id")
-    clips = tables.read_arrow(workspace, "embeddings")
-    clips = clips.filter(pc.is_in(clips["track_id"], pa.array(tracks.index)))
-    middle = clips.select(["track_id", "start_s", "end_s"]).to_pandas()
-    middle["s"] = (middle["start_s"] + middle["end_s"]) / 2
-    header(
-        f"{len(tracks)} tracks of {tracks['who'].nunique()} singers, {tracks['duration_s'].median():.0f} s each",
-        "excerpts",
-        "EER of tracks",
-        "nearest is the singer's",
-        "tracks without a clip",
-    )
-    for excerpts in (None, *(ExcerptsConfig(count=n, seconds=s) for n, s in TRIED)):
-        parts = {track_id: spread(length_s, excerpts) for track_id, length_s in tracks["duration_s"].items()}
-        kept = [
-            any(part.start_s <= clip.s < (part.end_s or np.inf) for part in parts[clip.track_id])
-            for clip in middle.itertuples()
-        ]
-        voices = pd.DataFrame(embed.pool(clips.filter(pa.array(kept))))
-        found = alike(tracks["who"].loc[voices["track_id"]].to_numpy(), np.stack(voices["embedding"].to_list()))
-        row(
-            f"{excerpts.count} of {excerpts.seconds:g} s" if excerpts else "whole",
-            *(f"{found[name]:.1%}" for name in ("eer", "nearest")),
-            len(tracks) - len(voices),
-        )
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.excerpts", description=(__doc__ or "").split("\n")[0])
@@ -241,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workspace", type=Path, default=Path("workspace/excerpts"))
     arguments = parser.parse_args(argv)
     if arguments.vectors:
-        of_whole(arguments.vectors)
+        heard.of_whole(arguments.vectors)
     if arguments.audio:
         measure(arguments.audio, arguments.workspace, arguments.heard, arguments.tracks)
     return 0

@@ -21,8 +21,8 @@ SCAN_S = 0.13
 WHOLE_S = {"separate": 1.69, "shard": 0.31, "embed": 0.81}
 EXCERPTS_S = {"separate": 1.87, "shard": 0.42, "embed": 0.78}
 ON_GPU = ("separate", "embed")
-# Megabytes: for a minute that is heard, the vocals' audio and the clips; for a track, its rows in all tables.
-VOCALS_MB, CLIPS_MB, ROWS_MB = 29 / 60, 18 / 60, 0.02
+# Megabytes for a minute that is heard (docs/results.md): vocals' audio, clips, rows of these; for a track: other rows.
+VOCALS_MB, CLIPS_MB, CLIP_ROWS_MB, ROWS_MB = 1.63, 1.01, 0.007, 0.003
 REQUESTS = {"GET": 4.3, "HEAD": 0.4, "PUT": 1.4}  # a track, `make bench-store` (docs/cluster.md)
 GB_MONTH = 0.023  # dollars, S3 Standard in us-east-1: https://aws.amazon.com/s3/pricing/
 PER_PREFIX = {"GET": 5500, "PUT": 3500}  # requests a second, Amazon's S3 user guide, "Optimizing performance"
@@ -55,7 +55,7 @@ class Growth:
         return self.tracks * longer ** (1 / self.time), self.tracks * larger ** (1 / self.memory)
 
 
-TOGETHER: Mapping[str, Growth] = {  # `make bench-scale` (docs/scale.md)
+TOGETHER: Mapping[str, Growth] = {  # `make bench-scale` (docs/scale.md); the exponents are assumed
     "cluster": Growth(100_000, 298, 3.7, 1.1, 0.9),
     "tag": Growth(100_000, 71, 2.0, 1.0, 0.9),
 }
@@ -90,8 +90,8 @@ class Catalogue:
 
     def gigabytes(self, keep_vocals: bool) -> float:
         """Return what the workspace holds."""
-        audio = self.heard_min * (CLIPS_MB + VOCALS_MB * keep_vocals)
-        return self.tracks * (audio + ROWS_MB) / 1000
+        heard = self.heard_min * (CLIPS_MB + CLIP_ROWS_MB + VOCALS_MB * keep_vocals)
+        return self.tracks * (heard + ROWS_MB) / 1000
 
     def requests_dollars(self) -> float:
         """Return what the requests to the store cost."""

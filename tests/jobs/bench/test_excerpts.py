@@ -1,11 +1,9 @@
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import soundfile
 
 from jobs.bench import excerpts
-from pipeline.sections import Compute
 
 RATE = 8000
 
@@ -42,15 +40,3 @@ def test_a_track_is_two_songs_and_some_bands_play_alone(recordings, tmp_path):
         ["karaoke/bob-0.flac", "bob"],
         ["songs/Cy - Tune.ogg", "Cy"],
     ]
-
-
-def test_a_run_here_does_all_rows_in_batches(make_config):
-    batches = []
-    run = excerpts.Here("separate", make_config())
-    run.map(
-        lambda *given: lambda rows: batches.append((*given, *rows["key"].to_pylist())),
-        pa.table({"key": [1, 2, 3]}),
-        Compute(batch=2),
-        arguments=("w",),
-    )
-    assert batches == [("w", 1, 2), ("w", 3)]
