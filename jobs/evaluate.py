@@ -4,7 +4,7 @@ import sys
 
 from jobs import engine
 from pipeline.config import Config
-from pipeline.evaluate import measure, page, plan, vectors
+from pipeline.evaluate import embedding, measure, page, plan, vectors
 
 
 def run(config: Config, run: engine.Run) -> None:
@@ -16,7 +16,7 @@ def run(config: Config, run: engine.Run) -> None:
         todo = vectors.pending(run.workspace, chosen.keyed, planned.encoder_ids, chosen.conditions, config.evaluate)
         run.say(f"{chosen.config.name}: embedding")
         run.map(
-            vectors.Embedding,
+            embedding.Embedding,
             todo,
             config.evaluate.compute,
             skipped=len(chosen.keyed) - len(todo),

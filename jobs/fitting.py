@@ -1,6 +1,6 @@
-"""A training under Ray Train: any number of workers, what it says meanwhile, and how it ends.
+"""A training under Ray Train with any number of workers, its progress, and its errors.
 
-Its checkpoints lie in `encoders/_training/<name>`; the same call goes on from the last one.
+Its checkpoints are in `encoders/_training/<name>`; the same call continues from the last one.
 """
 
 import contextlib
@@ -38,19 +38,19 @@ RUNS = "encoders/_training"  # Ray Train's checkpoints, until the encoder is fin
 def fit_on_ray(
     train: TrainConfig, name: str, run: engine.Run, shards: Sequence[str], names: dict[str, str]
 ) -> ray.train.Checkpoint:
-    """Train under Ray Train, going on from the checkpoint of an earlier run of that name if there is one.
+    """Train under Ray Train, continuing from the checkpoint of an earlier run of that name if there is one.
 
     Args:
-        train: how, and on how many workers.
+        train: settings, with the number of workers.
         name: of the training, within `RUNS`.
-        run: to say how it goes.
+        run: for progress lines.
         shards: names of the workspace's files of clips, or of frames.
-        names: who sings, by track_id, of the tracks where it is known.
+        names: the singers of the tracks for which they are known, by track_id.
 
     Raises:
         ConfigError: the training stopped itself, or the clips do not fit the config; the message says why.
     """
-    # On this node, which nothing outlives that matters; a worker's may go at any time.
+    # On this node, on which the run depends anyway; a worker's node may disappear at any time.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     lines, told = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}), Told(train.workers)
     printer = threading.Thread(target=print_lines, args=(lines, run, told), daemon=True)
@@ -93,7 +93,7 @@ def fit_on_ray(
             printer.join()
             lines.shutdown()
     if told.stopped or result.checkpoint is None:
-        # What stopped it stays true: without this, the same command would go on from the same checkpoint.
+        # The reason will not go away: without this, the same command would continue from the same checkpoint.
         run.workspace.delete(f"{RUNS}/{name}")
         raise ConfigError(f"training stopped: {told.stopped or 'no checkpoint was written'}")
     return result.checkpoint
@@ -109,7 +109,7 @@ def forget(workspace: Workspace, name: str) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C be a KeyboardInterrupt, in a training, which Ray Train would end with status 0, and after it."""
+    """Make Ctrl-C raise KeyboardInterrupt during a training, which Ray Train would end with status 0, and after it."""
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -120,7 +120,7 @@ def interruptible() -> Iterator[None]:
 
 
 def train_loop(settings: dict[str, Any]) -> None:
-    """What each Ray Train worker runs: `encoder.training.loop.fit` for its rank."""
+    """Run `encoder.training.loop.fit` for the rank of this Ray Train worker."""
     context, resume, workspace = ray.train.get_context(), ray.train.get_checkpoint(), Workspace(settings["workspace"])
     train = TrainConfig.model_validate(settings["train"])
     torch.set_num_threads(train.cpus)
@@ -145,12 +145,12 @@ def train_loop(settings: dict[str, Any]) -> None:
                 with resume.as_directory() as earlier:
                     start(folder, resume=earlier)
         except (TrainingStopped, ValueError, FileNotFoundError, RunError) as error:
-            # Not an accident of this worker: a restart would end here again.
+            # This is not this worker's fault: a restart would end here again.
             ray.train.report({"stopped": str(error)})
 
 
 def report(row: dict[str, float], folder: Path | None) -> None:
-    """Hand a row of the log, and the checkpoint if it has one, to Ray Train."""
+    """Pass a row of the log, and its checkpoint if there is one, to Ray Train."""
     ray.train.report(row, checkpoint=ray.train.Checkpoint.from_directory(folder) if folder else None)
 
 
@@ -175,7 +175,7 @@ class Progress(UserCallback):
 
 @dataclass
 class Told:
-    """What the lines of a training have told: on how many workers it is, how many losses, and why it stopped itself."""
+    """What was learned from a training's rows: number of workers, number of losses, and why it stopped itself."""
 
     workers: int
     losses: int = 0
@@ -183,7 +183,7 @@ class Told:
 
 
 def print_lines(lines: Queue, run: engine.Run, told: Told) -> None:
-    """Say each row that comes, until None does or the queue is lost."""
+    """Print each row that arrives, until None arrives or the queue is lost."""
     with contextlib.suppress(ray.exceptions.RayError):
         while (row := lines.get()) is not None:
             if "stopped" in row:
@@ -200,6 +200,6 @@ def print_lines(lines: Queue, run: engine.Run, told: Told) -> None:
 
 
 def _reason(error: ray.train.TrainingFailedError) -> str:
-    """Return what a training failed of, in one line."""
+    """Return the reason for which a training failed, in one line."""
     failures = list(getattr(error, "worker_failures", {}).values())
     return first_line(failures[0]) if failures else str(error).strip().splitlines()[-1]

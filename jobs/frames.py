@@ -1,7 +1,7 @@
-"""What a frozen trunk makes of the catalogue's clips, computed once by Ray tasks, and voices made of that in seconds.
+"""The output of a frozen trunk for the catalogue's clips, computed once by Ray tasks, and the voices computed from it.
 
-Kept frames lie in `encoders/_training/frames-<encoder_id>/`, a file for each shard of clips, 0.3 MB a clip of 6 s: they
-are there for the next training too, and may be deleted at any time.
+These frames are kept in `encoders/_training/frames-<encoder_id>/`, one file per shard of clips with 0.3 MB for a clip
+of 6 s. The next training uses them too; they may be deleted at any time.
 """
 
 from collections.abc import Sequence
@@ -26,24 +26,24 @@ from pipeline.stages.embed import Embedder
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
-BATCH_S = 40.0  # of audio in a batch, padding counted
+BATCH_S = 40.0  # of audio in a batch, including padding
 BATCH = 16  # whole clips embedded at a time
 ROW_GROUP = 16  # clips
 WHOLE_S = 1e4  # longer than any clip
 
 
 class Heard(NamedTuple):
-    """A catalogue as an encoder hears it: its voices, and how their clips lie around them."""
+    """A catalogue's voices by an encoder, and the scatter of their clips around them."""
 
     voices: Voices
     clips: Scatter
 
 
 def keep(workspace: Workspace, start: Encoder) -> list[str]:
-    """Compute the frames of all clips that are not kept yet, and return the names of their files.
+    """Compute the frames of all clips without frames, and return the names of the files.
 
     Args:
-        workspace: whose clips.
+        workspace: with the clips.
         start: the encoder that training starts from.
     """
     clips = tables.parts(workspace, "clips")
@@ -55,14 +55,14 @@ def keep(workspace: Workspace, start: Encoder) -> list[str]:
 
 
 def is_kept(workspace: Workspace, part: str, name: str) -> bool:
-    """Return whether the frames of a shard of clips are there, and of the clips that it holds now."""
+    """Return whether there are frames of a shard's present clips."""
     if not workspace.exists(name):
         return False
     return tables.read_part(workspace, name, INDEX_COLUMNS).equals(tables.read_part(workspace, part, INDEX_COLUMNS))
 
 
 def place(workspace: Workspace) -> str:
-    """Return where tasks find the workspace."""
+    """Return the location by which tasks find the workspace."""
     return workspace.root if workspace.remote else workspace.base
 
 
@@ -81,7 +81,7 @@ def _keep(root: str, part: str, name: str, model: Encoder) -> None:
 
 
 def framed(embedder: Embedder, clips: Sequence[bytes | None]) -> list[bytes | None]:
-    """Return what is kept of clips, FLAC each, in their order; of one that is not there, nothing."""
+    """Return the frames of FLAC clips in order; None for a missing clip."""
     found: list[bytes | None] = [None] * len(clips)
     there = [i for i, data in enumerate(clips) if data]
     sounds = [audio.from_flac(clips[i] or b"") for i in there]
@@ -93,14 +93,14 @@ def framed(embedder: Embedder, clips: Sequence[bytes | None]) -> list[bytes | No
 
 
 def parquet(groups: Sequence[pa.Table]) -> pa.Buffer:
-    """Return a Parquet file of these tables; its row groups are small, since a second view may be of any of them."""
+    """Return a Parquet file of these tables with small row groups, since a second view may be in any of them."""
     sink = pa.BufferOutputStream()
     pq.write_table(pa.concat_tables(groups), sink, compression="none", row_group_size=ROW_GROUP)
     return sink.getvalue()
 
 
 def hear(workspace: Workspace, shards: Sequence[str], model: Encoder) -> Heard:
-    """Return the voices that an encoder makes of shards of clips, or of their frames, sorted by track."""
+    """Return an encoder's voices for shards of clips, or of their frames, sorted by track."""
     found = in_tasks(_hear, [(place(workspace), shard, model) for shard in shards])
     parts, scatters = zip(*found, strict=True)
     ids, means, seconds = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -120,7 +120,7 @@ def _hear(root: str, shard: str, model: Encoder) -> tuple[tuple[np.ndarray, np.n
 
 @torch.inference_mode()
 def embedded(shards: ClipShards, model: Encoder) -> tuple[Clips, np.ndarray]:
-    """Return the clips of shards, of audio or frames, as an encoder hears them, and their tracks' ids, sorted."""
+    """Return an encoder's vectors of the clips in shards of audio or frames, and their tracks' ids, sorted."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, vectors = model.to(device).eval(), []
     for first in range(0, len(shards), BATCH):

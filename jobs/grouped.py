@@ -1,9 +1,9 @@
 """Training on groups of tracks that surely share a vocalist (`train.views.same_singer: group`), in rounds.
 
-The encoder that training starts from groups the tracks, precisely rather than completely. Each group is taken for a
-singer, so that a pair of crops can be of two songs, which no crops of one recording can. The encoder that has learned
-so groups the tracks anew, and training starts again from where it started, with the new groups. That goes on as long as
-a test without labels says that the encoder gets better, for `train.rounds` at most.
+The initial encoder groups the tracks, with precision rather than completeness. Each group counts as a singer, so a pair
+of crops can come from two songs, and not only from one recording. The trained encoder then groups the tracks again, and
+training starts again from the initial encoder, with the new groups. This is repeated as long as a test without labels
+says that the encoder gets better, at most `train.rounds` times.
 
 Thienpondt, Desplanques, Demuynck: "The IDLab VoxCeleb Speaker Recognition Challenge 2020 system description". Cai,
 Wang, Li: "An iterative framework for self-supervised deep speaker representation learning" (ICASSP 2021).
@@ -30,13 +30,13 @@ from pipeline.store.workspace import Workspace
 
 
 class Round(NamedTuple):
-    """What a round has come to.
+    """The result of a round.
 
     Attributes:
-        number: how often tracks had been grouped for it.
+        number: of the round, from 1.
         lesson: the new encoder's back-end, and whether the test says that it is better.
-        heard: the catalogue as the new encoder hears it.
-        checkpoint: of the training; None where too few groups were found to train on.
+        heard: the catalogue's voices by the new encoder.
+        checkpoint: of the training; None if there were too few groups to train on.
     """
 
     number: int
@@ -46,7 +46,7 @@ class Round(NamedTuple):
 
     @property
     def measured(self) -> dict[str, object]:
-        """What the encoder's card and metrics.json tell."""
+        """The results for the encoder's card and metrics.json."""
         found: dict[str, object] = {
             name: value for name, value in vars(self.lesson).items() if isinstance(value, int | float)
         }
@@ -59,14 +59,14 @@ def learn(
     """Train in rounds as long as the test says that the encoder gets better.
 
     Args:
-        run: whose workspace, and to say how it goes.
-        train: how.
+        run: with the workspace, and for progress lines.
+        train: settings.
         name: of the training.
         start: the encoder that training starts from.
         shards: of clips, or of their frames.
 
     Returns:
-        The best round, None where none is better than the start; and why.
+        The best round, or None if none is better than the start; and the reason.
     """
     heard = frames.hear(run.workspace, shards, start)
     credit = sole_credits(run.workspace, heard.voices) if train.use_credits else None
@@ -88,16 +88,16 @@ def rounds(
     shards: Sequence[str],
     credit: np.ndarray | None,
 ) -> Iterator[Round]:
-    """Yield round after round, whatever they come to.
+    """Yield the rounds, whatever their results are.
 
     Args:
-        run: whose workspace, and to say how it goes.
-        train: how, and in how many rounds.
+        run: with the workspace, and for progress lines.
+        train: settings, with the number of rounds.
         name: of the training.
-        encoder_id: of the start.
-        before: the catalogue as the start hears it.
+        encoder_id: of the initial encoder.
+        before: the catalogue's voices by the initial encoder.
         shards: of clips, or of their frames.
-        credit: (n,) whom each track credits, "" for nobody or several; None to go by voices alone.
+        credit: (n,) the person that each track credits, "" for none or several; None to use only voices.
     """
     backend = brought(run.workspace, encoder_id, before)
     heard, scored = before, backend
@@ -117,7 +117,7 @@ def rounds(
 
 
 def brought(workspace: Workspace, encoder_id: str, heard: Heard) -> Backend:
-    """Return the back-end that an encoder brings, or one made of the catalogue's own voices where it brings none."""
+    """Return an encoder's own back-end, or one made from the catalogue's voices if it has none."""
     if voices.is_calibrated(workspace, encoder_id):
         return voices.backend(workspace, encoder_id, heard.voices.means.shape[1])
     return Backend(heard.voices.means.mean(0), within_matrix(heard.clips.squares), encoder_id=encoder_id)

@@ -29,10 +29,10 @@ from pipeline.store.workspace import Workspace
 
 
 def check(config: Config) -> None:
-    """Check that curves can be written, and that the clips hold what an encoder that starts from nothing will hear.
+    """Check that curves can be written, and that the clips' sample rate is high enough for an encoder from scratch.
 
     Raises:
-        ConfigError: it is not so.
+        ConfigError: one of these is not the case.
     """
     if config.train.method == "network":
         engine.extra("tensorboard", "train")
@@ -42,7 +42,7 @@ def check(config: Config) -> None:
 
 
 def run(config: Config, run: engine.Run) -> None:
-    """Train an encoder on the catalogue's own vocals, or let its vectors teach the one that embedded them."""
+    """Train an encoder on the catalogue's own vocals, or adapt the back-end to the catalogue's vectors."""
     if config.train.method == "linear":
         teaching.run(config, run)
     else:
@@ -94,7 +94,7 @@ def start_of(workspace: Workspace, train: TrainConfig) -> Encoder:
 
 
 def known_singers(workspace: Workspace, train: TrainConfig) -> dict[str, str]:
-    """Return the artist or album that the files' own tags name, by track_id, if the config asks for it."""
+    """Return the artist or album in the files' own tags, by track_id, if the config asks for it."""
     column = train.views.same_singer
     if column == "track":
         return {}
@@ -103,7 +103,7 @@ def known_singers(workspace: Workspace, train: TrainConfig) -> dict[str, str]:
 
 
 def find(workspace: Workspace, name: str) -> str | None:
-    """Return the id of the encoder that the training run of this name has made, if it is finished."""
+    """Return the id of the encoder that the training of this name has made, if it is finished."""
     selector = pafs.FileSelector(workspace.path("encoders"), allow_not_found=True)
     for info in workspace.fs.get_file_info(selector):
         metrics = f"encoders/{info.base_name}/metrics.json"
@@ -120,7 +120,7 @@ def publish(
     clips: pd.DataFrame,
     best: Round | None,
 ) -> str:
-    """Put a finished encoder, its log, its card and what is known of its scores under `encoders/<encoder_id>/`.
+    """Put a finished encoder with its log, its card and its calibration under `encoders/<encoder_id>/`.
 
     Returns:
         The `encoder_id`.

@@ -1,21 +1,21 @@
-"""Scoring back-end: how much two recordings, or two sets of recordings, speak for one voice.
+"""Scoring back-end: how strongly two recordings, or two sets of recordings, indicate the same voice.
 
-A track's vector is centred, normalised by the covariance of clips within a track (which share a singer) and, in part,
-by that of all singers, and brought to unit length. How much it can say depends on how much singing it is made of:
-`reliability` is the squared correlation that such a vector is expected to have with its singer's true direction,
-`share * s / (s + settle_s)` for s seconds. Sets of tracks add up as independent measurements do (Spearman and Brown):
-each weighs by its precision r / (1 - r).
+A track's vector is centred, normalised by the covariance of clips within a track (which share a singer) and partly by
+that of all singers, and brought to unit length. Its `reliability` depends on the amount of singing: it is the expected
+squared correlation of the vector with its singer's true direction, `share * s / (s + settle_s)` for s seconds. Sets of
+tracks combine like independent measurements (Spearman and Brown), with the precision r / (1 - r) as weight.
 
-The score of two sides is a log-likelihood ratio: how many times likelier (natural log) their cosine is if they share a
-singer than if they do not. With m = sqrt(r_left * r_right), the cosine that one singer's two sides would have,
+The score of two sides is a log-likelihood ratio: how many times more likely (natural log) their cosine is if they share
+a singer than if they do not. With m = sqrt(r_left * r_right), the expected cosine of one singer's two sides,
 
     llr = slope * m * cosine - curve * m^2 + offset
 
-which is what Gaussian scores of equal variance give, and spherical PLDA on unit vectors to first order. Its
-numbers are fitted on labelled singers (`pipeline.scoring.calibrate`) and travel with the encoder.
+which is what Gaussian scores of equal variance give, and spherical PLDA on unit vectors to first order. Its numbers are
+fitted on labelled singers (`pipeline.scoring.calibrate`) and stored with the encoder.
 
-Some singers' tracks are more alike than others', and in some catalogues everybody's are. From what shares a singer with
-such a set more is expected: two sets that are less alike than each is in itself are two singers (`Numbers.missing`).
+Some singers' tracks are more similar to each other than other singers' are, and in some catalogues all singers' are.
+More similarity is then expected of a further track: two sets that are less similar to each other than the tracks within
+each of them are by two singers (`Numbers.missing`).
 
 Sizov, Lee, Kinnunen: "Unifying probabilistic linear discriminant analysis variants" (S+SSPR 2014). Peng et al.:
 "Unifying cosine and PLDA back-ends for speaker verification" (Interspeech 2022). Brummer and de Villiers, "The speaker
@@ -35,19 +35,19 @@ from pipeline.scoring.scores import unit
 FILE = "calibration.safetensors"
 BLOCK = 65_536  # tracks at a time
 SHRINK = 0.4  # of the within-track covariance towards the identity
-EVEN = 0.25  # power to which singers' covariance is taken: 0 leaves it as it is, 0.5 makes singers white
-UNEVEN = 0.1  # part of `loose` that no number of tracks takes away
-SINGERS = 300  # by whom their covariance is known half; by fewer it is shrunk more towards the identity
+EVEN = 0.25  # power to which the singers' covariance is taken: 0 leaves it as it is, 0.5 whitens the singers
+UNEVEN = 0.1  # part of `loose` that remains with any number of tracks
+SINGERS = 300  # for which half of the singers' covariance is shrunk to the identity; for fewer, more of it is
 
 
 @dataclass(frozen=True)
 class Numbers:
     """The numbers of the log-likelihood ratio.
 
-    The defaults are about those of the shipped encoder; for an encoder that brings none they are a guess.
+    The defaults are close to those of the shipped encoder; for an encoder without a calibration they are a guess.
     """
 
-    share: float = 0.46  # squared correlation of endless singing in one song with its singer's direction
+    share: float = 0.46  # squared correlation of unlimited singing in one song with its singer's direction
     settle_s: float = 6.1  # seconds of clips at which half of that is reached
     slope: float = 41.0
     curve: float = 32.0
@@ -57,17 +57,19 @@ class Numbers:
     )
 
     def usual(self, cosine: np.ndarray, square: np.ndarray) -> np.ndarray:
-        """Return the ratio (...) of sides of voices that are as tight as usual; `square` is m^2."""
+        """Return the ratio (...) of sides whose tracks are as similar to each other as usual; `square` is m^2."""
         return self.slope * np.sqrt(square) * cosine - self.curve * square + self.offset
 
     def missing(self, alike: np.ndarray, expected: np.ndarray, square: np.ndarray) -> np.ndarray:
-        """Return what a ratio (...) loses where sides are less `alike (...)` than is expected of a tight voice.
+        """Return how much a ratio (...) decreases if sides are less similar than expected from their own tracks.
 
-        It is the log-ratio of two Gaussians, around what singers' tracks usually are, 1, and around what is expected
-        here, where that is more.
+        It is the log-ratio of two Gaussians: around the usual similarity of a singer's tracks, 1, and around the
+        expected one, if that is higher.
 
         Args:
-            square: m^2 of the sides (...).
+            alike: (...) similarity of the sides.
+            expected: (...) similarity that their own tracks suggest.
+            square: (...) m^2 of the sides.
         """
         short = np.maximum((1.0 + expected) / 2.0 - alike, 0.0)
         return np.maximum(expected - 1.0, 0.0) * short / (self.loose * room(square))
@@ -77,7 +79,7 @@ class Numbers:
 class Backend:
     """Centre `mean (d,)`, normalisation `matrix (d, d)` and the numbers of the score, for one encoder's vectors.
 
-    `spread` is the mean squared distance of a singer's mean from the centre, normalised; infinite if it is not known.
+    `spread` is the mean squared distance of singers' means from the centre, normalised; infinite if it is unknown.
     """
 
     mean: np.ndarray
@@ -90,15 +92,16 @@ class Backend:
         """Return the evidence of tracks.
 
         Args:
-            means: (n, d) mean of each track's clip vectors, not brought to unit length. seconds: (n,) of clips in it.
-            weights: (n,) how much of an independent recording each is; 1 for all if not given.
+            means: (n, d) mean of each track's clip vectors, not brought to unit length.
+            seconds: (n,) total length of its clips.
+            weights: (n,) of each track, 1 for an independent recording; 1 for all if not given.
         """
         normed = np.empty(means.shape, np.float32)
         for start in range(0, len(means), BLOCK):
             normed[start : start + BLOCK] = unit((means[start : start + BLOCK] - self.mean) @ self.matrix)
         share = self.numbers.share * seconds / (seconds + self.numbers.settle_s)
         precision = share / (1 - share) * (1.0 if weights is None else weights)
-        normed *= (precision / np.sqrt(np.maximum(share, 1e-12)))[:, None].astype(np.float32)  # no seconds say nothing
+        normed *= (precision / np.sqrt(np.maximum(share, 1e-12)))[:, None].astype(np.float32)  # 0 s give no evidence
         return Evidence.of_tracks(normed, precision)
 
     def llr(self, cosine: np.ndarray, left: Sides, right: Sides) -> np.ndarray:
@@ -108,12 +111,12 @@ class Backend:
         return self.numbers.usual(cosine, square) - missing
 
     def pairs(self, left: Evidence, right: Evidence) -> np.ndarray:
-        """Return the log-likelihood ratios (n,) of row with row; -inf where a side knows nothing."""
+        """Return the log-likelihood ratios (n,) of row with row; -inf where nothing is known of a side."""
         cosine = np.einsum("nd,nd->n", left.direction, right.direction)
         return _blank(self.llr(cosine, left.sides, right.sides), left.precision, right.precision)
 
     def table(self, left: Evidence, right: Evidence) -> np.ndarray:
-        """Return the log-likelihood ratios (n, m) of every row with every row; -inf where a side knows nothing."""
+        """Return the log-likelihood ratios (n, m) of all rows with all rows; -inf where nothing is known of a side."""
         cosine = left.direction @ right.direction.T
         found = self.llr(cosine, left.sides[:, None], right.sides)
         return _blank(found, left.precision[:, None], right.precision)
@@ -130,7 +133,7 @@ class Backend:
         """Return the back-end that `to_bytes` wrote.
 
         Raises:
-            ValueError: these bytes are none.
+            ValueError: these bytes are not a calibration.
         """
         try:
             deserialize(data)
@@ -144,11 +147,11 @@ class Backend:
                 numbers=Numbers(**about),
             )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"this is no calibration: {error}") from error
+            raise ValueError(f"this is not a calibration: {error}") from error
 
 
 def room(square: np.ndarray) -> np.ndarray:
-    """Return how much sides (...) of one singer differ by chance, in that of sides of m^2 = 1/2; `square` is m^2."""
+    """Return how much sides (...) of one singer differ by chance, relative to m^2 = 1/2; `square` is m^2."""
     return 1.0 / np.maximum(square, FAINT) - 1.0 + UNEVEN
 
 
@@ -157,16 +160,16 @@ def _blank(scores: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarra
 
 
 def within_matrix(scatter: np.ndarray) -> np.ndarray:
-    """Return the matrix (d, d) that makes a within-track covariance, shrunk towards the identity, white."""
+    """Return the matrix (d, d) that whitens a within-track covariance, after shrinking it towards the identity."""
     dim = len(scatter)
     return _power((1 - SHRINK) * scatter * dim / max(np.trace(scatter), 1e-12) + SHRINK * np.eye(dim), -0.5)
 
 
 def between_matrix(singers: np.ndarray) -> np.ndarray:
-    """Return the matrix (d, d) that makes the unit vectors of singers (n, d) spread more evenly.
+    """Return the matrix (d, d) that distributes the unit vectors of singers (n, d) more evenly over all directions.
 
-    Voices crowd along few directions (sex, era, kind of recording), in which strangers are most alike; where a cosine
-    counts those less, fewer strangers have a high one.
+    Voices vary most along a few directions (sex, era, kind of recording), and strangers who agree in them have a high
+    cosine. If the cosine gives these directions less weight, fewer strangers do.
     """
     n, dim = singers.shape
     shrink = SINGERS / (n + SINGERS)

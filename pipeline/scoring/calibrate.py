@@ -1,10 +1,11 @@
 """Fit a scoring back-end on labelled singers: from clips to a centre, a normalisation and the numbers of the score.
 
-Trials are what `cluster` and `tag` really score: one, two or five tracks of a singer against a track, or as many, of
-the same singer's other songs or of anybody else's, whole and cut into short pieces. A singer counts as much as another
-however many songs there are. Singers of one song are enrolled as well, though no trial of theirs is a target: strangers
-are as alike among themselves as anybody. The numbers are those of a logistic regression at a prior where names are
-given, of trials in a space that other singers made, because a space is kinder to those that it was made of.
+The trials are those that `cluster` and `tag` score: one, two or five tracks of a singer against as many or a single
+track, of the same singer's other songs or of another singer, whole and in short pieces. All singers have the same
+weight, however many songs they have. Singers with one song are enrolled too, although they have no target trials, since
+they can be confused with each other like all others. The numbers come from a logistic regression at a prior at which
+names are given. Trials are scored in a space that was fitted on other singers, since a space separates those that it
+was fitted on too well.
 
 Brummer and du Preez, "Application-independent evaluation of speaker detection", Computer Speech and Language 20 (2006).
 """
@@ -23,15 +24,15 @@ from pipeline.scoring.labelled import Clips, Recordings, pool, recordings, singe
 from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import unit
 
-PRIOR = 0.005  # of a trial being of one singer, in the fit
-FOLDS = 4  # parts of the singers, each compared in the space that the others make
-STRANGERS = 40  # singers of one song who are enrolled, in each part
-STRANGE = 0.2  # weight of their trials among those of two singers
+PRIOR = 0.005  # probability that a trial is a target, in the fit
+FOLDS = 4  # parts of the singers, each scored in the space that the other parts give
+STRANGERS = 40  # singers with one song who are enrolled, in each part
+STRANGE = 0.2  # weight of their trials among the non-targets
 ENROLLED = (1, 2, 5)
 DRAWS = 4  # sets of tracks drawn for each singer and number of tracks
-TOLD = 0.5  # pairs of tracks from which on a set tells how alike its tracks are
-OTHERS = 50  # tracks that each set is compared with: so many singers' one each, and so many of all others'
-STIFF = 5e-5  # how strongly the numbers are held near the usual ones: some of them say nearly the same
+TOLD = 0.5  # pairs of tracks that show how similar a set's tracks are
+OTHERS = 50  # tracks that each set is compared with: one each of so many singers, and so many of all others
+STIFF = 5e-5  # how strongly the numbers are kept near the usual ones, since some of them have nearly the same effect
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class Trials:
 
     Attributes:
         cosine: (t,).
-        left_s, right_s: (t, 5) seconds of the up to five tracks on either side; 0: none.
-        apart: (t,) by how much the sides are less or more alike than each is in itself; NaN where neither tells.
-        target: (t,) whether both are one singer's.
-        singer: (t,) whose set the left one is.
+        left_s, right_s: (t, 5) seconds of up to five tracks on each side; 0 for none.
+        apart: (t,) similarity of the sides minus that within each of them; NaN if that is unknown for both.
+        target: (t,) whether both sides are by the same singer.
+        singer: (t,) of the left side.
     """
 
     cosine: np.ndarray
@@ -55,9 +56,9 @@ class Trials:
 
 
 def fit(catalogues: Sequence[Clips], encoder_id: str, seed: int = 0) -> Backend:
-    """Return the back-end of labelled catalogues; a singer of one track is only ever somebody else.
+    """Return the back-end fitted on labelled catalogues; a singer with one track has no target trials.
 
-    Tracks are compared within their catalogue, whose centre is moved as `cluster` moves it.
+    Tracks are compared within their catalogue, whose centre is moved as in `cluster`.
 
     Raises:
         NotMeasurable: fewer than two singers have two tracks.
@@ -68,7 +69,7 @@ def fit(catalogues: Sequence[Clips], encoder_id: str, seed: int = 0) -> Backend:
     backend = Backend(centre, matrix, Numbers(), encoder_id, spread)
     parts = folded(catalogues, seed)
     heard = [recordings(clips, np.random.default_rng([seed, i])) for i, (clips, _) in enumerate(parts)]
-    for _ in range(2):  # how tracks are weighed in a set depends, a little, on the numbers
+    for _ in range(2):  # the weights of tracks in a set depend slightly on the numbers
         found = []
         for (clips, inner), part in zip(parts, heard, strict=True):
             at = np.unique(clips.singer, return_inverse=True)[1]
@@ -79,16 +80,16 @@ def fit(catalogues: Sequence[Clips], encoder_id: str, seed: int = 0) -> Backend:
 
 
 def space(catalogues: Sequence[Clips]) -> np.ndarray:
-    """Return the matrix (d, d) in which clips within a track are white and singers spread more evenly."""
+    """Return the matrix (d, d) that whitens the clips within a track and distributes singers more evenly."""
     within = within_matrix(np.sum([pool(clips)[2] for clips in catalogues], axis=0))
     own = [singer_means(clips) for clips in catalogues]
     return within @ between_matrix(np.concatenate([unit((means - means.mean(0)) @ within) for means in own]))
 
 
 def folded(catalogues: Sequence[Clips], seed: int) -> list[tuple[Clips, np.ndarray]]:
-    """Return the parts of all catalogues, no singer in two, each with the space that the other parts make.
+    """Return the parts of all catalogues, split by singer, each with the space that the other parts give.
 
-    Every part has two singers with several tracks; where they are too few for that, all are one part, in its own space.
+    Every part has at least two singers with several tracks. If there are too few, all are one part in its own space.
     """
     several = [int((np.unique(clips.singer, return_counts=True)[1] > 1).sum()) for clips in catalogues]
     n = min(FOLDS, min(several) // 2)
@@ -103,7 +104,7 @@ def folded(catalogues: Sequence[Clips], seed: int) -> list[tuple[Clips, np.ndarr
 
 
 def _folds(singer: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Return the part (t,) of each track, singers of several tracks and of one dealt out evenly."""
+    """Return the part (t,) of each track; singers with several tracks, and those with one, are distributed evenly."""
     names, at, count = np.unique(singer, return_inverse=True, return_counts=True)
     order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), count > 1))
     fold = np.empty(len(names), int)
@@ -112,7 +113,7 @@ def _folds(singer: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 
 def joined(parts: Sequence[Trials]) -> Trials:
-    """Return the trials of several catalogues as one, every singer with the same weight."""
+    """Return the trials of several catalogues together; all singers have the same weight."""
     cosine, left, right, apart, target, singer = (
         np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Trials)
     )
@@ -122,7 +123,7 @@ def joined(parts: Sequence[Trials]) -> Trials:
 
 
 def trials(evidence: Evidence, heard: Recordings, rng: np.random.Generator) -> Trials:
-    """Return trials of sets of a singer's tracks against others, none of which holds a piece of the same track.
+    """Return trials of sets of a singer's tracks against sets that contain no piece of the same tracks.
 
     Raises:
         NotMeasurable: fewer than two singers have two tracks.
@@ -146,7 +147,7 @@ def trials(evidence: Evidence, heard: Recordings, rng: np.random.Generator) -> T
 
 @dataclass(frozen=True)
 class _Draw:
-    """Draws sets of recordings, and what they are compared with."""
+    """Draws sets of recordings, and the recordings that they are compared with."""
 
     evidence: Evidence
     heard: Recordings
@@ -159,7 +160,7 @@ class _Draw:
         enrolled = self._set(name, size, ())
         own = np.flatnonzero((singer == name) & ~np.isin(song, song[enrolled]))
         others = self.rng.permutation(np.flatnonzero(singer != name))
-        strangers = others[np.unique(singer[others], return_index=True)[1]]  # every other singer once
+        strangers = others[np.unique(singer[others], return_index=True)[1]]  # one track of every other singer
         single = np.concatenate([own, self.rng.permutation(strangers)[:OTHERS], others[:OTHERS]])
         sets = [np.array([row]) for row in single]
         if size > 1:
@@ -180,16 +181,16 @@ class _Draw:
         return cosine, mine, seconds, apart, target, np.full(len(sets), name, object)
 
     def _set(self, name: str, size: int, without: np.ndarray | tuple) -> np.ndarray:
-        """Return a recording each of so many of a singer's songs, none of those left out."""
+        """Return one recording each of `size` songs of a singer, excluding the songs in `without`."""
         chosen = self.rng.choice(np.setdiff1d(self.songs[name], without), size, replace=False)
         own = np.flatnonzero(self.heard.singer == name)
         return np.array([self.rng.choice(own[self.heard.song[own] == song]) for song in chosen])
 
 
 def weights(target: np.ndarray, singer: np.ndarray) -> np.ndarray:
-    """Return weights (t,) that sum to 1, targets to PRIOR, every singer's to the same.
+    """Return weights (t,) that sum to 1, those of targets to PRIOR, and those of every singer to the same.
 
-    Trials of singers without targets are STRANGE of the rest.
+    Trials of singers without targets have a share of STRANGE in the non-targets.
     """
     at = np.unique(singer.astype(str), return_inverse=True)[1]
     hits, misses = np.bincount(at, target), np.bincount(at, ~target)
@@ -201,16 +202,17 @@ def weights(target: np.ndarray, singer: np.ndarray) -> np.ndarray:
 
 
 def fit_numbers(found: Trials, start: Numbers) -> Numbers:
-    """Return the numbers that describe trials best, by weighted logistic loss.
+    """Return the numbers with the least weighted logistic loss on trials.
 
     Args:
-        start: numbers near which they are held.
+        found: the trials.
+        start: the numbers that the fit is kept near.
 
     Raises:
-        NotMeasurable: targets score no higher than the rest.
+        NotMeasurable: targets score no higher than non-targets.
     """
     if found.cosine[found.target].mean() <= found.cosine[~found.target].mean():
-        raise NotMeasurable("recordings of one singer are no more alike than others': nothing can be calibrated")
+        raise NotMeasurable("recordings of one singer are no more similar than others, so nothing can be calibrated")
 
     def loss(theta: np.ndarray) -> float:
         odds = ratio(found, _unpack(theta)) + logit(PRIOR)
@@ -225,7 +227,7 @@ def fit_numbers(found: Trials, start: Numbers) -> Numbers:
 
 
 def looseness(found: Trials, numbers: Numbers) -> float:
-    """Return how far two sides of a singer are from how alike the singer's tracks are (`Numbers.loose`)."""
+    """Return how far the similarity of two sides of a singer is from that of the singer's tracks (`Numbers.loose`)."""
     rows = np.flatnonzero(found.target & np.isfinite(found.apart))
     if not len(rows):
         return numbers.loose
@@ -244,7 +246,7 @@ def _unpack(theta: np.ndarray) -> Numbers:
 
 
 def ratio(found: Trials, numbers: Numbers) -> np.ndarray:
-    """Return the log-likelihood ratios (t,) that the numbers give to trials."""
+    """Return the log-likelihood ratios (t,) of trials for these numbers."""
     left, right = _reliability(found.left_s, numbers), _reliability(found.right_s, numbers)
     return numbers.usual(found.cosine, left * right)
 

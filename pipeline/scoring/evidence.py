@@ -1,7 +1,7 @@
-"""What recordings say of who sings, and how alike the recordings of one voice are.
+"""What recordings say about who sings, and how similar the recordings of one voice are.
 
-A set of tracks points where the sum of its tracks does. From the length of that sum and those of its parts follows how
-alike the tracks are among themselves, pair by pair, in units of what is expected of one singer's.
+The vector of a set of tracks is the sum of the tracks' vectors. The length of that sum and the lengths of its parts
+tell how similar the tracks are to each other, on average, in units of what is expected of one singer's tracks.
 """
 
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from scipy.sparse import csr_matrix
 from pipeline.scoring.scores import unit
 
 FAINT = 1e-6
-USUAL = 1.0  # pairs of tracks that are taken as seen, as alike as those of singers usually are
+USUAL = 1.0  # prior number of pairs of tracks with the usual similarity
 
 
 @dataclass(frozen=True)
 class Sides:
-    """What a comparison must know of each of its sides beside their cosine (...).
+    """What a comparison needs to know of each of its sides besides their cosine (...).
 
     Attributes:
         reliability: expected squared correlation with the singer's true direction.
-        length: of the vector, divided by its precision. The cosine times both lengths says how alike two sides are: 1
-            is what is expected of one singer.
-        links: how many independent pairs of tracks say how alike a side's own tracks are: one less than the tracks.
-        alike: how alike they are, times `links`.
+        length: of the vector, divided by its precision. The cosine times both lengths is the similarity of two sides,
+            of which 1 is expected for one singer.
+        links: number of independent pairs among a side's own tracks, which is one less than its tracks.
+        alike: similarity of the side's own tracks, times `links`.
     """
 
     reliability: np.ndarray
@@ -52,11 +52,11 @@ class Sides:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What recordings say of who sings: sums over tracks, so a group's evidence is that of its tracks added up.
+    """What recordings say about who sings: sums over tracks, so a group's evidence is the sum of its tracks'.
 
     Attributes:
-        vector: (..., d) points to the voice.
-        precision: (...) how surely (0: nothing is known).
+        vector: (..., d) with the direction of the voice.
+        precision: (...) how certain it is (0 if nothing is known).
         single: (..., 2) sums over the tracks of squared lengths and of squared precisions.
     """
 
@@ -86,11 +86,11 @@ class Evidence:
         )
 
     def as_one(self) -> "Evidence":
-        """Return the evidence as that of one track each: clips of a track are more alike than tracks of a singer."""
+        """Return the evidence with each row as one track: a track's clips are more similar than a singer's tracks."""
         return Evidence.of_tracks(self.vector, self.precision)
 
     def scaled(self, weight: np.ndarray) -> "Evidence":
-        """Return the evidence of which a part `weight (...)` counts."""
+        """Return the evidence with a `weight (...)`."""
         vector = self.vector * weight[..., None].astype(np.float32)
         return Evidence(vector, self.precision * weight, self.single * weight[..., None] ** 2)
 
@@ -106,7 +106,7 @@ class Evidence:
 
     @property
     def sides(self) -> Sides:
-        """What a comparison with each row needs to know of it."""
+        """What comparisons with each row need to know of it."""
         return Sides.of(np.linalg.norm(self.vector, axis=-1), self.precision, self.single)
 
     def summed(self, group: np.ndarray, n_groups: int) -> "Evidence":
@@ -115,11 +115,11 @@ class Evidence:
         return self.mixed(csr_matrix((np.ones(len(rows)), (group[rows], rows)), (n_groups, len(self))))
 
     def mixed(self, weight: csr_matrix) -> "Evidence":
-        """Return the evidence of g sets, in which each row counts by its `weight (g, n)`."""
+        """Return the evidence of g sets, to which each row belongs with its `weight (g, n)`."""
         vector = weight.astype(self.vector.dtype) @ self.vector
         return Evidence(vector, weight @ self.precision, weight.power(2) @ self.single)
 
 
 def expected(left: Sides, right: Sides) -> np.ndarray:
-    """Return how alike sides (...) of one singer are, by how alike the tracks of each are among themselves."""
+    """Return the expected similarity of two sides (...) of one singer, from the similarity within each of them."""
     return (USUAL + left.alike + right.alike) / (USUAL + left.links + right.links)

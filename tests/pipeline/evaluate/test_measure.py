@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.evaluate import measure, plan, trials, vectors
+from pipeline.evaluate import embedding, measure, plan, trials, vectors
 from pipeline.store import tables
 
 RATE_HZ = 16000
@@ -37,7 +37,7 @@ def run(config, workspace) -> measure.Results:
     for chosen in planned.sets:
         todo = vectors.pending(workspace, chosen.keyed, planned.encoder_ids, chosen.conditions, config.evaluate)
         if len(todo):
-            vectors.Embedding(config.workspace, config.evaluate, planned.sources)(todo)
+            embedding.Embedding(config.workspace, config.evaluate, planned.sources)(todo)
     return measure.measure(config, workspace, planned, say=lambda _: None)
 
 

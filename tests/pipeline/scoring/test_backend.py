@@ -57,7 +57,7 @@ def test_a_file_of_it_is_read_back():
 
 @pytest.mark.parametrize("data", [b"", b"nothing of the kind", Backend(np.zeros(2), np.eye(2)).to_bytes()[:40]])
 def test_other_bytes_are_refused(data):
-    with pytest.raises(ValueError, match="no calibration"):
+    with pytest.raises(ValueError, match="not a calibration"):
         Backend.from_bytes(data)
 
 

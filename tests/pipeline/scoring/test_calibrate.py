@@ -72,7 +72,7 @@ def test_vectors_that_tell_nobody_apart_are_refused(simulate):
         np.arange(40),
         np.array([f"s{i % 20}" for i in range(40)], object),
     )
-    with pytest.raises(NotMeasurable, match="no more alike"):
+    with pytest.raises(NotMeasurable, match="no more similar"):
         fit([opposite], "e")
 
 
