@@ -17,6 +17,7 @@ from pipeline.stages import separate
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
+N = 100
 FLEET = day.Fleet(nodes=2, workers=2, life_s=8, gap_s=1)
 
 
@@ -50,7 +51,7 @@ def test_a_sleeper_leaves_what_separation_would(workspace: Workspace):
 def test_tracks_are_all_done_once_while_nodes_are_lost(tmp_path: Path):
     given = {
         "workspace": tmp_path,
-        "tracks": 240,
+        "tracks": N,
         "seconds": 0.3,
         "nodes": 2,
         "workers": 2,
@@ -65,12 +66,12 @@ def test_tracks_are_all_done_once_while_nodes_are_lost(tmp_path: Path):
         env=os.environ | {"RAY_AUTH_MODE": "disabled"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=550,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     lost, done, failed = re.search(r"^\| (\d+) \| (\d+) \| (\d+) \|", run.stdout, re.MULTILINE).groups()
     assert 1 <= int(lost) <= 3
-    assert (int(done), int(failed)) == (240, 0)
-    found = tables.read(Workspace(tmp_path / "240"), "vocals")["track_id"]
-    expected = day.tracks(240, 0.3, np.random.default_rng(26))["track_id"]
+    assert (int(done), int(failed)) == (N, 0)
+    found = tables.read(Workspace(tmp_path / str(N)), "vocals")["track_id"]
+    expected = day.tracks(N, 0.3, np.random.default_rng(26))["track_id"]
     pd.testing.assert_series_equal(found.sort_values(ignore_index=True), expected)
