@@ -34,6 +34,7 @@ CROWD = 2.0  # bound of the concentration, in voices
 GROWTH = 0.75  # of the prior with a group's size: 1 is a Chinese restaurant's
 A_VOICE = 100  # tracks of a voice, more than which no catalogue has on average
 DIP, DIP_A_TRACK = 1000.0, 0.02  # nats below the best posterior at which the path ends, the larger of the two
+AROUND = 100  # likeliest other groups that a group may still join
 BLOCK = 2048
 
 
@@ -162,7 +163,9 @@ class _Groups:
         around = np.unique(np.concatenate([self._neighbours(a), self._neighbours(b)]))
         around = around[self.alive[around]]
         scores = self._scores(at, self.place[around])
-        kept = scores >= self.least
+        kept = np.flatnonzero(scores >= self.least)
+        if len(kept) > AROUND:  # voices that are near thousands of others would hand all of them on at every join
+            kept = kept[np.sort(np.argpartition(-scores[kept], AROUND)[:AROUND])]
         around, scores = around[kept], scores[kept]
         self.near[new] = around.tolist()
         for other in self.near[new]:
