@@ -111,7 +111,7 @@ def test_a_start_that_is_too_slow_is_told_and_leaves_nothing_running(short_folde
     status, said = start(SLOW, RAY_TMPDIR=short_folder)
     assert (status, said.count("\n")) == (2, 1)
     assert "timed out during startup" in said
-    assert "the same command will do" in said
+    assert "run the same command again" in said
     for _ in range(100):  # an agent of Ray's sees within seconds that it is alone
         commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
         if not (left := [command for command in commands if any(short_folder in word for word in command)]):
