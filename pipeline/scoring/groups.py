@@ -128,6 +128,15 @@ def concentration(n_voices: ArrayLike, n_tracks: int) -> np.ndarray:
     return high
 
 
+def growth(size: np.ndarray) -> np.ndarray:
+    """Return the log-odds (k,) that a join to so many tracks gets from its size.
+
+    They end at the tracks of a voice: among a million voices some strangers are as alike as one singer's tracks, and a
+    group that gained with every track would take in thousands of them.
+    """
+    return GROWTH * np.log(np.minimum(size - 1, A_VOICE))
+
+
 class _Groups:
     """Tracks (nodes 0 ... n-1) and the groups that are made of them (n ...); a group takes the place of one of its two.
 
@@ -180,7 +189,7 @@ class _Groups:
         """Return the log-odds (k,) that groups share their vocalist with one, but for the number of groups."""
         cosine = self.sums[others] @ self.sums[at] / np.maximum(self.length[others] * self.length[at], 1e-12)
         ratio = self.backend.llr(cosine, self._sides(others), self._sides(at))
-        return ratio + GROWTH * np.log(self.size[others] + self.size[at] - 1)
+        return ratio + growth(self.size[others] + self.size[at])
 
     def _sides(self, at: np.ndarray | int) -> Sides:
         return Sides.of(self.length[at], self.precision[at], self.single[at])

@@ -4,7 +4,15 @@ from scipy.special import expit
 from sklearn.metrics import adjusted_rand_score
 
 from pipeline.scoring import groups
-from pipeline.scoring.groups import agglomerate, concentration, least_ratio, membership, nearest_group
+from pipeline.scoring.groups import (
+    A_VOICE,
+    agglomerate,
+    concentration,
+    growth,
+    least_ratio,
+    membership,
+    nearest_group,
+)
 from pipeline.scoring.neighbours import nearest
 
 
@@ -55,6 +63,12 @@ def test_concentration_gives_the_number_of_voices_back():
     a = concentration(np.array([20.0]), 500)
     assert a * np.log1p(500 / a) == pytest.approx(20, rel=1e-3)
     assert concentration(np.array([500.0]), 500) == pytest.approx(1000), "no end, so a bound"
+
+
+def test_a_group_that_has_a_voices_tracks_gains_no_more_by_its_size():
+    odds = growth(np.array([2, 3, A_VOICE + 1, 10 * A_VOICE]))
+    assert odds[0] == 0
+    assert odds[1] < odds[2] == odds[3]
 
 
 def test_membership_says_how_often_it_is_right(simulate, backend):
