@@ -77,6 +77,7 @@ def hold(workspace: Workspace, doing: str, say: Callable[[str], None]) -> Iterat
         "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
     content = json.dumps(by).encode()
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as in a script's background jobs
     workspace.write_bytes(name, content)
 
     def beat() -> None:
@@ -91,6 +92,8 @@ def hold(workspace: Workspace, doing: str, say: Callable[[str], None]) -> Iterat
     beating = threading.Thread(target=beat, daemon=True)
     try:
         _be_alone(workspace, name, say)
+        if ignored:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         beating.start()
         yield
     except KeyboardInterrupt:
@@ -101,6 +104,8 @@ def hold(workspace: Workspace, doing: str, say: Callable[[str], None]) -> Iterat
         ended.set()
         if beating.is_alive():
             beating.join()
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         workspace.delete(name)
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -112,6 +113,14 @@ def test_an_object_store_is_held_alone_too(object_store, monkeypatch):
     assert lock.claims(workspace) == []
 
 
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
+def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    assert signal.signal(signal.SIGINT, before) is request.param
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_run_shows_that_it_lives_and_ends_when_it_was_taken_over(workspace: Workspace, monkeypatch):
     monkeypatch.setattr(lock, "BEAT_S", 0.05)
     with pytest.raises(WorkspaceError, match="another took over"), lock.hold(workspace, "scan", pytest.fail):
