@@ -32,11 +32,12 @@ def run(config: Config, run: engine.Run) -> None:
             )
         near = kept.nearest(run.workspace, found, backend, in_tasks)
         counts = same.find(run.workspace, found, near)
-        if copies := len(found) - len(set(counts)):
-            run.say(f"{copies} tracks are further files of a recording that is there already: it counts once")
         once = same.Once(*np.unique(counts, return_inverse=True))
-        few = len(once.rows) <= neighbours.EXACT  # are compared again, so that copies do not displace neighbours
-        around = None if few else once.near(near)
+        around: np.ndarray | None = near
+        if copies := len(found) - len(once.rows):
+            run.say(f"{copies} tracks are further files of a recording that is there already: it counts once")
+            few = len(once.rows) <= neighbours.EXACT  # are compared again, so that copies do not displace neighbours
+            around = None if few else once.near(near)
         clusters = cluster.cluster_voices(found[once.rows], backend, config.cluster, config.seed, around)
         clusters = once.expanded(clusters, found.track_ids)
         clusters["same_recording"] = same.same_recording(found.track_ids, counts)
