@@ -62,7 +62,7 @@ def fit_on_ray(
             "train": train.model_dump(),
             "shards": list(shards),
             "names": names,
-            "workspace": run.workspace.root if run.workspace.remote else run.workspace.base,
+            "workspace": run.workspace.location,
         },
         scaling_config=ray.train.ScalingConfig(
             num_workers=(train.workers_min, train.workers) if elastic else train.workers,  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ def keep(workspace: Workspace, start: Encoder) -> list[str]:
     folder = f"{RUNS}/frames-{start.encoder_id}"
     names = [f"{folder}/{part.rpartition('/')[2]}" for part in clips]
     todo = [pair for pair in zip(clips, names, strict=True) if not is_kept(workspace, *pair)]
-    in_tasks(_keep, [(place(workspace), part, name, start) for part, name in todo])
+    in_tasks(_keep, [(workspace.location, part, name, start) for part, name in todo])
     return names
 
 
@@ -59,11 +59,6 @@ def is_kept(workspace: Workspace, part: str, name: str) -> bool:
     if not workspace.exists(name):
         return False
     return tables.read_part(workspace, name, INDEX_COLUMNS).equals(tables.read_part(workspace, part, INDEX_COLUMNS))
-
-
-def place(workspace: Workspace) -> str:
-    """Return the location by which tasks find the workspace."""
-    return workspace.root if workspace.remote else workspace.base
 
 
 def _keep(root: str, part: str, name: str, model: Encoder) -> None:
@@ -101,7 +96,7 @@ def parquet(groups: Sequence[pa.Table]) -> pa.Buffer:
 
 def hear(workspace: Workspace, shards: Sequence[str], model: Encoder) -> Heard:
     """Return an encoder's voices for shards of clips, or of their frames, sorted by track."""
-    found = in_tasks(_hear, [(place(workspace), shard, model) for shard in shards])
+    found = in_tasks(_hear, [(workspace.location, shard, model) for shard in shards])
     parts, scatters = zip(*found, strict=True)
     ids, means, seconds = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(ids)

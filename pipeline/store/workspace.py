@@ -33,6 +33,11 @@ class Workspace:
         """Return the path of `name` within the workspace's filesystem."""
         return f"{self.base}/{name}"
 
+    @property
+    def location(self) -> str:
+        """The URI or absolute local path by which other processes find the workspace, whatever folder they are in."""
+        return self.root if self.remote else self.base
+
     def uri(self, name: str) -> str:
         """Return the URI or absolute local path of `name`, which people and other programs can open."""
         return f"{self.root}/{name}" if self.remote else self.path(name)
