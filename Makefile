@@ -1,4 +1,4 @@
-# Vocatlas: who sings on which track?   `make help` lists what there is.
+# Vocatlas: who sings on which track?   `make help` lists the targets.
 
 PYTHON    ?= python3
 CONFIG    ?= configs/local.yaml
@@ -12,8 +12,8 @@ HEAD      ?=
 TRACKS    ?=
 RAY_ADDRESS ?= http://127.0.0.1:8265
 
-# What people give is taken as it stands, with spaces, quotes and any other sign in it: never expanded by make, and
-# quoted for the shell. SET holds several settings, which the command takes apart as a shell would.
+# What users give is taken literally, whatever spaces, quotes and other characters it contains: make never expands it,
+# and it is quoted for the shell. SET holds several settings, which the command splits as a shell would.
 GIVEN := PYTHON CONFIG WORKSPACE CATALOGUE KNOWN SET AUDIO VECTORS HEAD TRACKS RAY_ADDRESS
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 quote  = '$(subst ','\'',$(1))'
@@ -43,7 +43,7 @@ help:  ## list the targets
 
 ##@ Start
 
-setup: $(VENV)/.ready  ## a virtual environment in .venv with the tested versions
+setup: $(VENV)/.ready  ## create a virtual environment in .venv with the tested versions
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(call quote,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -53,10 +53,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: setup  ## all stages on a rendered catalogue, compared with the truth
+demo: setup  ## run all stages on a rendered catalogue, and compare with the truth
 	$(RUN) jobs.demo configs/demo.yaml $(OPTIONS)
 
-run: setup  ## all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
+run: setup  ## run all stages on your own music: CATALOGUE=… [KNOWN=…] [WORKSPACE=…]
 	$(RUN) jobs.run $(WITH)
 
 ##@ One stage at a time
@@ -73,26 +73,26 @@ submit-run $(STAGES:%=submit-%): submit-%: setup
 
 submit-%:  ## one stage (or run) as a job on a Ray cluster: RAY_ADDRESS=…
 
-ray-up: setup  ## a Ray head that other machines can join (token authentication); HEAD=127.0.0.1: this one alone
+ray-up: setup  ## start a Ray head that other machines can join with its token; HEAD=127.0.0.1: for this machine only
 	$(RAY) get-auth-token --generate > /dev/null
 	$(RAY) start --head --disable-usage-stats \
 	  $(if $(HEAD),--node-ip-address=$(call quote,$(HEAD)) --dashboard-host=$(call quote,$(HEAD)),--dashboard-host=0.0.0.0)
 
-ray-join: setup  ## this machine joins a head that `make ray-up` started elsewhere: HEAD=its address
+ray-join: setup  ## let this machine join a head that `make ray-up` started on another: HEAD=its address
 	$(RAY) start --address=$(call quote,$(or $(HEAD),$(error ray-join needs HEAD=address)):6379) --disable-usage-stats
 
-ray-down: setup  ## stop it
+ray-down: setup  ## stop Ray on this machine
 	$(RAY) stop
 
 ##@ Measure
 
-results: setup  ## the README's results from real recordings: AUDIO=folder
+results: setup  ## results on real recordings (docs/results.md): AUDIO=folder
 	$(RUN) jobs.bench.results $(call quote,$(AUDIO)) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
-calibrate: setup  ## fit what an encoder's scores mean: WORKSPACE=… with voices, KNOWN=… all their singers
+calibrate: setup  ## fit the probabilities of an encoder's scores: WORKSPACE=… with voices, KNOWN=… all their singers
 	$(RUN) jobs.calibrate $(WITH)
 
-bench-recipes: setup  ## which recipe trains best: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
+bench-recipes: setup  ## training recipes compared: WORKSPACE=… with clips, KNOWN=… the tracks to measure on
 	$(RUN) jobs.bench.recipes $(WITH)
 
 bench-teach: setup  ## what is learned from a catalogue without labels: [AUDIO=folder] [VECTORS=workspace]
@@ -100,11 +100,11 @@ bench-teach: setup  ## what is learned from a catalogue without labels: [AUDIO=f
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 	$(if $(AUDIO),$(RUN) jobs.bench.rounds --audio $(call quote,$(AUDIO)) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE))))
 
-bench-answers: setup  ## groups, names and disagreements against the truth: [AUDIO=folder] [VECTORS=workspace]
+bench-answers: setup  ## groups, names and disagreements compared with the truth: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.answers $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
-bench-review: setup  ## 20 answers chosen by review/ against 20 random ones: [AUDIO=folder] [VECTORS=workspace]
+bench-review: setup  ## what 20 answers are worth, chosen by review/ or at random: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.review $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
@@ -112,21 +112,21 @@ bench-scale: setup  ## cost and accuracy by catalogue size: [TRACKS=100000]
 	$(RUN) jobs.bench.scale $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) \
 	  $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
-bench-day: setup  ## a day on a cluster that loses its nodes, with sleeping workers, against the ideal
+bench-day: setup  ## a simulated day on a cluster that loses its nodes: its workers sleep instead of computing
 	$(RUN) jobs.bench.day $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) \
 	  $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
-bench-plan: setup  ## what a catalogue takes in machine-hours, storage, requests and money: [TRACKS=10000000]
+bench-plan: setup  ## machine-hours, storage, requests and money for a catalogue: [TRACKS=10000000]
 	$(RUN) jobs.bench.plan $(if $(TRACKS),--tracks $(call quote,$(TRACKS)))
 
-bench-excerpts: setup  ## what hearing less of each track costs and saves: [AUDIO=folder] [VECTORS=workspace]
+bench-excerpts: setup  ## cost and accuracy of processing only excerpts: [AUDIO=folder] [VECTORS=workspace]
 	$(RUN) jobs.bench.excerpts $(if $(AUDIO),--audio $(call quote,$(AUDIO))) \
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 $(BENCHES): bench-%: setup  ## speed and accuracy of one part: [AUDIO=folder]
 	$(RUN) jobs.bench.$* $(if $(AUDIO),--audio $(call quote,$(AUDIO)))
 
-bench-gpu: setup  ## separation, embedding and training on one GPU; says so if there is none
+bench-gpu: setup  ## speed of separation, embedding and training on one GPU
 	$(RUN) jobs.bench.gpu
 
 ##@ Work on the code
@@ -134,17 +134,17 @@ bench-gpu: setup  ## separation, embedding and training on one GPU; says so if t
 test: setup  ## all tests but the slow ones
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
-test-cluster: setup  ## the slow ones: outages, several nodes, what is killed and goes on, trainings, ten thousand tracks
+test-cluster: setup  ## the slow tests: outages, several nodes, killed and resumed runs, trainings, ten thousand tracks
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m slow
 
-lint: setup  ## ruff, mypy, and import-linter for which package may import which
+lint: setup  ## ruff, mypy, and import-linter, which checks which package may import which
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 
-picture: setup  ## docs/report.png from the report of a workspace: WORKSPACE=…
+picture: setup  ## make docs/report.png from the report of a workspace: [WORKSPACE=…]
 	$(RUN) jobs.bench.screenshot $(call quote,$(or $(WORKSPACE),workspace/demo)) docs/report.png
 
-clean:  ## remove what make has built, but no workspace of yours
+clean:  ## remove what make has built; your workspaces stay
 	rm -rf $(VENV) workspace/demo .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache .coverage *.egg-info

@@ -1,4 +1,4 @@
-"""The cluster's manifests: KubeRay's fields as its CRDs have them, pods as Kubernetes' schemas do, and sense."""
+"""The cluster's manifests fit KubeRay's CRDs and Kubernetes' schemas, the run's config and the tested Ray."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ def closed(required: tuple[str, ...] = (), **fields: dict) -> dict:
     return {"type": "object", "properties": fields, "required": list(required), "additionalProperties": False}
 
 
-# Names, types and requirements of the v1 schemas (openAPIV3Schema) in KubeRay's CRDs (Apache-2.0), which lie in
+# Names, types and requirements of the v1 schemas (openAPIV3Schema) in KubeRay's CRDs (Apache-2.0), which are in
 # https://github.com/ray-project/kuberay, helm-chart/kuberay-operator/crds: ray.io_rayclusters.yaml at commit 017710c,
-# ray.io_rayjobs.yaml at 037e91b. Where the older one asks for more or has fewer fields, so does this, and both take the
-# manifests. The schemas of the pods in them are Kubernetes' own, from kubernetes_validate. No cluster was asked.
+# ray.io_rayjobs.yaml at 037e91b. If the older one requires more or has fewer fields, so does this, and both accept the
+# manifests. The schemas of the pods are Kubernetes' own, from kubernetes_validate. No real cluster was involved.
 CLUSTER = closed(
     ("headGroupSpec",),
     rayVersion=TEXT,
@@ -106,13 +106,13 @@ def test_a_manifest_has_only_fields_that_kuberay_knows(name):
 
 
 @pytest.mark.parametrize("name", ["cluster", "job"])
-def test_pods_are_what_kubernetes_takes(name):
+def test_pods_fit_the_schemas_of_kubernetes(name):
     for template in pods(manifest(name)["spec"]):
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": template["spec"]}
         kubernetes_validate.validate(pod, "1.33", strict=True)
 
 
-def test_no_pod_is_root_and_every_node_may_use_the_store():
+def test_no_pod_runs_as_root_and_every_node_can_use_the_store():
     spec = manifest("cluster")["spec"]
     for template in pods(spec):
         assert template["spec"]["securityContext"]["runAsNonRoot"]

@@ -1,18 +1,18 @@
-"""What holds for every source file. Who may import whom is in pyproject.toml, and `make lint` checks it."""
+"""What holds for every source file; `make lint` checks the imports between packages (pyproject.toml)."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# Minutes long and run by hand, and the server that the tests of an object store run on.
+# Benches that take minutes and are run by hand, and the server on which tests of an object store run.
 BENCHMARKS = {
     Path(f"jobs/bench/{name}.py")
     for name in ("answers", "grouping", "evaluate", "separate", "store", "train", "teach", "object_store")
 }
 
 
-def test_what_every_command_and_worker_imports_is_not_slow():
+def test_importing_the_config_loads_no_slow_module():
     slow = {"torch", "pandas", "pyarrow", "av", "sklearn", "scipy", "umap", "hdbscan", "numba", "matplotlib"}
     code = f"import pipeline.config, sys; print(*({slow} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

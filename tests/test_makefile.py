@@ -1,4 +1,4 @@
-"""What is given to make reaches the command as it was given."""
+"""Variables given to make reach the command literally."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ ODD = [
 
 
 def arguments(target: str, **given: str) -> list[str]:
-    """Return the words that `make target NAME=value …` runs Python's module with."""
+    """Return the arguments with which `make target NAME=value …` runs a Python module."""
     made = subprocess.run(
         ["make", "-s", "-o", "setup", target, f"RUN={ECHO}", *(f"{k}={v}" for k, v in given.items())],
         cwd=ROOT,
@@ -48,7 +48,7 @@ def config_of(words: list[str]) -> Config:
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_every_variable_takes_any_sign(odd, tmp_path):
+def test_every_variable_takes_any_character(odd, tmp_path):
     (tmp_path / odd.replace("/", "|")).write_text("seed: 7")
     module, *words = arguments(
         "run",
@@ -76,12 +76,12 @@ def test_evaluate_and_its_job_take_a_folder_of_recordings():
     assert config.workspace == "w"
 
 
-def test_nothing_given_is_the_config_alone():
+def test_without_variables_the_only_argument_is_the_config():
     assert arguments("scan") == ["jobs.scan", "configs/local.yaml"]
     assert arguments("demo") == ["jobs.demo", "configs/demo.yaml"]
 
 
-def test_an_interpreter_may_lie_anywhere(tmp_path):
+def test_the_interpreter_may_be_anywhere(tmp_path):
     python = tmp_path / "my python" / "it's"
     python.parent.mkdir()
     python.symlink_to(sys.executable)

@@ -1,4 +1,4 @@
-"""The page for contributors, followed: its stage runs and its separator separates."""
+"""The examples on the page for contributors work: its stage runs, and its separator separates."""
 
 import re
 import shutil
@@ -45,7 +45,7 @@ assert torch.allclose(vocals, mix.mean(0).expand(2, -1), atol=1e-6)
 
 
 @pytest.mark.parametrize("program", [STAGE, SEPARATOR], ids=["stage", "separator"])
-def test_what_the_page_adds_works(program: str, tmp_path: Path) -> None:
+def test_the_examples_of_the_page_work(program: str, tmp_path: Path) -> None:
     for room in ("jobs", "pipeline", "encoder"):
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):

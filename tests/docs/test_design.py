@@ -1,4 +1,4 @@
-"""The page on design: its tree of rooms is what is there."""
+"""The tree of packages on the design page matches the source."""
 
 import ast
 from pathlib import Path
@@ -19,11 +19,11 @@ def tree(package: Path, depth: int = 0) -> list[str]:
     ]
 
 
-def test_the_tree_is_what_is_there() -> None:
+def test_the_tree_matches_the_packages() -> None:
     there = "\n".join(line for room in ("jobs", "pipeline", "encoder") for line in tree(ROOT / room))
     assert f"```text\n{there}\n```" in PAGE
 
 
-def test_every_room_is_on_a_floor() -> None:
+def test_every_package_is_on_a_floor() -> None:
     rooms = {f"pipeline.{path.parent.name}" for path in (ROOT / "pipeline").glob("*/__init__.py")}
     assert {room for room in rooms if f"`{room}`" not in PAGE} == set()

@@ -1,4 +1,4 @@
-"""The page on synthesis and the encoders' cards: what they show in Python runs."""
+"""The Python examples of the synthesis page and of the encoders' cards run."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The page on tables names every column, and its examples and the README's run on a workspace."""
+"""The tables page names every column, and its examples and those of the README run on a workspace."""
 
 import re
 from pathlib import Path

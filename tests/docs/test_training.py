@@ -1,4 +1,4 @@
-"""The page on training, followed: what it shows in Python runs, and its example of an objective trains."""
+"""The examples on the training page work: its Python runs, and an encoder trains with its objective."""
 
 import re
 import shutil
@@ -57,10 +57,10 @@ def test_an_objective_is_added_as_the_page_says(make_clips: Callable[..., Path],
     assert done.returncode == 0, done.stderr
 
 
-def test_the_page_names_what_there_is() -> None:
+def test_the_page_names_every_recipe() -> None:
     named = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
     assert set(RECIPES) - {"separated", "groups"} <= named
     assert "the recipe `separated`" in PAGE and "train.recipe=groups" in PAGE
-    assert "barlow" not in TERMS  # the example is one
+    assert "barlow" not in TERMS  # it is only an example
     for link in re.findall(r"\]\(([^)#]+)\)", PAGE):
         assert (ROOT / "docs" / link).resolve().exists(), link

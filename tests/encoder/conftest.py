@@ -15,7 +15,7 @@ RATE = 16000
 
 
 def sing(singer: int, rng: np.random.Generator, seconds: float, rate: int = RATE) -> NDArray[np.float32]:
-    """Harmonics of a drifting pitch under a formant pattern that only the singer decides."""
+    """Return harmonics of a drifting pitch, under formants that depend only on the singer."""
     time = np.arange(round(seconds * rate)) / rate
     pitch = 140 * 2 ** rng.uniform(0, 1) * (1 + 0.05 * np.sin(2 * np.pi * rng.uniform(0.5, 3) * time))
     phase = 2 * np.pi * np.cumsum(pitch) / rate

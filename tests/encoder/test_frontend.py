@@ -1,4 +1,4 @@
-"""The log-mel layer against Kaldi's, and its frames' independence of padding."""
+"""The log-mel layer equals Kaldi's, and its frames do not depend on padding."""
 
 import math
 from typing import Literal
@@ -11,7 +11,7 @@ from encoder.config import KALDI_16K, FrontEndConfig
 from encoder.frontend import FrontEnd, resample
 
 
-def test_it_gives_kaldis_filter_bank() -> None:
+def test_it_equals_kaldis_filter_bank() -> None:
     generator = torch.Generator().manual_seed(0)
     wave = 0.1 * torch.randn(1, 16000, generator=generator) + 0.05
     expected = torchaudio.compliance.kaldi.fbank(wave, num_mel_bins=80, sample_frequency=16000, dither=0.0)
@@ -22,7 +22,7 @@ def test_it_gives_kaldis_filter_bank() -> None:
     assert torch.allclose(features[0], expected, atol=2e-3)
 
 
-def test_the_voice_bands_are_centred_in_the_telephones() -> None:
+def test_the_voice_bands_have_their_centres_in_the_telephone_band() -> None:
     bands = FrontEnd(KALDI_16K).voice_bands
     mel = lambda hz: 1127 * math.log(1 + hz / 700)  # noqa: E731
     step = (mel(8000) - mel(20)) / 81
@@ -30,12 +30,12 @@ def test_the_voice_bands_are_centred_in_the_telephones() -> None:
     assert 300 <= centres[0] < 350 < 3250 < centres[1] <= 3400
 
 
-def test_bands_beside_the_voice_are_refused() -> None:
+def test_mel_bands_that_miss_the_telephone_band_are_refused() -> None:
     with pytest.raises(ValueError, match="none of 20 mel bands is centred within 300–3400 Hz"):
         FrontEnd(FrontEndConfig(n_mels=20, low_hz=4000))
 
 
-def test_padding_changes_no_frame_and_is_zero() -> None:
+def test_padding_changes_no_frame_and_becomes_zero() -> None:
     front_end = FrontEnd(FrontEndConfig())
     wave = torch.randn(1, 44100, generator=torch.Generator().manual_seed(0))
     alone, n_alone = front_end(wave[:, :30000], torch.tensor([30000]))
@@ -55,7 +55,7 @@ def test_normalisation_is_per_clip(normalise: Literal["mean", "mean_std", "level
     assert features.mean((1, 2)).abs().max() < 1e-4
     if normalise != "mean":
         assert torch.allclose(features.square().mean((1, 2)), torch.ones(2), atol=1e-2)
-    # White noise rises with frequency over a mel scale: that is its colour.
+    # White noise rises with frequency on a mel scale; only `level` keeps that.
     colour = features.mean(1).abs().max()
     assert (colour > 0.5) if normalise == "level" else (colour < 1e-4)
 

@@ -1,4 +1,4 @@
-"""Stem, attention and pooling, each against what it must do by its definition."""
+"""Stem, attention and pooling do what their definitions say."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def test_the_stem_gives_every_fourth_frame_and_no_padding() -> None:
     assert torch.allclose(out[1:, :6], alone, atol=1e-5)
 
 
-def test_rotary_positions_make_products_hang_on_the_distance_alone() -> None:
+def test_rotary_positions_make_products_depend_on_the_distance_alone() -> None:
     generator = torch.Generator().manual_seed(0)
     q, k = torch.randn(2, 1, 1, 1, 8, generator=generator).expand(2, 1, 1, 12, 8)
     angles = rotary_angles(12, 4, like=q)
@@ -34,7 +34,7 @@ def test_rotary_positions_make_products_hang_on_the_distance_alone() -> None:
 
 @pytest.mark.parametrize("frames", [7, PLAIN_FRAMES + 1])
 @pytest.mark.parametrize("padded", [False, True])
-def test_attention_is_torchs_own_and_so_is_its_gradient(frames: int, padded: bool) -> None:
+def test_attention_and_its_gradient_equal_those_of_torch(frames: int, padded: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, 2, frames, 8, generator=generator).requires_grad_() for _ in range(3))
     mask = torch.arange(frames)[None, None, None] < torch.tensor([frames - 3, frames])[:, None, None, None]
@@ -47,7 +47,7 @@ def test_attention_is_torchs_own_and_so_is_its_gradient(frames: int, padded: boo
         assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-def test_a_block_does_not_hear_padding() -> None:
+def test_a_block_ignores_padding() -> None:
     torch.manual_seed(0)
     block = Block(width=16, heads=2, mlp_ratio=2.0, dropout=0.0)
     x = torch.randn(1, 9, 16)
@@ -77,7 +77,7 @@ def test_pooling_starts_as_mean_and_deviation_and_follows_its_weights() -> None:
     assert not torch.allclose(weighted, mean, atol=1e-2)
 
 
-def test_a_frame_counts_as_often_as_its_prior_says() -> None:
+def test_a_frame_counts_as_much_as_its_prior_says() -> None:
     torch.manual_seed(0)
     pool = AttentiveStatistics(width=4)
     torch.nn.init.zeros_(pool.score.bias)
@@ -88,7 +88,7 @@ def test_a_frame_counts_as_often_as_its_prior_says() -> None:
     assert torch.allclose(pool(x, valid[:, :3], prior), pool(twice, valid, even), atol=1e-5)
 
 
-def test_dropout_acts_in_training_alone() -> None:
+def test_dropout_acts_only_in_training() -> None:
     torch.manual_seed(0)
     block, plain = Block(width=16, heads=2, mlp_ratio=2.0, dropout=0.5), Block(16, 2, 2.0, dropout=0.0)
     plain.load_state_dict(block.state_dict())

@@ -13,7 +13,7 @@ RATE = 44100
 def tiny() -> Encoder:
     torch.manual_seed(0)
     encoder = Encoder(preset("tiny")).eval()
-    # The pooling's attention starts uniform; here it must have an opinion for padding to matter to it.
+    # The pooling's attention starts uniform; it must vary here, or padding could make no difference.
     torch.nn.init.normal_(encoder.pool.score.weight, std=0.2)
     return encoder
 
@@ -57,7 +57,7 @@ def test_loudness_does_not_matter(tiny: Encoder) -> None:
         assert torch.allclose(tiny(wave, RATE), tiny(wave * 0.1, RATE), atol=1e-3)
 
 
-def test_a_loud_frame_weighs_with_its_level_in_the_voice_band() -> None:
+def test_a_frame_is_weighted_by_its_level_in_the_voice_band() -> None:
     encoder, plain = Encoder(campplus(layers=0, loudness=0.5)).eval(), Encoder(campplus(layers=0)).eval()
     noise = 0.1 * torch.randn(1, 32000, generator=torch.Generator().manual_seed(0))
     wave = noise * torch.where(torch.arange(32000) < 16000, 1.0, 0.01)
@@ -93,14 +93,14 @@ def test_silence_gives_a_finite_unit_vector(tiny: Encoder) -> None:
         (torch.zeros(1, RATE), RATE, torch.tensor([RATE + 1]), "exceeds"),
     ],
 )
-def test_bad_input_is_refused_in_words(
+def test_bad_input_is_refused_with_a_clear_message(
     tiny: Encoder, wave: torch.Tensor, rate: int, lengths: torch.Tensor | None, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         tiny(wave, rate, lengths)
 
 
-def test_the_way_from_wave_to_vector_is_differentiable(tiny: Encoder) -> None:
+def test_the_vector_is_differentiable_with_respect_to_the_wave(tiny: Encoder) -> None:
     wave = speech_like(1, 16000).requires_grad_()
     tiny(wave, 16000)[0, 0].backward()
     assert wave.grad is not None

@@ -1,4 +1,4 @@
-"""A small rendered catalogue, and one run of the whole chain over it that the tests of the jobs look at."""
+"""A small rendered catalogue, and one run of all stages on it, which the tests of the jobs inspect."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -6,7 +6,7 @@ from pipeline.store import tables
 
 
 def fill(workspace, singers: int, songs: int = 4) -> None:
-    """Write clips, voices and artist tags of singers with so many songs of six clips."""
+    """Write clips, voices and artist tags of singers with this many songs of six clips."""
     rng = np.random.default_rng(0)
     for song in range(singers * songs):
         middle = np.random.default_rng([song // songs]).normal(size=24) + 0.8 * rng.normal(size=24)

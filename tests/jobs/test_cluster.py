@@ -38,7 +38,7 @@ def test_every_voice_has_a_row(chain_workspace):
     assert (clusters["voice"].isna() == (clusters["cluster_id"] == -1)).all()
 
 
-def test_a_second_run_skips_and_new_voices_do_not(workspace, make_config, capsys):
+def test_a_second_run_does_nothing_until_there_are_new_voices(workspace, make_config, capsys):
     config = make_config()
     voices(workspace, 12)
     assert engine.execute(cluster.STAGE, config) == 0
@@ -50,7 +50,7 @@ def test_a_second_run_skips_and_new_voices_do_not(workspace, make_config, capsys
     assert len(tables.read(workspace, "clusters")) == 15
 
 
-def test_other_settings_replace_the_clusters_and_drop_the_tags(workspace, make_config):
+def test_other_settings_replace_the_clusters_and_discard_the_tags(workspace, make_config):
     voices(workspace, 12)
     assert engine.execute(cluster.STAGE, make_config()) == 0
     tables.replace(workspace, "tags", [{"track_id": "stale"}])
@@ -66,7 +66,7 @@ def names(workspace: Workspace) -> dict[int, str]:
 
 
 def changes(workspace: Workspace) -> list[tuple[str, str]]:
-    """Return all changes of names, the first first."""
+    """Return all changes of names, the oldest first."""
     rows = tables.read(workspace, "voice_changes").sort_values("changed_at", kind="stable")
     return list(zip(rows["change"], rows["voice"], strict=True))
 
@@ -86,7 +86,7 @@ def test_names_stay_when_the_catalogue_grows(workspace, make_config, capsys):
     assert changes(workspace) == FIRST
 
 
-def test_names_come_back_after_other_settings_and_outlive_replace_and_the_encoder(workspace, make_config):
+def test_names_return_after_other_settings_and_survive_replace_and_another_encoder(workspace, make_config):
     voices(workspace, 12)
     assert engine.execute(cluster.STAGE, make_config()) == 0
     first = names(workspace)
@@ -101,7 +101,7 @@ def test_names_come_back_after_other_settings_and_outlive_replace_and_the_encode
 
 
 @pytest.mark.parametrize("written", [["voice_changes"], ["voice_changes", "voice_tracks"]])
-def test_a_run_that_was_killed_between_two_tables_is_made_up_for(workspace, make_config, written):
+def test_a_run_killed_between_two_tables_is_repaired_by_the_next(workspace, make_config, written):
     voices(workspace, 12)
     assert engine.execute(cluster.STAGE, make_config()) == 0
     before = {name: workspace.read_bytes(f"{name}/part-0.parquet") for name in ("clusters", "voice_tracks")}
@@ -122,7 +122,7 @@ def test_clusters_of_an_earlier_version_are_given_names(workspace, make_config):
     assert len(names(workspace)) == 12
 
 
-def test_nine_files_of_one_recording_are_no_vocalist(workspace, make_config, capsys):
+def test_nine_files_of_one_recording_make_no_cluster(workspace, make_config, capsys):
     voices(workspace, 6)
     rng = np.random.default_rng(5)
     clips = rng.normal(size=(5, 16))
@@ -153,7 +153,7 @@ def test_two_voices_are_scored_as_well_as_many(workspace, make_config, capsys):
     assert "2 voices: 0 clusters of 0 tracks, 2 in none" in capsys.readouterr().out
 
 
-def test_an_encoder_without_a_calibration_is_said(workspace, make_config, capsys):
+def test_an_encoder_without_a_calibration_is_reported(workspace, make_config, capsys):
     voices(workspace, 2)
     assert engine.execute(cluster.STAGE, make_config()) == 0
     assert "the encoder e has no calibration" in capsys.readouterr().out

@@ -34,7 +34,7 @@ SLOW = """if True:
 
 
 def start(before: str = "", **environment: str) -> tuple[int, str]:
-    """Start Ray in a process of its own, some code before it; return its exit status and all that it printed."""
+    """Start Ray in a process of its own, after some code; return its exit status and all that it printed."""
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(
         [sys.executable, "-c", f"{before}\n{CODE}"],
@@ -73,7 +73,7 @@ def short_folder() -> Iterator[str]:
         ("nonsense", "Invalid address"),
     ],
 )
-def test_a_wrong_address_is_told_at_once(address, words):
+def test_a_wrong_address_is_reported_at_once(address, words):
     status, said = start(RAY_ADDRESS=address)
     assert status == 2
     assert said.startswith(f"error: RAY_ADDRESS={address}: ")
@@ -81,14 +81,14 @@ def test_a_wrong_address_is_told_at_once(address, words):
     assert said.count("\n") == 1
 
 
-def test_an_address_where_somebody_else_answers_is_told():
+def test_an_address_where_something_else_answers_is_reported():
     with web_server() as address:
         status, said = start(RAY_ADDRESS=address)
     assert (status, said.count("\n")) == (2, 1)
     assert "what answers there is not Ray" in said
 
 
-def test_an_address_where_nobody_says_a_word_is_told_soon():
+def test_an_address_where_nothing_answers_is_soon_reported():
     with socket.create_server(("", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         status, said = start("from jobs import connect; connect.ANSWER_S = 0.5", RAY_ADDRESS=address)
@@ -96,7 +96,7 @@ def test_an_address_where_nobody_says_a_word_is_told_soon():
     assert said.startswith(f"error: RAY_ADDRESS={address}: timed out")
 
 
-def test_auto_without_a_cluster_or_with_a_dead_one_is_told(short_folder):
+def test_auto_without_a_cluster_or_with_a_dead_one_is_reported(short_folder):
     status, said = start(ALONE, RAY_ADDRESS="auto", RAY_TMPDIR=short_folder)
     assert (status, said.count("\n")) == (2, 1)
     assert "RAY_ADDRESS=auto: Could not find any running Ray instance" in said
@@ -107,12 +107,12 @@ def test_auto_without_a_cluster_or_with_a_dead_one_is_told(short_folder):
     assert "RAY_ADDRESS=auto: Connection refused" in said
 
 
-def test_a_start_that_is_too_slow_is_told_and_leaves_nothing_running(short_folder):
+def test_a_start_that_is_too_slow_is_reported_and_leaves_nothing_running(short_folder):
     status, said = start(SLOW, RAY_TMPDIR=short_folder)
     assert (status, said.count("\n")) == (2, 1)
     assert "timed out during startup" in said
     assert "run the same command again" in said
-    for _ in range(100):  # an agent of Ray's sees within seconds that it is alone
+    for _ in range(100):  # an agent of Ray's notices within seconds that it is alone
         commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
         if not (left := [command for command in commands if any(short_folder in word for word in command)]):
             break
@@ -120,20 +120,20 @@ def test_a_start_that_is_too_slow_is_told_and_leaves_nothing_running(short_folde
     assert not left
 
 
-def test_a_place_for_files_that_is_too_long_is_passed_over(tmp_path):
+def test_a_temporary_folder_with_too_long_a_path_is_not_used(tmp_path):
     long = tmp_path / ("x" * 100)
     long.mkdir()
     assert start(TMPDIR=str(long)) == (0, "")
 
 
-def test_a_start_that_fails_is_told_in_words(tmp_path):
+def test_a_start_that_fails_is_reported_clearly(tmp_path):
     (tmp_path / "file").write_text("in the way")
     status, said = start(RAY_TMPDIR=str(tmp_path / "file"))
     assert (status, said.count("\n")) == (2, 1)
     assert said.startswith("error: Ray did not start on this machine: ")
 
 
-def test_a_pool_that_this_machine_can_never_hold_is_told(ray_cluster):
+def test_a_pool_that_never_fits_this_machine_is_reported(ray_cluster):
     with pytest.raises(ConfigError, match="9 workers of 1 CPU"):
         start_ray(Compute(workers_min=9, workers_max=9))
     with pytest.raises(ConfigError, match="GPU"):

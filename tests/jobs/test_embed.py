@@ -21,7 +21,7 @@ def test_every_clip_and_every_track_has_a_unit_vector(chain_workspace):
     np.testing.assert_allclose(np.linalg.norm(pooled, axis=1), 1, atol=1e-5)
 
 
-def test_pandas_alone_reads_the_vectors(chain_workspace):
+def test_pandas_reads_the_vectors_without_our_code(chain_workspace):
     frame = pd.read_parquet(chain_workspace.path("voices"))
     assert np.stack(frame["embedding"].to_numpy()).shape == (len(frame), 64)
 
@@ -33,14 +33,14 @@ def test_a_second_run_embeds_nothing(chain, capsys):
     assert "0 clips done, 1 shard skipped, 0 failed" in said
 
 
-def test_another_encoder_is_refused_in_a_workspace_that_is_made(chain, chain_config, chain_workspace, tmp_path, capsys):
+def test_another_encoder_is_refused_in_a_finished_workspace(chain, chain_config, chain_workspace, tmp_path, capsys):
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "other", {}, "untrained")
     other = chain_config(chain.workspace, embed={"encoder": str(tmp_path / "other")})
     assert engine.guarded(lambda: engine.execute(embed.STAGE, other)) == 2
     assert "encoder_id:" in capsys.readouterr().err
 
 
-def test_an_encoder_that_hears_more_than_the_clips_hold_is_refused_before_the_work(chain_config, tmp_path, capsys):
+def test_an_encoder_with_a_higher_sample_rate_than_the_clips_is_refused_at_once(chain_config, tmp_path, capsys):
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "wide", {}, "untrained")
     settings = {"embed": {"encoder": str(tmp_path / "wide")}, "shard": {"sample_rate_hz": 16000}}
     config = chain_config(tmp_path / "workspace", stages=["scan", "separate", "shard", "embed"], **settings)

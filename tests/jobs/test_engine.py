@@ -20,7 +20,7 @@ ROWS = pa.table({"track_id": [f"t{i:02d}" for i in range(20)]})
 
 
 class Worker:
-    """Writes a row per track; odd things happen to the tracks that the constructor names."""
+    """Writes a row per track; on the tracks that the constructor names, something goes wrong."""
 
     def __init__(self, workspace: str, special: dict[str, str]):
         self.workspace, self.special = Workspace(workspace), special
@@ -70,7 +70,7 @@ def run_worker(config, special: dict[str, str]) -> int:
 
 
 @pytest.mark.slow
-def test_killed_workers_and_bad_tracks_lose_and_double_nothing(ray_cluster, make_config, workspace, capsys):
+def test_killed_workers_and_bad_tracks_lose_and_duplicate_nothing(ray_cluster, make_config, workspace, capsys):
     special = {"t03": "fails", "t05": "kills once", "t10": "kills", "t13": "kills once"}
     assert run_worker(make_config(), special) == 0
     done = sorted(set(ROWS["track_id"].to_pylist()) - {"t03", "t10"})
@@ -100,12 +100,12 @@ def test_a_process_that_lost_its_gpu_is_replaced(ray_cluster, make_config, works
     assert "20 tracks done, 0 skipped, 0 failed" in capsys.readouterr().out
 
 
-def test_a_gpu_that_cannot_even_hold_the_model_ends_the_run_in_words(ray_cluster, make_config, capsys):
+def test_a_gpu_too_small_for_the_model_ends_the_run_with_a_message(ray_cluster, make_config, capsys):
     assert run_worker(make_config(), {"the model": "is too much"}) == 2
     assert capsys.readouterr().err == "error: the GPU cannot be used: CUDA error: device-side assert triggered\n"
 
 
-def test_a_full_disk_ends_the_run_in_words(ray_cluster, make_config, workspace, capsys):
+def test_a_full_disk_ends_the_run_with_a_message(ray_cluster, make_config, workspace, capsys):
     assert run_worker(make_config(), {"t01": "disk full"}) == 2
     error = capsys.readouterr().err
     assert "error: cannot write: No space left on device" in error
@@ -148,7 +148,7 @@ def test_a_second_run_on_a_workspace_is_refused_before_it_touches_anything(make_
     assert "taking over from" in capsys.readouterr().out
 
 
-def test_ctrl_c_is_exit_status_130_and_one_line_that_says_how_to_go_on(capsys):
+def test_ctrl_c_is_exit_status_130_and_one_line_that_says_how_to_continue(capsys):
     def work() -> int:
         raise KeyboardInterrupt
 
@@ -161,7 +161,7 @@ def test_ctrl_c_is_exit_status_130_and_one_line_that_says_how_to_go_on(capsys):
     assert (loading.returncode, loading.stderr) == (130, line)
 
 
-def test_an_extra_that_is_not_installed_is_told_before_work(make_config, capsys):
+def test_an_extra_that_is_not_installed_is_reported_before_work(make_config, capsys):
     engine.extra("pytest", "dev")
     train = engine.Stage(
         "train", "", lambda *_: pytest.fail("work began"), check=lambda _: engine.extra("no_such", "train")
@@ -170,7 +170,7 @@ def test_an_extra_that_is_not_installed_is_told_before_work(make_config, capsys)
     assert "no_such is not installed: it comes with pip install 'vocatlas[train]'" in capsys.readouterr().err
 
 
-def test_settings_come_one_by_one_or_in_one_text(tmp_path, capsys):
+def test_settings_come_one_by_one_or_in_one_string(tmp_path, capsys):
     (tmp_path / "c.yaml").write_text(f"workspace: {tmp_path / 'w'}\nmin_free_gb: 0\n")
     seen = []
     words = [str(tmp_path / "c.yaml"), "seed=7", "--set", "max_failed_fraction=0.2 known='my names.csv'"]

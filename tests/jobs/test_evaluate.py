@@ -1,4 +1,4 @@
-"""The evaluate stage through Ray: tables and pages, nothing embedded twice, a labelled workspace as a set."""
+"""The evaluate stage on Ray writes tables and pages, embeds nothing twice, and takes a labelled workspace as a set."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ RATE_HZ = 16000
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two singers, two songs each: colours and pitches that differ."""
+    """Write two songs each by two singers, who differ in timbre and pitch."""
     for singer, (slope, f0_hz) in {"ann": (1.0, 220.0), "bob": (2.5, 130.0), "cher": (1.7, 180.0)}.items():
         for song in range(2):
             time_s = np.arange(5 * RATE_HZ) / RATE_HZ

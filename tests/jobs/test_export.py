@@ -12,7 +12,7 @@ from pipeline.store.workspace import Workspace
 
 
 def voices(workspace: Workspace, **vocalists: list[float]) -> None:
-    """Write a track with a voice of two numbers for each vocalist, its tag, and no other."""
+    """Write one track per vocalist, with a voice of two dimensions and a tag, and nothing else."""
     rows = [
         {"track_id": f"of {name}", "encoder_id": "e", "n_clips": 1, "spread": 0.0, "embedding": voice}
         for name, voice in vocalists.items()
@@ -37,7 +37,7 @@ def matrix(workspace: Workspace) -> tuple[dict, torch.Tensor]:
         return json.loads(file.metadata()["vocatlas"]), file.get_tensor("embedding")
 
 
-def test_the_table_and_the_matrix_say_the_same(workspace, make_config, capsys):
+def test_the_table_and_the_matrix_agree(workspace, make_config, capsys):
     voices(workspace, Ann=[1.0, 0.0], Bea=[0.6, 0.8])
     assert engine.execute(export.STAGE, make_config()) == 0
     assert "2 vocalists, 2 tracks, encoder e" in capsys.readouterr().out
@@ -49,7 +49,7 @@ def test_the_table_and_the_matrix_say_the_same(workspace, make_config, capsys):
     assert singers(torch.tensor(about["vocalists"].index("Bea"))).tolist() == vectors[1].tolist()
 
 
-def test_it_is_the_same_again_and_follows_its_inputs_and_settings(workspace, make_config):
+def test_it_changes_only_with_its_inputs_and_settings(workspace, make_config):
     voices(workspace, Ann=[1.0, 0.0], Bea=[0.6, 0.8])
     assert engine.execute(export.STAGE, make_config()) == 0
     names = ("conditioning/part-0.parquet", "vocalists.safetensors")
@@ -72,8 +72,8 @@ def test_without_voices_or_tags_it_says_what_to_run(workspace, make_config, caps
     assert "run the tag stage first" in capsys.readouterr().err
 
 
-def test_names_that_are_given_anew_take_the_vectors_with_them(workspace, make_config):
-    """Another setting of tagging discards what hangs on the tags, the vectors too."""
+def test_other_settings_of_tag_discard_the_exported_vectors(workspace, make_config):
+    """Other settings discard whatever depends on the tags, including the vectors."""
     voices(workspace, Ann=[1.0, 0.0])
     provenance.claim(workspace, make_config(), "tag")
     assert engine.execute(export.STAGE, make_config()) == 0
@@ -82,7 +82,7 @@ def test_names_that_are_given_anew_take_the_vectors_with_them(workspace, make_co
     assert not workspace.exists("vocalists.safetensors")
 
 
-def test_tracks_whose_file_is_gone_or_replaced_are_in_no_answer(workspace, make_config, tmp_path):
+def test_tracks_whose_file_is_gone_or_replaced_are_in_no_answers(workspace, make_config, tmp_path):
     rng = np.random.default_rng(0)
     singers = rng.normal(size=(2, 16))
     music = tmp_path / "music"
@@ -103,7 +103,7 @@ def test_tracks_whose_file_is_gone_or_replaced_are_in_no_answer(workspace, make_
     tables.write(workspace, "voices", rows, "a")
 
     def answered() -> pd.DataFrame:
-        """Run all that answers, over the files that are there; return the tags."""
+        """Run the stages that give answers, on the files that are there; return the tags."""
         listing, _ = scan.list_catalogue(str(music), (".mp3",))
         scan.forget_absent(workspace, listing)
         scan.derive_tracks(workspace, listing)

@@ -1,4 +1,4 @@
-"""Frames of the catalogue's clips, kept: what an encoder makes of them is what it makes of the clips."""
+"""Stored frames of the catalogue's clips: an encoder gives the same vectors for them as for the clips."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def model() -> Encoder:
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_voices_of_kept_frames_are_those_of_the_clips(workspace, model):
+def test_voices_of_stored_frames_equal_those_of_the_clips(workspace, model):
     write_clips(workspace)
     kept = frames.keep(workspace, model)
     by_frames = frames.hear(workspace, kept, model)
@@ -38,7 +38,7 @@ def test_voices_of_kept_frames_are_those_of_the_clips(workspace, model):
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_frames_are_made_once_and_again_where_clips_have_changed(workspace, model):
+def test_frames_are_computed_once_and_again_if_clips_have_changed(workspace, model):
     write_clips(workspace)
     (name,) = frames.keep(workspace, model)
     (part,) = tables.parts(workspace, "clips")

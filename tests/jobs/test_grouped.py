@@ -1,4 +1,4 @@
-"""Training on groups of tracks: what it leaves, and that the old encoder stays where nothing better is found."""
+"""Training on groups of tracks: what it writes, and that the old encoder stays if nothing better is found."""
 
 import io
 import json
@@ -34,7 +34,7 @@ FAST = {
 
 
 def write_clips(workspace, singers: int, songs: int = 4) -> None:
-    """Write a clip for each song: a tone of its singer's in noise of the song's own colour."""
+    """Write a clip for each song: its singer's tone, in noise with a spectrum of the song's own."""
     rows = []
     for track in range(singers * songs):
         rng, seconds = np.random.default_rng(track), np.arange(RATE) / RATE
@@ -56,7 +56,7 @@ def start(tmp_path) -> str:
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_a_round_leaves_an_encoder_with_its_calibration(workspace, make_config, start, monkeypatch):
+def test_a_round_writes_an_encoder_with_its_calibration(workspace, make_config, start, monkeypatch):
     monkeypatch.setattr(learned, "LEAST_S", 1.0)
     write_clips(workspace, singers=10)
     config = make_config(train=FAST | {"init": start, "rounds": 1})
@@ -77,7 +77,7 @@ def test_a_round_leaves_an_encoder_with_its_calibration(workspace, make_config, 
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_where_too_few_groups_are_found_the_old_encoder_stays(workspace, make_config, start, capsys):
+def test_with_too_few_groups_the_old_encoder_stays(workspace, make_config, start, capsys):
     write_clips(workspace, singers=3)
     config = make_config(train=FAST | {"init": start}, shard={"sample_rate_hz": 44100})
     assert engine.execute(train.STAGE, config) == 0

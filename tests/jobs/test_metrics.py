@@ -18,7 +18,7 @@ def exported() -> str:
     return urllib.request.urlopen(url, timeout=10).read().decode()
 
 
-def test_a_prometheus_endpoint_tells_what_is_done_and_failed(ray_cluster):
+def test_a_prometheus_endpoint_counts_what_is_done_and_failed(ray_cluster):
     metrics = Metrics("of this test")
     outcomes = [
         {"key": "a", "status": "done", "seconds": 2.0, "audio_s": 100.0},

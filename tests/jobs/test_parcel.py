@@ -6,7 +6,7 @@ from pipeline.store.errors import ConfigError
 
 @pytest.fixture
 def code(tmp_path):
-    """Return a folder laid out as the project is, with what people have lying about."""
+    """Return a folder laid out like the project, with other files that people leave there."""
     for name in (
         "jobs/scan.py",
         "pipeline/config.py",
@@ -23,7 +23,7 @@ def code(tmp_path):
     return tmp_path / "code"
 
 
-def test_the_code_and_the_config_travel_and_nothing_else(code, tmp_path):
+def test_only_the_code_and_the_config_are_sent(code, tmp_path):
     (tmp_path / "my own.yaml").write_text("seed: 1")
     (tmp_path / "parcel").mkdir()
     parcel.pack(tmp_path / "my own.yaml", tmp_path / "parcel", code)
@@ -34,7 +34,7 @@ def test_the_code_and_the_config_travel_and_nothing_else(code, tmp_path):
     assert (tmp_path / "parcel" / parcel.CONFIG).read_text() == "seed: 1"
 
 
-def test_too_much_is_told_with_what_it_is(code, tmp_path, monkeypatch):
+def test_too_large_a_parcel_is_refused_naming_the_largest_file(code, tmp_path, monkeypatch):
     with open(code / "pipeline" / "stray.bin", "wb") as file:
         file.truncate(600_000_000)
     (tmp_path / "parcel").mkdir()
@@ -42,7 +42,7 @@ def test_too_much_is_told_with_what_it_is(code, tmp_path, monkeypatch):
         parcel.pack(code / "configs" / "local.yaml", tmp_path / "parcel", code)
 
 
-def test_variables_come_from_here_from_the_line_and_from_files(tmp_path, monkeypatch):
+def test_variables_come_from_the_environment_the_command_line_and_files(tmp_path, monkeypatch):
     monkeypatch.setenv("HERE", "a=b")
     (tmp_path / "env").write_text("# the store\n\nKEY=first\nSECRET=x y\n")
     found = parcel.variables(["HERE", "KEY=second"], [str(tmp_path / "env")])
@@ -57,7 +57,7 @@ def test_variables_come_from_here_from_the_line_and_from_files(tmp_path, monkeyp
         ([], ["/no/such/file"], "/no/such/file cannot be read"),
     ],
 )
-def test_what_is_no_variable_is_told_and_no_value_shown(names, files, words):
+def test_an_invalid_variable_is_reported_without_showing_any_value(names, files, words):
     with pytest.raises(ConfigError, match=words) as told:
         parcel.variables(names, files)
     assert "hidden" not in str(told.value)

@@ -2,7 +2,7 @@ from jobs import engine, report
 from pipeline.store import tables
 
 
-def test_the_chains_report_is_written(chain_workspace):
+def test_the_report_of_the_chain_is_written(chain_workspace):
     page = chain_workspace.read_bytes("report.html").decode()
     assert page.startswith("<!doctype html>")
     assert "Voice map" in page

@@ -1,4 +1,4 @@
-"""Of one run; runs on Ray are in test_engine.py."""
+"""Counting and blocks of a run; runs on Ray are in test_engine.py."""
 
 import pyarrow as pa
 import pytest
@@ -10,7 +10,7 @@ from pipeline.store import tables
 from pipeline.store.ledger import OUTCOMES
 
 
-def test_things_within_an_item_are_counted_as_what_they_are(make_config, workspace, capsys):
+def test_clips_within_a_shard_are_counted_as_clips(make_config, workspace, capsys):
     run = Run("embed", make_config(max_failed_fraction=0.05), "clip", "shard")
     run.map(pytest.fail, pa.table({"shard": pa.array([], pa.string())}), Compute(), skipped=1)
     rows = [{"key": shard, "status": "done", "n": 50} for shard in ("one", "two")]
@@ -25,7 +25,7 @@ def test_things_within_an_item_are_counted_as_what_they_are(make_config, workspa
 
 
 @pytest.mark.parametrize(("rows", "batch", "blocks"), [(20, 4, 5), (21, 4, 6), (3, 8, 1), (100_000, 1, 4000)])
-def test_blocks_are_whole_batches_and_not_too_many(rows, batch, blocks):
+def test_blocks_are_whole_batches_and_few(rows, batch, blocks):
     found = running._in_blocks(pa.table({"x": range(rows)}), batch)
     assert len(found) == blocks
     assert all(len(block) % batch == 0 for block in found[:-1])
@@ -33,5 +33,5 @@ def test_blocks_are_whole_batches_and_not_too_many(rows, batch, blocks):
 
 
 @pytest.mark.parametrize(("n", "words"), [(0, "0 tracks"), (1, "1 track"), (2, "2 tracks")])
-def test_things_are_counted_in_words(n, words):
+def test_counts_agree_with_their_nouns(n, words):
     assert running.counted(n, "track") == words

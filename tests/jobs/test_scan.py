@@ -3,7 +3,7 @@ from pipeline.demo import truth
 from pipeline.store import tables
 
 
-def test_every_audio_file_is_a_track_and_every_other_a_failure(chain, chain_workspace, chain_truth):
+def test_every_readable_file_is_a_track_and_every_other_a_failure(chain, chain_workspace, chain_truth):
     found = truth.outcomes(chain_workspace, chain_truth).set_index("file")
     unreadable = found[found["expected"] == "unreadable"]
     assert len(unreadable) == 2
@@ -26,12 +26,12 @@ def test_a_second_scan_reads_no_file_again(chain, capsys):
     assert "0 files done, 17 skipped, 0 failed" in capsys.readouterr().out
 
 
-def test_a_run_without_a_catalogue_says_what_to_name(make_config, capsys):
+def test_a_run_without_a_catalogue_says_what_to_set(make_config, capsys):
     assert engine.guarded(lambda: engine.execute(scan.STAGE, make_config())) == 2
     assert "catalogue=/path/to/music" in capsys.readouterr().err
 
 
-def test_known_names_are_read_before_the_files_are(make_config, tmp_path, capsys):
+def test_known_names_are_read_before_any_audio_file(make_config, tmp_path, capsys):
     (tmp_path / "a.mp3").write_bytes(b"not read")
     (tmp_path / "known.csv").write_text("track,vocalist\na.mp3,voice-0001\n")
     config = make_config(catalogue=str(tmp_path), known=str(tmp_path / "known.csv"))

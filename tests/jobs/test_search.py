@@ -9,7 +9,7 @@ from jobs import search
 from pipeline.store import tables
 
 
-def test_like_a_file_of_the_catalogue(chain_workspace, capsys):
+def test_a_search_by_a_file_of_the_catalogue(chain_workspace, capsys):
     voices = tables.keys(chain_workspace, "voices", "track_id")
     tracks = tables.read(chain_workspace, "tracks")
     uri = tracks.loc[tracks["track_id"].isin(voices), "uri"].iloc[0]
@@ -21,7 +21,7 @@ def test_like_a_file_of_the_catalogue(chain_workspace, capsys):
 
 
 def test_a_file_from_outside_is_embedded_by_the_same_code(chain_workspace, tmp_path, capsys):
-    """A copy with other tags is the same music, so its voice is the very one of the catalogue."""
+    """A copy with other tags is the same music, so it has exactly the voice that the catalogue has."""
     voices, vectors = tables.read_voices(chain_workspace)
     tracks = tables.read(chain_workspace, "tracks").set_index("track_id")
     track_id = voices["track_id"][0]
@@ -34,13 +34,13 @@ def test_a_file_from_outside_is_embedded_by_the_same_code(chain_workspace, tmp_p
     assert track_id not in {row["track_id"] for row in json.loads(capsys.readouterr().out)}
 
 
-def test_a_file_that_is_no_audio_is_said(chain_workspace, tmp_path, capsys):
+def test_a_file_that_is_not_audio_is_reported(chain_workspace, tmp_path, capsys):
     (tmp_path / "text.mp3").write_text("no music")
     assert search.main([chain_workspace.root, "--like", str(tmp_path / "text.mp3")]) == 2
     assert "has no voice to search by" in capsys.readouterr().err
 
 
-def test_by_vocalist_as_csv(chain_workspace, capsys):
+def test_a_search_by_vocalist_as_csv(chain_workspace, capsys):
     name = tables.read(chain_workspace, "tags")["vocalist"].dropna().iloc[0]
     assert search.main([chain_workspace.root, "--vocalist", name, "--csv"]) == 0
     frame = pd.read_csv(io.StringIO(capsys.readouterr().out))
@@ -49,12 +49,12 @@ def test_by_vocalist_as_csv(chain_workspace, capsys):
 
 
 @pytest.mark.parametrize("arguments", [["--like", "no-such-track"], ["--vocalist", "Nobody At All"]])
-def test_what_is_not_there_is_said(chain_workspace, arguments, capsys):
+def test_an_unknown_track_or_vocalist_is_reported(chain_workspace, arguments, capsys):
     assert search.main([chain_workspace.root, *arguments]) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_a_batch_answers_line_by_line_and_says_what_it_cannot(chain_workspace, tmp_path, capsys):
+def test_a_batch_answers_line_by_line_and_reports_lines_it_cannot_answer(chain_workspace, tmp_path, capsys):
     ids = sorted(tables.keys(chain_workspace, "voices", "track_id"))[:3]
     (tmp_path / "batch.txt").write_text("\n".join([ids[0], "", "no-such-track", ids[1]]) + "\n")
     assert search.main([chain_workspace.root, "--batch", str(tmp_path / "batch.txt"), "-k", "2", "--csv"]) == 1
@@ -68,7 +68,7 @@ def test_a_batch_answers_line_by_line_and_says_what_it_cannot(chain_workspace, t
     assert search.main([chain_workspace.root, "--batch", str(tmp_path / "nowhere.txt")]) == 2
 
 
-def test_long_texts_are_cut_in_the_table_only():
+def test_long_texts_are_shortened_in_the_table_only():
     row = {
         "rank": 1,
         "score": 0.5,
@@ -83,7 +83,7 @@ def test_long_texts_are_cut_in_the_table_only():
     assert json.loads(search.render(frame, "json")) == [row]
 
 
-def test_a_title_is_neither_a_formula_nor_a_command_to_the_terminal():
+def test_a_title_is_neither_a_formula_nor_a_terminal_command():
     row = {
         "rank": 1,
         "score": -0.5,

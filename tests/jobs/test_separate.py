@@ -22,7 +22,7 @@ def test_vocals_are_flac_files_as_long_as_their_track(chain_workspace):
     assert sung["vocal_ratio"].between(0, 1).all()
 
 
-def test_what_is_separated_is_not_separated_again(chain, capsys):
+def test_separated_tracks_are_not_separated_again(chain, capsys):
     assert engine.execute(separate.STAGE, chain) == 0
     assert "0 tracks to do" in capsys.readouterr().out
 

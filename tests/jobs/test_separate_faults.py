@@ -1,7 +1,7 @@
-"""The separate job when things go wrong: workers and drivers that are killed, poisoned files, weights that lack.
+"""The separate job when things go wrong: killed workers and drivers, files that kill the decoder, missing weights.
 
-Each runs the real command in a process of its own, kills what is to be killed while a track is in work, and looks at
-what is there then and after the same command has been run again.
+Each test runs the real command in a process of its own, kills something while a track is processed, and looks at
+what is left then, and after the same command has run again.
 """
 
 import os
@@ -46,7 +46,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, music: Path) -> Path:
-    """Write a config whose tracks table is there."""
+    """Write a config, and the tracks table of its workspace."""
     path = tmp_path / "config.yaml"
     path.write_text(
         yaml.safe_dump(
@@ -78,7 +78,7 @@ def start(config: Path, *overrides: str) -> subprocess.Popen:
 
 @pytest.fixture
 def started() -> Iterator[Callable[..., subprocess.Popen]]:
-    """Return a function that starts the job; what is left of it is ended with the test."""
+    """Return a function that starts the job; whatever is left of it ends with the test."""
     jobs: list[subprocess.Popen] = []
 
     def begin(*arguments) -> subprocess.Popen:
@@ -96,7 +96,7 @@ def started() -> Iterator[Callable[..., subprocess.Popen]]:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the processes below one, found in /proc."""
+    """Return the descendants of a process, found in /proc."""
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -113,7 +113,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def decoders(pid: int) -> list[int]:
-    """Return the decoding processes below one."""
+    """Return the decoding processes among the descendants of a process."""
     found = []
     for child in descendants(pid):
         try:
@@ -125,7 +125,7 @@ def decoders(pid: int) -> list[int]:
 
 
 def at_work(pid: int) -> list[int]:
-    """Return the decoding processes below one that have a track open."""
+    """Return those of the decoding processes that have a track open."""
     found = []
     for decoder in decoders(pid):
         try:
@@ -141,12 +141,12 @@ def parent(pid: int) -> int:
 
 
 def in_work(workspace: Workspace) -> list[Path]:
-    """Return the vocals that are being written now."""
+    """Return the vocals that are being written."""
     return [path for path in Path(workspace.path("_in_work")).rglob("*.flac") if path.stat().st_size > 200_000]
 
 
 def wait_for(condition: Callable[[], Any], job: subprocess.Popen, seconds: float = 200) -> Any:
-    """Return what the condition gives as soon as it holds."""
+    """Return the condition's value as soon as it is true."""
     until = time.monotonic() + seconds
     while not (found := condition()):
         assert job.poll() is None, job.stdout.read()
@@ -175,7 +175,7 @@ def assert_complete(workspace: Workspace) -> None:
     assert not in_work(workspace)
 
 
-def test_a_worker_killed_in_the_middle_of_a_track(config, started):
+def test_a_worker_killed_in_the_middle_of_a_track_loses_nothing(config, started):
     workspace = Workspace(config.parent / "workspace")
     job = started(config)
     wait_for(lambda: len(finished(workspace)) >= 1 and decoders(job.pid), job)
@@ -185,10 +185,10 @@ def test_a_worker_killed_in_the_middle_of_a_track(config, started):
     assert job.returncode == 0, output
     assert "6 tracks done, 0 skipped, 0 failed" in output
     assert_complete(workspace)
-    assert {key: finished(workspace)[key] for key in before} == before  # none was separated twice
+    assert {key: finished(workspace)[key] for key in before} == before  # no track was separated twice
 
 
-def test_the_driver_killed_and_the_same_command_again(config, started):
+def test_after_a_killed_driver_the_same_command_continues(config, started):
     workspace = Workspace(config.parent / "workspace")
     job = started(config)
     wait_for(lambda: len(finished(workspace)) >= 2, job)
@@ -202,7 +202,7 @@ def test_the_driver_killed_and_the_same_command_again(config, started):
     assert {key: finished(workspace)[key] for key in before} == before
 
 
-def test_a_file_that_kills_its_decoder_fails_alone(config, started):
+def test_a_file_that_kills_its_decoder_costs_only_itself(config, started):
     workspace = Workspace(config.parent / "workspace")
     job = started(config, "max_failed_fraction=0.1")
     victim = wait_for(lambda: at_work(job.pid), job)[0]
@@ -221,7 +221,7 @@ def test_a_file_that_kills_its_decoder_fails_alone(config, started):
     assert_complete(workspace)
 
 
-def test_weights_that_cannot_be_had_are_said_before_work_starts(config, started, monkeypatch):
+def test_missing_weights_are_reported_before_work_starts(config, started, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("TORCH_HOME", str(config.parent))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")

@@ -27,7 +27,7 @@ def test_a_second_run_adds_nothing(chain, chain_workspace, capsys):
     assert tables.parts(chain_workspace, "clips") == before
 
 
-def test_vocals_that_are_not_kept_are_gone_and_the_stages_go_on_without(ray_cluster, chain_config, tmp_path, capsys):
+def test_vocals_are_removed_if_not_kept_and_later_stages_do_without(ray_cluster, chain_config, tmp_path, capsys):
     stages = ["scan", "separate", "shard"]
     config = chain_config(tmp_path / "workspace", stages=stages, keep_vocals=False)
     workspace = Workspace(config.workspace)
@@ -41,13 +41,13 @@ def test_vocals_that_are_not_kept_are_gone_and_the_stages_go_on_without(ray_clus
     assert capsys.readouterr().out.count("0 tracks to do") == 2
 
 
-def test_pairs_need_vocals_that_are_kept(make_config, capsys):
+def test_pairs_need_the_vocals_to_be_kept(make_config, capsys):
     config = make_config(keep_vocals=False, shard={"pairs": True})
     assert engine.guarded(lambda: shard.check(config)) == 2
     assert "keep_vocals" in capsys.readouterr().err
 
 
-def test_other_settings_are_refused_in_a_workspace_that_is_made(chain, chain_config, capsys):
+def test_other_settings_are_refused_in_a_finished_workspace(chain, chain_config, capsys):
     other = chain_config(chain.workspace, shard={**chain.shard.model_dump(), "max_s": 20})
     assert engine.guarded(lambda: engine.execute(shard.STAGE, other)) == 2
     assert "shard.max_s: 10.0 there, 20.0 here" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The whole chain on an object store, with keys as people have them, against the same chain on a disk."""
+"""The whole chain on an object store, with keys as people have them, gives the results of the same chain on a disk."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ ODD = [" #1", " 50 %", "%20", " [2001]", ' "so"', " why?", " é", "日本", "+&=
 
 
 def put(object_store, folder: Path) -> dict[str, str]:
-    """Copy a catalogue into a new bucket under odd keys; return the name of each file by its URI there."""
+    """Copy a catalogue into a new bucket under unusual keys; return the name of each file by its URI there."""
     bucket, names = object_store.bucket(), {}
     for i, path in enumerate(sorted(folder.rglob("*"))):
         if path.is_file() and path.suffix != ".csv":
@@ -26,13 +26,15 @@ def put(object_store, folder: Path) -> dict[str, str]:
 
 
 def rows(workspace: Workspace, table: str) -> pd.DataFrame:
-    """Return a table sorted by its key, without vectors, sound and places."""
+    """Return a table sorted by its key, without vectors, audio and locations."""
     frame = tables.read(workspace, table).sort_values(KEYS[table]).reset_index(drop=True)
     return frame.drop(columns=["embedding", "audio", "vocals_uri", "encoder_id", "shard"], errors="ignore")
 
 
 @pytest.mark.timeout(600)
-def test_the_chain_on_a_store_makes_what_it_makes_on_a_disk(object_store, chain_workspace, chain_config, catalogue):
+def test_the_chain_gives_the_same_results_on_a_store_as_on_a_disk(
+    object_store, chain_workspace, chain_config, catalogue
+):
     names = put(object_store, catalogue)
     bucket = next(iter(names)).partition("/music/")[0]
     encoder = next(name for name in Path(chain_workspace.path("encoders")).iterdir() if not name.name.startswith("_"))

@@ -9,13 +9,13 @@ def scaled(values: np.ndarray, factor: int) -> int:
     return int(values.sum() * factor)
 
 
-def test_what_comes_of_each_call_in_order(ray_cluster):
+def test_results_come_in_the_order_of_the_calls(ray_cluster):
     values = np.arange(10_000)
     assert in_tasks(scaled, [(values, i) for i in range(8)]) == in_threads(scaled, [(values, i) for i in range(8)])
     assert in_tasks(scaled, []) == []
 
 
-def test_tasks_make_and_ask_the_same_index_as_threads(ray_cluster, monkeypatch):
+def test_tasks_build_and_search_the_same_index_as_threads(ray_cluster, monkeypatch):
     monkeypatch.setattr(index, "PIECE", 150)
     monkeypatch.setattr(index, "BLOCK", 100)
     directions = np.random.default_rng(0).normal(size=(400, 16)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The train job with `train.method: linear`: what it leaves, and that the workspace scores by it."""
+"""The train job with `train.method: linear`: what it writes, and that the workspace's scores use it."""
 
 import json
 
@@ -19,7 +19,7 @@ DIM = preset("tiny").dim
 
 
 def fill(workspace, encoder_id: str, singers: int, songs: int = 5) -> None:
-    """Write clips, voices and artist tags; songs differ most in six directions that say nothing of who sings."""
+    """Write clips, voices and artist tags; songs differ most in six directions that say nothing about who sings."""
     rng, rows = np.random.default_rng(0), {"embeddings": [], "voices": [], "tracks": []}
     stretch = np.where(np.arange(DIM) < 6, 2.0, 0.7)
     for track in range(singers * songs):
@@ -47,7 +47,7 @@ def fill(workspace, encoder_id: str, singers: int, songs: int = 5) -> None:
 
 
 def halved(clips: list[dict], part: int) -> list[dict]:
-    """Return every other track's clips: a track's are in one part."""
+    """Return the clips of every other track, since all of a track's clips are in one part."""
     return [clip for i, clip in enumerate(clips) if i // 6 % 2 == part]
 
 
@@ -59,7 +59,7 @@ def start(tmp_path) -> str:
     return str(tmp_path / "start")
 
 
-def test_the_catalogue_teaches_the_back_end_and_an_encoder(workspace, make_config, start):
+def test_the_back_end_and_an_encoder_learn_from_the_catalogue(workspace, make_config, start):
     before = encoder.load(start)
     fill(workspace, before.encoder_id, singers=20)
     tables.replace(workspace, "clusters", [{"track_id": f"{0:032x}", "cluster_id": 0}])
@@ -81,7 +81,7 @@ def test_the_catalogue_teaches_the_back_end_and_an_encoder(workspace, make_confi
     assert tables.parts(workspace, "clusters"), "the same catalogue teaches the same: nothing is to be made anew"
 
 
-def test_where_nothing_is_learned_all_stays_as_it_was_and_the_run_says_so(workspace, make_config, start, capsys):
+def test_if_nothing_is_learned_everything_stays_and_the_run_says_so(workspace, make_config, start, capsys):
     fill(workspace, encoder.load(start).encoder_id, singers=3)
     assert engine.execute(train.STAGE, make_config(train={"method": "linear"}, embed={"encoder": start})) == 0
     assert "the scores stay as they were: there is too little to learn from" in capsys.readouterr().out

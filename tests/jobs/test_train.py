@@ -1,4 +1,4 @@
-"""The train job under Ray Train: what it leaves."""
+"""The train job under Ray Train: what it writes, and what it refuses."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ FAST = {
 
 
 def write_clips(workspace: Workspace) -> None:
-    """Write 24 clips of 8 tracks, each a tone of its own in noise."""
+    """Write 24 clips of 8 tracks; each track is a tone of its own in noise."""
     rng, rows = np.random.default_rng(0), []
     for track in range(8):
         for clip in range(3):
@@ -103,7 +103,7 @@ def test_two_workers_publish_an_encoder_once(
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_what_cannot_be_trained_is_an_error_in_words(
+def test_settings_that_cannot_train_give_a_clear_error(
     config: Callable[..., Config], capsys: pytest.CaptureFixture[str]
 ) -> None:
     pairs = config(views={"crop_s": 0.5, "positives": "pair"})
@@ -111,7 +111,7 @@ def test_what_cannot_be_trained_is_an_error_in_words(
     assert "pair_audio" in capsys.readouterr().err
 
 
-def test_an_encoder_from_nothing_needs_clips_at_its_rate(
+def test_an_encoder_from_random_weights_needs_clips_at_its_sample_rate(
     make_config: Callable[..., Config], capsys: pytest.CaptureFixture[str]
 ) -> None:
     narrow = make_config(train=FAST)

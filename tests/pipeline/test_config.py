@@ -9,7 +9,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_that_ships_is_a_whole_run(path):
+def test_every_shipped_config_is_a_complete_run(path):
     config = load(path)
     assert set(config.stages) <= set(STAGES)
     assert config.workspace
@@ -45,7 +45,7 @@ def test_overrides_win_and_are_read_as_yaml(tmp_path):
         "- x",
     ],
 )
-def test_a_setting_that_is_a_path_is_that_text(tmp_path, path):
+def test_a_setting_that_is_a_path_is_taken_literally(tmp_path, path):
     (tmp_path / "c.yaml").write_text("seed: 1")
     config = load(tmp_path / "c.yaml", [f"catalogue={path}", f"workspace={path}", f"embed.encoder={path}"])
     assert (config.catalogue, config.workspace, config.embed.encoder) == (path, path, path)
@@ -53,7 +53,7 @@ def test_a_setting_that_is_a_path_is_that_text(tmp_path, path):
     assert load(tmp_path / "again.yaml") == config
 
 
-def test_no_value_is_none_where_there_may_be_none(tmp_path):
+def test_an_empty_value_is_none_if_none_is_allowed(tmp_path):
     (tmp_path / "c.yaml").write_text("catalogue: x\nknown: y\nscan:\n")
     config = load(tmp_path / "c.yaml", ["catalogue=", "known=null"])
     assert (config.catalogue, config.known, config.scan) == (None, None, Config().scan)
@@ -75,7 +75,7 @@ def test_no_value_is_none_where_there_may_be_none(tmp_path):
         ("catalogue: 1984", "catalogue = 1984: Input should be a valid string"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path, text, words):
+def test_what_is_wrong_in_a_config_is_named(tmp_path, text, words):
     path = tmp_path / "c.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError, match=words):
@@ -98,12 +98,12 @@ def test_a_wrong_override_is_named(tmp_path, override, words):
         load(path, [override])
 
 
-def test_a_config_that_is_not_there_is_named():
+def test_a_missing_config_is_named():
     with pytest.raises(ConfigError, match="nowhere.yaml"):
         load("nowhere.yaml")
 
 
-def test_fingerprints_follow_content_and_not_compute(make_config):
+def test_fingerprints_depend_on_content_and_not_on_compute(make_config):
     plain = make_config()
     assert plain.fingerprint("shard") == make_config(shard={"compute": {"batch": 2}}).fingerprint("shard")
     assert plain.fingerprint("shard") != make_config(shard={"max_s": 12}).fingerprint("shard")

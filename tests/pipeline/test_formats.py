@@ -1,6 +1,6 @@
 """Every format that people have: each file, written by a real encoder, ends as vocals or as one clear failure.
 
-All go through one worker in one batch, as in a real run; each test looks at what became of one file.
+All go through one worker in one batch, as in a real run; each test looks at the outcome for one file.
 """
 
 import struct
@@ -22,7 +22,7 @@ from pipeline.stages.separate import SeparateWorker
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
-RATE, LENGTH_S = 44100, 1.4  # fits into the smallest window of the network
+RATE, LENGTH_S = 44100, 1.4  # fits the network's smallest window
 N = round(RATE * LENGTH_S)
 LONG_NAME = "ein sehr langer Name – " + "ä" * 110 + ".flac"
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
@@ -30,7 +30,7 @@ LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 @pytest.fixture(scope="module")
 def song() -> np.ndarray:
-    """A little of a rendered song, sung throughout: (2, N)."""
+    """Return a stretch (2, N) of a rendered song, sung throughout."""
     generator = np.random.default_rng(2)
     return perform(draw_singers(["ann"], generator), 12.0, "keys", RATE, generator).mix[:, 4 * RATE : 4 * RATE + N]
 
@@ -206,7 +206,7 @@ GOOD: dict[str, Callable[[Path, np.ndarray], None]] = {
 }
 BAD: dict[str, tuple[Callable[[Path, np.ndarray], None], str]] = {
     "no-sample.wav": (lambda path, wave: snd("PCM_16")(path, wave[:, :0]), "too_short"),
-    "no-sample.flac": (lambda path, wave: snd("PCM_16")(path, wave[:, :0]), "empty"),  # libsndfile writes no byte
+    "no-sample.flac": (lambda path, wave: snd("PCM_16")(path, wave[:, :0]), "empty"),  # libsndfile would write no bytes
     "one-sample.wav": (lambda path, wave: snd("PCM_16")(path, wave[:, :1]), "too_short"),
     "one-sample.flac": (lambda path, wave: snd("PCM_16")(path, wave[:, :1]), "too_short"),
     "claims-nothing.wav": (changed(snd("PCM_16"), lying_wav(4)), "too_short"),
@@ -272,13 +272,13 @@ def test_music_ends_as_vocals(results, name):
 
 
 @pytest.mark.parametrize("name", ["left.wav", "right.wav", "inverted.wav", "nearly-inverted.wav"])
-def test_how_the_sides_of_a_voice_are_laid_does_not_hide_it(results, name):
+def test_a_voice_is_found_in_any_arrangement_of_channels(results, name):
     assert results[name]["vocal_ratio"] == pytest.approx(results["mono.wav"]["vocal_ratio"], abs=0.1)
     assert results[name]["vocals_db"] == pytest.approx(results["mono.wav"]["vocals_db"], abs=1)
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_music_ends_as_one_clear_failure(results, name):
+def test_a_file_that_is_not_music_ends_as_one_clear_failure(results, name):
     row = results[name]
     assert row.get("error") == BAD[name][1], row
     assert len(row["message"]) > 15

@@ -1,4 +1,4 @@
-"""A published encoder says what it is, what it was trained on and what it reaches."""
+"""A published encoder's card says what it is, what it was trained on and how accurate it is."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from encoder.training.config import TrainConfig
 from encoder.training.loop import fit
 
 
-def test_the_card_says_data_terms_seed_numbers_and_supervision() -> None:
+def test_the_card_names_data_terms_seed_results_and_supervision() -> None:
     train = TrainConfig.model_validate(
         {"recipe": "byol", "seed": 7, "views": {"positives": "singer", "same_singer": "artist"}, "init": None}
     )
@@ -21,7 +21,7 @@ def test_the_card_says_data_terms_seed_numbers_and_supervision() -> None:
     assert "not measured" in model_card("x", preset("tiny"), TrainConfig(), 1, 1, 1, {"loss": 1.0})
 
 
-def test_the_card_of_a_training_on_groups_says_before_and_after() -> None:
+def test_the_card_of_a_training_on_groups_gives_the_error_before_and_after() -> None:
     measured = {"groups": 14, "round": 2, "before": 0.0812, "after": 0.0423}
     card = model_card("x", preset("tiny"), TrainConfig(recipe="groups", use_credits=True), 1, 1, 1, measured)
     for said in ("14 groups", "in round 2", "8.12%", "4.23%", "Artist tags that the voices bear out"):

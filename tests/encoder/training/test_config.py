@@ -1,4 +1,4 @@
-"""Configuration of a training: what recipes stand for, and what cannot work is refused."""
+"""The configuration of a training: recipes stand for settings, and what cannot work is refused."""
 
 import pytest
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ def test_what_cannot_work_is_refused() -> None:
         TrainConfig.model_validate({"init": None, "objectives": {"attraction": 1}})
 
 
-def test_a_recipe_is_settings_and_those_that_are_given_win() -> None:
+def test_a_recipe_stands_for_settings_and_given_settings_win() -> None:
     byol = TrainConfig.model_validate({"recipe": "byol", "objectives": {"projection": 64}})
     assert byol.objectives == ObjectivesConfig(contrastive=0, byol=1, projection=64)
     assert TrainConfig.model_validate(byol.model_dump()) == byol
@@ -28,7 +28,7 @@ def test_a_recipe_is_settings_and_those_that_are_given_win() -> None:
     assert TrainConfig(recipe="separated").steps == 880
 
 
-def test_given_settings_go_on_top_of_another_recipe() -> None:
+def test_given_settings_override_those_of_another_recipe() -> None:
     given = TrainConfig.model_validate({"steps": 5, "objectives": {"temperature": 0.2}})
     assert given.with_recipe("decoupled") == TrainConfig.model_validate(
         {"recipe": "decoupled", "steps": 5, "objectives": {"temperature": 0.2, "decoupled": True}}
@@ -43,25 +43,25 @@ def test_merging_is_key_by_key() -> None:
 
 def test_where_a_training_runs_is_not_part_of_its_content() -> None:
     assert TrainConfig(workers=4, gpus=1).content() == TrainConfig().content()
-    assert TrainConfig(method="linear").content() == TrainConfig().content()  # no network's business
+    assert TrainConfig(method="linear").content() == TrainConfig().content()  # the method shapes no network
     assert TrainConfig(seed=1).content() != TrainConfig().content()
 
 
-def test_from_nothing_the_encoder_is_part_of_the_content() -> None:
+def test_without_an_initial_encoder_the_architecture_is_part_of_the_content() -> None:
     assert TrainConfig(init=None).content()["encoder"] == preset("small").model_dump(mode="json")
     assert "encoder" not in TrainConfig().content()
 
 
-def test_going_on_learns_more_slowly_than_from_nothing() -> None:
+def test_the_learning_rate_is_lower_from_an_encoder_than_from_random_weights() -> None:
     assert TrainConfig(init="default").peak_rate < TrainConfig(init=None).peak_rate
     assert TrainConfig(learning_rate=0.25).peak_rate == 0.25
 
 
-def test_no_augment_is_none_at_all() -> None:
+def test_no_augment_turns_every_augmentation_off() -> None:
     assert all(getattr(NO_AUGMENT, name).probability == 0 for name in AugmentConfig.model_fields)
 
 
-def test_frames_are_kept_where_all_before_the_pooling_stays_as_it_is() -> None:
+def test_frames_are_kept_only_if_everything_before_the_pooling_is_frozen() -> None:
     def keeps(**settings: object) -> bool:
         return TrainConfig.model_validate({"recipe": "groups", **settings}).keeps_frames
 

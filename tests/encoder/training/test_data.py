@@ -1,4 +1,4 @@
-"""The order of clips: each once an epoch, no rank another's, a position that can be gone back to."""
+"""The order of clips: each once per epoch, each on one rank, and the same from any position on."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from encoder.training.data import SHUFFLED_TOGETHER, ClipOrder, ClipShards
 CLIPS = 32
 
 
-def test_each_clip_comes_once_an_epoch_and_no_rank_sees_anothers(clips: Path) -> None:
+def test_each_clip_comes_once_per_epoch_and_on_one_rank_only(clips: Path) -> None:
     rows = ClipShards.open(clips).rows
     assert len(rows) == CLIPS
     orders = [ClipOrder(rows, seed=3, rank=rank, world_size=2) for rank in range(2)]
@@ -28,14 +28,14 @@ def test_each_clip_comes_once_an_epoch_and_no_rank_sees_anothers(clips: Path) ->
     assert both[:CLIPS] != both[CLIPS : 2 * CLIPS]
 
 
-def test_batches_run_on_over_the_end_of_an_epoch(clips: Path) -> None:
+def test_a_batch_may_cross_the_end_of_an_epoch(clips: Path) -> None:
     order = ClipOrder(ClipShards.open(clips).rows, seed=0)
     numbers = [number for position in range(0, 60, 6) for number, _ in order.batch(position, 6)]
     assert Counter(numbers[:CLIPS]) == Counter(range(CLIPS))
     assert len(set(numbers[CLIPS:])) == 60 - CLIPS
 
 
-def test_the_order_is_of_seed_and_position_alone(clips: Path) -> None:
+def test_the_order_depends_on_seed_and_position_alone(clips: Path) -> None:
     rows = ClipShards.open(clips).rows
     went_through = ClipOrder(rows, seed=1)
     for position in range(0, 96, 8):
@@ -44,7 +44,7 @@ def test_the_order_is_of_seed_and_position_alone(clips: Path) -> None:
     assert ClipOrder(rows, seed=2).batch(88, 8) != last
 
 
-def test_few_row_groups_are_in_memory(clips: Path) -> None:
+def test_only_a_few_row_groups_are_in_memory(clips: Path) -> None:
     shards = ClipShards.open(clips)
     order = ClipOrder(shards.rows, seed=0)
     for number, _ in order.batch(0, CLIPS):
@@ -52,7 +52,7 @@ def test_few_row_groups_are_in_memory(clips: Path) -> None:
         assert len(shards._cache) <= 2 * SHUFFLED_TOGETHER
 
 
-def test_crops_lie_where_they_should(make_clips: Callable[..., Path]) -> None:
+def test_crops_are_cut_at_the_given_place(make_clips: Callable[..., Path]) -> None:
     shards = ClipShards.open(make_clips(tracks=2, clips=2))
     whole, rate = shards.crop(1, 0.0, 100.0)
     assert (len(whole), rate) == (24000, 16000)
@@ -62,7 +62,7 @@ def test_crops_lie_where_they_should(make_clips: Callable[..., Path]) -> None:
     assert np.array_equal(middle, whole[8000:16000])
 
 
-def test_what_is_no_shard_is_an_error_in_words(tmp_path: Path, clips: Path) -> None:
+def test_a_folder_without_usable_shards_gives_a_clear_error(tmp_path: Path, clips: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no shards"):
         ClipShards.open(tmp_path)
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""The steps after training: part of the way back, and whitening."""
+"""The steps after training: weights moved part of the way back, and whitening."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from encoder.training.finish import blend, head_outputs, whiten
 from encoder.training.views import ViewDataset
 
 
-def test_blending_goes_a_part_of_the_way() -> None:
+def test_blending_moves_the_weights_part_of_the_way() -> None:
     start, end = Encoder(preset("tiny")), Encoder(preset("tiny"))
     before = {name: tensor.clone() for name, tensor in end.state_dict().items()}
     blend(start, end, 0.25)
@@ -31,7 +31,7 @@ def test_head_outputs_are_the_vectors_before_unit_norm(clips: Path) -> None:
     torch.testing.assert_close(torch.nn.functional.normalize(outputs[8:], dim=1), vectors, rtol=0, atol=1e-5)
 
 
-def test_whitening_makes_directions_alike_and_leaves_the_head_linear() -> None:
+def test_whitening_evens_out_the_directions_and_leaves_the_head_linear() -> None:
     torch.manual_seed(0)
     encoder = Encoder(campplus(layers=0)).eval()
     pooled = torch.randn(2000, 1024) * torch.linspace(0.1, 2.0, 1024) + 0.3

@@ -65,7 +65,7 @@ def test_without_a_generator_nothing_is_masked() -> None:
     assert torch.allclose(F.normalize(out.projection, dim=1), expected, atol=1e-5)
 
 
-def test_masked_prediction_alone_leaves_pooling_and_head_out() -> None:
+def test_masked_prediction_alone_leaves_out_pooling_and_head() -> None:
     trained = {name for name, p in make(terms_of("masked")).named_parameters() if p.requires_grad}
     assert {name.split(".")[1] for name in trained if name.startswith("encoder.")} == {"stem", "blocks", "norm"}
     assert "codes.weight" in trained

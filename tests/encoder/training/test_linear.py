@@ -17,7 +17,7 @@ def start() -> Encoder:
     return Encoder(preset("tiny")).eval()
 
 
-def test_a_mapped_encoder_gives_the_encoders_vectors_times_the_map():
+def test_a_mapped_encoder_returns_the_encoders_vectors_times_the_map():
     model, wave = start(), 0.1 * torch.randn(3, 16000)
     matrix = np.random.default_rng(0).normal(size=(model.dim, model.dim))
     with torch.no_grad():
@@ -26,7 +26,7 @@ def test_a_mapped_encoder_gives_the_encoders_vectors_times_the_map():
     np.testing.assert_allclose(after, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-4)
 
 
-def test_what_is_published_is_an_encoder_like_any_other(tmp_path):
+def test_a_published_encoder_loads_like_any_other(tmp_path):
     model, matrix = start(), np.diag(np.linspace(0.5, 2, 64))
     encoder_id = linear.publish(model, matrix, tmp_path / "e", MEASURED, use_credits=True)
     assert encoder.load(tmp_path / "e").encoder_id == encoder_id

@@ -1,4 +1,4 @@
-"""The log of a run and the clock of a step."""
+"""The log of a training and the clock of its steps."""
 
 import csv
 import time
@@ -17,7 +17,7 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_rows_are_on_disk_as_they_come_and_can_be_taken_back(tmp_path: Path) -> None:
+def test_rows_are_on_disk_at_once_and_can_be_taken_back(tmp_path: Path) -> None:
     log = TrainLog(tmp_path, TrainConfig(recipe="contrastive"))
     log.write({"step": 1, "loss": 2.5})
     log.write({"step": 2, "loss": 2.0, "held_out_eer": 0.25})
@@ -44,7 +44,7 @@ def test_a_history_becomes_a_table_and_tensorboard_curves(tmp_path: Path) -> Non
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(10, 3.0), (20, 1.0)]
 
 
-def test_the_clock_splits_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_splits_a_step_into_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([1.0, 3.0, 6.0, 7.0, 10.0, 99.0, 100.0, 101.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(now))
     clock = Clock(torch.device("cpu"))
@@ -53,7 +53,7 @@ def test_the_clock_splits_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     row = clock.finish(18)
     assert [row[f"{phase}_s"] for phase in PHASES] == [2, 3, 1, 3]
     assert row["clips_per_s"] == 2
-    # What happens between two steps, such as validation, is of neither.
+    # What happens between two steps, such as validation, belongs to neither.
     clock.start("loading")
     clock.start("forward")
     assert clock.finish(1)["loading_s"] == 1

@@ -1,4 +1,4 @@
-"""Training: it learns, goes on where it was killed, stops when it must, and is the same on several workers."""
+"""Training learns, continues where it was killed, and stops when it must."""
 
 import csv
 import math
@@ -79,7 +79,7 @@ def test_each_recipe_trains(clips: Path, tmp_path: Path, recipe: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", ["queue", "dino"])
-def test_going_on_from_a_checkpoint_gives_the_losses_of_an_undisturbed_run(
+def test_continuing_from_a_checkpoint_gives_the_losses_of_an_uninterrupted_run(
     clips: Path, tmp_path: Path, recipe: str
 ) -> None:
     config = make(steps=6, recipe=recipe, accumulate=2)
@@ -120,7 +120,7 @@ fit(TrainConfig.model_validate(json.loads(sys.argv[3])), sys.argv[1], out, resum
 """
 
 
-def test_kill_9_and_the_same_command_again(clips: Path, tmp_path: Path) -> None:
+def test_after_kill_9_the_same_command_continues(clips: Path, tmp_path: Path) -> None:
     config = make(steps=8, recipe="contrastive_masked")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -138,7 +138,7 @@ def test_kill_9_and_the_same_command_again(clips: Path, tmp_path: Path) -> None:
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
 
 
-def test_a_collapse_stops_the_run_and_says_when(clips: Path, tmp_path: Path) -> None:
+def test_a_collapse_stops_the_training_and_names_the_step(clips: Path, tmp_path: Path) -> None:
     pull = ObjectivesConfig(contrastive=0, alignment=1)
     config = make(
         steps=60, objectives=pull, learning_rate=1e-2, augment=NO_AUGMENT, collapse_std=0.1, checkpoint_every=60

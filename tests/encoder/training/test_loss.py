@@ -1,4 +1,4 @@
-"""The sum of the terms, and what is remembered between steps."""
+"""The sum of the terms, and the state kept between steps."""
 
 import math
 
@@ -28,7 +28,7 @@ def test_the_queue_keeps_the_newest_and_serves_as_negatives() -> None:
     assert past[1].tolist() == [3, 4, 1]
 
 
-def test_the_queue_holds_what_the_averaged_encoder_says() -> None:
+def test_the_queue_holds_vectors_of_the_averaged_encoder() -> None:
     terms = terms_of("queue").model_copy(update={"queue": 4})
     memory = Memory(terms, 2)
     ours, averaged = Outputs(torch.tensor([[1.0, 0], [0, 1], [1, 0], [0, 1]])), Outputs(torch.eye(4)[:, :2] + 3.0)
@@ -49,14 +49,14 @@ def test_dinos_centre_moves_with_the_teacher() -> None:
     assert torch.allclose(memory.centre, 0.1 * out.logits.mean(0), atol=1e-6)
 
 
-def test_masked_prediction_alone_asks_for_no_embedding() -> None:
+def test_masked_prediction_alone_needs_no_embedding() -> None:
     terms = terms_of("masked")
     out = Outputs(torch.full((4, 8), torch.nan), masked_loss=torch.tensor(6.0), masked_count=torch.tensor(4))
     values = loss_terms(out, None, torch.tensor([0, 1]), terms, Memory(terms, 8))
     assert {name: float(value) for name, value in values.items()} == {"masked": 1.5}
 
 
-def test_both_views_are_drawn_to_the_prototype_of_their_identity() -> None:
+def test_both_views_are_attracted_to_their_singers_prototype() -> None:
     terms = ObjectivesConfig(contrastive=0, prototypical=1, attraction=1)
     prototypes = Prototypes(torch.eye(3), torch.zeros(3, 3, dtype=torch.bool))
     out = Outputs(torch.tensor([[0.0, 5, 0], [0, 0, 2], [0, 3, 0], [1, 0, 0]]))
@@ -67,7 +67,7 @@ def test_both_views_are_drawn_to_the_prototype_of_their_identity() -> None:
     assert float(values["prototypical"]) == pytest.approx((3 * near + far) / 4, rel=1e-5)
 
 
-def test_the_gate_leaves_out_pairs_that_are_unlike_whom_they_are_said_to_be() -> None:
+def test_the_gate_leaves_out_pairs_that_are_unlike_their_singer() -> None:
     terms = ObjectivesConfig(contrastive=1, prototypical=1, gate=True)
     prototypes = Prototypes(torch.eye(8), torch.zeros(8, 8, dtype=torch.bool))
     memory, whose = Memory(terms, 8), torch.arange(8).repeat(8)

@@ -1,4 +1,4 @@
-"""Schedule, decay, average and seeds."""
+"""Learning-rate schedule, weight decay, averaged weights and seeds."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_only_matrices_decay() -> None:
     assert decay == {id(layer.weight): 0.3, id(layer.bias): 0.0}
 
 
-def test_the_average_forgets_the_initial_weights_soon_and_then_moves_slowly() -> None:
+def test_the_average_soon_forgets_the_initial_weights_and_then_moves_slowly() -> None:
     ours, theirs = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
     for step, momentum in ((1, 1 / 11), (10, 0.5), (100000, 0.99)):
         nn.init.zeros_(ours.weight)
@@ -43,13 +43,13 @@ def test_the_average_forgets_the_initial_weights_soon_and_then_moves_slowly() ->
         assert float(ours.weight.detach()) == pytest.approx(1 - momentum, rel=1e-4)
 
 
-def test_a_generator_is_its_numbers_alone() -> None:
+def test_a_generator_depends_on_its_numbers_alone() -> None:
     first, again, other = (torch.rand(4, generator=seeded(CPU, *numbers)) for numbers in ((1, 2), (1, 2), (2, 1)))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-def test_precision_can_be_said() -> None:
+def test_the_precision_can_be_set() -> None:
     assert uses_bfloat16(TrainConfig(precision="bfloat16"), CPU)
     assert not uses_bfloat16(TrainConfig(precision="float32"), CPU)
     assert uses_bfloat16(TrainConfig(), CPU) == multiplies_bfloat16(CPU)
@@ -61,7 +61,7 @@ def test_the_longest_beginning_of_a_name_decides_its_rate() -> None:
     assert [rate_factor(name, factors) for name in names] == [0.0, 0.5, 1.0]
 
 
-def test_what_is_frozen_is_not_in_the_optimiser() -> None:
+def test_frozen_parameters_are_not_in_the_optimiser() -> None:
     layers = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     freeze(layers, {"0": 0.0})
     groups = make_optimiser(layers, TrainConfig(rate_factors={"0": 0.0, "1.weight": 3.0})).param_groups

@@ -1,4 +1,4 @@
-"""Gathering across ranks, in one process and in two."""
+"""Gathering over ranks, in one process and in two."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch.multiprocessing
 from encoder.training.parallel import any_rank, gather, mean_over_ranks
 
 
-def test_one_process_is_the_whole_world() -> None:
+def test_a_single_process_gathers_its_own_rows() -> None:
     x = torch.randn(3, 2)
     assert gather(x) is x
     assert float(mean_over_ranks(torch.tensor(6.0), torch.tensor(4))) == 1.5
@@ -23,7 +23,7 @@ def two_ranks(rank: int, folder: str) -> None:
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
     x = (torch.arange(4.0).reshape(2, 2) + 10 * rank).requires_grad_()
     everything = gather(x)
-    # Each rank weighs the rows otherwise, and each row must get what both ranks say of it.
+    # Each rank weights the rows differently, and each row must get the gradients of both ranks.
     (everything * (rank + 1) * torch.tensor([[1.0], [2.0], [3.0], [4.0]])).sum().backward()
     own = torch.tensor(2.0 + rank, requires_grad=True)
     total = mean_over_ranks(own, torch.tensor(1 + rank))
@@ -39,7 +39,7 @@ def two_ranks(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
-def test_rows_and_gradients_cross_ranks(tmp_path: Path) -> None:
+def test_rows_and_gradients_are_shared_between_ranks(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(two_ranks, (str(tmp_path),), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     expected = torch.tensor([[0.0, 1], [2, 3], [10, 11], [12, 13]])

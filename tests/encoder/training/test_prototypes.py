@@ -1,4 +1,4 @@
-"""Each singer's prototype is the mean of the singer's crops, at each speed and of the right recording."""
+"""A singer's prototype is the mean vector of the singer's crops, at each speed and of the right recording."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,8 +36,8 @@ def test_a_prototype_is_the_mean_vector_of_a_singers_crops(make_clips: Callable[
     assert torch.equal(one_singer, ~torch.eye(6, dtype=torch.bool))
 
 
-def test_it_is_of_the_recording_that_second_views_come_from(make_clips: Callable[..., Path]) -> None:
+def test_it_is_made_from_the_recording_that_second_views_come_from(make_clips: Callable[..., Path]) -> None:
     clips = make_clips(tracks=2, clips=1, pairs=True)
     plain, paired = crop(views(clips), 0, 1.0), crop(views(clips, pair_share=0.4), 0, 1.0)
-    # The fixture's pair is the clip with its sign turned.
+    # The fixture's pair is the clip with its sign inverted.
     assert torch.equal(plain, -paired)

@@ -1,4 +1,4 @@
-"""Checkpoints: what was written is read again, in place of the one before and for the same configuration only."""
+"""A checkpoint replaces the one before, and is read for the same configuration only."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_a_checkpoint_replaces_the_one_before(tmp_path: Path) -> None:
         read(tmp_path / "checkpoint", CPU, {"seed": 1})
 
 
-def test_the_averaged_encoder_is_what_is_finished(tmp_path: Path) -> None:
+def test_the_finished_encoder_is_the_averaged_one(tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoder = Encoder(preset("tiny")).eval()
     averaged = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Kept frames of a frozen trunk stand for the audio: the same vectors, and the same way through a training."""
+"""Stored frames of a frozen trunk replace the audio: they give the same vectors, and training works on them."""
 
 import io
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def test_whole_clips_get_the_encoders_own_vectors(encoder: Encoder, kept: tuple[
             assert torch.allclose(trunk.embed(encoder, waves, lengths), expected, atol=1e-6)
 
 
-def test_a_crop_is_a_stretch_of_the_kept_frames(kept: tuple[Path, Path]) -> None:
+def test_a_crop_is_a_stretch_of_the_stored_frames(kept: tuple[Path, Path]) -> None:
     frames = ClipShards.open(kept[1])
     whole, half = frames.crop(3, 0.0, 1.5)[0], frames.crop(3, 1.0, 0.75)[0]
     assert len(half) == round(len(whole) / 2)
@@ -70,7 +70,9 @@ def test_a_crop_is_a_stretch_of_the_kept_frames(kept: tuple[Path, Path]) -> None
     assert len(frames.crop(3, 0.5, 1e-6)[0]) == 1
 
 
-def test_training_goes_on_behind_a_frozen_trunk(encoder: Encoder, kept: tuple[Path, Path], tmp_path: Path) -> None:
+def test_training_works_on_the_frames_of_a_frozen_trunk(
+    encoder: Encoder, kept: tuple[Path, Path], tmp_path: Path
+) -> None:
     checkpoint.save(encoder, tmp_path / "start", {}, "", half=False)
     fast: dict[str, Any] = {"batch": 4, "steps": 2, "warmup": 0, "precision": "float32", "whiten": 0.5, "held_out": 0.5}
     views = {"crop_s": 0.7, "pair_share": 0.5, "positives": "singer", "same_singer": "group"}
@@ -87,7 +89,7 @@ def test_training_goes_on_behind_a_frozen_trunk(encoder: Encoder, kept: tuple[Pa
     trainer.finish()
 
 
-def test_the_head_is_whitened_by_what_it_gives_for_frames(encoder: Encoder, kept: tuple[Path, Path]) -> None:
+def test_the_head_is_whitened_by_its_vectors_of_the_stored_frames(encoder: Encoder, kept: tuple[Path, Path]) -> None:
     config = TrainConfig(recipe="groups").views.model_copy(update={"positives": "clip", "same_singer": "track"})
     views = ViewDataset(ClipShards.open(kept[1]), config, encoder.sample_rate_hz, 4, 0)
     outputs = head_outputs(encoder, [views[0]])

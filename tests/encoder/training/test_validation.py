@@ -1,4 +1,4 @@
-"""What is watched during training."""
+"""The measures that are logged during training."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from encoder.training.validation import (
 )
 
 
-def test_trials_are_across_tracks_where_a_singer_has_several() -> None:
+def test_trials_are_across_tracks_if_a_singer_has_several() -> None:
     vectors = torch.eye(4)[[0, 0, 1, 2, 2, 3]]
     singers, tracks = ["a"] * 3 + ["b"] * 3, ["1", "1", "2", "3", "3", "4"]
-    # Within a track all is alike, across tracks nothing is: only the latter may count.
+    # Crops of one track are all alike and those of different tracks are not: only the latter may count.
     assert trials_error_rate(vectors, singers, tracks) == pytest.approx(0.5)
     assert trials_error_rate(vectors[[0, 1, 3, 4]], ["a", "a", "b", "b"], ["1", "1", "2", "2"]) == 0
 
@@ -36,7 +36,7 @@ def test_standard_deviation_and_rank_tell_a_sphere_from_a_point() -> None:
     assert effective_rank(line) == pytest.approx(1, abs=1e-3)
 
 
-def test_singers_are_held_out_whole_and_always_the_same() -> None:
+def test_whole_singers_are_held_out_and_always_the_same_ones() -> None:
     singers = [f"singer{i % 20}" for i in range(100)]
     out = held_out(singers, 0.2)
     assert out.sum() == 20

@@ -1,4 +1,4 @@
-"""Positives: where the two views of a clip come from, and who is known to be whom."""
+"""Positives: where the two views of a clip come from, and which clips count as one singer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_two_crops_of_one_clip_do_not_overlap(clips: Path) -> None:
         assert abs(places[0] - places[1]) >= RATE // 2 - 1
 
 
-def test_batches_hang_on_position_and_seed_alone(clips: Path) -> None:
+def test_batches_depend_on_position_and_seed_alone(clips: Path) -> None:
     shards = ClipShards.open(clips)
     first = ViewDataset(shards, config(), RATE, 8, seed=5)
     assert first[0].clip_ids != first[1].clip_ids
@@ -41,7 +41,7 @@ def test_batches_hang_on_position_and_seed_alone(clips: Path) -> None:
     assert torch.equal(first[1].waves, again.waves)
 
 
-def test_processes_that_load_ahead_change_nothing(clips: Path) -> None:
+def test_loading_ahead_in_processes_changes_nothing(clips: Path) -> None:
     dataset = ViewDataset(ClipShards.open(clips), config(), RATE, 8, seed=5)
     alone, ahead = list(dataset.loader(1, 4, workers=0)), list(dataset.loader(1, 4, workers=2))
     assert (
@@ -52,7 +52,7 @@ def test_processes_that_load_ahead_change_nothing(clips: Path) -> None:
     assert all(torch.equal(one.waves, other.waves) for one, other in zip(alone, ahead, strict=True))
 
 
-def test_ranks_share_one_batch(clips: Path) -> None:
+def test_ranks_divide_one_batch(clips: Path) -> None:
     shards = ClipShards.open(clips)
     whole = ViewDataset(shards, config(), RATE, 8, seed=0)[0]
     halves = [ViewDataset(shards, config(), RATE, 8, 0, None, rank, 2)[0] for rank in range(2)]
@@ -61,7 +61,7 @@ def test_ranks_share_one_batch(clips: Path) -> None:
     assert torch.equal(torch.cat([half.identities for half in halves]), whole.identities)
 
 
-def test_clips_of_a_track_or_under_a_name_count_as_one_singer(clips: Path) -> None:
+def test_clips_of_one_track_or_name_count_as_one_singer(clips: Path) -> None:
     shards = ClipShards.open(clips)
     by_track = ViewDataset(shards, config(), RATE, 4, 0)
     assert len(set(by_track.singers)) == 8
@@ -85,7 +85,7 @@ def test_track_and_singer_positives_come_from_other_clips(clips: Path) -> None:
 def test_pairs_are_read_from_their_column(make_clips: Callable[..., Path]) -> None:
     shards = ClipShards.open(make_clips(tracks=2, clips=2, pairs=True))
     batch = ViewDataset(shards, config(positives="pair", crop_s=1.5, overlap=True), RATE, 4, 0)[0]
-    # The fixture's pair is the clip with its sign turned.
+    # The fixture's pair is the clip with its sign inverted.
     assert torch.equal(batch.waves[:4], -batch.waves[4:])
 
 
@@ -103,7 +103,7 @@ def test_views_that_cannot_be_made_are_refused(clips: Path) -> None:
         config(speeds=[1.0, 9.0])
 
 
-def test_codec_changes_a_crop_but_not_much(clips: Path) -> None:
+def test_a_codec_changes_a_crop_a_little(clips: Path) -> None:
     shards = ClipShards.open(clips)
     plain = ViewDataset(shards, config(), RATE, 4, 0)[0].waves
     coded = ViewDataset(shards, config(), RATE, 4, 0, codec=chance(1.0, 0.5, 0.9))[0].waves
@@ -112,7 +112,7 @@ def test_codec_changes_a_crop_but_not_much(clips: Path) -> None:
     assert 1e-7 < difference < 0.1
 
 
-def test_a_share_of_second_views_is_of_the_pair(make_clips: Callable[..., Path]) -> None:
+def test_the_given_share_of_second_views_comes_from_the_pair(make_clips: Callable[..., Path]) -> None:
     shards = ClipShards.open(make_clips(tracks=4, clips=8, pairs=True))
     waves = ViewDataset(shards, config(pair_share=0.5, crop_s=1.5, overlap=True), RATE, 32, 0)[0].waves
     negated = (waves[:32] == -waves[32:]).all(1)

@@ -1,4 +1,4 @@
-"""The quick form of `make bench-day`, and its parts without a cluster."""
+"""A short run of `make bench-day`, and its parts without a cluster."""
 
 import itertools
 import os
@@ -21,7 +21,7 @@ N = 100
 FLEET = day.Fleet(nodes=2, workers=2, life_s=8, gap_s=1)
 
 
-def test_each_place_is_emptied_and_filled_in_turns():
+def test_each_node_is_lost_and_replaced_in_turn():
     found = list(itertools.islice(day.changes(FLEET, np.random.default_rng(0)), 4000))
     assert found == list(itertools.islice(day.changes(FLEET, np.random.default_rng(0)), 4000))
     at_s = np.array([at for at, _ in found])
@@ -31,13 +31,13 @@ def test_each_place_is_emptied_and_filled_in_turns():
     assert of_one[1::2].mean() == pytest.approx(FLEET.life_s, rel=0.15)
 
 
-def test_losses_end_and_places_are_full_then():
+def test_after_the_last_loss_all_nodes_are_there():
     found = list(day.changes(replace(FLEET, losses=3), np.random.default_rng(0)))
     assert len(found) == 6
     assert all([place for _, place in found].count(place) % 2 == 0 for place in (0, 1))
 
 
-def test_a_sleeper_leaves_what_separation_would(workspace: Workspace):
+def test_a_sleeping_worker_leaves_the_rows_that_separation_would(workspace: Workspace):
     tables.replace(workspace, "tracks", day.tracks(5, 0.01, np.random.default_rng(0)))
     todo, _ = day.pending(workspace)
     assert np.mean(todo["duration_s"]) == pytest.approx(0.01)
@@ -48,7 +48,7 @@ def test_a_sleeper_leaves_what_separation_would(workspace: Workspace):
 
 
 @pytest.mark.slow
-def test_tracks_are_all_done_once_while_nodes_are_lost(tmp_path: Path):
+def test_each_track_is_done_once_although_nodes_are_lost(tmp_path: Path):
     given = {
         "workspace": tmp_path,
         "tracks": N,

@@ -10,7 +10,7 @@ RATE = 8000
 
 @pytest.fixture
 def recordings(tmp_path):
-    """Five songs of one singer and two of another, accompaniment and voice a constant each, and a whole song."""
+    """Write five songs by one singer and two by another, of constant accompaniment and voice, and a whole song."""
     for singer, n in (("amy", 5), ("bob", 2)):
         (tmp_path / "in" / "karaoke" / singer).mkdir(parents=True)
         for song in range(n):
@@ -21,7 +21,7 @@ def recordings(tmp_path):
     return tmp_path / "in"
 
 
-def test_a_track_is_two_songs_and_some_bands_play_alone(recordings, tmp_path):
+def test_a_track_is_two_songs_and_some_tracks_are_accompaniment_alone(recordings, tmp_path):
     out = tmp_path / "out"
     expected = excerpts.catalogue(recordings, out, 3)
     assert expected[["set", "file", "singer", "expected"]].to_numpy().tolist() == [

@@ -16,7 +16,7 @@ SINGERS, TRACKS, CLIPS, CLIP_S = 4, 3, 20, 6.0
 
 @pytest.fixture
 def catalogue(workspace: Workspace) -> Workspace:
-    """Write tracks of two minutes whose clips follow one another; all of a singer point to about the same place."""
+    """Write tracks of two minutes of adjacent clips; a singer's clips all have about the same direction."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(SINGERS, 192))
     files, clips, truth = [], [], []
@@ -37,7 +37,7 @@ def catalogue(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def test_clips_are_kept_whose_middle_is_in_an_excerpt(catalogue):
+def test_clips_with_their_middle_in_an_excerpt_are_kept(catalogue):
     tracks = tables.read(catalogue, "files", ["track_id", "duration_s"])
     clips = tables.read_arrow(catalogue, "embeddings")
     assert len(heard.within(clips, tracks, None)) == len(clips)
@@ -46,13 +46,13 @@ def test_clips_are_kept_whose_middle_is_in_an_excerpt(catalogue):
     assert set(each) <= {8, 9, 10, 11, 12} and len(each) == len(tracks)
 
 
-def test_voices_that_point_to_their_singer_are_told_apart():
+def test_singers_with_directions_of_their_own_are_told_apart():
     vectors = np.repeat(np.eye(3), 2, axis=0)
     assert heard.alike(np.repeat(list("abc"), 2), vectors) == {"eer": 0.0, "nearest": 1.0}
     assert heard.alike(np.array(list("ababab")), vectors)["nearest"] == 0.0
 
 
-def test_each_kind_of_excerpt_is_a_row(catalogue, capsys, monkeypatch):
+def test_each_kind_of_excerpt_has_a_row(catalogue, capsys, monkeypatch):
     monkeypatch.setattr(heard, "TRIED", heard.TRIED[-2:])
     heard.of_whole(Path(catalogue.root))
     said = capsys.readouterr().out

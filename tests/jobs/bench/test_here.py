@@ -5,7 +5,7 @@ from pipeline.sections import Compute
 from pipeline.store import tables
 
 
-def test_all_rows_are_done_in_batches(make_config):
+def test_all_rows_are_processed_in_batches(make_config):
     batches = []
     run = Here("separate", make_config())
     run.map(

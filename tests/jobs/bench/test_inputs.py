@@ -3,7 +3,7 @@ import re
 from jobs.bench import inputs
 
 
-def test_the_files_go_through_scan_and_separation(tmp_path, capsys):
+def test_files_go_through_scan_and_separation(tmp_path, capsys):
     assert inputs.main(["--n", "6", "--keep", str(tmp_path / "kept")]) == 0
     text = capsys.readouterr().out
     for nothing in ("files in no table, or in two", "`unexpected`", "messages without words"):

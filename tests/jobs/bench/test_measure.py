@@ -10,7 +10,7 @@ from pipeline.separators import load
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A karaoke song, a preview and a whole song, rendered."""
+    """Render a karaoke song, a preview and a whole song."""
     folder = tmp_path_factory.mktemp("audio")
     generator = np.random.default_rng(1)
     song = perform(draw_singers(["ann"], generator), 6.0, "strings", 22050, generator)
@@ -29,21 +29,21 @@ def separator():
     return load("spleeter", precision="fp32")
 
 
-def test_separation_is_better_than_none(folder, separator):
+def test_separation_improves_on_the_mix(folder, separator):
     for name in ("karaoke", "previews"):
         ((mix_db, vocals_db, sdr_db),) = measure.quality(separator, [s for _, s in measure.recordings(folder, name)])
         assert vocals_db > mix_db + 3
-        assert sdr_db > vocals_db - 1  # BSS Eval forgives a filter besides
+        assert sdr_db > vocals_db - 1  # BSS Eval also forgives a filter
 
 
-def test_singing_is_found_and_its_absence_too(folder, separator):
+def test_singing_and_its_absence_are_detected(folder, separator):
     previews = [song for _, song in measure.recordings(folder, "previews")]
     mixes, accompaniments = measure.activity(separator, previews)
     assert (list(mixes), list(accompaniments)) == ([True], [False])
     assert measure.whole_songs(separator, folder) == [True]
 
 
-def test_halves_go_by_artist():
+def test_an_artists_songs_are_in_one_half():
     names = [f"Artist {i} - Song {k}.ogg" for i in range(40) for k in range(2)]
     halves = [measure.chose_the_rule(name) for name in names]
     assert halves[::2] == halves[1::2]

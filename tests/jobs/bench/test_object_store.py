@@ -2,7 +2,7 @@ import pyarrow.fs as pafs
 import pytest
 
 
-def test_requests_are_counted_by_kind_and_place(object_store):
+def test_requests_are_counted_by_kind_and_key(object_store):
     bucket, client = object_store.bucket(), object_store.client()
     with client.open_output_stream(f"{bucket[5:]}/music/é #1.mp3") as sink:
         sink.write(b"sound")
@@ -22,7 +22,7 @@ def test_requests_are_counted_by_kind_and_place(object_store):
         ("403 InvalidAccessKeyId", "AccessKeyId|ACCESS_KEY"),
     ],
 )
-def test_trouble_is_what_a_client_sees_and_it_ends(object_store, trouble, words):
+def test_clients_see_the_chosen_trouble_until_it_ends(object_store, trouble, words):
     place = object_store.bucket()[5:]
     object_store.outage(60, trouble)
     with pytest.raises(OSError, match=words):

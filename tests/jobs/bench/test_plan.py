@@ -6,7 +6,7 @@ from jobs.bench import plan
 from jobs.bench.plan import Catalogue, Growth, Prices
 
 
-def test_growth_goes_through_what_was_measured_and_back():
+def test_growth_starts_from_the_measurement_and_can_be_inverted():
     growth = Growth(100_000, 300, 4.0, 1.1, 0.9)
     assert growth.at(100_000) == (300, 4.0)
     seconds, memory_gb = growth.at(1_000_000)
@@ -15,7 +15,7 @@ def test_growth_goes_through_what_was_measured_and_back():
     assert growth.reach(seconds, memory_gb) == pytest.approx((1_000_000, 1_000_000))
 
 
-def test_cost_follows_the_tracks_and_what_is_heard_of_them():
+def test_cost_grows_with_the_tracks_and_with_the_seconds_heard():
     small, large = (Catalogue(n, 3.5).core_s() for n in (10, 1000))
     assert {stage: 100 * seconds for stage, seconds in small.items()} == pytest.approx(large)
     whole, part = Catalogue(10, 3.5, excerpts=False), Catalogue(10, 3.5)
@@ -25,7 +25,7 @@ def test_cost_follows_the_tracks_and_what_is_heard_of_them():
     assert Catalogue(10, 0.5).core_s() == Catalogue(10, 0.5, excerpts=False).core_s(), "shorter than its excerpts"
 
 
-def test_requests_cost_what_the_bench_of_the_store_says():
+def test_requests_cost_what_bench_store_measured():
     assert Catalogue(1_000_000).requests_dollars() == pytest.approx(8.9, abs=0.1)
 
 
@@ -37,7 +37,7 @@ def test_a_gpu_that_costs_twice_must_be_twice_as_fast():
     )
 
 
-def test_the_narrowest_limit_comes_first():
+def test_the_lowest_limit_comes_first():
     found = plan.limits(3.5, excerpts=False)
     assert list(found.values()) == sorted(found.values())
     cores = 1000 * plan.DAY_S / sum(Catalogue(1, 3.5, excerpts=False).core_s().values())

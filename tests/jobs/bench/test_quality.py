@@ -3,24 +3,26 @@ import pytest
 
 from jobs.bench.quality import si_sdr
 
-# Orthogonal, of equal power, so that ratios can be told by hand.
+# Orthogonal and of equal power, so that ratios can be computed by hand.
 VOICE = np.tile([1.0, 1.0, -1.0, -1.0], 100)
 OTHER = np.tile([1.0, -1.0, -1.0, 1.0], 100)
 
 
 @pytest.mark.parametrize(("share", "expected_db"), [(1.0, 0.0), (0.1, 20.0), (10.0, -20.0), (0.5, 6.0206)])
-def test_by_hand(share, expected_db):
+def test_ratios_computed_by_hand(share, expected_db):
     assert si_sdr(VOICE + share * OTHER, VOICE) == pytest.approx(expected_db, abs=1e-3)
-    assert si_sdr(-7 * (VOICE + share * OTHER), VOICE) == pytest.approx(expected_db, abs=1e-3)  # scale does not count
+    assert si_sdr(-7 * (VOICE + share * OTHER), VOICE) == pytest.approx(
+        expected_db, abs=1e-3
+    )  # scale makes no difference
 
 
-def test_perfect_and_nothing():
+def test_a_perfect_estimate_and_one_without_the_voice():
     assert si_sdr(0.3 * VOICE, VOICE) > 200
     assert si_sdr(OTHER, VOICE) < -200
     assert si_sdr(0 * VOICE, VOICE) <= 0
 
 
-def test_invalid_input():
+def test_invalid_input_is_refused():
     with pytest.raises(ValueError, match="one length"):
         si_sdr(VOICE[:-1], VOICE)
     with pytest.raises(ValueError, match="silent"):

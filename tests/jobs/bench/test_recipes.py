@@ -23,7 +23,7 @@ def known(workspace, tmp_path):
     return str(path)
 
 
-def test_known_singers_are_measured_and_not_heard(make_config, workspace, known):
+def test_known_singers_are_measured_and_not_trained_on(make_config, workspace, known):
     clips, measured, whose = bench_recipes.split(make_config(known=known), workspace)
     assert {row.track_id for row in clips.rows} == {"4", "5", "6", "7"}
     assert {row.track_id for row in measured.rows} == {"0", "1", "2", "3"}
@@ -40,7 +40,7 @@ def test_every_recipe_has_a_row(make_config, known, monkeypatch, capsys):
     assert all(0 <= float(eer) <= 100 for _, eer in rows)
 
 
-def test_a_recipe_that_breaks_off_does_not_end_the_others(make_config, known, monkeypatch, capsys):
+def test_a_recipe_that_fails_does_not_stop_the_others(make_config, known, monkeypatch, capsys):
     names = ("vicreg", "separated", "contrastive")
     monkeypatch.setattr(bench_recipes, "RECIPES", {name: RECIPES[name] for name in names})
     real = bench_recipes.trained

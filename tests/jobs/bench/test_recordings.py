@@ -19,7 +19,7 @@ def voice(hz: float) -> np.ndarray:
 
 @pytest.fixture
 def audio(tmp_path) -> Path:
-    """Two karaoke singers, a preview, a set of plain voices, and songs that are of no use."""
+    """Write two karaoke singers, a preview, sets of voices alone, and songs that cannot be used."""
     band = 0.1 * np.random.default_rng(0).standard_normal((2, 3 * RATE))
     files = {
         "karaoke/amy/01.wav": [band[0], voice(300)],
@@ -36,7 +36,7 @@ def audio(tmp_path) -> Path:
     return tmp_path / "audio"
 
 
-def test_who_sings_and_where_the_voice_is(audio):
+def test_singers_and_the_channels_of_their_voices_are_found(audio):
     found = recordings.find_voices(audio)
     assert [v.name for v in found] == [
         "karaoke/amy/01",
@@ -53,7 +53,7 @@ def test_who_sings_and_where_the_voice_is(audio):
     assert "leon" not in [v.singer for v in recordings.find_voices(audio, ["leon"])]
 
 
-def test_files_are_what_the_recipe_reads(audio, tmp_path):
+def test_the_recipe_reads_the_files(audio, tmp_path):
     out = tmp_path / "out"
     assert recordings.main([str(audio), str(out), "--remixes", "1"]) == 0
     made = sorted(str(path.relative_to(out)) for path in out.rglob("*.flac"))
@@ -79,7 +79,7 @@ def test_files_are_what_the_recipe_reads(audio, tmp_path):
     assert np.corrcoef(clean, separated)[0, 1] > 0.5
 
 
-def test_a_short_accompaniment_is_looped_at_its_own_rate(tmp_path):
+def test_a_short_accompaniment_is_looped_at_its_own_sample_rate(tmp_path):
     rng = np.random.default_rng(0)
     for name, seconds, rate in (("long", 9, 16000), ("short", 1, 48000)):
         soundfile.write(tmp_path / f"{name}.wav", 0.1 * rng.standard_normal((seconds * rate, 2)), rate)
@@ -88,7 +88,7 @@ def test_a_short_accompaniment_is_looped_at_its_own_rate(tmp_path):
     assert clean.shape == separated.shape == (9 * RATE,)
 
 
-def test_a_file_is_the_same_whenever_it_is_made(audio, tmp_path):
+def test_a_file_does_not_depend_on_when_it_is_made(audio, tmp_path):
     voices, separator = recordings.find_voices(audio), separators.load("spleeter")
     first = list(recordings.make(voices[3:4] + voices[:2], tmp_path / "a", separator, 1, 0))
     assert not list(recordings.make(voices[3:4] + voices[:2], tmp_path / "a", separator, 1, 0))

@@ -11,7 +11,7 @@ from pipeline.separators import load
 RATE = 44100
 
 
-def test_the_plain_loop_gives_the_vocals_that_ours_gives(tmp_path):
+def test_the_plain_loop_gives_our_vocals(tmp_path):
     generator = np.random.default_rng(4)
     mix = perform(draw_singers(["ann"], generator), 6.0, "keys", RATE, generator).mix[:, : 6 * RATE]
     soundfile.write(tmp_path / "mix.wav", mix.T, RATE, subtype="FLOAT")
@@ -22,7 +22,7 @@ def test_the_plain_loop_gives_the_vocals_that_ours_gives(tmp_path):
     assert si_sdr(ours, plain) > 20  # the plain loop pads its last segment with silence, which ours does not see
 
 
-def test_the_untrained_models_are_of_the_published_kind(tmp_path):
+def test_the_untrained_models_are_like_the_published_ones(tmp_path):
     save_htdemucs_repo(tmp_path, channels=8, bottom_channels=16, t_layers=1, segment=1)
     single, bag = load(str(tmp_path / "htdemucs")), load(str(tmp_path / "htdemucs_ft"))
     assert len(single.parts) == len(bag.parts) == 1

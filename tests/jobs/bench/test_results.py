@@ -15,7 +15,7 @@ def noise(seconds: float, channels: int, seed: int) -> np.ndarray:
 
 @pytest.fixture
 def recordings(tmp_path):
-    """Recordings in the three layouts."""
+    """Write recordings in the three layouts."""
     for singer in ("amy", "bob"):
         (tmp_path / "in" / "karaoke" / singer).mkdir(parents=True)
         for song in (1, 2):
@@ -30,7 +30,7 @@ def recordings(tmp_path):
     return tmp_path / "in"
 
 
-def test_mixes_are_the_sum_of_their_stems_and_the_truth_says_who_sings(recordings, tmp_path):
+def test_mixes_are_the_sums_of_their_stems_and_the_truth_names_the_singers(recordings, tmp_path):
     truth = results.mix_down(recordings, tmp_path / "out").set_index("file")
     assert truth["singer"].to_dict() == {
         "karaoke/amy/1.flac": "amy",
@@ -50,7 +50,7 @@ def test_mixes_are_the_sum_of_their_stems_and_the_truth_says_who_sings(recording
     assert known.to_numpy().tolist() == [["karaoke/amy/1.flac", "amy"], ["karaoke/bob/1.flac", "bob"]]
 
 
-def test_a_folder_without_recordings_is_told(tmp_path):
+def test_a_folder_without_recordings_is_reported(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="no recordings"):
         results.mix_down(tmp_path / "empty", tmp_path / "out")

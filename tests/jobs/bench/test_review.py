@@ -14,7 +14,7 @@ BACKEND = Backend(np.zeros(DIM), np.eye(DIM), Numbers(0.6, 0.01, DIM, DIM / 2, 0
 
 @pytest.fixture(scope="module")
 def archive() -> Archive:
-    """Return the songs of ten singers with six each and of 100 with one."""
+    """Return songs by ten singers with six each and by 100 with one."""
     rng = np.random.default_rng(0)
     who = np.repeat(np.arange(110), [6] * 10 + [1] * 100)
     rows = rng.normal(size=(110, DIM))[who] + 0.8 * rng.normal(size=(len(who), DIM))
@@ -34,7 +34,7 @@ def test_chosen_answers_name_more_than_random_ones(archive: Archive, monkeypatch
     assert max(first["random"][0], second["random"][0]) < 40
 
 
-def test_what_is_known_is_not_asked_again(archive: Archive):
+def test_known_tracks_are_not_asked_about(archive: Archive):
     given = archive.known(0.5, np.random.default_rng(0))
     assert len(given) == len(set(archive.catalogue.singer[given])) == 5
     for asked in (archive.reviewed(given), archive.random(given, np.random.default_rng(0))):

@@ -1,4 +1,4 @@
-"""The bench of a network in rounds: each catalogue's own clips, and a row for each round and who is measured."""
+"""The bench of training in rounds: each catalogue has its own clips, and each round its rows."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ SINGERS = ("ariel", "abjones", "amy")
 
 
 def case_of(workspace: Workspace, model: Encoder) -> Case:
-    """Return a workspace's clips as an encoder hears them, the singers' four songs each."""
+    """Return a workspace's clips as an encoder hears them, with four songs per singer."""
     shards = ClipShards.open([workspace.path(part) for part in tables.parts(workspace, "clips")])
     clips, ids = frames.embedded(shards, model)
     singer = np.array([SINGERS[int(track) // 4] for track in ids], object)

@@ -1,4 +1,4 @@
-"""The quick form of `make bench-scale`: as many tracks as ask for an index, with generous bounds on what it takes."""
+"""A short run of `make bench-scale`: just enough tracks for an index, with generous bounds on memory and time."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from pipeline.store.workspace import Workspace
 
 
 @pytest.mark.slow
-def test_ten_thousand_tracks(tmp_path):
+def test_ten_thousand_tracks_go_through_all_steps(tmp_path):
     spent: dict[str, scale.Spent] = {}
     folder = tmp_path / "run"
     config = ClusterConfig(umap=False)

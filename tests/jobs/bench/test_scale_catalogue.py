@@ -5,7 +5,7 @@ from jobs.bench.scale_catalogue import Catalogue
 from pipeline.store import tables
 
 
-def test_a_catalogue_grows_and_is_there_again(tmp_path):
+def test_a_catalogue_grows_and_can_be_reopened(tmp_path):
     catalogue = Catalogue(tmp_path / "c", rate=0.03)
     catalogue.grow(40)
     n = len(catalogue.truth)

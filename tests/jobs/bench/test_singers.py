@@ -17,7 +17,7 @@ def catalogue() -> Catalogue:
     return Catalogue(Voices(np.array([f"t{i}" for i in range(12)], object), means, seconds), clips, singer)
 
 
-def test_halves_share_no_singer_and_both_kinds_of_singers():
+def test_halves_have_different_singers_and_the_same_kinds_of_singers():
     found = catalogue()
     first, second = singers.halves(found.singer)
     assert (first != second).all()

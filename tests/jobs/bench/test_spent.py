@@ -9,7 +9,7 @@ BUSY = (
 )
 
 
-def test_what_child_processes_take_counts(tmp_path):
+def test_time_and_memory_of_child_processes_count(tmp_path):
     outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}], check=True); print('done')"
     began = time.perf_counter()
     spent = run(["-c", outer], tmp_path / "log.txt")
@@ -19,6 +19,6 @@ def test_what_child_processes_take_counts(tmp_path):
     assert (tmp_path / "log.txt").read_text() == "done\n"
 
 
-def test_a_command_that_fails_says_where_to_look(tmp_path):
+def test_a_failing_command_names_its_log(tmp_path):
     with pytest.raises(RuntimeError, match=r"ended with 3: see .*log.txt"):
         run(["-c", "raise SystemExit(3)"], tmp_path / "log.txt")

@@ -1,4 +1,4 @@
-"""The clock counts what processes burn, a table is Markdown."""
+"""The clock counts the processor time of all processes, and a table is Markdown."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 from jobs.bench.table import clock, header, row
 
 
-def test_the_clock_counts_the_work_of_children_too():
+def test_the_clock_counts_child_processes_too():
     started = clock()
     subprocess.run([sys.executable, "-c", "sum(range(10**7))"], check=True)
     wall_s, cpu_s = clock() - started

@@ -11,7 +11,7 @@ SONG = compose(50.0, 64.0, 12.0, np.random.default_rng(5))
 
 
 def chroma(wave):
-    """Level of each of the 12 pitch classes from C3 to B5, each within a fifth of a semitone, `(12,)`."""
+    """Return the level (12,) of each pitch class from C3 to B5, within a fifth of a semitone."""
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave)), 2**17))
     midi = 69 + 12 * np.log2(np.maximum(np.fft.rfftfreq(2**17, 1 / RATE), 1.0) / 440)
     notes = [spectrum[np.abs(midi - note) < 0.2].max() for note in range(48, 84)]
@@ -19,7 +19,7 @@ def chroma(wave):
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
-def test_it_plays_the_whole_song_in_stereo_at_its_level(arrangement):
+def test_it_plays_the_whole_song_in_stereo_at_the_given_level(arrangement):
     wave = accompany(SONG, arrangement, RATE, np.random.default_rng(0))
     assert wave.dtype == np.float32
     assert wave.shape == (2, to_samples(SONG.duration_s, RATE))
@@ -30,7 +30,7 @@ def test_it_plays_the_whole_song_in_stereo_at_its_level(arrangement):
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
-def test_the_chords_of_the_song_sound(arrangement):
+def test_it_plays_the_chords_of_the_song(arrangement):
     wave = accompany(SONG, arrangement, RATE, np.random.default_rng(0)).mean(axis=0)
     bar = to_samples(BEATS * SONG.beat_s, RATE)
     for number, chord in enumerate(SONG.chords):

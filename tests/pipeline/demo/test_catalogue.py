@@ -15,7 +15,7 @@ CONFIG = RenderConfig(singers=3, songs=2, song_s=8.0)
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
-    """The folder, its truth by kind (songs as a list), and the lines of progress."""
+    """Return the folder, its truth by kind (songs as a list), and the lines of progress."""
     folder, lines = tmp_path_factory.mktemp("music"), []
     rows = render_catalogue(folder, CONFIG, lines.append)
     return folder, rows, lines
@@ -27,7 +27,7 @@ def one(rendered, kind):
     return folder / row.file, row
 
 
-def test_every_planned_file_is_there_and_progress_was_told(rendered):
+def test_every_planned_file_exists_and_progress_was_reported(rendered):
     folder, rows, lines = rendered
     assert [row.file for row in rows] == [item.file for item in plan(CONFIG).items]
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
@@ -36,7 +36,7 @@ def test_every_planned_file_is_there_and_progress_was_told(rendered):
     assert lines[-1].startswith(f"{len(rows)}/{len(rows)} ")
 
 
-def test_songs_are_as_long_as_the_truth_says_and_sound(rendered):
+def test_songs_are_as_long_as_the_truth_says_and_not_silent(rendered):
     folder, rows, _ = rendered
     songs = [row for row in rows if row.kind in ("song", "duet", "instrumental")]
     assert len(songs) == 8
@@ -49,7 +49,7 @@ def test_songs_are_as_long_as_the_truth_says_and_sound(rendered):
         assert bool(row.singer) == (row.kind != "instrumental")
 
 
-def test_tables_on_disk_say_what_was_returned(rendered):
+def test_tables_on_disk_equal_the_returned_ones(rendered):
     folder, rows, _ = rendered
     with (folder / "truth.csv").open(encoding="utf-8", newline="") as file:
         assert [Truth(**row) for row in csv.DictReader(file)] == rows
@@ -82,7 +82,7 @@ def test_the_duplicate_is_the_same_audio_under_another_name_without_the_artist(r
     assert "artist" not in probe(path).tags
 
 
-def test_the_empty_file_and_the_text_can_not_be_read(rendered):
+def test_the_empty_file_and_the_text_cannot_be_read(rendered):
     empty, row = one(rendered, "empty")
     assert row.expected == "unreadable"
     assert empty.stat().st_size == 0
@@ -119,7 +119,7 @@ def test_the_real_song_is_ten_seconds_of_music(rendered):
     assert audio.samples.std() > 0.01
 
 
-def test_the_same_music_is_made_by_any_number_of_workers_in_any_order(rendered, tmp_path):
+def test_any_number_of_workers_makes_the_same_music(rendered, tmp_path):
     folder, rows, _ = rendered
     items = plan(CONFIG).items
     for item in [item for item in items if item.kind in ("song", "truncated")][::-1]:

@@ -18,7 +18,7 @@ def tones(rate, channels, seconds=2.0):
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_is_written_is_read_back(tmp_path, suffix, channels):
+def test_written_audio_is_read_back(tmp_path, suffix, channels):
     audio = tones(48000, channels)
     path = tmp_path / f"Zoë – τραγούδι{suffix}"
     write(path, audio)
@@ -42,7 +42,7 @@ def test_sample_rates_are_kept(tmp_path, suffix, rate):
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
 @pytest.mark.parametrize("bits", [16, 24])
-def test_lossless_formats_have_the_bits_asked_for(tmp_path, suffix, bits):
+def test_lossless_formats_have_the_given_bit_depth(tmp_path, suffix, bits):
     audio = tones(44100, 2)
     write(tmp_path / f"a{suffix}", audio, bits)
     assert soundfile.info(tmp_path / f"a{suffix}").subtype == f"PCM_{bits}"
@@ -51,7 +51,7 @@ def test_lossless_formats_have_the_bits_asked_for(tmp_path, suffix, bits):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_tags_are_found_in_the_file_and_a_copy_has_the_same_audio_without_them(tmp_path, suffix):
+def test_tags_are_in_the_file_and_a_copy_has_the_same_audio_without_them(tmp_path, suffix):
     write(tmp_path / f"a{suffix}", tones(48000, 2), tags=TAGS)
     found = probe(tmp_path / f"a{suffix}")
     assert {key: found.tags[key] for key in TAGS} == TAGS
@@ -61,7 +61,7 @@ def test_tags_are_found_in_the_file_and_a_copy_has_the_same_audio_without_them(t
     assert not set(copy.tags) & set(TAGS)
 
 
-def test_an_mp3_says_how_long_it_is_so_that_a_cut_shows(tmp_path):
+def test_an_mp3_states_its_length_so_that_truncation_shows(tmp_path):
     write(tmp_path / "a.mp3", tones(44100, 2, 10.0))
     data = (tmp_path / "a.mp3").read_bytes()
     (tmp_path / "cut.mp3").write_bytes(data[: len(data) // 2])
@@ -78,7 +78,7 @@ def test_the_same_audio_gives_the_same_bytes(tmp_path):
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes(), suffix
 
 
-def test_what_would_clip_and_unknown_formats_are_refused(tmp_path):
+def test_clipping_audio_and_unknown_formats_are_refused(tmp_path):
     loud = Audio(np.full((1, 100), 1.5, np.float32), 44100)
     with pytest.raises(ValueError, match=r"reach 1\.50"):
         write(tmp_path / "a.wav", loud)

@@ -13,7 +13,7 @@ SINGERS = draw_singers(["a", "b", "c"], np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_voice_lies_a_little_above_the_band_and_nothing_clips(seed):
+def test_the_voice_is_a_little_louder_than_the_accompaniment_and_nothing_clips(seed):
     recording = perform(SINGERS[seed % 3 :][:1], 8.0, "strings", RATE, np.random.default_rng(seed))
     over_db = 20 * np.log10(active_rms(recording.vocals, RATE) / active_rms(recording.accompaniment, RATE))
     assert VOICE_OVER_ACCOMPANIMENT_DB[0] - 0.1 <= over_db <= VOICE_OVER_ACCOMPANIMENT_DB[1] + 0.1
@@ -29,7 +29,7 @@ def test_an_instrumental_has_no_voice():
     assert np.abs(recording.mix).max() > PEAK[0] - 1e-3
 
 
-def test_the_intro_has_no_voice_and_the_room_is_stereo_but_soft():
+def test_the_intro_has_no_voice_and_the_reverberation_is_stereo_but_quiet():
     recording = perform(SINGERS[:1], 8.0, "pads", RATE, np.random.default_rng(1))
     intro = recording.vocals[:, : int(0.5 * recording.song.melody[0].start_s * RATE)]
     assert np.abs(intro).max() < 0.01 * np.abs(recording.vocals).max()
@@ -37,7 +37,7 @@ def test_the_intro_has_no_voice_and_the_room_is_stereo_but_soft():
     assert 0.01 < side.std() / middle.std() < 0.3
 
 
-def test_in_a_duet_both_sing_in_turn_and_end_together():
+def test_in_a_duet_both_sing_in_turns_and_together_at_the_end():
     recording = perform(SINGERS[:2], 20.0, "pads", RATE, np.random.default_rng(2))
     check(recording.song.melody)
     phrase_s = 8 * recording.song.beat_s
@@ -50,7 +50,7 @@ def test_in_a_duet_both_sing_in_turn_and_end_together():
     assert 0 < len(shared) < len(first)
 
 
-def test_a_separator_trained_on_real_music_takes_the_voice_for_a_voice():
+def test_a_separator_trained_on_real_music_finds_the_voice():
     recording = perform(SINGERS[:1], 12.0, "keys", 44100, np.random.default_rng(3))
     found = Spleeter().separate(torch.from_numpy(recording.mix)).numpy().mean(axis=0)
     voice, accompaniment = recording.vocals.mean(axis=0), recording.accompaniment.mean(axis=0)
@@ -62,7 +62,7 @@ def test_a_separator_trained_on_real_music_takes_the_voice_for_a_voice():
     assert 10 * np.log10(((found - error) ** 2).sum() / (error**2).sum()) > 5.0  # SI-SDR, at 0 to 3 dB in the mix
 
 
-def test_the_same_seed_performs_the_same():
+def test_the_same_seed_gives_the_same_performance():
     mixes = [perform(SINGERS[:1], 6.0, "keys", RATE, np.random.default_rng(seed)).mix for seed in (1, 1, 2)]
     assert np.array_equal(mixes[0], mixes[1])
     assert mixes[0].shape != mixes[2].shape or not np.array_equal(mixes[0], mixes[2])

@@ -26,7 +26,7 @@ def test_every_consonant_of_the_songs_can_be_sung():
         assert (len(curves.noises) > 1) == (CONSONANTS[consonant].noise is not None)  # the first is the breath
 
 
-def test_the_voice_is_on_in_notes_and_off_in_rests():
+def test_the_voice_sounds_in_notes_and_not_in_rests():
     curves = phrase(SINGER, [note(0.5, 0.5), note(1.6, 0.5)], np.random.default_rng(0))
     assert at(curves.voicing, 0.75) > 0.7
     assert at(curves.voicing, 1.85) > 0.7
@@ -68,6 +68,6 @@ def test_breath_is_taken_in_long_rests_only():
         ([note(syllable="")], "can't be sung"),
     ],
 )
-def test_what_can_not_be_sung_is_refused_by_name(melody, message):
+def test_a_syllable_that_cannot_be_sung_is_refused_by_name(melody, message):
     with pytest.raises(ValueError, match=message):
         phrase(SINGER, melody, np.random.default_rng(0))

@@ -7,7 +7,7 @@ from pipeline.sections import RenderConfig
 ODD_KINDS = {"instrumental", "duet", "duplicate", "empty", "truncated", "text", "silent", "real"}
 
 
-def test_the_default_catalogue_has_six_songs_of_eight_singers_and_the_odd_files():
+def test_the_default_catalogue_has_six_songs_each_by_eight_singers_and_odd_files():
     items = plan(RenderConfig()).items
     songs = [item for item in items if item.kind == "song"]
     assert len(songs) == 48
@@ -17,7 +17,7 @@ def test_the_default_catalogue_has_six_songs_of_eight_singers_and_the_odd_files(
     assert all(item.file.startswith(ODD_FOLDER) == (item.kind != "song") for item in items)
 
 
-def test_formats_rates_and_channels_are_mixed_and_no_singers_own():
+def test_every_singers_songs_have_mixed_formats_rates_and_channels():
     songs = [item for item in plan(RenderConfig()).items if item.kind == "song"]
     assert {item.file[item.file.rindex(".") :] for item in songs} == {suffix for suffix, *_ in FORMATS}
     assert {item.sample_rate_hz for item in songs} == {16000, 22050, 32000, 44100, 48000}
@@ -38,7 +38,7 @@ def test_tags_are_mostly_right_a_few_wrong_and_some_missing():
     assert {item.artist_tag for item in wrong} <= {item.singers[0].name for item in songs}
 
 
-def test_half_of_the_singers_are_known_by_a_right_and_rightly_tagged_or_untagged_song():
+def test_half_of_the_singers_are_known_by_a_song_without_a_wrong_tag():
     planned = plan(RenderConfig())
     songs = {item.file: item for item in planned.items if item.kind == "song"}
     assert len(planned.known) == len(set(planned.known.values())) == 4
@@ -47,14 +47,14 @@ def test_half_of_the_singers_are_known_by_a_right_and_rightly_tagged_or_untagged
         assert songs[file].artist_tag in ("", name)
 
 
-def test_names_are_as_people_have_them():
+def test_file_names_are_like_real_ones():
     files = [item.file for item in plan(RenderConfig()).items]
     assert sum(" - " in file for file in files) > 40
     assert any(ord(character) > 0x400 for file in files for character in file)
     assert not any(set(file) & set('<>:"\\|?*') for file in files)
 
 
-def test_a_plan_follows_its_seed_and_size():
+def test_a_plan_depends_on_seed_and_size():
     assert plan(RenderConfig()) == plan(RenderConfig())
     assert plan(RenderConfig()) != plan(RenderConfig(seed=1))
     small = plan(RenderConfig(singers=3, songs=2, odd_files=False))

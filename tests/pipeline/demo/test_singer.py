@@ -28,7 +28,7 @@ def test_a_high_voice_has_a_short_tract_and_high_formants():
     assert all(high.vowels_hz[v][1] > 1.1 * low.vowels_hz[v][1] for v in VOWELS_HZ)
 
 
-def test_singers_of_a_catalogue_are_spread_from_low_to_high():
+def test_a_catalogues_singers_range_from_low_to_high_voices():
     lengths = sorted(s.tract_length for s in draw_singers([str(i) for i in range(8)], np.random.default_rng(2)))
     assert lengths[0] < 0.87
     assert lengths[-1] > 0.98

@@ -6,7 +6,7 @@ from pipeline.demo.song import BEATS, compose
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_song_can_be_sung_by_whom_it_was_composed_for(seed):
+def test_a_song_can_be_sung_by_the_singer_it_was_composed_for(seed):
     song = compose(50.0, 64.0, 25.0, np.random.default_rng(seed))
     check(song.melody)
     assert all(50 <= note.midi <= 64 for note in song.melody)
@@ -17,7 +17,7 @@ def test_a_song_can_be_sung_by_whom_it_was_composed_for(seed):
     assert song.melody[-1].start_s + song.melody[-1].duration_s <= song.duration_s + 1e-6
 
 
-def test_notes_lie_on_the_beat_and_held_ones_in_the_chord():
+def test_notes_are_on_the_beat_and_long_notes_in_the_chord():
     song = compose(48.0, 62.0, 30.0, np.random.default_rng(3))
     for note in song.melody:
         eighths = 2 * note.start_s / song.beat_s
@@ -27,7 +27,7 @@ def test_notes_lie_on_the_beat_and_held_ones_in_the_chord():
             assert int(note.midi) % 12 in {pitch % 12 for pitch in chord}
 
 
-def test_songs_differ_in_key_tempo_and_melody_and_repeat_with_their_seed():
+def test_songs_differ_in_key_tempo_and_melody_and_depend_on_their_seed():
     songs = [compose(50.0, 64.0, 20.0, np.random.default_rng(seed)) for seed in range(8)]
     assert songs[0] == compose(50.0, 64.0, 20.0, np.random.default_rng(0))
     assert len({song.tonic for song in songs}) >= 4

@@ -31,7 +31,7 @@ def expected(tmp_path) -> pd.DataFrame:
 
 @pytest.fixture
 def run(workspace, expected, tmp_path):
-    """A finished run in which c2 was taken for Ben."""
+    """Return a finished run in which c2 was taken to be by Ben."""
     uri = {name: str(tmp_path / f"{name}.mp3") for name in [*SONGS, "copy", "duet", "band"]}
     uri["still"] = str(tmp_path / "still.wav")
     track = {name: "a1" if name == "copy" else name for name in uri}
@@ -75,7 +75,7 @@ def run(workspace, expected, tmp_path):
     return {uri["a1"], uri["b1"]}
 
 
-def test_each_file_is_held_against_its_expectation(workspace, expected, run):
+def test_each_file_is_compared_with_its_expectation(workspace, expected, run):
     found = truth.outcomes(workspace, expected).set_index("file")
     assert found["found"].to_dict() == {
         **{f"{name}.mp3": "vocalist" for name in SONGS},
@@ -88,7 +88,7 @@ def test_each_file_is_held_against_its_expectation(workspace, expected, run):
     assert found.loc["text.mp3", "message"] == "not audio"
 
 
-def test_the_scores_count_what_went_wrong(workspace, expected, run):
+def test_the_scores_count_the_mistakes(workspace, expected, run):
     found = truth.compare(workspace, expected, run)
     assert (found.files, found.as_expected) == (12, 12)
     assert (found.singers, found.tracks) == (3, 7)
@@ -100,7 +100,7 @@ def test_the_scores_count_what_went_wrong(workspace, expected, run):
     assert any("12 of 12 files" in line for line in found.lines())
 
 
-def test_what_is_wrong_is_said_as_plainly_as_what_is_right(workspace, expected, run):
+def test_mistakes_are_listed_file_by_file(workspace, expected, run):
     expected = expected.assign(
         artist_tag=expected["singer"]
         .mask(expected["file"] == "b2.mp3", "Ada")
@@ -128,14 +128,14 @@ def test_a_file_that_no_stage_has_seen_is_not_as_expected(workspace, expected):
     assert set(found["found"]) == {"not seen"}
 
 
-def test_tags_are_matched_with_singers_one_to_one():
+def test_tags_are_matched_to_singers_one_to_one():
     singers = pd.Series(["a", "a", "b", "b", "c"])
     assert truth.best_match_accuracy(singers, pd.Series(["x", "x", "y", "y", "z"])) == 1
     assert truth.best_match_accuracy(singers, pd.Series(["x"] * 5)) == 0.4
     assert truth.best_match_accuracy(singers, pd.Series([""] * 5)) == 0
 
 
-def test_a_truth_that_cannot_serve_is_told(tmp_path):
+def test_an_unusable_truth_file_is_reported(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.csv"):
         truth.read_truth(tmp_path / "nowhere.csv")
     (tmp_path / "t.csv").write_text("file,singer\n")
@@ -143,7 +143,7 @@ def test_a_truth_that_cannot_serve_is_told(tmp_path):
         truth.read_truth(tmp_path / "t.csv")
 
 
-def test_an_encoder_that_hears_no_difference_is_at_chance_or_better(workspace):
+def test_an_untrained_encoder_has_an_equal_error_rate_of_its_own(workspace):
     rng = np.random.default_rng(0)
     clips = [
         {

@@ -23,7 +23,7 @@ def middle(wave, rate=RATE):
 
 
 def f0_hz(wave, rate=RATE):
-    """By the autocorrelation's first strong peak, refined by a parabola."""
+    """Return the pitch, from the autocorrelation's first strong peak, refined by a parabola."""
     size = 2 ** int(np.ceil(np.log2(2 * len(wave))))
     correlation = np.fft.irfft(np.abs(np.fft.rfft(wave, size)) ** 2)[: len(wave) // 2]
     correlation /= len(wave) - np.arange(len(correlation))
@@ -36,13 +36,13 @@ def f0_hz(wave, rate=RATE):
 
 
 @pytest.mark.parametrize("midi", [45.0, 52.0, 60.0, 69.0, 76.0])
-def test_a_held_note_has_the_melodys_pitch_within_a_few_cents(midi):
+def test_a_long_note_has_the_melodys_pitch_within_a_few_cents(midi):
     wave = sing(STILL, held(midi), RATE, np.random.default_rng(0))
     cents = 1200 * np.log2(f0_hz(middle(wave)) / (440 * 2 ** ((midi - 69) / 12)))
     assert abs(cents) < 8
 
 
-def test_pitch_is_right_on_the_held_notes_of_a_song_of_a_drawn_singer():
+def test_pitch_is_right_on_the_long_notes_of_a_drawn_singers_song():
     singer = draw_singer("x", 0.3, np.random.default_rng(4))
     song = compose(singer.low_midi, singer.high_midi, 15.0, np.random.default_rng(1))
     wave = sing(singer, song.melody, RATE, np.random.default_rng(2))
@@ -57,7 +57,7 @@ def test_pitch_is_right_on_the_held_notes_of_a_song_of_a_drawn_singer():
 
 
 @pytest.mark.parametrize("vowel", "aeiou")
-def test_formants_are_where_the_singer_says(vowel):
+def test_formants_are_at_the_singers_frequencies(vowel):
     wave = middle(sing(STILL, held(38.0, vowel), 44100, np.random.default_rng(0)), 44100)
     wave = soxr.resample(wave, 44100, 8000)
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave)), 2**15))
@@ -110,7 +110,7 @@ def test_breath_fills_the_gaps_between_harmonics():
     assert noise_db(-15.0) > noise_db(-30.0) + 8 > noise_db(-80.0) + 12
 
 
-def test_a_plosive_closes_the_mouth_and_a_hiss_is_high():
+def test_a_plosive_is_silent_and_a_sibilant_is_high():
     def syllables(second):
         melody = [Note(start_s=s, duration_s=0.5, midi=50.0, syllable=v) for s, v in ((0.1, "a"), (0.6, second))]
         return sing(STILL, melody, RATE, np.random.default_rng(0))
@@ -127,7 +127,7 @@ def test_a_plosive_closes_the_mouth_and_a_hiss_is_high():
 
 
 @pytest.mark.parametrize("rate", [16000, 22050, 32000, 44100, 48000])
-def test_a_song_is_finite_level_and_as_long_as_its_melody_at_any_rate(rate):
+def test_a_song_is_finite_at_its_level_and_as_long_as_its_melody_at_any_rate(rate):
     singer = draw_singer("x", 0.9, np.random.default_rng(0))
     song = compose(singer.low_midi, singer.high_midi, 8.0, np.random.default_rng(0))
     wave = sing(singer, song.melody, rate, np.random.default_rng(0))
@@ -140,13 +140,13 @@ def test_a_song_is_finite_level_and_as_long_as_its_melody_at_any_rate(rate):
     assert np.abs(wave[: int(0.5 * song.melody[0].start_s * rate)]).max() < 1e-3
 
 
-def test_the_same_seed_sings_the_same_and_another_not():
+def test_the_same_seed_sings_the_same_and_another_seed_does_not():
     waves = [sing(Singer(name="x"), held(), RATE, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert np.array_equal(waves[0], waves[1])
     assert not np.array_equal(waves[0], waves[2])
 
 
-def test_timbre_tells_singers_of_the_same_range_apart_in_other_melodies():
+def test_timbre_tells_singers_of_one_range_apart_over_different_melodies():
     generator = np.random.default_rng(8)
     singers = [draw_singer(f"s{i}", voice, generator) for i, voice in enumerate((0.1, 0.3, 0.5, 0.7, 0.9))]
     voices, mfcc = [], MFCC(RATE, n_mfcc=20, melkwargs={"n_fft": 1024, "n_mels": 40})

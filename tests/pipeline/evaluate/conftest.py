@@ -18,7 +18,7 @@ def sung(f0_hz: float, seconds: float = 4.0) -> np.ndarray:
 
 
 def make_set(root: Path) -> None:
-    """Two singers, a song each of two channels: accompaniment, voice."""
+    """Write a song each by two singers, with the accompaniment and the voice in two channels."""
     for number, name in enumerate(("ann/a.wav", "bob/b.wav")):
         (root / name).parent.mkdir(parents=True)
         soundfile.write(root / name, np.stack([0.5 * sung(97), sung(200 + 80 * number)], 1), RATE_HZ)

@@ -47,7 +47,7 @@ def test_clear_voices_are_named_and_strangers_are_not(catalogue):
     assert found["dir_at_1pct_false_alarms"] > 0.9
 
 
-def test_swapped_credits_are_counted(catalogue):
+def test_found_and_accused_credits_are_counted(catalogue):
     voices, singer, clusters = catalogue
     credit = singer.copy()
     credit[[0, 30]] = credit[[30, 0]]
@@ -57,10 +57,10 @@ def test_swapped_credits_are_counted(catalogue):
     assert answers.accused(tags, credit != singer) == {"precision": 1.0, "recall": 1.0, "accused": 0.0}
 
 
-def test_a_duet_among_the_known_tracks_is_heard_as_in_the_tag_stage(catalogue):
+def test_a_duet_among_the_known_tracks_is_treated_as_in_the_tag_stage(catalogue):
     voices, singer, clusters = catalogue
     means = voices.means.copy()
-    means[0] = (voices.means[0] + voices.means[6]) / 2  # two people sing half of it each
+    means[0] = (voices.means[0] + voices.means[6]) / 2  # two people sing one half each
     mixed = Voices(voices.track_ids, means, voices.seconds)
     alone = clips_of(mixed)
     clips = Clips(
@@ -76,7 +76,7 @@ def test_a_duet_among_the_known_tracks_is_heard_as_in_the_tag_stage(catalogue):
     assert told.rows.set_index("track_id")["doubt"].dropna().to_dict() == {"0": "second voice"}
 
 
-def test_measures_of_known_answers():
+def test_measures_of_answers_computed_by_hand():
     asked = Asked(
         probability=np.array([0.96, 0.99, 0.3, 0.97, 0.1, 0.0]),
         right=np.array([True, True, True, False, False, False]),
@@ -94,7 +94,7 @@ def test_measures_of_known_answers():
     assert answers.measures(both) == pytest.approx(found, nan_ok=True)
 
 
-def test_bins_show_what_is_stated_and_what_is_right():
+def test_bins_give_stated_probabilities_and_shares_of_right_answers():
     stated = np.repeat([0.05, 0.95], 50)
     right = np.arange(100) >= 45
     found = answers.bins(stated, right)
@@ -103,12 +103,12 @@ def test_bins_show_what_is_stated_and_what_is_right():
     assert found["stated"].tolist() == pytest.approx([0.05, 0.95])
 
 
-def test_without_strangers_nothing_is_measured():
+def test_without_strangers_nothing_can_be_measured():
     yes = np.ones(3, bool)
     with pytest.raises(NotMeasurable, match="singers who are not"):
         answers.measures(Asked(np.ones(3), yes, yes, yes, np.array(list("abc"))))
 
 
-def test_grouped_is_b_cubed(catalogue):
+def test_groups_are_measured_by_b_cubed(catalogue):
     _, singer, clusters = catalogue
     assert answers.grouped(singer, clusters).f1 > 0.95

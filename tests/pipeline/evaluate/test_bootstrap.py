@@ -1,4 +1,4 @@
-"""Intervals over singers: against a literal repetition of trials, and against what they ought to cover."""
+"""Intervals over singers equal those from literally repeated trials, and cover what they should."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from pipeline.scoring import metrics
 
 
 def trials_of(n_singers: int, per_singer: int, rng: np.random.Generator, spread: float = 1.0):
-    """Vectors around a centre for each singer -> scores, labels, left and right singers."""
+    """Return scores, labels, left and right singers of vectors around a centre for each singer."""
     singers = np.repeat(np.arange(n_singers), per_singer)
     vectors = rng.normal(size=(n_singers, 8))[singers] + spread * rng.normal(size=(len(singers), 8))
     left, right = np.triu_indices(len(singers), 1)
@@ -26,7 +26,7 @@ def test_agrees_with_repeating_trials_literally():
     assert (low, high) == pytest.approx(tuple(np.quantile(literal, [0.025, 0.975])), abs=5e-3)
 
 
-def test_holds_the_value_and_shrinks_with_more_singers():
+def test_contains_the_value_and_shrinks_with_more_singers():
     widths = []
     for n in (6, 60):
         scores, labels, left, right = trials_of(n, 4, np.random.default_rng(1))
@@ -36,7 +36,7 @@ def test_holds_the_value_and_shrinks_with_more_singers():
     assert widths[1] < widths[0] / 2
 
 
-def test_singers_and_not_trials_decide_the_width():
+def test_the_width_depends_on_singers_and_not_on_trials():
     rng = np.random.default_rng(2)
     few = bootstrap.eer_interval(*trials_of(6, 4, rng))
     many_trials = bootstrap.eer_interval(*trials_of(6, 30, rng))
@@ -44,7 +44,7 @@ def test_singers_and_not_trials_decide_the_width():
     assert many_trials[1] - many_trials[0] > (few[1] - few[0]) / 3
 
 
-def test_deterministic_and_absent_where_it_means_nothing():
+def test_deterministic_and_absent_if_it_would_mean_nothing():
     data = trials_of(6, 4, np.random.default_rng(0))
     assert bootstrap.eer_interval(*data, seed=5) == bootstrap.eer_interval(*data, seed=5)
     assert np.isnan(bootstrap.eer_interval(*trials_of(2, 4, np.random.default_rng(0)))).all()

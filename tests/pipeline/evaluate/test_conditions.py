@@ -1,4 +1,4 @@
-"""Conditions measured: what each does to a sound, and that all of them hear the same stretch."""
+"""What each condition does to a sound, measured; all of them use the same stretch."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def tone(frequency_hz: float, seconds: float = 2.0, level: float = 0.3) -> np.nd
 
 
 def peak_hz(wave: np.ndarray) -> float:
-    """The strongest frequency, by parabolic interpolation of a windowed spectrum."""
+    """Return the strongest frequency, by parabolic interpolation of a windowed spectrum."""
     spectrum = np.log(np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) + 1e-9)
     k = int(spectrum.argmax())
     left, middle, right = spectrum[k - 1 : k + 2]
@@ -30,7 +30,7 @@ def level_db(wave: np.ndarray) -> float:
 
 
 class Halving:
-    """A separator that is easily seen: half of the mix."""
+    """A separator whose effect is easy to see: it returns half of the mix."""
 
     sample_rate_hz, channels = RATE_HZ, 2
 
@@ -55,7 +55,7 @@ def test_names_are_parsed_and_checked():
     [(2, (1,), (0,)), (4, (0, 1), (2, 3))],
     ids=["two channels", "four channels"],
 )
-def test_voice_mix_and_separated_from_their_channels(tmp_path, n, voice, accompaniment):
+def test_voice_mix_and_separated_come_from_their_channels(tmp_path, n, voice, accompaniment):
     channels = np.zeros((n, 2 * RATE_HZ), np.float32)
     channels[list(voice)], channels[list(accompaniment)] = tone(440), tone(3000)
     soundfile.write(tmp_path / "a.ogg", channels.T, RATE_HZ)
@@ -67,7 +67,7 @@ def test_voice_mix_and_separated_from_their_channels(tmp_path, n, voice, accompa
     assert separated == pytest.approx(0.5 * mix, abs=1e-6)
 
 
-def test_a_share_of_the_mix_is_let_in_as_in_clips(tmp_path):
+def test_a_share_of_the_mix_is_added_as_in_clips(tmp_path):
     assert f"separated/mix_{100 * ShardConfig().mix_share:g}" == conditions.AS_CLIPS
     soundfile.write(tmp_path / "a.wav", np.stack([tone(3000), tone(440)], axis=1), RATE_HZ)
     versions = Versions(str(tmp_path / "a.wav"), (1,), (0,), RATE_HZ, Halving())
@@ -75,7 +75,7 @@ def test_a_share_of_the_mix_is_let_in_as_in_clips(tmp_path):
     assert versions.wave(parse("separated/mix_30")) == pytest.approx(0.7 * separated + 0.3 * mix, abs=1e-6)
 
 
-def test_a_plain_file_is_its_own_mix_to_separate_but_has_no_accompaniment(tmp_path):
+def test_a_plain_file_can_be_separated_but_has_no_accompaniment(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(440), RATE_HZ)
     versions = Versions(str(tmp_path / "a.wav"), (), (), RATE_HZ, Halving())
     assert versions.wave(parse("separated")) == pytest.approx(0.5 * tone(440), abs=1e-4)
@@ -83,13 +83,13 @@ def test_a_plain_file_is_its_own_mix_to_separate_but_has_no_accompaniment(tmp_pa
         versions.wave(parse("mix"))
 
 
-def test_a_file_without_the_expected_channels_is_told(tmp_path):
+def test_a_file_without_the_expected_channels_is_reported(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(440), RATE_HZ)
     with pytest.raises(Problem, match="has 1 channels where 2 are expected"):
         Versions(str(tmp_path / "a.wav"), (1,), (0,), RATE_HZ)
 
 
-def test_band_limit():
+def test_a_band_limit_removes_what_is_above_it():
     wave = tone(2000) + tone(6000) + tone(12000)
     for top_hz, kept in ((4000, (2000,)), (8000, (2000, 6000))):
         low = conditions.band_limited(wave, RATE_HZ, top_hz)
@@ -99,7 +99,7 @@ def test_band_limit():
     assert conditions.band_limited(wave, 16000, 8000) is wave
 
 
-def test_mp3_is_near_but_not_the_same():
+def test_mp3_changes_a_sound_a_little():
     wave = tone(440) + 0.05 * np.random.default_rng(0).normal(size=2 * RATE_HZ).astype(np.float32)
     coded = conditions.through_mp3(wave, RATE_HZ, 64)
     assert len(coded) == len(wave)
@@ -117,7 +117,7 @@ def test_pitch_shift_moves_the_pitch_and_nothing_else(semitones):
     assert level_db(shifted[middle]) == pytest.approx(level_db(tone(440)), abs=1.5)
 
 
-def test_crops_are_voiced_apart_and_spread():
+def test_crops_are_voiced_do_not_overlap_and_are_spread_out():
     silence = np.zeros(10 * RATE_HZ, np.float32)
     voice = np.concatenate([silence, tone(300, 40), silence, tone(300, 20)])
     crops = conditions.choose_crops(voice, RATE_HZ, CONFIG)
@@ -130,7 +130,7 @@ def test_crops_are_voiced_apart_and_spread():
     assert starts[0] < 13 and starts[-1] > 70
 
 
-def test_short_recordings_are_one_crop_and_shorter_ones_are_told():
+def test_a_short_recording_is_one_crop_and_a_shorter_one_is_reported():
     assert conditions.choose_crops(tone(300, 2.5), RATE_HZ, CONFIG) == [(0.0, pytest.approx(2.5))]
     with pytest.raises(Problem, match=r"less than 1 s of voice") as told:
         conditions.choose_crops(tone(300, 0.7), RATE_HZ, CONFIG)
@@ -147,7 +147,7 @@ def test_short_recordings_are_one_crop_and_shorter_ones_are_told():
     assert len(conditions.choose_crops(faint, RATE_HZ, EvaluateConfig(silence_db=-100))) == 1
 
 
-def test_cut_of_another_length_stays_around_the_middle_and_inside():
+def test_a_crop_of_another_length_has_the_same_middle_and_stays_inside():
     wave = np.arange(10 * RATE_HZ, dtype=np.float32)
     assert len(conditions.crop(wave, RATE_HZ, 4, 8)) == 4 * RATE_HZ
     assert conditions.crop(wave, RATE_HZ, 4, 8, 1.0)[0] == pytest.approx(5.5 * RATE_HZ)

@@ -1,4 +1,4 @@
-"""The worker on odd sets: nothing is lost for one bad file, crop or condition."""
+"""The worker on unusual sets: one bad file, crop or condition costs only itself."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.store import tables
 from tests.pipeline.evaluate.conftest import RATE_HZ, SETTINGS, embed, keyed, make_set, sung
 
 
-def test_silent_crops_and_bad_files_are_told_and_the_rest_goes_on(tmp_path, make_config, workspace):
+def test_silent_crops_and_bad_files_are_reported_and_the_rest_is_embedded(tmp_path, make_config, workspace):
     config = make_config(evaluate=SETTINGS)
     make_set(tmp_path / "set")
     (tmp_path / "set/bob/broken.wav").write_bytes(b"RIFF nothing")
@@ -25,7 +25,7 @@ def test_silent_crops_and_bad_files_are_told_and_the_rest_goes_on(tmp_path, make
 
 
 class Fussy:
-    """An encoder that refuses crops of under a second, as ours does below its shortest clip."""
+    """An encoder that refuses crops below a second, as ours refuses those below its shortest clip."""
 
     encoder_id = "fussy"
 
@@ -55,7 +55,7 @@ def test_a_crop_that_an_encoder_refuses_costs_only_itself(tmp_path, make_config,
     )
 
 
-def test_a_condition_that_a_recording_cannot_have_leaves_the_others(tmp_path, make_config, workspace):
+def test_a_condition_that_a_recording_cannot_have_costs_only_itself(tmp_path, make_config, workspace):
     config = make_config(evaluate=SETTINGS)
     (tmp_path / "set/ann").mkdir(parents=True)
     soundfile.write(tmp_path / "set/ann/a.wav", sung(200), RATE_HZ)
@@ -69,7 +69,7 @@ def test_a_condition_that_a_recording_cannot_have_leaves_the_others(tmp_path, ma
     assert '[["mfcc", "mix"]]' in left["job"][0].as_py()
 
 
-def test_given_stretches_are_cut_as_given(tmp_path, make_config, workspace):
+def test_given_stretches_are_cut_exactly(tmp_path, make_config, workspace):
     config = make_config(evaluate=SETTINGS)
     make_set(tmp_path / "set")
     spans = ((0.5, 2.0), (0.0, None))

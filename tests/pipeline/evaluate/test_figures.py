@@ -1,4 +1,4 @@
-"""Every picture draws, is a PNG with something on it, and is the same twice."""
+"""Every figure is a PNG with something on it, and is the same when drawn again."""
 
 import io
 
@@ -23,7 +23,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_picture(name):
+def test_each_figure_is_drawn_and_repeatable(name):
     first = PICTURES[name]()
     pixels = matplotlib.image.imread(io.BytesIO(first), format="png")[..., :3]
     assert min(pixels.shape[:2]) > 150 and pixels.std() > 0.03

@@ -1,4 +1,4 @@
-"""Probes on vectors whose identity is known; folds that no song is divided by."""
+"""Identification of vectors whose singers are known; no song is divided between folds."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_folds_divide_no_song_and_leave_every_singer_in_training(shared):
     assert (tested == 1).all()
 
 
-def test_a_singer_whose_songs_fall_together_is_not_tested():
+def test_a_singer_whose_songs_are_all_in_one_fold_is_not_tested():
     names = np.array(["a", "a", "b", "b"])
     data = Labelled(np.eye(4), names, np.array(["x", "x", "x", "y"]), names)
     for train, test in identification.folds(data, seed=0):
@@ -58,7 +58,7 @@ def test_clear_voices_are_all_identified(make_config):
     assert values["dir_at_1pct_false_alarms"] > 0.9
 
 
-def test_noise_is_identified_by_chance(make_config):
+def test_noise_is_identified_at_chance_level(make_config):
     data = labelled(n_singers=10, crops=8)
     rng = np.random.default_rng(0)
     noise = Labelled(rng.normal(size=data.vectors.shape), data.singer, data.song, data.recording)
@@ -69,8 +69,8 @@ def test_noise_is_identified_by_chance(make_config):
     assert open_set(noise, make_config())["dir_at_1pct_false_alarms"] < 0.05
 
 
-def test_what_was_sung_in_the_same_song_does_not_count():
-    # Vectors that know the song and not the singer: 100 % if a song were in training and test.
+def test_crops_of_the_same_song_are_never_in_training_and_test():
+    # Vectors depend on the song and not on the singer: if a song were in training and test, all would be right.
     data = labelled(crops=6)
     song = np.unique(data.song, return_inverse=True)[1]
     vectors = np.random.default_rng(3).normal(size=(song.max() + 1, 24))[song]
@@ -81,7 +81,7 @@ def test_what_was_sung_in_the_same_song_does_not_count():
     assert values["probe_top1"] < 0.4 and values["centroid_top1"] < 0.4
 
 
-def test_too_little_is_told(make_config):
+def test_too_few_songs_are_reported(make_config):
     with pytest.raises(NotMeasurable, match="fewer than two singers have two songs"):
         identification.closed_set(labelled(songs=1), CONFIG)
     with pytest.raises(NotMeasurable, match="3 singers are too few"):

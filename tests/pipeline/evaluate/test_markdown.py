@@ -1,4 +1,4 @@
-"""Tables as a person reads them."""
+"""The Markdown tables of an evaluation."""
 
 import pandas as pd
 import pytest
@@ -17,7 +17,7 @@ def lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line.startswith("|")]
 
 
-def test_similarity_with_intervals_and_what_is_not_there():
+def test_similarity_has_intervals_and_marks_missing_values():
     text = markdown.render(
         rows(
             ("ours", "k", "similarity", "clean", "eer", 0.0512, 0.04, 0.0625, 100),
@@ -40,7 +40,7 @@ def test_similarity_with_intervals_and_what_is_not_there():
     ]
 
 
-def test_sets_side_by_side_with_their_average_rank():
+def test_sets_are_side_by_side_with_the_average_rank():
     found = markdown.domains(
         rows(
             ("ours", "a", "similarity", "clean", "eer", 0.1),
@@ -63,7 +63,7 @@ def test_sets_side_by_side_with_their_average_rank():
     ]
 
 
-def test_robustness_has_conditions_down():
+def test_robustness_has_a_row_for_each_condition():
     text = markdown.render(
         rows(
             ("ours", "k", "similarity", "clean", "eer", 0.1),

@@ -1,4 +1,4 @@
-"""From files on disk to measures, without Ray: real audio, a real encoder, and sets that lack something."""
+"""From files on disk to measures, without Ray: audio, a real encoder, and incomplete sets."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SINGERS = {"ann": (1.2, 210.0), "bob": (0.8, 120.0), "cher": (2.2, 180.0), "dee"
 
 
 def sing(singer: str, song: int, seconds: float = 6.0) -> np.ndarray:
-    """A buzz whose colour is the singer and whose melody is the song."""
+    """Return a buzz whose timbre depends on the singer and whose melody depends on the song."""
     slope, f0_hz = SINGERS[singer]
     time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     melody = f0_hz * 2 ** (np.round(2 * np.sin(2 * np.pi * time_s * (0.2 + 0.1 * song))) / 12)
@@ -55,7 +55,7 @@ def settings(folder, **chosen):
     }
 
 
-def test_every_task_from_files(make_config, workspace, folder):
+def test_every_task_is_measured_from_files(make_config, workspace, folder):
     tasks = ["similarity", "identification", "retrieval", "clusters", "scores"]
     config = make_config(**settings(folder, tasks=tasks, conditions=["clean", "mix", "clean/band_4khz"]))
     results = run(config, workspace)
@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_numbers(make_config, workspace, folder):
     assert run(config, workspace).rows == run(config, workspace).rows
 
 
-def test_written_trials_scored_from_their_file_give_the_same_numbers(make_config, workspace, folder, tmp_path):
+def test_trials_read_from_a_file_give_the_same_numbers(make_config, workspace, folder, tmp_path):
     made = run(make_config(**settings(folder)), workspace)
     (tmp_path / "trials.csv").write_bytes(workspace.read_bytes("evaluation_trials/s.csv"))
     pairs, _ = trials.read(tmp_path / "trials.csv")
@@ -100,7 +100,7 @@ def test_trials_that_name_a_missing_file_are_counted(make_config, workspace, fol
     assert {row["n"] for row in results.rows if row["metric"] == "eer" and row["task"] == "similarity"} == {3}
 
 
-def test_a_set_with_one_singer_is_told(make_config, workspace, folder):
+def test_a_set_with_one_singer_is_reported(make_config, workspace, folder):
     results = run(make_config(**settings(folder, singers=["ann"], tasks=["similarity", "identification"])), workspace)
     told = {row["key"]: row["message"] for row in results.failures}
     assert (

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind, from results to files."""
+"""The files that an evaluation writes."""
 
 import re
 from html.parser import HTMLParser
@@ -41,7 +41,7 @@ def results() -> Results:
 
 
 class Tags(HTMLParser):
-    """Counts elements, and collects what would be fetched from elsewhere."""
+    """Counts elements, and collects what a browser would fetch from elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Tags(HTMLParser):
         self.links += [value for name, value in attrs if name in ("src", "href")]
 
 
-def test_everything_is_written(make_config, workspace):
+def test_page_tables_and_figures_are_written(make_config, workspace):
     plan = Plan(encoder_ids={"ours": "small-1", "mfcc": "mfcc-19"}, unavailable={"ge2e": "weights not available"})
     text = page.write(make_config(), workspace, plan, results())
     assert "| ours | 5.0 (2.5–10.0) |" in text and "| ge2e | weights not available |" in text
@@ -80,7 +80,7 @@ def test_everything_is_written(make_config, workspace):
     assert "weights &lt;not&gt; available" in html and "small-1" in html
 
 
-def test_the_same_results_give_the_same_bytes(make_config, workspace):
+def test_the_same_results_give_the_same_files(make_config, workspace):
     written = []
     for _ in range(2):
         found = results()
@@ -91,18 +91,18 @@ def test_the_same_results_give_the_same_bytes(make_config, workspace):
     assert written[0] == written[1]
 
 
-def test_nothing_measured_is_still_a_page(make_config, workspace):
+def test_without_results_there_is_still_a_page(make_config, workspace):
     text = page.write(make_config(), workspace, Plan(), Results())
     assert "Nothing could be measured" in text and tables.read(workspace, "evaluation").empty
     assert workspace.exists(f"{page.FOLDER}/evaluation.html")
 
 
-def test_lengths_are_those_that_change_nothing_else():
+def test_the_figure_of_lengths_compares_only_lengths():
     rows = pd.DataFrame(results().rows)
     found = page.crop_lengths(rows)
     assert found == {("s", "clean"): {name: {1.0: 0.2, 8.0: 0.04} for name in ("ours", "mfcc")}}
 
 
 @pytest.mark.parametrize("parts", [("det", "a/b", "separated/mp3_64k", "x, y"), ("scores", "ü", "hf://who/it")])
-def test_picture_names_are_file_names(parts):
+def test_figure_names_are_valid_file_names(parts):
     assert re.fullmatch(r"[\w.+-]+", page._name(*parts))

@@ -1,4 +1,4 @@
-"""What is planned from a config: sets, singers, encoders, trials files, and what is missing."""
+"""The plan that follows from a config: sets, singers, encoders, files of trials, and what is missing."""
 
 import json
 
@@ -29,14 +29,14 @@ def config_of(make_config, folder, **settings):
     return make_config(evaluate={"encoders": ["mfcc"], "sets": [{"name": "s", "path": str(folder), **settings}]})
 
 
-def test_recordings_encoders_and_conditions(make_config, workspace, folder):
+def test_a_plan_has_recordings_encoders_and_conditions(make_config, workspace, folder):
     made = plan.make(config_of(make_config, folder, conditions=["clean", "robustness"]), workspace)
     assert made.encoder_ids == {"mfcc": "mfcc-19"} and made.sources == {"mfcc": "mfcc"} and not made.failures
     assert [recording.name for _, recording, _ in made.sets[0].keyed] == ["ann/a.wav", "ann/b.wav", "bob/a.wav"]
     assert len({key for key, _, _ in made.sets[0].keyed}) == 3 and "clean/mp3_64k" in made.sets[0].conditions
 
 
-def test_the_same_audio_under_two_names_is_used_once_and_told(make_config, workspace, folder):
+def test_the_same_audio_under_two_names_is_used_once_and_reported(make_config, workspace, folder):
     (folder / "cher").mkdir()
     (folder / "cher/copy.wav").write_bytes((folder / "ann/a.wav").read_bytes())
     made = plan.make(config_of(make_config, folder), workspace)
@@ -45,7 +45,7 @@ def test_the_same_audio_under_two_names_is_used_once_and_told(make_config, works
     assert told == [("s/cher/copy.wav", "duplicate", "the same audio as ann/a.wav; it is left out")]
 
 
-def test_an_encoder_that_is_not_there_is_told_and_the_rest_goes_on(make_config, workspace, folder, tmp_path):
+def test_a_missing_encoder_is_reported_and_the_others_are_planned(make_config, workspace, folder, tmp_path):
     config = make_config(
         evaluate={"encoders": ["mfcc", str(tmp_path / "none")], "sets": [{"name": "s", "path": str(folder)}]}
     )
@@ -66,7 +66,7 @@ def test_singers_are_chosen(make_config, workspace, folder, monkeypatch, tmp_pat
     assert {recording.singer for _, recording, _ in plan.make(held_out, workspace).sets[0].keyed} == {"ann"}
 
 
-def test_trials_of_a_file_name_stretches_and_files(make_config, workspace, folder):
+def test_trials_in_a_file_name_stretches_or_whole_files(make_config, workspace, folder):
     trials = folder.parent / "pairs.txt"
     write(folder / "cher/new.wav")
     trials.write_text(
@@ -89,7 +89,7 @@ def test_trials_of_a_file_name_stretches_and_files(make_config, workspace, folde
     assert [(row["key"], row["error"]) for row in made.failures] == [("s/gone/x.wav", "missing")]
 
 
-def test_the_sets_of_the_readme_and_of_a_workspace(make_config):
+def test_the_default_sets_are_those_of_the_docs_or_the_workspace(make_config):
     karaoke, previews = plan.sets_of(make_config(evaluate={"audio": "/music"}))
     assert (karaoke.path, karaoke.singers, previews.tasks) == (
         "/music/karaoke",

@@ -1,4 +1,4 @@
-"""Voice and accompaniment are told apart by the channels that a set keeps them in."""
+"""Voice and accompaniment come from the channels in which a set keeps them."""
 
 import numpy as np
 import pytest
@@ -19,12 +19,12 @@ def test_stems_are_the_named_channels_and_the_mix_is_their_sum(tmp_path):
     np.testing.assert_array_equal(found.mix, CHANNELS[:2] + CHANNELS[2:])
 
 
-def test_a_file_of_a_voice_alone_has_silence_for_its_accompaniment():
+def test_the_accompaniment_of_a_voice_alone_is_silence():
     found = stems.split(CHANNELS[:1], (), (), 8000)
     np.testing.assert_array_equal(found.mix, CHANNELS[:1])
     assert not found.accompaniment.any()
 
 
-def test_other_channels_than_the_set_promises_are_a_problem():
+def test_other_channels_than_the_sets_are_a_problem():
     with pytest.raises(Problem, match="4 channels where 2 are expected"):
         stems.split(CHANNELS, (1,), (0,), 8000)

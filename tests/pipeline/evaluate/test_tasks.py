@@ -1,4 +1,4 @@
-"""Tasks on vectors whose identity is known: perfect, chance, incomplete and too little."""
+"""Tasks on vectors whose singers are known: perfect, at chance level, incomplete and too few."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ CONFIG = EvaluateConfig(bootstrap=50)
 
 
 def labelled(n_singers: int = 8, songs: int = 4, crops: int = 3, noise: float = 0.3, seed: int = 0) -> Labelled:
-    """Crops around a direction for each singer; `noise` is the deviation against a unit direction's 1."""
+    """Return crops around a unit direction for each singer; `noise` is their standard deviation."""
     rng = np.random.default_rng(seed)
     singer = np.repeat(np.arange(n_singers), songs * crops)
     song = np.repeat(np.arange(n_singers * songs), crops)
@@ -32,7 +32,7 @@ def by_name(found: list[tasks.Measure]) -> dict[tuple[str, str], tasks.Measure]:
     return {(measure.task, measure.metric): measure for measure in found}
 
 
-def test_similarity_of_clear_voices_is_perfect_and_pooled_apart():
+def test_similarity_of_clear_voices_is_perfect_for_crops_and_for_songs():
     data = labelled(noise=0.1)
     found, curves = tasks.similarity(data, pairs_of(data, same_recording=True), CONFIG)
     values = by_name(found)
@@ -44,7 +44,7 @@ def test_similarity_of_clear_voices_is_perfect_and_pooled_apart():
     assert values["similarity", "eer"].n == 96 * 95 // 2 - 32 * 3, "no two crops of one recording"
 
 
-def test_similarity_of_noise_is_chance_but_of_one_recording_it_is_not():
+def test_similarity_of_noise_is_at_chance_level_except_within_a_recording():
     data = labelled(n_singers=12, noise=0.0)
     rng = np.random.default_rng(1)
     recording = np.unique(data.recording, return_inverse=True)[1]
@@ -86,7 +86,7 @@ def test_pooling_is_the_mean_of_unit_vectors():
 
 
 def test_rank_excludes_the_singer_by_exact_name():
-    # "s1" is contained in "s10": it is another singer all the same, and its recordings are others.
+    # "s1" is contained in "s10", but is another singer with other recordings.
     vectors = np.array([[1, 0], [0.9, 0.1], [1, 0.01], [0, 1]])
     data = Labelled(vectors, *[np.array(names) for names in (["s1", "s1", "s10", "s10"], [*"abcd"], [*"abcd"])])
     one = trials.Trials(np.array([0]), np.array([1]), np.array([True]), np.array([False]))
@@ -97,7 +97,7 @@ def test_rank_excludes_the_singer_by_exact_name():
     assert worse_or_better == {0.0, 0.5}, "one other is drawn, which is nearer or is not"
 
 
-def test_retrieval_finds_the_same_singer():
+def test_retrieval_ranks_the_same_singer_first():
     values = {m.metric: m for m in tasks.retrieval(labelled(noise=0.1), CONFIG)}
     assert values["recall_at_1"].value == values["mean_average_precision"].value == 1
     assert values["chance_recall_at_1"].value == pytest.approx(3 / 31) and values["recall_at_1"].n == 32
@@ -110,14 +110,14 @@ def test_retrieval_finds_the_same_singer():
         tasks.retrieval(labelled(songs=1), CONFIG)
 
 
-def test_clusters_are_the_pipelines_own():
+def test_clusters_are_made_as_in_the_pipeline():
     data = labelled(songs=8, noise=0.1)
     backend = Backend(np.zeros(data.vectors.shape[1]), np.eye(data.vectors.shape[1]))
     values = {m.metric: m.value for m in tasks.clusters(data, backend, ClusterConfig(), 4.0)}
     assert values["n_truth"] == 8 and values["bcubed_f1"] > 0.9 and values["ari"] > 0.8
 
 
-def test_normalisations_help_where_there_is_something_to_remove():
+def test_normalisation_helps_if_there_is_something_to_remove():
     data = labelled(n_singers=10, songs=6, noise=1.2)
     shifted = Labelled(data.vectors + 4.0, data.singer, data.song, data.recording)
     found, judged = tasks.normalisations(shifted, CONFIG)
@@ -128,7 +128,7 @@ def test_normalisations_help_where_there_is_something_to_remove():
     assert values["scores, calibrated", "cllr"].value < 1
 
 
-def test_calibration_is_judged_on_other_singers():
+def test_calibration_is_measured_on_other_singers():
     data = labelled(n_singers=10, songs=4, crops=1, noise=0.8)
     pairs = pairs_of(data)
     scores = np.where(pairs.label, 0.6, 0.1) + 0.1 * np.random.default_rng(0).normal(size=len(pairs))

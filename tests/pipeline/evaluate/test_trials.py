@@ -1,4 +1,4 @@
-"""Trials: never two crops of one recording as a target, deterministic, written and read alike."""
+"""Trials: no target is two crops of one recording; they are deterministic and read back as written."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def as_set(made: trials.Trials) -> set[tuple[int, int, bool]]:
     return set(zip(made.left.tolist(), made.right.tolist(), made.label.tolist(), strict=True))
 
 
-def test_all_pairs_but_those_of_one_recording():
+def test_trials_are_all_pairs_of_different_recordings():
     made = trials.make(SINGERS, RECORDINGS)
     expected = {
         (i, j, SINGERS[i] == SINGERS[j]) for i in range(6) for j in range(i + 1, 6) if RECORDINGS[i] != RECORDINGS[j]
@@ -24,7 +24,7 @@ def test_all_pairs_but_those_of_one_recording():
     assert not made.same_recording.any()
 
 
-def test_same_recording_only_when_asked_and_apart():
+def test_pairs_of_one_recording_only_on_request_and_separately():
     made = trials.make(SINGERS, RECORDINGS, same_recording=True)
     apart = made.where(made.same_recording)
     assert as_set(apart) == {(0, 1, True)}
@@ -32,7 +32,7 @@ def test_same_recording_only_when_asked_and_apart():
 
 
 @pytest.mark.parametrize("n", [400, 2500], ids=["enumerated", "drawn"])
-def test_large_sets_are_drawn_from_without_repeats(n):
+def test_trials_of_large_sets_are_drawn_without_repeats(n):
     rng = np.random.default_rng(0)
     singers = [f"s{i}" for i in rng.integers(0, 20, n)]
     recordings = [f"{singer}/{i % 7}" for i, singer in enumerate(singers)]
@@ -44,20 +44,20 @@ def test_large_sets_are_drawn_from_without_repeats(n):
     assert as_set(made) != as_set(trials.make(singers, recordings, max_trials=5000, seed=2))
 
 
-def test_a_rare_class_leaves_its_room_to_the_other():
+def test_a_rare_class_leaves_its_trials_to_the_other():
     singers = ["ann", "ann", *(f"s{i}" for i in range(300))]
     made = trials.make(singers, list(map(str, range(302))), max_trials=1000)
     assert made.label.sum() == 1 and len(made) == 1000
 
 
 @pytest.mark.timeout(60)
-def test_a_million_trials_are_made_of_two_hundred_million_pairs():
+def test_a_million_trials_are_drawn_from_two_hundred_million_pairs():
     singers = [f"s{i % 500}" for i in range(20_000)]
     recordings = [f"{i % 2500}" for i in range(20_000)]
     assert len(trials.make(singers, recordings, max_trials=1_000_000)) > 900_000
 
 
-def test_sets_without_a_pair_are_told():
+def test_sets_without_a_pair_are_reported():
     with pytest.raises(NotMeasurable, match="one singer"):
         trials.make(["ann"] * 3, ["1", "2", "3"])
     with pytest.raises(NotMeasurable, match="one singer"):
@@ -66,7 +66,7 @@ def test_sets_without_a_pair_are_told():
         trials.make(["ann", "ann", "bob"], ["1", "1", "2"])
 
 
-def test_written_trials_are_read_alike(tmp_path):
+def test_written_trials_are_read_back(tmp_path):
     names = [trials.item_name(f"ann, live/{i}.wav", i, i + 4) for i in range(6)]
     made = trials.make(SINGERS, RECORDINGS, same_recording=True)
     (tmp_path / "trials.csv").write_text(trials.to_csv(made, names))
@@ -85,7 +85,7 @@ def test_published_lists_are_read(tmp_path):
     assert as_set(read) == {(0, 1, True), (0, 2, False)}
 
 
-def test_bad_files_are_told_by_line(tmp_path):
+def test_bad_files_are_reported_with_the_line(tmp_path):
     bad = tmp_path / "trials.csv"
     with pytest.raises(ConfigError, match="cannot read the trials"):
         trials.read(bad)

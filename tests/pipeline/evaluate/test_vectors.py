@@ -1,4 +1,4 @@
-"""Embeddings of sets: each made once, found again by content, and nothing lost for one bad crop."""
+"""Embeddings of sets: each is computed once and found again by content."""
 
 import shutil
 
@@ -11,7 +11,7 @@ from pipeline.evaluate import adapters, vectors
 from tests.pipeline.evaluate.conftest import RATE_HZ, SETTINGS, embed, keyed, make_set, sung
 
 
-def test_vectors_are_those_of_the_encoder_on_the_crop(tmp_path, make_config, workspace):
+def test_vectors_equal_those_of_the_encoder_on_the_crop(tmp_path, make_config, workspace):
     config = make_config(evaluate=SETTINGS)
     make_set(tmp_path / "set")
     outcomes = embed(config, workspace, tmp_path / "set", ("clean", "mix"))
@@ -29,7 +29,7 @@ def test_vectors_are_those_of_the_encoder_on_the_crop(tmp_path, make_config, wor
         assert found[row] @ mfcc.embed([cut], RATE_HZ)[0] > 0.9999
 
 
-def test_each_is_embedded_once_even_after_a_move(tmp_path, make_config, workspace):
+def test_each_crop_is_embedded_once_even_if_its_file_moves(tmp_path, make_config, workspace):
     config = make_config(evaluate=SETTINGS)
     make_set(tmp_path / "set")
     embed(config, workspace, tmp_path / "set", ("clean",))
@@ -46,7 +46,7 @@ def test_each_is_embedded_once_even_after_a_move(tmp_path, make_config, workspac
     assert len(vectors.pending(workspace, keyed(tmp_path / "elsewhere", other), ids, ("clean",), other.evaluate)) == 2
 
 
-def test_nothing_yet_is_an_empty_answer(workspace):
+def test_without_embeddings_the_answer_is_empty(workspace):
     assert vectors.crops_of(workspace, ["a"]).empty
     none = vectors.vectors_of(workspace, pd.DataFrame({"recording_key": ["a"], "crop": [0]}), "clean", "mfcc")
     assert np.isnan(none).all()

@@ -14,7 +14,7 @@ def sure(artist: str | None, title: str | None = None) -> list[str]:
     return [credit.name for credit in credits(artist, title) if credit.sure]
 
 
-def test_every_name_of_a_duo_with_a_guest():
+def test_a_duo_with_a_guest_gives_every_name():
     assert names("A & B feat. C") == ["A & B", "A", "B", "C"]
     assert sure("A & B feat. C") == ["C"]
 
@@ -48,7 +48,7 @@ def test_every_name_of_a_duo_with_a_guest():
         "Ann (Bob)",
     ],
 )
-def test_what_may_stand_between_two_people(artist: str):
+def test_words_and_signs_that_may_separate_two_people(artist: str):
     assert names(artist)[1:] == ["Ann", "Bob"]
 
 
@@ -65,18 +65,18 @@ def test_what_may_stand_between_two_people(artist: str):
         "Ann при участии Bob",
     ],
 )
-def test_what_does_stand_between_two_people(artist: str):
+def test_words_and_signs_that_always_separate_two_people(artist: str):
     assert sure(artist) == names(artist) == ["Ann", "Bob"]
 
 
 @pytest.mark.parametrize(
     "artist", ["Malcolm X", "Little Feat", "Harry E Belafonte", "Alexander", "Ella - Topic", "Et Cetera"]
 )
-def test_one_name_stays_one(artist: str):
+def test_a_single_name_stays_one_name(artist: str):
     assert sure(artist) == names(artist) == [artist.removesuffix(" - Topic")]
 
 
-def test_names_that_end_like_a_link():
+def test_names_that_end_like_a_separator_stay_whole():
     assert names("Malcolm X & Ann")[1:] == ["Malcolm X", "Ann"]
     assert names("Lil Nas X x Jack Harlow")[1:] == ["Lil Nas X", "Jack Harlow"]
     assert names("Little Feat feat. Bob") == ["Little Feat", "Bob"]
@@ -95,23 +95,23 @@ def test_names_that_end_like_a_link():
         "Song (Live, feat. X) ft. Bob",
     ],
 )
-def test_guests_in_titles(title: str):
+def test_guests_are_found_in_titles(title: str):
     assert sure("Ann", title)[0] == "Ann"
     assert sure("Ann", title)[-1] == "Bob"
 
 
 @pytest.mark.parametrize("title", ["6 ft. Under", "The Feat of Strength", "Defeat", "Song (Bob Remix)", "Left", None])
-def test_titles_without_guests(title: str | None):
+def test_no_guests_are_found_in_other_titles(title: str | None):
     assert names("Ann", title) == ["Ann"]
 
 
-def test_nobody_is_credited_by_nobodys_names():
+def test_placeholder_names_credit_nobody():
     assert names("Various Artists") == names("") == names(None, None) == []
     assert names("Various Artists", "Song (feat. Bob)") == names("V.A. feat. Bob") == ["Bob"]
     assert sure("Ann & Unknown Artist") == ["Ann"]
 
 
-def test_a_catalogue_says_which_parts_are_people():
+def test_the_catalogue_shows_which_parts_of_a_name_are_people():
     tracks = pd.DataFrame(
         [
             ("1", "Earth, Wind & Fire", None),
@@ -140,7 +140,7 @@ def test_a_catalogue_says_which_parts_are_people():
     }
 
 
-def test_a_catalogue_without_credits():
+def test_a_catalogue_without_credits_has_none():
     empty = of_catalogue(pd.DataFrame({"track_id": ["1"], "artist": [None], "title": [None]}))
     assert empty.columns.tolist() == ["track_id", "key", "name"]
     assert empty.empty

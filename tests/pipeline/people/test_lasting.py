@@ -1,4 +1,4 @@
-"""Names that stay, over clusterings that follow each other."""
+"""Names that last from one clustering to the next."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ class Catalogue:
         self.changes = pd.DataFrame()
 
     def named(self, track_ids: Iterable[str], group: Iterable[int]) -> Named:
-        """Name groups, and remember as the cluster stage does: through the tables' own schemas."""
+        """Name groups, and store the names as the cluster stage does, through the tables' schemas."""
         self.at += DAY
         found = name_groups(np.array(list(track_ids), object), np.array(list(group), int), self.tracks, self.at)
         self.tracks = tables.to_arrow("voice_tracks", found.tracks).to_pandas()
@@ -35,7 +35,7 @@ class Catalogue:
         return found
 
     def cluster(self, *groups: str, alone: str = "") -> list[str | None]:
-        """Cluster tracks of one letter each; return the groups' names."""
+        """Cluster tracks, each named by a letter; return the groups' names."""
         tracks = list("".join(groups) + alone)
         labels = [i for i, group in enumerate(groups) for _ in group] + [NO_GROUP] * len(alone)
         voice = dict(zip(tracks, self.named(tracks, labels).voice, strict=True))
@@ -64,7 +64,7 @@ def catalogue() -> Catalogue:
     return Catalogue()
 
 
-def test_the_first_names_go_by_size_then_by_smallest_track(catalogue):
+def test_the_first_names_are_given_by_size_and_then_by_first_track(catalogue):
     assert catalogue.cluster("cd", "ab", "xyz", alone="q") == ["voice-0003", "voice-0002", "voice-0001"]
     assert catalogue.told() == [("new", 1, None, 3), ("new", 2, None, 2), ("new", 3, None, 2)]
     assert all(map(is_voice, catalogue.tracks["voice"]))
@@ -96,14 +96,14 @@ def test_the_larger_voice_stays_when_two_merge_and_of_equals_the_older(catalogue
     assert catalogue.told() == [("merged", 2, 1, 3), ("merged", 4, 3, 2)]
 
 
-def test_a_name_that_merged_away_is_nobody_elses_and_comes_back_with_its_tracks(catalogue):
+def test_a_merged_name_is_not_reused_and_returns_with_its_tracks(catalogue):
     catalogue.cluster("abc", "xy")
     catalogue.cluster("abcxy")
     assert catalogue.cluster("abcxy", "pq") == ["voice-0001", "voice-0003"]
     assert catalogue.cluster("abc", "xy", "pq") == ["voice-0001", "voice-0004", "voice-0003"]
 
 
-def test_a_voice_whose_files_go_and_come_back_has_its_name_again(catalogue):
+def test_a_voice_whose_files_come_back_gets_its_name_back(catalogue):
     catalogue.cluster("abc", "xy")
     assert catalogue.cluster("abc") == ["voice-0001"]
     assert catalogue.told() == [("gone", 2, None, 2)]
@@ -112,7 +112,7 @@ def test_a_voice_whose_files_go_and_come_back_has_its_name_again(catalogue):
     assert catalogue.told() == [("back", 2, None, 3)]
 
 
-def test_settings_that_are_tried_and_taken_back_bring_the_names_back(catalogue):
+def test_going_back_to_earlier_settings_brings_the_names_back(catalogue):
     first = catalogue.cluster("abcdefgh", "pqrs", "xy")
     catalogue.cluster("ab", "cde", "pq", alone="fghrsxy")
     catalogue.cluster("abcdefghpqrsxy")
@@ -120,7 +120,7 @@ def test_settings_that_are_tried_and_taken_back_bring_the_names_back(catalogue):
     assert catalogue.cluster("abcdefgh", "pqrs", "xy")[0] == first[0]
 
 
-def test_as_many_tracks_as_can_keep_their_name(catalogue):
+def test_as_many_tracks_as_possible_keep_their_name(catalogue):
     catalogue.cluster("abcdefghij", "vwxyz")
     assert catalogue.cluster("abcdefvwxyz", "ghij") == ["voice-0002", "voice-0001"]
     assert catalogue.told() == [("split", 1, 2, 6)]
@@ -132,14 +132,14 @@ def test_one_stray_track_does_not_take_the_name_along(catalogue):
     assert catalogue.told() == [("gone", 1, None, 4), ("split", 1, 3, 1), ("new", 3, None, 3)]
 
 
-def test_a_file_that_is_replaced_does_not_end_a_voice_of_two(catalogue):
+def test_replacing_one_file_does_not_end_a_voice_of_two(catalogue):
     catalogue.cluster("ab", "xyz")
     assert catalogue.cluster("ac", "xyz") == ["voice-0002", "voice-0001"]
     assert catalogue.told() == []
     assert catalogue.tracks.set_index("track_id")["until"].notna().to_dict()["b"]
 
 
-def test_it_is_known_when_a_track_was_in_which_voice(catalogue):
+def test_the_table_says_when_each_track_was_in_which_voice(catalogue):
     catalogue.cluster("abc", "xyz")
     catalogue.cluster("ab", "xyzc")
     rows = catalogue.tracks[catalogue.tracks["track_id"] == "c"]
@@ -150,7 +150,7 @@ def test_it_is_known_when_a_track_was_in_which_voice(catalogue):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_any_sequence_of_clusterings_gives_each_name_to_one_voice(seed):
-    """Random partitions of random parts of a catalogue: no name is two voices' or given anew; order decides nothing."""
+    """Cluster random parts of a catalogue at random: no name is shared or reused, and the order does not matter."""
     rng = np.random.default_rng(seed)
     ids, catalogue, seen = np.array([f"{i:03d}" for i in range(60)], object), Catalogue(), set[str]()
     group = rng.integers(0, 12, 60)
@@ -179,7 +179,7 @@ def test_any_sequence_of_clusterings_gives_each_name_to_one_voice(seed):
         assert not ended["voice"].duplicated().any()
 
 
-def test_voices_that_are_untouched_keep_their_names_whatever_becomes_of_others():
+def test_unchanged_voices_keep_their_names_whatever_happens_to_others():
     rng = np.random.default_rng(3)
     catalogue, ids = Catalogue(), np.array([f"{i:04d}" for i in range(400)], object)
     group = np.arange(400) // 4
@@ -190,7 +190,7 @@ def test_voices_that_are_untouched_keep_their_names_whatever_becomes_of_others()
     assert (second[~torn[group]] == first[~torn[group]]).all()
 
 
-def test_nobody_and_nothing(catalogue):
+def test_catalogues_without_tracks_or_groups(catalogue):
     assert catalogue.cluster() == []
     assert catalogue.cluster(alone="abc") == []
     assert len(catalogue.tracks) == len(catalogue.changes) == 0

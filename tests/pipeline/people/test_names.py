@@ -1,4 +1,4 @@
-"""Spellings of one name, names that only look alike, and what is nobody's name."""
+"""Spellings of one name, names that only look alike, and placeholders such as "Various Artists"."""
 
 import pytest
 
@@ -145,26 +145,26 @@ SOMEBODY = [
 
 
 @pytest.mark.parametrize(("one", "other"), ONE_PERSON)
-def test_spellings_of_one_name(one: str, other: str):
+def test_spellings_of_one_name_have_one_key(one: str, other: str):
     assert key(one) == key(other) != ""
 
 
 @pytest.mark.parametrize(("one", "other"), TWO_PEOPLE)
-def test_names_that_only_look_alike(one: str, other: str):
+def test_names_that_only_look_alike_have_different_keys(one: str, other: str):
     assert key(one) != key(other)
 
 
 @pytest.mark.parametrize("name", NOBODY)
-def test_nobodys_names(name: str):
+def test_placeholders_are_recognised(name: str):
     assert is_nobody(name)
 
 
 @pytest.mark.parametrize("name", SOMEBODY)
-def test_somebodys_names(name: str):
+def test_names_of_people_are_not_placeholders(name: str):
     assert not is_nobody(name)
 
 
-def test_vocatlas_own_names():
+def test_names_that_vocatlas_gives_are_recognised():
     assert [is_voice(name) for name in ("voice-0001", "VOICE-12", " voice–3 ", "Voice", "Voicemail", "voices-1")] == [
         True,
         True,
@@ -175,18 +175,18 @@ def test_vocatlas_own_names():
     ]
 
 
-def test_the_letters_keep_their_order():
+def test_a_key_keeps_the_order_of_the_letters():
     assert letters("Billie Jean (3)") == "billiejean"
 
 
-def test_an_endless_name_costs_no_more_than_a_long_one():
+def test_a_huge_name_takes_no_longer_than_a_long_one():
     assert len(key("ab " * 1_000_000)) <= 300
     assert len(display("x" * 1_000_000)) <= 300
 
 
-def test_no_name_has_no_key():
+def test_an_empty_name_has_no_key():
     assert key("") == key("  ") == ""
 
 
-def test_a_person_is_written_as_most_do_and_of_equals_as_the_first():
+def test_a_person_gets_the_most_frequent_spelling_and_of_equals_the_first():
     assert written(["Bjork", "Björk", "Björk", "Pink", "P!nk"]) == {key("Björk"): "Björk", key("Pink"): "Pink"}

@@ -15,7 +15,7 @@ from pipeline.store.workspace import Workspace
 
 @pytest.fixture(scope="module")
 def page_file(filled_folder: Path) -> Path:
-    """Return a report on disk, with 8 of its 24 voices inside and the others beside it."""
+    """Return a report on disk that contains 8 of its 24 voices; the others are files beside it."""
     workspace = Workspace(filled_folder)
     page, _ = report.build(workspace, ReportConfig(max_snippets=8, snippet_s=2))
     workspace.write_bytes(report.NAME, page.encode())
@@ -50,7 +50,7 @@ def tab(browser, page_file: Path, request: pytest.FixtureRequest) -> Iterator:
 
 
 def until(tab, expression: str) -> None:
-    """Wait until an expression holds (the page's own policy forbids playwright's way of waiting)."""
+    """Wait until an expression is true (the page's content policy forbids playwright's own waiting)."""
     end = time.monotonic() + 15
     while not tab.evaluate(expression):
         assert time.monotonic() < end, f"never came true: {expression}"
@@ -77,7 +77,7 @@ def colours_drawn(tab) -> int:
 
 
 def place(tab, i: int) -> dict:
-    """Return where a point lies on the canvas."""
+    """Return the position of a point on the canvas."""
     return tab.evaluate("i => ({x: sx(i), y: sy(i)})", i)
 
 
@@ -95,20 +95,20 @@ def test_a_click_on_a_point_plays_its_voice(tab):
     assert tab.locator("#toggle").get_attribute("aria-label") == "Pause"
 
 
-def test_what_is_not_inside_plays_from_beside_the_page(tab):
+def test_a_voice_that_is_not_inside_plays_from_the_file_beside_the_page(tab):
     outside = tab.evaluate("data.id.find(id => !sounds[id])")
     tab.evaluate("id => pick(byId.get(id), true)", outside)
     plays(tab, 1.1)
 
 
-def test_hover_tells_who_it_is(tab):
+def test_hovering_shows_the_track(tab):
     at, box = place(tab, 1), tab.locator("#canvas").bounding_box()
     tab.mouse.move(box["x"] + at["x"], box["y"] + at["y"])
     tab.wait_for_selector("#tip:not([hidden])")
     assert "voice-0001, 90 % sure" in tab.locator("#tip").inner_text()
 
 
-def test_keys_walk_and_play(tab):
+def test_keys_move_between_points_and_play(tab):
     tab.locator("#canvas").focus()
     tab.keyboard.press("ArrowRight")
     first = tab.locator("#track-title").inner_text()
@@ -118,7 +118,7 @@ def test_keys_walk_and_play(tab):
     plays(tab, 0.1)
 
 
-def test_legend_and_search_show_some(tab):
+def test_legend_and_search_filter_the_points(tab):
     tab.locator("#legend button", has_text="Ann").click()
     assert tab.locator("#found").inner_text() == "6 tracks shown"
     tab.locator("#find").fill("song 4")
@@ -127,13 +127,13 @@ def test_legend_and_search_show_some(tab):
     assert tab.locator("#found").inner_text() == ""
 
 
-def test_a_tables_button_plays(tab):
+def test_a_button_in_a_table_plays(tab):
     tab.locator("#disagreements .play").first.click()
     plays(tab, 0.1)
     assert "another name" in tab.locator("#track-note").inner_text()
 
 
-def test_a_question_is_heard_answered_and_copied(tab):
+def test_a_question_can_be_played_answered_and_copied(tab):
     first = tab.locator("#review tbody tr").first
     first.locator(".play").click()
     plays(tab, 0.1)
@@ -150,7 +150,7 @@ def test_a_question_is_heard_answered_and_copied(tab):
     assert tab.locator("#lines").input_value() == lines.partition("\n")[2], "a second click takes an answer back"
 
 
-def test_questions_are_answered_by_keys(tab):
+def test_questions_can_be_answered_by_keys(tab):
     tab.locator("#review .play").first.focus()
     tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")
@@ -165,7 +165,7 @@ def test_questions_are_answered_by_keys(tab):
     assert tab.locator("#review .choice[aria-pressed=true]").count() == 0
 
 
-def test_what_is_copied_is_read_as_known_names(tab, tmp_path: Path):
+def test_copied_answers_are_read_as_known_names(tab, tmp_path: Path):
     for field, name in zip(tab.locator("#review input[data-uri]").all(), ("Ann; Bob", "Ζωή", "'Cy'"), strict=True):
         field.fill(name)
     path = tmp_path / "known.csv"
@@ -175,7 +175,7 @@ def test_what_is_copied_is_read_as_known_names(tab, tmp_path: Path):
     assert rows["vocalist"].tolist() == ["Ann; Bob", "Ζωή", "'Cy'"]
 
 
-def test_what_a_long_table_does_not_show_is_found(browser, filled_folder: Path, tmp_path: Path):
+def test_search_finds_rows_that_a_long_table_does_not_show(browser, filled_folder: Path, tmp_path: Path):
     page, _ = report.build(Workspace(filled_folder), ReportConfig(max_snippets=0, max_rows=2))
     (tmp_path / "long.html").write_text(page)
     tab = browser.new_page()

@@ -1,4 +1,4 @@
-"""The page as text: what it says, and that hostile tags stay text."""
+"""The page as text: what it contains; hostile tags stay text."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def island(page: str, name: str) -> dict:
     return json.loads(found[1])
 
 
-def test_page_says_what_the_tables_hold(filled: Workspace):
+def test_the_page_shows_what_is_in_the_tables(filled: Workspace):
     page, note = report.build(filled, ReportConfig())
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page))
     assert "4 vocalists on 23 of 25 tracks" in text
@@ -40,7 +40,7 @@ def test_page_says_what_the_tables_hold(filled: Workspace):
     assert "24 voices on the map, 24 excerpts" in note
 
 
-def test_page_asks_nothing_of_the_network(filled: Workspace):
+def test_the_page_needs_no_network(filled: Workspace):
     page, _ = report.build(filled, ReportConfig())
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
     assert "@import" not in page
@@ -74,13 +74,13 @@ def test_a_page_without_questions_says_so(filled: Workspace):
 @pytest.mark.parametrize(
     ("value", "said"), [(0.9996, "&gt; 99 %"), (0.004, "&lt; 1 %"), (0.42, "42 %"), (1.0, "100 %")]
 )
-def test_a_percentage_does_not_claim_to_be_sure(filled: Workspace, value: float, said: str):
+def test_no_percentage_is_rounded_to_certainty(filled: Workspace, value: float, said: str):
     tags = tables.read(filled, "tags").assign(probability=value)
     tables.replace(filled, "tags", tags)
     assert f'<td class="number">{said}</td>' in report.build(filled, ReportConfig(max_snippets=0))[0]
 
 
-def test_map_is_whole_and_finite(filled: Workspace):
+def test_the_map_is_complete_and_finite(filled: Workspace):
     data = island(report.build(filled, ReportConfig())[0], "data")
     assert data["names"] == ["Ann", "voice-0001", "voice-0002", "voice-0003"]
     assert {len(data[name]) for name in ("id", "x", "y", "vocalist", "probability", "title", "start")} == {24}
@@ -89,7 +89,7 @@ def test_map_is_whole_and_finite(filled: Workspace):
     assert data["vocalist"].count(-1) == 1
 
 
-def test_a_big_map_is_a_seeded_sample_and_says_so(filled: Workspace):
+def test_a_large_map_is_a_seeded_sample_and_says_so(filled: Workspace):
     page, _ = report.build(filled, ReportConfig(max_points=10, max_snippets=3))
     assert len(island(page, "data")["id"]) == 10
     assert "10 of 24 voices are shown" in page
@@ -97,7 +97,7 @@ def test_a_big_map_is_a_seeded_sample_and_says_so(filled: Workspace):
     assert island(report.build(filled, ReportConfig(max_points=10))[0], "data")["id"] == island(page, "data")["id"]
 
 
-def test_a_workspace_with_tracks_alone(workspace: Workspace):
+def test_a_workspace_with_nothing_but_tracks_has_a_page(workspace: Workspace):
     tables.replace(workspace, "tracks", [{"track_id": "a", "uri": "/a.mp3", "duration_s": 1.0}])
     page, _ = report.build(workspace, ReportConfig())
     assert "no vocalist found yet" in page
@@ -105,12 +105,12 @@ def test_a_workspace_with_tracks_alone(workspace: Workspace):
     assert "<canvas" not in page
 
 
-def test_json_for_html_cannot_end_its_element():
+def test_json_in_html_cannot_end_its_element():
     text = json_for_html({"a": "</script><!-- \u2028 &"})
     assert "<" not in text
     assert json.loads(text) == {"a": "</script><!-- \u2028 &"}
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.4, "0 s"), (59, "59 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])
-def test_clock(seconds: float, said: str):
+def test_durations_are_easy_to_read(seconds: float, said: str):
     assert clock(seconds) == said

@@ -8,7 +8,7 @@ from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 
-def test_questions_come_by_rank_with_what_is_known(filled: Workspace):
+def test_questions_are_sorted_by_rank_and_show_what_is_known(filled: Workspace):
     found = review.questions(filled, review.read(filled), content.tracks(filled))
     assert [row["label"] for row in found["rows"]] == ["Song 2", "Song 5", "Song 23"]
     assert found["total"] == 3 and found["names"] == ["Ann"]
@@ -41,7 +41,7 @@ def test_a_track_that_is_gone_is_not_asked_about(filled: Workspace):
         ("unnamed voice", "The voice Ann has no name yet"),
     ],
 )
-def test_reasons_in_words(filled: Workspace, reason: str, said: str):
+def test_reasons_are_explained_in_words(filled: Workspace, reason: str, said: str):
     tables.replace(filled, "review", tables.read(filled, "review").head(1).assign(reason=reason))
     tracks = content.tracks(filled).assign(vocalist="Ann", artist="Bob")
     assert review.questions(filled, review.read(filled), tracks)["rows"][0]["why"] == said

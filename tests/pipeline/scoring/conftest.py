@@ -12,7 +12,7 @@ DIM = 64
 
 @pytest.fixture(scope="session")
 def simulate() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """Return a function from singers' numbers of tracks to unit vectors (n, DIM) and who sings each (n,)."""
+    """Return a function from each singer's number of tracks to unit vectors (n, DIM) and who sings each (n,)."""
 
     def make(sizes: list[int], scatter: float = 0.8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(seed)

@@ -16,14 +16,14 @@ def test_evidence_of_a_set_is_the_sum_of_its_tracks(simulate, backend):
     assert left.reliability[0] == pytest.approx(2 * r / (1 + r))
 
 
-def test_rows_without_a_group_take_no_part(simulate, backend):
+def test_rows_without_a_group_add_nothing(simulate, backend):
     vectors, _ = simulate([3])
     found = backend.evidence(vectors, np.full(3, 60.0)).summed(np.array([0, -1, 0]), 2)
     assert found.precision[1] == 0
     assert (found.direction[1] == 0).all()
 
 
-def test_more_singing_says_more(simulate, backend):
+def test_more_singing_is_stronger_evidence(simulate, backend):
     vectors, _ = simulate([2], scatter=0.3)
     short, long = (backend.evidence(vectors, np.full(2, seconds)) for seconds in (4.0, 60.0))
     assert backend.pairs(long[:1], long[1:])[0] > backend.pairs(short[:1], short[1:])[0]
@@ -31,7 +31,7 @@ def test_more_singing_says_more(simulate, backend):
     assert backend.pairs(long[:1], opposite[:1])[0] < -5
 
 
-def test_pairs_and_table_agree_and_nothing_heard_is_nothing_said(simulate, backend):
+def test_pairs_and_table_agree_and_silence_is_no_evidence(simulate, backend):
     vectors, _ = simulate([2] * 5)
     found = backend.evidence(vectors, np.linspace(5, 80, 10))
     np.testing.assert_allclose(np.diag(backend.table(found, found)), backend.pairs(found, found), rtol=1e-4, atol=1e-4)
@@ -40,7 +40,7 @@ def test_pairs_and_table_agree_and_nothing_heard_is_nothing_said(simulate, backe
     assert np.isneginf(backend.table(silent, found)).all()
 
 
-def test_half_a_recording_counts_half(simulate, backend):
+def test_half_a_recording_counts_as_half(simulate, backend):
     vectors, _ = simulate([2])
     whole = backend.evidence(vectors, np.full(2, 60.0))
     halves = backend.evidence(vectors, np.full(2, 60.0), np.full(2, 0.5))
@@ -48,7 +48,7 @@ def test_half_a_recording_counts_half(simulate, backend):
     np.testing.assert_allclose(halves.direction, whole.direction, atol=1e-6)
 
 
-def test_a_file_of_it_is_read_back():
+def test_a_back_end_is_read_back_from_its_file():
     backend = Backend(np.arange(3.0), np.eye(3), Numbers(0.4, 5, 30, 20, 1, 0.02), "custom-01", 0.5)
     found = Backend.from_bytes(backend.to_bytes())
     assert (found.numbers, found.encoder_id, found.spread) == (backend.numbers, "custom-01", 0.5)
@@ -56,12 +56,12 @@ def test_a_file_of_it_is_read_back():
 
 
 @pytest.mark.parametrize("data", [b"", b"nothing of the kind", Backend(np.zeros(2), np.eye(2)).to_bytes()[:40]])
-def test_other_bytes_are_refused(data):
+def test_a_file_of_another_kind_is_refused(data):
     with pytest.raises(ValueError, match="not a calibration"):
         Backend.from_bytes(data)
 
 
-def test_normalisation_makes_clips_within_a_track_even():
+def test_normalisation_whitens_clips_within_a_track():
     rng = np.random.default_rng(0)
     apart = rng.normal(size=(5000, 4)) * [4, 1, 1, 0.2]
     matrix = within_matrix(apart.T @ apart)
@@ -69,7 +69,7 @@ def test_normalisation_makes_clips_within_a_track_even():
     assert after < before / 2
 
 
-def test_directions_in_which_singers_crowd_count_less():
+def test_directions_in_which_singers_vary_most_count_less():
     rng = np.random.default_rng(0)
     singers = rng.normal(size=(1000, 8)) * [4, 1, 1, 1, 1, 1, 1, 1]
     singers /= np.linalg.norm(singers, axis=1, keepdims=True)

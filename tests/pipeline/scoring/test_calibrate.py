@@ -10,7 +10,7 @@ from pipeline.scoring.scores import reliability
 
 
 def clips(seed: int = 0, singers: int = 16, songs: int = 4, per_song: int = 8, dim: int = 48) -> Clips:
-    """Return clips of singers whose songs differ, and of songs whose clips differ."""
+    """Return clips of singers whose songs vary, and whose clips vary within a song."""
     rng = np.random.default_rng(seed)
     singer = np.repeat(np.arange(singers), songs)
     track = np.repeat(np.arange(len(singer)), per_song)
@@ -30,7 +30,7 @@ def test_ratios_are_calibrated_on_singers_that_were_not_fitted_on():
     np.testing.assert_allclose(backend.mean, backend.mean.mean(), atol=0.06)
 
 
-def test_sets_of_tracks_tell_how_far_a_singer_is_from_them():
+def test_sets_of_tracks_show_how_far_a_singer_is_from_the_expected_similarity():
     backend = fit([clips(seed=1)], "e")
     heard = recordings(clips(seed=2), np.random.default_rng(0))
     found = calibrate.trials(backend.evidence(heard.means, heard.seconds), heard, np.random.default_rng(0))
@@ -59,12 +59,12 @@ def test_trials_never_share_a_song():
     assert weight[found.target].sum() == pytest.approx(calibrate.PRIOR)
 
 
-def test_a_singer_of_one_song_each_cannot_calibrate():
+def test_singers_of_one_song_each_cannot_be_fitted_on():
     with pytest.raises(NotMeasurable, match="two singers"):
         fit([clips(songs=1)], "e")
 
 
-def test_vectors_that_tell_nobody_apart_are_refused(simulate):
+def test_vectors_that_do_not_tell_singers_apart_are_refused(simulate):
     vectors, _ = simulate([1] * 20)
     opposite = Clips(
         np.concatenate([vectors, -vectors]),
@@ -76,7 +76,7 @@ def test_vectors_that_tell_nobody_apart_are_refused(simulate):
         fit([opposite], "e")
 
 
-def test_singers_of_one_song_weigh_a_part_of_the_trials_without_a_target():
+def test_singers_of_one_song_have_a_fixed_share_of_the_non_target_trials():
     target = np.array([True, False, False, False, False])
     singer = np.array(["a", "a", "b", "b", "c"], object)
     np.testing.assert_allclose(
@@ -85,7 +85,7 @@ def test_singers_of_one_song_weigh_a_part_of_the_trials_without_a_target():
     )
 
 
-def test_parts_share_no_singer_and_their_space_is_made_by_the_others():
+def test_parts_have_different_singers_and_a_space_fitted_on_the_others():
     given = clips(singers=9)
     parts = calibrate.folded([given], 0)
     names = [set(part.singer) for part, _ in parts]
@@ -95,7 +95,7 @@ def test_parts_share_no_singer_and_their_space_is_made_by_the_others():
     np.testing.assert_allclose(parts[0][1], calibrate.space([rest]))
 
 
-def test_few_singers_are_one_part():
+def test_a_few_singers_are_a_single_part():
     given = clips(singers=3)
     ((part, space),) = calibrate.folded([given], 0)
     assert part is given

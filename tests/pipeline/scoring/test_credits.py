@@ -5,13 +5,13 @@ from pipeline.scoring.credits import Credits, judge, own_voices
 
 
 def credited(person: np.ndarray) -> Credits:
-    """Return one credit a track."""
+    """Return one credit for each track."""
     return Credits(np.arange(len(person)), person, np.zeros(len(person), bool), int(person.max()) + 1)
 
 
 @pytest.fixture
 def catalogue(simulate, backend):
-    """Return the evidence of 30 singers with six tracks each, and who sings."""
+    """Return the evidence of 30 singers with six tracks each, and who sings each."""
     vectors, who = simulate([6] * 30, scatter=0.7)
     return backend.evidence(vectors, np.full(len(who), 60.0)), who
 
@@ -36,7 +36,7 @@ def test_true_credits_are_all_believed(catalogue, backend):
     assert found.heard.all()
 
 
-def test_who_has_one_track_is_not_accused(simulate, backend):
+def test_a_person_with_one_track_is_not_accused(simulate, backend):
     vectors, who = simulate([1] * 40, scatter=0.7)
     found = judge(backend.evidence(vectors, np.full(40, 60.0)), credited(who), backend)
     assert not found.heard.any()
@@ -50,16 +50,16 @@ def test_a_bands_second_singer_is_not_accused_by_an_unlike_voice_alone(catalogue
     assert (found.probability[who < 2] > 0.25).all()
 
 
-def test_a_name_that_bears_many_voices_accuses_nobody(simulate, backend):
+def test_a_name_with_many_voices_accuses_nobody(simulate, backend):
     vectors, who = simulate([6] * 20 + [1] * 6, scatter=0.7)
-    person = np.minimum(who, 20)  # the last six tracks bear one name, and a voice each
+    person = np.minimum(who, 20)  # the last six tracks have one name and six voices
     person[0], person[6] = 1, 0
     found = judge(backend.evidence(vectors, np.full(len(who), 60.0)), credited(person), backend)
     assert (found.probability[-6:] > 0.25).all()
     assert (np.flatnonzero(found.probability < 0.25) == [0, 6]).all()
 
 
-def test_a_guest_is_a_credit_and_either_may_sing(catalogue, backend):
+def test_of_two_credited_people_either_may_sing(catalogue, backend):
     evidence, who = catalogue
     track = np.concatenate([np.arange(len(who)), [0, 6]])
     person = np.concatenate([who, [1, 0]])
@@ -69,7 +69,7 @@ def test_a_guest_is_a_credit_and_either_may_sing(catalogue, backend):
     assert found.weight[-2:].max() < 0.1, "the guest's voice is not made of the host's song"
 
 
-def test_nobody_is_credited(catalogue, backend):
+def test_without_credits_nothing_is_judged(catalogue, backend):
     evidence, _ = catalogue
     none = np.zeros(0, int)
     found = judge(evidence, Credits(none, none, none.astype(bool), 0), backend)
@@ -77,7 +77,7 @@ def test_nobody_is_credited(catalogue, backend):
     assert not found.heard.any()
 
 
-def test_a_track_is_not_compared_with_itself(catalogue, backend):
+def test_a_track_is_never_compared_with_itself(catalogue, backend):
     evidence, who = catalogue
     credits = credited(who)
     ratio, audible = own_voices(evidence, credits, np.ones(len(who)), backend)

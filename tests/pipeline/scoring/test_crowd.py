@@ -15,7 +15,7 @@ def tracks_and_voices(simulate, backend) -> tuple[Evidence, Evidence]:
     return evidence, evidence.summed(who, 200)
 
 
-def test_few_voices_are_all_compared(tracks_and_voices, backend):
+def test_a_few_voices_are_all_compared(tracks_and_voices, backend):
     tracks, voices = tracks_and_voices
     assert are_few(voices)
     assert Crowd.of(voices).likely(tracks) is None
@@ -24,7 +24,7 @@ def test_few_voices_are_all_compared(tracks_and_voices, backend):
     assert (found[:, -1] == -np.inf).all()
 
 
-def test_the_nearest_of_many_and_the_sum_of_the_others(tracks_and_voices, backend, monkeypatch):
+def test_of_many_voices_the_nearest_are_compared_and_the_others_summed(tracks_and_voices, backend, monkeypatch):
     tracks, voices = tracks_and_voices
     table = backend.table(tracks, voices)
     monkeypatch.setattr(crowd, "ALL", 100)
@@ -44,7 +44,7 @@ def test_the_nearest_of_many_and_the_sum_of_the_others(tracks_and_voices, backen
     assert abs(np.median(off)) < 0.2, "a sample of half of them sums up to about as much"
 
 
-def test_no_others(tracks_and_voices, backend):
+def test_without_other_voices_their_sum_is_zero(tracks_and_voices, backend):
     tracks, voices = tracks_and_voices
     which = np.tile(np.arange(5), (600, 1))
     assert (compared(tracks, voices[:5], which, backend)[:, -1] == -np.inf).all()

@@ -21,20 +21,20 @@ def voices(singers: list[int], scatter: float = 0.8, seconds: float = 40.0, seed
 
 
 @pytest.mark.parametrize("planted", [0, 1, 2])
-def test_one_planted_among_three_is_found_and_the_others_are_not_blamed(planted: int):
+def test_one_wrong_track_among_three_is_found_and_the_others_are_not_doubted(planted: int):
     singers = [0, 0, 0]
     singers[planted] = 1
     doubted = fit(voices(singers), np.zeros(3, int), BACKEND) < 0.5
     assert doubted.tolist() == [singer == 1 for singer in singers]
 
 
-def test_two_planted_among_six_are_found_beside_another_name():
+def test_two_wrong_tracks_among_six_are_found_beside_another_name():
     singers = [0, 1, 0, 0, 2, 0, 3, 3]
     probability = fit(voices(singers), np.array([0, 0, 0, 0, 0, 0, 1, 1]), BACKEND)
     assert (probability < 0.5).tolist() == [singer in (1, 2) for singer in singers]
 
 
-def test_of_two_that_do_not_fit_both_are_in_doubt_and_one_alone_never():
+def test_two_tracks_that_do_not_fit_are_both_in_doubt_and_a_single_one_never():
     probability = fit(voices([0, 1, 2]), np.array([0, 0, 1]), BACKEND)
     assert (probability[:2] < 0.5).all()
     assert np.isnan(probability[2])
@@ -47,23 +47,23 @@ def test_a_duet_keeps_the_clips_that_sound_like_the_other_track():
     assert own_clips(clips, voices([1], seed=1), False, BACKEND).tolist() == [False] * 3 + [True] * 3
 
 
-def test_a_duet_that_nothing_else_explains_teaches_nothing_if_its_tags_say_it_is_one():
+def test_a_duet_without_other_tracks_is_not_used_if_its_tags_credit_two():
     clips = voices([0, 0, 0, 1, 1, 1], seconds=8)
     assert not own_clips(clips, NONE, True, BACKEND).any()
     assert own_clips(clips, NONE, False, BACKEND).all()
 
 
-def test_one_singers_track_is_whole_whatever_its_tags_say():
+def test_a_track_of_one_singer_is_kept_whole_whatever_its_tags_say():
     clips = voices([0] * 6, seconds=8)
     for rest in (NONE, voices([0], seed=1)):
         assert own_clips(clips, rest, True, BACKEND).all()
 
 
-def test_a_track_of_another_singer_is_left_whole_for_fit_to_doubt():
+def test_a_track_of_another_singer_is_kept_whole_so_that_fit_doubts_it():
     assert own_clips(voices([1] * 6, seconds=8), voices([0], seed=1), False, BACKEND).all()
 
 
-def test_parts_are_the_two_singers():
+def test_the_parts_of_a_duet_are_its_two_singers():
     part, ratio = parts(voices([0, 1, 0, 1, 1], seconds=8), BACKEND)
     assert part.tolist() in ([False, True, False, True, True], [True, False, True, False, False])
     assert ratio < -5
@@ -78,7 +78,7 @@ def test_fewer_than_two_clips_have_no_parts(n: int):
     assert own_clips(voices([0] * n), voices([0], seed=1), True, BACKEND).all()
 
 
-def test_a_known_duet_becomes_its_own_singers_part_or_nothing():
+def test_a_known_duet_is_reduced_to_its_known_singers_part_or_to_nothing():
     singer = np.random.default_rng(7).normal(size=(10, DIM))
     vectors = singer[[0, 0, 0, 1, 1, 1]] + 0.3 * np.random.default_rng(3).normal(size=(6, DIM))
     solos = np.stack([vectors.mean(0), singer[0], singer[2]])

@@ -16,7 +16,7 @@ BACKEND = Backend(np.zeros(DIM), np.eye(DIM), Numbers(0.6, 0.01, DIM, DIM / 2, 0
 
 
 def heard(simulate, sizes: list[int], scatter: float = 0.8) -> tuple[Evidence, np.ndarray]:
-    """Return the evidence of tracks and who sings them."""
+    """Return the evidence of tracks, and who sings each."""
     vectors, who = simulate(sizes, scatter)
     return BACKEND.evidence(vectors, np.full(len(who), 60.0)), who
 
@@ -36,7 +36,7 @@ def weighed(evidence: Evidence, track, person, given, group=None, q: float = 0.9
     return Enrolled(evidence, people, judged.weight, judged, BACKEND, group, np.full(n, q), everybody, near).answers()
 
 
-def test_tracks_of_known_singers_are_theirs_and_strangers_are_nobodys(simulate):
+def test_known_singers_get_their_tracks_and_strangers_no_name(simulate):
     evidence, who = heard(simulate, [4] * 6)
     known = np.flatnonzero(np.arange(len(who)) % 4 == 0)[:3]
     found = weighed(evidence, known, who[known], np.ones(3))
@@ -54,7 +54,7 @@ def test_two_credits_enrol_a_person_and_one_does_not(simulate):
     assert (found.which[who == 0, 0] == 0).all() and (found.probability[who == 0, 0] > 0.9).all()
 
 
-def test_a_group_whose_names_disagree_says_nothing(simulate):
+def test_a_group_with_contradicting_names_adds_nothing(simulate):
     evidence, who = heard(simulate, [4] * 4, scatter=1.3)
     known = np.array([0, 4, 8, 12])
     asked = np.setdiff1d(np.arange(len(who)), known)
@@ -68,7 +68,7 @@ def test_a_group_whose_names_disagree_says_nothing(simulate):
     np.testing.assert_allclose(mixed, alone, atol=0.02)
 
 
-def test_nobody_is_enrolled(simulate):
+def test_without_anybody_enrolled_there_are_no_answers(simulate):
     evidence, _ = heard(simulate, [2, 2])
     none = np.zeros(0, int)
     found = weighed(evidence, none, none, none)
@@ -76,7 +76,7 @@ def test_nobody_is_enrolled(simulate):
     assert np.isnan(found.credit).all()
 
 
-def test_of_many_people_the_nearest_are_weighed_as_all_are(simulate, monkeypatch: pytest.MonkeyPatch):
+def test_comparing_the_nearest_of_many_people_gives_the_same_answers(simulate, monkeypatch: pytest.MonkeyPatch):
     evidence, who = heard(simulate, [5] * 60 + [1] * 40, scatter=0.9)
     person = who.copy()
     person[::20] = np.roll(person[::20], 1)
@@ -92,7 +92,7 @@ def test_of_many_people_the_nearest_are_weighed_as_all_are(simulate, monkeypatch
         assert np.nanmean(abs(ours - theirs)) < 0.01, name
 
 
-def test_who_sounds_like_a_known_track_and_not_like_its_group_is_another(simulate):
+def test_a_track_like_a_known_one_but_unlike_its_group_gets_no_name(simulate):
     vectors, who = simulate([6, 6], scatter=0.3)
     likeness = 0.9  # the known track, and no other of its singer, sounds like the other singer
     vectors[0] = likeness * vectors[6:].mean(0) + (1 - likeness) * vectors[:6].mean(0)

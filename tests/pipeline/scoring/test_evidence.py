@@ -10,7 +10,7 @@ def tracks(simulate, backend, sizes, scatter=0.8):
     return backend.evidence(vectors, np.full(len(who), 60.0)), who
 
 
-def test_a_set_tells_how_alike_its_tracks_are(simulate, backend):
+def test_a_set_knows_how_similar_its_tracks_are(simulate, backend):
     found, who = tracks(simulate, backend, [5])
     sides = found.summed(who, 1).sides
     assert sides.links[0] == pytest.approx(4, rel=1e-5)
@@ -20,7 +20,7 @@ def test_a_set_tells_how_alike_its_tracks_are(simulate, backend):
     np.testing.assert_allclose([alone.links, alone.alike], 0, atol=1e-5)
 
 
-def test_what_is_left_of_a_set_is_as_alike_as_if_the_rest_had_never_been_in_it(simulate, backend):
+def test_removing_tracks_from_a_set_equals_never_adding_them(simulate, backend):
     found, who = tracks(simulate, backend, [5])
     left, fresh = (found.summed(who, 1) - found[:1]).sides, found[1:].summed(who[1:], 1).sides
     assert left.links[0] == pytest.approx(fresh.links[0], rel=1e-4)
@@ -29,19 +29,19 @@ def test_what_is_left_of_a_set_is_as_alike_as_if_the_rest_had_never_been_in_it(s
     assert half.links[0] == pytest.approx(4, rel=1e-5), "a set of halves is a set of five, too"
 
 
-def test_clips_of_one_track_tell_nothing_of_tracks(simulate, backend):
+def test_clips_of_one_track_say_nothing_about_the_similarity_of_tracks(simulate, backend):
     found, who = tracks(simulate, backend, [5], scatter=0.1)
     assert found.summed(who, 1).as_one().sides.links[0] == pytest.approx(0, abs=1e-6)
 
 
-def test_more_is_expected_of_tight_sets_and_the_usual_of_single_tracks(simulate, backend):
+def test_tight_sets_expect_more_similarity_and_single_tracks_the_usual(simulate, backend):
     found, who = tracks(simulate, backend, [5, 5], scatter=0.2)
     sides, one = found.summed(who, 2).sides, found.sides
     assert expected(sides[:1], sides[1:])[0] > 1.3
     assert expected(one[:1], one[1:2])[0] == pytest.approx(1, abs=1e-5)
 
 
-def test_tight_sets_that_are_less_alike_than_each_in_itself_are_two_singers():
+def test_two_tight_sets_less_similar_than_each_within_itself_are_two_singers():
     numbers = Numbers()
     lost = numbers.missing(np.array([0.9, 1.4, 0.9]), np.array([1.5, 1.5, 1.0]), np.full(3, 0.7))
     assert lost[0] > 5

@@ -4,7 +4,7 @@ from pipeline.scoring import index
 from pipeline.scoring.index import Index
 
 
-def test_what_is_added_is_found(simulate, monkeypatch):
+def test_added_vectors_are_found(simulate, monkeypatch):
     monkeypatch.setattr(index, "PIECE", 300)
     directions, _ = simulate([3] * 400)
     found = Index().add(directions[:800]).add(directions[800:])
@@ -19,14 +19,14 @@ def test_the_same_vectors_make_the_same_index(simulate):
     assert once == again
 
 
-def test_it_is_read_as_it_was_written(simulate):
+def test_an_index_is_read_back_from_its_bytes(simulate):
     directions, _ = simulate([3] * 50)
     made = Index().add(directions)
     read = Index.from_bytes(made.to_bytes())
     assert (read.search(directions, 5) == made.search(directions, 5)).all()
 
 
-def test_fewer_than_asked_for(simulate):
+def test_missing_neighbours_are_marked(simulate):
     directions, _ = simulate([3])
     assert (Index().add(directions).search(directions, 5) == -1).sum(1).tolist() == [2, 2, 2]
     assert (Index().search(directions, 2) == -1).all()

@@ -1,4 +1,4 @@
-"""What a workspace keeps of its neighbours, on simulated voices that are many for the sake of the test."""
+"""The neighbours that a workspace stores, on simulated voices; limits are lowered so that these are many."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def voices(simulate, monkeypatch) -> Voices:
 
 
 def ask(workspace, voices, backend) -> set[tuple[str, str]]:
-    """Return who is near whom, by their ids."""
+    """Return the pairs of neighbours, by their ids."""
     near = kept.nearest(workspace, voices, backend)
     at, rank = np.nonzero(near >= 0)
     assert (near[at, rank] != at).all()
@@ -30,7 +30,7 @@ def files(workspace) -> set[str]:
     return set(workspace.list(kept.FOLDER))
 
 
-def test_a_second_look_finds_the_same_and_writes_nothing(workspace, voices, backend):
+def test_a_second_search_finds_the_same_and_writes_nothing(workspace, voices, backend):
     first = ask(workspace, voices, backend)
     there = {name: workspace.read_bytes(name) for name in files(workspace)}
     assert len(there) == 4
@@ -38,7 +38,7 @@ def test_a_second_look_finds_the_same_and_writes_nothing(workspace, voices, back
     assert {name: workspace.read_bytes(name) for name in files(workspace)} == there
 
 
-def test_new_tracks_are_added_and_gone_ones_are_nobodys(workspace, voices, backend):
+def test_new_tracks_are_added_and_removed_ones_are_no_neighbours(workspace, voices, backend):
     ask(workspace, voices[np.arange(560)], backend)
     before = files(workspace)
     rows = np.r_[10:600]
@@ -55,7 +55,7 @@ def test_new_tracks_are_added_and_gone_ones_are_nobodys(workspace, voices, backe
 
 
 @pytest.mark.parametrize("what", ["another encoder", "another centre", "other voices", "many new tracks"])
-def test_what_does_not_serve_is_made_anew(workspace, voices, backend, what):
+def test_an_index_that_no_longer_fits_is_rebuilt(workspace, voices, backend, what):
     ask(workspace, voices[np.arange(450)], backend)
     before = {name for name in files(workspace) if name != kept.LIST}
     now, space = voices[np.arange(450)], backend
@@ -77,7 +77,7 @@ def test_what_does_not_serve_is_made_anew(workspace, voices, backend, what):
 
 
 @pytest.mark.parametrize("harm", ["a piece is gone", "a piece is no index", "the list is no table"])
-def test_what_cannot_be_read_is_made_anew(workspace, voices, backend, harm):
+def test_an_index_that_cannot_be_read_is_rebuilt(workspace, voices, backend, harm):
     first = ask(workspace, voices, backend)
     piece = min(files(workspace) - {kept.LIST})
     if harm == "a piece is gone":
@@ -90,6 +90,6 @@ def test_what_cannot_be_read_is_made_anew(workspace, voices, backend, harm):
     assert len(kept._read(workspace).index) == len(voices)
 
 
-def test_a_small_catalogue_keeps_nothing(workspace, voices, backend):
+def test_a_small_catalogue_stores_nothing(workspace, voices, backend):
     ask(workspace, voices[np.arange(90)], backend)
     assert not files(workspace)

@@ -1,4 +1,4 @@
-"""Whom a network may take tracks' singers for, and whether it has learned to tell them apart."""
+"""The groups that a network is trained on as singers, and the test of what it has learned."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ DIM = 48
 
 
 def catalogue(sizes: list[int], song: float, seed: int = 0) -> tuple[Voices, np.ndarray, Scatter]:
-    """Return tracks by singers with so many songs, who sings each, and the clips; `song` is how songs differ."""
+    """Return tracks by singers with this many songs, who sings each, and the clips; `song` is how much songs differ."""
     rng = np.random.default_rng(seed)
     who = np.repeat(np.arange(len(sizes)), sizes)
     tracks = rng.normal(size=(len(sizes), DIM))[who] + song * rng.normal(size=(len(who), DIM))
@@ -32,7 +32,7 @@ def plain() -> Backend:
     return Backend(np.zeros(DIM), np.eye(DIM), encoder_id="e")
 
 
-def test_groups_hold_one_singer_and_short_tracks_stand_alone(plain):
+def test_groups_have_one_singer_each_and_short_tracks_stand_alone(plain):
     voices, who, _ = catalogue([5] * 12 + [1] * 20, song=0.5)
     voices.seconds[:3] = 8.0
     whose, several = learned.pseudo_singers(voices, plain)
@@ -42,7 +42,7 @@ def test_groups_hold_one_singer_and_short_tracks_stand_alone(plain):
     assert set(whose) == set(range(whose.max() + 1))
 
 
-def test_credits_that_voices_bear_out_join_tracks(plain):
+def test_credits_join_tracks_if_the_voices_agree(plain):
     voices, who, _ = catalogue([5] * 12, song=1.1)
     alone, _ = learned.pseudo_singers(voices, plain)
     credit = np.array([f"singer {name}" for name in who], object)
@@ -50,7 +50,7 @@ def test_credits_that_voices_bear_out_join_tracks(plain):
     assert len(set(credited)) < len(set(alone))
 
 
-def test_an_encoder_that_tells_singers_better_apart_is_better(plain):
+def test_an_encoder_that_tells_singers_apart_better_passes_the_test(plain):
     voices, who, _ = catalogue([5] * 16, song=1.0)
     closer, _, clips = catalogue([5] * 16, song=0.4)
     lesson = learned.judged(voices, plain, closer, clips, 9)

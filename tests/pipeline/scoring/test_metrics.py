@@ -1,4 +1,4 @@
-"""Each measure on perfect, chance, empty, single-class and golden input; EER against plain counting."""
+"""Each measure on perfect, chance, empty, single-class and golden input; the EER equals plain counting."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from pipeline.scoring.metrics import NotMeasurable
 
 
 def literal_eer(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The definition by counting at each threshold, then a root finder on the two interpolated rates."""
+    """Return the EER by its definition: counts at each threshold, then a root finder on the interpolated rates."""
     thresholds = np.concatenate(([np.inf], np.unique(scores)[::-1]))
     false_alarm = np.array([np.mean(scores[~labels] >= t) for t in thresholds])
     miss = np.array([np.mean(scores[labels] < t) for t in thresholds])
@@ -29,7 +29,7 @@ def test_eer_agrees_with_counting(seed, decimals):
     assert metrics.eer(scores, labels) == pytest.approx(literal_eer(scores, labels), abs=1e-9)
 
 
-def test_eer_of_two_gaussians_is_the_known_one():
+def test_eer_of_two_gaussians_equals_the_closed_form():
     rng = np.random.default_rng(0)
     labels = np.arange(400_000) % 2 == 0
     scores = rng.normal(size=labels.size) + 2.0 * labels
@@ -51,7 +51,7 @@ def test_eer_threshold_splits_the_classes():
 
 
 @pytest.mark.parametrize("measure", [metrics.eer, metrics.min_dcf, metrics.roc])
-def test_input_that_defines_nothing_is_named(measure):
+def test_input_that_does_not_define_a_measure_is_refused(measure):
     with pytest.raises(NotMeasurable, match="no trials"):
         measure([], [])
     with pytest.raises(NotMeasurable, match="targets"):
@@ -105,7 +105,7 @@ def test_top_k_golden_and_constant():
         metrics.top_k_hits(np.zeros((0, 3)), [], 1)
 
 
-def test_open_set_counts_only_detected_and_right():
+def test_open_set_counts_only_what_is_both_detected_and_right():
     unknown = np.tile(np.linspace(0, 0.5, 100)[:, None], (1, 2))
     known = np.array([[0.9, 0.1], [0.9, 0.1], [0.45, 0.1], [0.499, 0.1]])
     threshold, hits = metrics.detection_identification_rate(known, [0, 1, 0, 0], unknown, false_alarm=0.01)
@@ -118,7 +118,7 @@ def test_open_set_counts_only_detected_and_right():
 
 
 def literal_bcubed(truth, predicted):
-    """The definition, item by item."""
+    """Return the measure by its definition, item by item."""
     n = len(truth)
     pairs = [[(truth[i] == truth[j], predicted[i] == predicted[j]) for j in range(n)] for i in range(n)]
     precision = np.mean([sum(t and p for t, p in row) / sum(p for _, p in row) for row in pairs])
@@ -147,7 +147,7 @@ def test_bcubed_perfect_golden_and_noise():
     assert (mixed.precision, mixed.recall) == (1.0, 0.75)
 
 
-def test_clustering_names_everything():
+def test_clustering_returns_every_measure():
     truth, predicted = ["a", "a", "b", "b", "c"], [0, 0, 1, 1, -1]
     values = metrics.clustering(truth, predicted)
     assert values["ari"] == values["nmi"] == values["purity"] == values["bcubed_f1"] == 1.0

@@ -24,12 +24,12 @@ def agreement(found: np.ndarray, truth: list[set[int]]) -> float:
     )
 
 
-def test_a_small_catalogue_is_compared_with_all(evidence, backend, monkeypatch):
+def test_in_a_small_catalogue_all_pairs_are_compared(evidence, backend, monkeypatch):
     monkeypatch.setattr(neighbours, "BLOCK", 100)
     assert agreement(nearest(evidence, backend, 4), brute(evidence, backend, 4)) == 1
 
 
-def test_a_large_one_by_an_index_in_pieces(evidence, backend, monkeypatch):
+def test_in_a_large_catalogue_an_index_in_pieces_finds_the_neighbours(evidence, backend, monkeypatch):
     monkeypatch.setattr(neighbours, "EXACT", 100)
     monkeypatch.setattr(index, "PIECE", 500)
     found = nearest(evidence, backend)
@@ -39,14 +39,14 @@ def test_a_large_one_by_an_index_in_pieces(evidence, backend, monkeypatch):
     assert (nearest(evidence, backend) == found).all(), "the same voices have the same neighbours"
 
 
-def test_ratios_are_those_of_the_table(evidence, backend):
+def test_ratios_equal_those_of_the_table(evidence, backend):
     which = np.random.default_rng(0).integers(-1, 50, (1200, 7))
     expected = np.take_along_axis(backend.table(evidence, evidence[:50]), np.maximum(which, 0), 1)
     found = ratios(evidence, evidence[:50], which, backend)
     np.testing.assert_allclose(found, np.where(which < 0, -np.inf, expected), rtol=1e-3, atol=1e-3)
 
 
-def test_best_of_some_tracks(evidence, backend):
+def test_the_best_of_some_tracks(evidence, backend):
     rows = np.array([7, 1100])
     everyone = np.tile(np.arange(1200), (2, 1))
     assert (
@@ -54,12 +54,12 @@ def test_best_of_some_tracks(evidence, backend):
     )
 
 
-def test_best_leaves_out_itself_and_what_is_not_there(evidence, backend):
+def test_the_best_exclude_the_track_itself_and_missing_candidates(evidence, backend):
     candidates = np.array([[0, 1, -1], [0, 1, 2], [-1, -1, 2]])
     found = best(evidence[:3], backend, candidates, 2)
     assert [sorted(row) for row in found.tolist()] == [[-1, 1], [0, 2], [-1, -1]]
 
 
 @pytest.mark.parametrize(("n", "k"), [(0, 0), (1, 0), (2, 1), (30, 20)])
-def test_hardly_any_voices(evidence, backend, n, k):
+def test_catalogues_of_a_few_voices_or_none(evidence, backend, n, k):
     assert nearest(evidence[:n], backend).shape == (n, k)

@@ -29,13 +29,13 @@ def test_voices_of_one_singer_lie_together(simulate):
     assert (places(vectors, near(vectors)) == place).all(), "the same seed draws the same map"
 
 
-def test_degenerate_voices_have_places(simulate):
+def test_degenerate_voices_have_places_too(simulate):
     nobody = np.full((20, 3), -1)
     assert np.isfinite(places(np.repeat(simulate([1])[0], 20, axis=0), nobody)).all()
     assert np.isfinite(places(np.eye(20, dtype=np.float32), nobody)).all()
 
 
-def test_voices_beyond_the_fitted_are_placed_among_them(simulate, monkeypatch):
+def test_voices_that_the_map_is_not_fitted_on_are_placed_among_the_others(simulate, monkeypatch):
     monkeypatch.setattr(module, "MOST", 60)
     vectors, who = simulate([30] * 4, scatter=0.4)
     place = places(vectors, near(vectors))
@@ -43,7 +43,7 @@ def test_voices_beyond_the_fitted_are_placed_among_them(simulate, monkeypatch):
     assert (np.linalg.norm(place[:, None] - centre, axis=2).argmin(1) == who).mean() > 0.9
 
 
-def test_a_place_between_neighbours_is_nearest_to_whom_it_sounds_like():
+def test_a_voice_is_placed_nearest_to_its_most_similar_neighbour():
     directions = np.array([[1, 0], [0, 1], [0.8, 0.6], [0.9, 0.44], [-1, 0]], np.float32)
     place = np.array([[0, 0], [1, 0], [np.nan, np.nan], [np.nan, np.nan], [np.nan, np.nan]])
     place_between(place, directions, np.array([[1, -1], [0, -1], [0, 1], [2, -1], [-1, -1]]))

@@ -1,4 +1,4 @@
-"""Recordings that are in a catalogue several times: simulated, and rendered, encoded, mastered anew and embedded."""
+"""Recordings that are in a catalogue several times: simulated, and rendered, encoded, remastered and embedded."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ BACKEND = Backend(np.zeros(DIM), np.eye(DIM))
 
 
 def song(seed: int, singer: int = 0, n: int = 8) -> Clips:
-    """Return the clips of a song: the singer's voice, coloured by what is sung."""
+    """Return the clips of a song: the singer's voice, changed by what is sung."""
     rng = np.random.default_rng(seed)
     seconds = rng.uniform(4, 10, n)
     vectors = np.random.default_rng(1000 + singer).normal(size=DIM) + 0.6 * rng.normal(size=(n, DIM))
@@ -34,7 +34,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def copy(clips: Clips, seed: int, shift_s: float = 0.0, keep: slice = slice(None), noise: float = 0.2) -> Clips:
-    """Return a song as another file of it has it: vectors a little off, places a little off and shifted, or a part."""
+    """Return a song as in another file: vectors and places a little different, shifted, or only a part."""
     rng = np.random.default_rng(seed)
     vectors = unit(clips.vectors + noise / np.sqrt(DIM) * rng.normal(size=clips.vectors.shape) * 1.5)
     start = clips.start_s + shift_s + rng.uniform(-0.1, 0.1, len(vectors))
@@ -68,11 +68,11 @@ def written(workspace, *songs: Clips) -> tuple[Voices, Backend]:
     [copy(song(1), 9), copy(song(1), 9, shift_s=-3.4), copy(song(1), 9, keep=slice(2, 7)), copy(song(1), 9, noise=0.4)],
     ids=["encoded", "shifted", "cut", "mastered"],
 )
-def test_other_files_of_a_performance_are_the_same_and_in_either_order(other):
+def test_other_files_of_a_performance_are_the_same_in_either_order(other):
     assert same.same(together(song(1), other), np.array([[0, 1], [1, 0]])).all()
 
 
-def test_another_song_of_the_same_singer_is_not_the_same_however_alike():
+def test_another_song_by_the_same_singer_is_not_the_same_however_similar():
     songs = [song(seed) for seed in range(12)]
     pairs = np.stack(np.triu_indices(12, 1), axis=1)
     assert not same.same(together(*songs), pairs).any()
@@ -85,11 +85,11 @@ def test_the_same_song_sung_again_is_not_the_same():
     assert not same.same(together(song(1), slower, other), np.array([[0, 1], [0, 2]])).any()
 
 
-def test_a_track_without_clips_is_like_none():
+def test_a_track_without_clips_is_the_same_as_none():
     assert same.matched(song(1), np.arange(8), np.arange(0)) == (0, 0.0, 0.0)
 
 
-def test_the_longest_file_counts_for_all_of_its_recording(workspace):
+def test_the_longest_file_of_a_recording_counts_for_all_its_files(workspace):
     files = [
         copy(song(1), 9, keep=slice(0, 6)),
         song(1),
@@ -106,18 +106,18 @@ def test_the_longest_file_counts_for_all_of_its_recording(workspace):
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_hardly_any_tracks(workspace, n):
+def test_up_to_two_tracks(workspace, n):
     found, backend = written(workspace, *[song(i) for i in range(n)])
     assert same.find(workspace, found, kept.nearest(workspace, found, backend)).tolist() == list(range(n))
 
 
-def test_neighbours_of_those_that_count_are_those_that_count():
+def test_neighbours_are_mapped_to_the_tracks_that_count():
     once = same.Once(np.array([1, 3, 4]), np.array([0, 0, 0, 1, 2]))  # 0, 1 and 2 are files of one recording
     near = np.array([[1, 2, 3], [0, 2, 4], [1, 3, 4], [0, 2, 4], [3, 2, -1]])
     assert [sorted(set(row.tolist()) - {-1}) for row in once.near(near)] == [[2], [0, 2], [0, 1]]
 
 
-def test_files_of_one_recording_count_once_for_each_credit():
+def test_files_of_one_recording_count_once_per_credit():
     counts = np.array([0, 0, 0, 0, 4])
     found = same.once(counts, np.array([9, 8, 7, 6, 5.0]), ["ann", "ann", "bob", "", "ann"], [None] * 5)
     assert found.rows.tolist() == [0, 2, 3, 4]
@@ -131,7 +131,7 @@ def test_one_known_file_makes_the_others_known_and_two_names_stay_apart():
     assert same.once(counts, seconds, [""] * 3, ["Bob", "Ann", None]).rows.tolist() == [0, 1, 2]
 
 
-def test_files_have_what_the_one_has_that_stands_for_them():
+def test_files_get_the_row_of_the_file_that_counts_for_them():
     found = same.Once(np.array([0, 2]), np.array([0, 1, 1])).expanded(
         pd.DataFrame({"track_id": ["a", "c"], "x": [1, 2]}), np.array(["a", "b", "c"])
     )
@@ -139,7 +139,7 @@ def test_files_have_what_the_one_has_that_stands_for_them():
 
 
 def mastered(wave: np.ndarray) -> np.ndarray:
-    """Return a wave (2, samples) brighter and compressed."""
+    """Return a wave (2, samples), brightened and compressed."""
     brighter = wave + 0.2 * np.diff(wave, prepend=0.0)
     return np.tanh(brighter / np.abs(brighter).max()).astype(np.float32) * np.float32(0.9)
 
@@ -168,6 +168,6 @@ def heard(tmp_path_factory) -> Clips:
     return together(*songs)
 
 
-def test_files_of_a_rendered_song_are_the_same_and_its_singers_other_songs_are_not(heard):
+def test_files_of_a_rendered_song_are_the_same_and_other_songs_are_not(heard):
     pairs = np.stack(np.triu_indices(6, 1), axis=1)
     assert same.same(heard, pairs).tolist() == (pairs < 4).all(axis=1).tolist()

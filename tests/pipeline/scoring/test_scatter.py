@@ -5,7 +5,7 @@ from pipeline.store import tables
 
 
 def literal(vectors: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return squares and degrees of freedom, one group and one row after the other."""
+    """Return squares and degrees of freedom, summed group by group and row by row."""
     squares, degrees = np.zeros((vectors.shape[1], vectors.shape[1])), 0
     for name in set(group.tolist()):
         own = vectors[group == name]
@@ -15,7 +15,7 @@ def literal(vectors: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, int]:
     return squares, degrees
 
 
-def test_the_scatter_is_that_of_rows_around_their_groups_means():
+def test_the_scatter_is_of_rows_around_the_mean_of_their_group():
     rng = np.random.default_rng(0)
     vectors, group = rng.normal(size=(30, 5)), rng.integers(0, 7, 30)
     found = scatter.scatter(vectors, group)

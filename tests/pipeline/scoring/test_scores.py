@@ -1,4 +1,4 @@
-"""Scores against literal loops, calibration against a known generating law."""
+"""Scores equal literal loops, and calibration recovers a known distribution."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from pipeline.scoring.metrics import NotMeasurable
 from pipeline.scoring.scores import AsNorm, Calibration, Normaliser, pair_scores, reliability, unit
 
 
-def test_unit_rows_and_zero_rows():
+def test_rows_get_unit_length_and_zero_rows_stay_zero():
     rows = unit([[3.0, 4.0], [0.0, 0.0]])
     assert rows.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
 
@@ -42,7 +42,7 @@ def test_whitening_gives_each_direction_the_same_variance():
     assert np.cov(white, rowvar=False) == pytest.approx(np.eye(4), abs=2e-2)
 
 
-def test_whitening_helps_where_a_nuisance_direction_is_loud():
+def test_whitening_helps_if_a_nuisance_direction_dominates():
     rng = np.random.default_rng(0)
     singers = np.repeat(np.arange(20), 10)
     vectors = rng.normal(size=(20, 16))[singers] + 0.5 * rng.normal(size=(200, 16))
@@ -55,7 +55,7 @@ def test_whitening_helps_where_a_nuisance_direction_is_loud():
 
 
 @pytest.mark.parametrize("vectors", [np.zeros((0, 3)), np.ones((4, 3))], ids=["empty", "all the same"])
-def test_whitening_says_what_it_lacks(vectors):
+def test_whitening_reports_what_is_missing(vectors):
     with pytest.raises(NotMeasurable):
         Normaliser.fit(vectors, whiten=True)
     assert np.isfinite(Normaliser.fit(np.random.default_rng(0).normal(size=(3, 8)), whiten=True).matrix).all()
@@ -85,7 +85,7 @@ def test_as_norm_leaves_out_the_embedding_itself():
         AsNorm(cohort[:1])
 
 
-def test_calibration_recovers_the_law_that_made_the_scores():
+def test_calibration_recovers_the_distribution_of_the_scores():
     # Scores N(+1, 1) and N(-1, 1) have log-likelihood ratio 2 * score exactly.
     rng = np.random.default_rng(0)
     labels = rng.random(200_000) < 0.1
@@ -118,7 +118,7 @@ def test_calibration_of_separable_inverted_and_one_sided_scores():
         Calibration.fit([], [])
 
 
-def test_reliability_of_perfect_and_of_empty_statements():
+def test_reliability_of_perfect_and_of_no_probabilities():
     perfect = reliability([1.0, 1.0, 0.0, 0.0], [1, 1, 0, 0])
     assert (perfect.ece, perfect.brier) == (0, 0) and perfect.cllr < 1e-6
     nothing = reliability([0.5] * 4, [1, 1, 0, 0])

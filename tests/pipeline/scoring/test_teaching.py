@@ -13,7 +13,7 @@ NOTHING = Scatter(np.zeros((DIM, DIM)), 0)
 
 
 def catalogue(sizes: list[int], seed: int = 0, song: float = 2.0) -> tuple[Voices, np.ndarray, Scatter]:
-    """Return tracks whose songs differ most in six directions that tell no singer, who sings each, and the clips."""
+    """Return tracks whose songs differ most in six directions that say nothing of the singer, who sings, and clips."""
     rng = np.random.default_rng(seed)
     who = np.repeat(np.arange(len(sizes)), sizes)
     stretch = np.where(np.arange(DIM) < 6, song, 0.7)
@@ -26,7 +26,7 @@ def catalogue(sizes: list[int], seed: int = 0, song: float = 2.0) -> tuple[Voice
 
 
 def error(voices: Voices, who: np.ndarray, backend: Backend) -> float:
-    """Return the equal-error rate between tracks by who truly sings."""
+    """Return the equal-error rate between tracks, by their true singers."""
     return teaching.disagreement(backend, voices.means, who)
 
 
@@ -36,7 +36,7 @@ def plain() -> Backend:
     return Backend(np.zeros(DIM), np.eye(DIM), encoder_id="e")
 
 
-def test_the_normalisation_makes_white_what_was_seen_each_covariance_by_its_degrees_of_freedom():
+def test_the_normalisation_weights_each_covariance_by_its_degrees_of_freedom():
     rng = np.random.default_rng(0)
     before = np.diag([1.0, 2.0, 0.5])
     rows = rng.normal(size=(40, 3)) * [1.0, 3.0, 0.2]
@@ -47,14 +47,14 @@ def test_the_normalisation_makes_white_what_was_seen_each_covariance_by_its_degr
     np.testing.assert_allclose(matrix @ expected @ matrix, np.eye(3), atol=1e-9)
 
 
-def test_where_nothing_was_seen_the_normalisation_stays_but_for_its_scale():
+def test_without_data_the_normalisation_changes_only_in_scale():
     before = np.diag([1.0, 2.0, 0.5])
     nothing = Scatter(np.zeros((3, 3)), 0)
     found = teaching.normalisation(before, (nothing, CLIPS), (nothing, TRACKS))
     np.testing.assert_allclose(found / found[0, 0], before, atol=1e-12)
 
 
-def test_a_catalogue_teaches_which_differences_say_nothing(plain):
+def test_it_learns_which_differences_say_nothing_about_the_singer(plain):
     voices, who, clips = catalogue([5] * 30 + [1] * 40)
     lesson = teaching.learn(voices, plain, clips)
     assert lesson.better and lesson.after < lesson.before
@@ -68,20 +68,20 @@ def test_what_was_learned_holds_for_other_singers(plain):
     assert error(others, who, lesson.backend) < 0.85 * error(others, who, plain)
 
 
-def test_what_the_catalogues_own_partition_speaks_against_is_not_to_be_used(plain):
-    voices, _, clips = catalogue([5] * 30 + [1] * 40, song=3.0)  # songs differ so much that groups mix singers
+def test_a_map_that_fails_the_test_without_labels_is_not_better(plain):
+    voices, _, clips = catalogue([5] * 30 + [1] * 40, song=3.0)  # songs differ so much that groups mix several singers
     lesson = teaching.learn(voices, plain, clips)
     assert not lesson.better and lesson.after >= lesson.before
 
 
-def test_tracks_of_little_singing_do_not_teach(plain):
+def test_tracks_with_little_singing_are_not_learned_from(plain):
     voices, _, clips = catalogue([5] * 30)
     short = Voices(voices.track_ids, voices.means, np.full(len(voices), 8.0))
     assert "too little" in teaching.learn(short, plain, clips).why
 
 
 @pytest.mark.parametrize("sizes", [[40], [2] * 3 + [1] * 20, [1]], ids=["one singer", "few groups", "one track"])
-def test_too_little_teaches_nothing(plain, sizes):
+def test_from_too_few_groups_nothing_is_learned(plain, sizes):
     voices, _, clips = catalogue(sizes, song=0.5)
     lesson = teaching.learn(voices, plain, clips)
     assert not lesson.better and lesson.backend is plain
@@ -96,7 +96,7 @@ def test_precise_groups_are_cut_at_a_mean_cosine():
     assert teaching.precise_groups(rows[:1], 0.9).tolist() == [0]
 
 
-def test_a_credit_that_the_voice_does_not_bear_out_joins_nothing(plain):
+def test_a_credit_that_the_voice_contradicts_joins_nothing(plain):
     voices, who, _ = catalogue([5] * 12, song=0.7)
     evidence = plain.evidence(voices.means, voices.seconds)
     credit = np.array([f"singer {name}" if name < 6 else "" for name in who], object)
@@ -106,7 +106,7 @@ def test_a_credit_that_the_voice_does_not_bear_out_joins_nothing(plain):
     assert len(set(group[who >= 6])) == 30
 
 
-def test_of_many_tracks_those_teach_that_were_drawn_and_those_nearest_to_them(plain):
+def test_of_many_tracks_a_sample_and_its_nearest_tracks_are_learned_from(plain):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(teaching.MOST + 500, DIM)).astype(np.float32)
     evidence = plain.evidence(rows, np.full(len(rows), 60.0))
@@ -115,7 +115,7 @@ def test_of_many_tracks_those_teach_that_were_drawn_and_those_nearest_to_them(pl
     assert len(teaching.look_alikes(evidence[:100], np.random.default_rng(1))) == 100
 
 
-def test_disagreement_is_the_equal_error_rate_of_pairs_by_their_groups(plain):
+def test_disagreement_is_the_equal_error_rate_of_pairs_given_the_groups(plain):
     voices, who, _ = catalogue([4] * 8)
     normed = unit(voices.means)
     pairs = [(i, j) for i in range(32) for j in range(i)]
@@ -124,7 +124,7 @@ def test_disagreement_is_the_equal_error_rate_of_pairs_by_their_groups(plain):
     assert teaching.disagreement(plain, voices.means, np.zeros(32, int)) == 0
 
 
-def test_numbers_follow_how_cosines_within_and_between_groups_have_moved(plain):
+def test_numbers_follow_the_change_of_cosines_within_and_between_groups(plain):
     voices, who, _ = catalogue([4] * 8)
     rows = unit(voices.means)
     closer = unit(rows + 0.5 * np.array([rows[who == name].mean(0) for name in who]))
@@ -142,7 +142,7 @@ def test_numbers_follow_how_cosines_within_and_between_groups_have_moved(plain):
     assert teaching.moved(first, means, then, means, np.arange(32)) == first.numbers
 
 
-def test_an_encoder_with_the_map_in_its_head_scores_as_the_taught_back_end_does(plain):
+def test_an_encoder_with_the_map_in_its_head_scores_like_the_taught_back_end(plain):
     voices, _, clips = catalogue([5] * 30)
     taught = teaching.learn(voices, plain, clips).backend
     own = teaching.for_mapped(taught, voices, clips, "mapped")

@@ -43,7 +43,7 @@ def write(workspace, encoder_id: str = "e", dim: int = 8) -> np.ndarray:
     return clips
 
 
-def test_voices_are_sorted_by_track_and_as_long_as_their_clips_agree(workspace):
+def test_voices_are_sorted_by_track_and_are_the_means_of_their_clips(workspace):
     clips = write(workspace)
     found, _ = voices.read(workspace)
     assert found.track_ids.tolist() == ["t0", "t1", "t2"]
@@ -69,7 +69,7 @@ def test_an_owners_calibration_is_found(workspace):
     assert (backend.mean == 1).all()
 
 
-def test_a_broken_calibration_is_named(workspace):
+def test_a_broken_calibration_is_reported(workspace):
     write(workspace)
     workspace.write_bytes(voices.calibration_name("e"), b"broken")
     with pytest.raises(ConfigError, match="encoders/e/calibration"):
@@ -96,7 +96,7 @@ def test_an_empty_workspace_has_no_voices(workspace):
     assert len(found) == 0
 
 
-def test_what_a_catalogue_has_taught_is_scored_by_until_there_is_another_calibration(workspace):
+def test_what_was_learned_is_used_until_there_is_another_calibration(workspace):
     write(workspace)
     taught = Backend(np.ones(8), 2 * np.eye(8), encoder_id="e")
     workspace.write_bytes(voices.taught_name(workspace, "e"), taught.to_bytes())

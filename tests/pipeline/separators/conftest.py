@@ -32,13 +32,13 @@ def small_htdemucs(seed: int) -> HTDemucs:
     )
     for scale in (module.scale for module in model.modules() if hasattr(module, "scale")):
         if isinstance(scale, torch.nn.Parameter):
-            scale.data.fill_(0.5)  # untrained layers count for nothing otherwise
+            scale.data.fill_(0.5)  # otherwise untrained layers would contribute nothing
     return model
 
 
 @pytest.fixture(scope="session")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models as demucs' --repo reads it: a bag like htdemucs, one like htdemucs_ft, mixed ones."""
+    """Return a folder of models as demucs' --repo reads it: bags like htdemucs and htdemucs_ft, and mixed ones."""
     folder = tmp_path_factory.mktemp("repo")
     for i in range(4):
         save(small_htdemucs(i), folder, f"ht{i}")

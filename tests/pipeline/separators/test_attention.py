@@ -4,7 +4,7 @@ from torch import nn
 from pipeline.separators.attention import HeadwiseAttention, use_headwise_attention
 
 
-def test_it_is_the_attention_of_torch():
+def test_it_equals_the_attention_of_torch():
     torch.manual_seed(0)
     attention = nn.MultiheadAttention(24, 4, batch_first=True).eval()
     nn.init.normal_(attention.in_proj_bias)
@@ -16,7 +16,7 @@ def test_it_is_the_attention_of_torch():
     assert weights is None
 
 
-def test_it_takes_the_place_of_what_it_can_replace_only():
+def test_it_replaces_only_attention_that_it_can_compute():
     network = nn.ModuleDict(
         {
             "yes": nn.MultiheadAttention(8, 2, batch_first=True),

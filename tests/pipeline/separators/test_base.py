@@ -25,7 +25,7 @@ def test_a_level_is_the_same_in_blocks_of_any_size():
     assert found.std == pytest.approx(float(whole.std()), abs=1e-6)
 
 
-def test_an_error_ends_its_own_track_alone(separator):
+def test_an_error_costs_only_its_own_track(separator):
     def broken():
         yield noise(3000)
         raise OSError("the file breaks off")
@@ -55,7 +55,7 @@ def test_too_little_memory_halves_the_stack_before_it_fails_a_track():
     assert {piece.key for piece in pieces if piece.vocals is not None} == {0, 1, 3}
 
 
-def test_fp16_is_for_gpus():
+def test_fp16_is_only_for_gpus():
     with pytest.raises(ConfigError, match="fp16 needs a GPU"):
         load("spleeter", precision="fp16")
 
@@ -66,7 +66,7 @@ def test_vocals_of_a_mix_keep_its_rate_and_length(separator, channels, n):
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
-def test_vocals_of_a_mix_are_where_they_were(separator, rate):
+def test_vocals_of_a_mix_stay_at_their_times(separator, rate):
     time_s = np.arange(3 * rate) / rate
     voice = 0.2 * np.sin(2 * np.pi * 300 * time_s + 3 * np.sin(2 * np.pi * 5 * time_s)).astype(np.float32)
     found = vocals_of(separator, voice[None], rate)[0]

@@ -1,4 +1,4 @@
-"""Demucs models: the vocals of the demucs API, from the submodels that make vocals, from any place, safely."""
+"""Demucs models give the vocals of the demucs API, and only the submodels that make vocals are loaded."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,7 @@ SEGMENT = int(RATE * Fraction(39, 20))
 
 
 def music(n: int, seed: int = 0) -> torch.Tensor:
-    """Stereo noise with a slow swell, an offset, and channels that differ."""
+    """Return stereo noise with a slow swell, an offset, and channels that differ."""
     generator = torch.Generator().manual_seed(seed)
     return 0.2 * torch.randn(2, n, generator=generator) * torch.linspace(0.1, 1, n) + torch.tensor([[0.02], [0.05]])
 
@@ -35,7 +35,7 @@ def music(n: int, seed: int = 0) -> torch.Tensor:
         ("hybrid", 3 * RATE),
     ],
 )
-def test_vocals_are_those_of_the_demucs_api(repo: Path, name: str, n: int) -> None:
+def test_vocals_equal_those_of_the_demucs_api(repo: Path, name: str, n: int) -> None:
     wave = music(n)
     expected = DemucsApi(name, repo=repo, device="cpu", shifts=0).separate_tensor(wave)[1]["vocals"]
     vocals = load(str(repo / name), precision="fp32").separate(wave)
@@ -52,7 +52,7 @@ def test_of_a_bag_only_what_makes_vocals_is_loaded(repo: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "mixed"])
-def test_tracks_share_stacks_and_come_out_as_alone(repo: Path, name: str) -> None:
+def test_tracks_in_one_stack_come_out_as_if_alone(repo: Path, name: str) -> None:
     separator = load(str(repo / name), precision="fp32", stack=4)
     waves = [music(n, seed) for seed, n in enumerate((SEGMENT // 4, int(2.6 * SEGMENT), 1, SEGMENT))]
     levels = [separator_level(wave) for wave in waves]
@@ -66,7 +66,7 @@ def test_tracks_share_stacks_and_come_out_as_alone(repo: Path, name: str) -> Non
         assert piece.error is None
         out[piece.key].append(piece.vocals) if piece.vocals is not None else ended.append(piece.key)
     assert ended == [0, 1, 2, 3]
-    assert len(calls) < sum(calls)  # segments of several tracks went together
+    assert len(calls) < sum(calls)  # segments of several tracks were in one stack
     for i, wave in enumerate(waves):
         alone = load(str(repo / name), precision="fp32", stack=1).separate(wave)
         assert (torch.cat(out[i], 1) - alone).abs().max() < 1e-5
@@ -83,7 +83,7 @@ def separator_level(wave: torch.Tensor) -> object:
     return level
 
 
-def test_bf16_is_near_fp32(repo: Path) -> None:
+def test_bf16_is_close_to_fp32(repo: Path) -> None:
     wave = music(2 * SEGMENT)
     exact, near = (load(str(repo / "plain"), precision=precision).separate(wave) for precision in ("fp32", "bf16"))
     assert 10 * torch.log10(exact.square().sum() / (exact - near).square().sum()) > 35

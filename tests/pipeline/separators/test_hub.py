@@ -1,4 +1,4 @@
-"""Models from folders and hubs: told apart, checked, and never running what a file brings along."""
+"""Models from folders and hubs are told apart and checked, and no code in a file is ever run."""
 
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ from pipeline.separators import load
 from pipeline.store.errors import ConfigError
 
 
-def test_a_pickle_that_names_code_is_refused(tmp_path: Path) -> None:
+def test_a_pickle_that_refers_to_code_is_refused(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple:
             return subprocess.check_call, (["touch", str(tmp_path / "ran")],)
@@ -43,7 +43,7 @@ def test_a_safetensors_model_may_name_demucs_classes_only(tmp_path: Path, make_h
         load(str(tmp_path / "bad"))
 
 
-def test_a_folder_must_hold_one_model_or_be_told_which(repo: Path, tmp_path: Path) -> None:
+def test_a_folder_without_exactly_one_model_is_refused(repo: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="several models"):
         load(str(repo))
     with pytest.raises(ConfigError, match="no demucs model"):
@@ -58,15 +58,17 @@ def test_a_wrong_checksum_is_refused(repo: Path, tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
-def test_a_named_model_comes_from_the_prepared_place(tmp_path: Path, make_htdemucs, save_model, monkeypatch) -> None:
+def test_a_named_model_comes_from_store_weights(tmp_path: Path, make_htdemucs, save_model, monkeypatch) -> None:
     (tmp_path / "mine").mkdir()
     save_model(make_htdemucs(0), tmp_path / "mine" / "small", "ht0")
     (tmp_path / "mine" / "small" / "small.yaml").write_text("models: [ht0]")
     monkeypatch.setenv("VOCATLAS_WEIGHTS", str(tmp_path))
-    assert load("hf://mine/small", precision="fp32").name == "hf://mine/small"  # whatever it comes from
+    assert load("hf://mine/small", precision="fp32").name == "hf://mine/small"  # wherever it comes from
 
 
-def test_unreachable_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_if_weights_cannot_be_reached_the_message_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Spleeter: its networks as published, the right one of them for the vocals, and no seams."""
+"""Spleeter: its networks are as published, the right one gives the vocals, and blocks leave no seams."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def agreement_db(expected: torch.Tensor, got: torch.Tensor) -> float:
     return float(10 * torch.log10(expected.square().sum() / (expected - got).square().sum().clamp(min=1e-20)))
 
 
-def test_subpixel_is_the_cropped_transposed_convolution():
+def test_the_subpixel_convolution_equals_the_cropped_transposed_one():
     torch.manual_seed(0)
     transposed = nn.ConvTranspose2d(3, 4, kernel_size=5, stride=2)
     x = torch.randn(2, 3, 6, 5)
@@ -41,14 +41,14 @@ def test_subpixel_is_the_cropped_transposed_convolution():
 
 
 @pytest.mark.parametrize("name", [spleeter.VOCALS, spleeter.ACCOMPANIMENT])
-def test_networks_compute_what_the_published_ones_do(name):
+def test_networks_compute_the_same_as_the_published_ones(name):
     fast, published = spleeter.load_unet(name), spleeter.load_published(name)
     magnitude = 10 * torch.rand(1, 2, 128, 1024, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.allclose(fast(magnitude), published(magnitude), atol=1e-4)
 
 
-def test_vocals_are_the_singer_and_not_the_band(separator, recording):
+def test_vocals_contain_the_singer_and_not_the_accompaniment(separator, recording):
     def si_sdr_db(estimate: np.ndarray, truth: np.ndarray) -> float:
         target = truth * (estimate @ truth) / (truth @ truth)
         return float(10 * np.log10((target @ target) / np.sum((estimate - target) ** 2)))
@@ -59,7 +59,7 @@ def test_vocals_are_the_singer_and_not_the_band(separator, recording):
 
 
 @pytest.mark.parametrize(("precision", "at_least_db"), [("fp32", 90), ("bf16", 60)])
-def test_blocks_have_no_seams(precision, at_least_db, recording, monkeypatch):
+def test_blocks_leave_no_seams(precision, at_least_db, recording, monkeypatch):
     separator = load("spleeter", precision=precision)
     wave = torch.from_numpy(recording.mix)[:, : 14 * RATE + 77]
     monkeypatch.setattr(spleeter, "FRAMES", 10**6)
@@ -75,24 +75,24 @@ def test_blocks_have_no_seams(precision, at_least_db, recording, monkeypatch):
 
 
 @pytest.mark.parametrize("n", [1, 1023, 1024, 4096, 64 * 1024 - 2048, 64 * 1024 - 2047, 64 * 1024])
-def test_any_length_comes_out_as_long(separator, n):
+def test_vocals_are_as_long_as_the_mix_at_any_length(separator, n):
     vocals = separator.separate(noise(n))
     assert vocals.shape == (2, n)
     assert vocals.isfinite().all()
 
 
-def test_nothing_in_nothing_out(separator):
+def test_an_empty_mix_gives_empty_vocals(separator):
     assert separator.separate(torch.zeros(2, 0)).shape == (2, 0)
     assert separator.separate(torch.zeros(2, 20000)).abs().max() == 0
 
 
-def test_the_edges_are_separated_too(separator):
+def test_the_ends_are_separated_too(separator):
     wave = 0.3 * functional.pad(noise(1500), (0, 30000)) + functional.pad(noise(1500), (30000, 0))
     windows = separator.run(functional.pad(wave, (0, 64 * 1024 - wave.shape[1]))[None], 0)[0]
     assert agreement_db(windows[:, : wave.shape[1]], separator.separate(wave)) > 100
 
 
-def test_tracks_share_calls_and_come_out_as_alone(recording):
+def test_tracks_in_one_call_come_out_as_if_alone(recording):
     separator = load("spleeter", precision="fp32", stack=3)
     wave = torch.from_numpy(recording.mix)[:, : 60 * 1024]
     tracks = {"a": wave[:, :50000], "b": wave[:, 5000:55000], "c": wave[:, :40000], "d": wave[:, :9000]}

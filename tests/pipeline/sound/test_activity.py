@@ -1,4 +1,4 @@
-"""Vocal activity: exact on signals that can be counted by hand, and right about real songs."""
+"""Vocal activity: exact on signals that can be computed by hand, and right about real songs."""
 
 import hashlib
 
@@ -39,13 +39,13 @@ def test_seconds_and_levels_are_counted():
     assert measured(mix, 0.1 * mix).vocals_db == pytest.approx(-20, abs=1e-3)
 
 
-def test_what_is_far_below_the_mix_is_not_singing():
+def test_vocals_far_below_the_mix_are_not_singing():
     mix = tone(3)
     assert measured(mix, mix * db_to_gain(-13.5)).voiced_s == pytest.approx(3)
     assert measured(mix, mix * db_to_gain(-14.5)).voiced_s == 0
 
 
-def test_a_constant_is_no_sound():
+def test_a_constant_is_not_sound():
     constant = np.full(3 * RATE, 0.4, np.float32)
     assert measured(constant, constant).voiced_s == 0
     assert measured(tone(3) + constant, tone(3) + constant).voiced_s == pytest.approx(3)
@@ -54,7 +54,7 @@ def test_a_constant_is_no_sound():
     assert meter.loudest_db() < -100
 
 
-def test_what_nobody_hears_is_not_singing():
+def test_inaudible_vocals_are_not_singing():
     faint = tone(3, db_to_gain(-60.0))
     assert not measured(faint, faint).has_vocals
 
@@ -66,14 +66,14 @@ def test_a_track_needs_a_share_of_singing():
         assert measured(tone(20), vocals).has_vocals == expected
 
 
-def test_a_last_part_frame_and_an_empty_track():
+def test_an_incomplete_last_frame_and_an_empty_track():
     found = measured(tone(0.25), tone(0.25))
     assert found.voiced_s == pytest.approx(0.25)
     empty = measured(np.zeros(0, np.float32), np.zeros(0, np.float32))
     assert (empty.heard_s, empty.voiced_s, empty.vocal_ratio, empty.has_vocals) == (0, 0, 0, False)
 
 
-def test_loudest_frame():
+def test_the_loudest_frame_is_found():
     meter = Meter(RATE)
     assert meter.loudest_db() == -200
     meter.add_mix(np.concatenate([np.zeros(RATE, np.float32), tone(0.1, np.sqrt(2))]))
@@ -81,7 +81,7 @@ def test_loudest_frame():
 
 
 def test_real_songs_have_vocals_and_their_accompaniments_have_none(shared_audio):
-    """Four songs of the half that the rule was not chosen on; `make bench-separate` takes all."""
+    """Four songs of the half that the rule was not chosen on; `make bench-separate` measures all."""
     separator = separators.load("spleeter")
     held_out = [
         path

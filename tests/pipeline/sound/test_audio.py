@@ -23,7 +23,7 @@ def test_surround_is_mixed_down_without_clipping(tmp_path, tone):
     assert 0.3 < np.abs(found).max() <= 0.51
 
 
-def test_blocks_are_the_whole_file_cut(song):
+def test_blocks_together_are_the_whole_file(song):
     pieces = list(audio.blocks(song, 16000, 1, block_s=0.7))
     assert [piece.shape[1] for piece in pieces[:-1]] == [11200] * 4
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), audio.read(song, 16000, 1).samples)
@@ -37,14 +37,14 @@ def test_blocks_are_the_whole_file_cut(song):
         ("noise.flac", bytes(range(256)) * 64, "decode", "not audio"),
     ],
 )
-def test_what_is_no_audio_is_a_problem_in_words(tmp_path, name, content, kind, words):
+def test_a_file_that_is_not_audio_is_a_problem_with_a_clear_message(tmp_path, name, content, kind, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(Problem, match=words) as caught:
         audio.read(tmp_path / name, 16000, 1)
     assert caught.value.kind == kind
 
 
-def test_no_sample_is_too_short_and_one_sample_is_audio(tmp_path):
+def test_a_file_without_samples_is_too_short_and_one_sample_is_audio(tmp_path):
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 8000)
     soundfile.write(tmp_path / "one.wav", np.ones(1) * 0.5, 8000)
     with pytest.raises(Problem) as caught:
@@ -53,7 +53,7 @@ def test_no_sample_is_too_short_and_one_sample_is_audio(tmp_path):
     assert audio.read(tmp_path / "one.wav", 8000, 1).samples.shape == (1, 1)
 
 
-def test_single_damaged_samples_are_mended_and_many_are_a_problem(tmp_path, tone):
+def test_a_few_damaged_samples_are_set_to_zero_and_many_are_a_problem(tmp_path, tone):
     wave = tone(1.0, 8000)
     wave[100], wave[200] = np.nan, np.inf
     soundfile.write(tmp_path / "few.wav", wave, 8000, subtype="FLOAT")
@@ -71,7 +71,7 @@ def test_a_missing_file_is_named(tmp_path):
         audio.read(tmp_path / "nowhere.mp3", 16000, 1)
 
 
-def test_where_the_rate_changes_inside_both_parts_are_resampled_to_their_end(tmp_path, encoded):
+def test_if_the_sample_rate_changes_each_part_is_resampled_to_its_end(tmp_path, encoded):
     path = tmp_path / "a.ac3"
     path.write_bytes(encoded("ac3", "ac3", rate=48000) + encoded("ac3", "ac3", rate=32000))
     found = audio.read(path, 16000, 1)
@@ -80,13 +80,13 @@ def test_where_the_rate_changes_inside_both_parts_are_resampled_to_their_end(tmp
         assert np.argmax(np.abs(np.fft.rfft(second))) * 2 in (330, 660)
 
 
-def test_the_channels_of_the_file_are_left_as_they_are(tmp_path, tone):
+def test_the_files_own_channels_can_be_kept(tmp_path, tone):
     wave = np.stack([tone(1.0, 8000)[:, 0] * share for share in (1, -1, 0, 0.5)], axis=1)
     soundfile.write(tmp_path / "four.wav", wave, 8000, subtype="FLOAT")
     np.testing.assert_array_equal(audio.read(tmp_path / "four.wav", 8000, None).samples, wave.T)
 
 
-def test_flac_bytes_hold_the_clip_to_sixteen_bits(tone):
+def test_flac_bytes_contain_the_clip_to_sixteen_bits(tone):
     clip = Audio(tone(0.5, 44100).T, 44100)
     back = audio.from_flac(audio.flac_bytes(clip))
     assert back.sample_rate_hz == 44100

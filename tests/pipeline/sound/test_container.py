@@ -1,4 +1,4 @@
-"""What may be opened: containers of audio, from their own bytes; and what their headers promise."""
+"""Only containers of audio are opened, from their own bytes; and how far their headers are believed."""
 
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def test_nothing_but_the_file_itself_is_ever_opened(tmp_path, monkeypatch, data,
         open_container(tmp_path / f"a.{suffix}", data)
 
 
-def test_of_a_film_only_the_sound_is_taken(tmp_path):
+def test_only_the_sound_of_a_film_is_read(tmp_path):
     with av.open(str(tmp_path / "film.mkv"), "w") as out:
         film, sound = out.add_stream("mpeg4", rate=10), out.add_stream("pcm_s16le", rate=8000, layout="mono")
         film.width = film.height = 64
@@ -74,16 +74,16 @@ def test_a_film_without_sound_has_no_audio_stream(tmp_path):
         audio_stream(container)
 
 
-def test_a_codec_without_a_decoder_is_told(tmp_path):
+def test_a_codec_without_a_decoder_is_reported(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(8000), 8000)
     data = bytearray((tmp_path / "a.wav").read_bytes())
-    data[20:22] = b"\x99\x99"  # a format tag that nobody has
+    data[20:22] = b"\x99\x99"  # a format tag that no codec has
     with open_container(tmp_path / "a.wav", data) as container, pytest.raises(Problem, match="no decoder"):
         audio_stream(container)
 
 
 @pytest.mark.parametrize(("xing", "promised"), [("1", True), ("0", False)])
-def test_a_length_that_follows_from_size_and_bit_rate_is_no_promise(tmp_path, encoded, xing, promised):
+def test_a_length_estimated_from_size_and_bit_rate_is_not_believed(tmp_path, encoded, xing, promised):
     data = encoded("libmp3lame", "mp3", sample_format="s16p", seconds=2, write_xing=xing, b="128k")
     data = data[: len(data) // 2]
     with open_container(tmp_path / "a.mp3", data) as container:

@@ -1,4 +1,4 @@
-"""The decoder's process: it gives what `audio.blocks` gives, and its death or stall is one file's failure."""
+"""The decoder's process gives what `audio.blocks` gives; if it dies or hangs, one file fails."""
 
 import io
 import json
@@ -30,18 +30,18 @@ def song(tmp_path: Path) -> Path:
     return path
 
 
-def test_blocks_are_those_of_the_audio_module(one, song):
+def test_blocks_equal_those_of_the_audio_module(one, song):
     expected = list(audio.blocks(song, 16000, 2))
     got = list(one.blocks(str(song), 16000, 2))
     assert len(got) == len(expected) > 1
     assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
-def test_what_a_file_is_is_what_the_probe_module_says(one, song):
+def test_a_probe_equals_that_of_the_probe_module(one, song):
     assert one.probe(song) == probe(song)
 
 
-def test_problems_keep_their_class(one, song, tmp_path):
+def test_problems_keep_their_class_across_the_process(one, song, tmp_path):
     (tmp_path / "empty.mp3").touch()
     (tmp_path / "text.mp3").write_text("not music")
     for name, kind in (("empty.mp3", "empty"), ("text.mp3", "decode"), ("gone.mp3", "missing")):
@@ -55,7 +55,7 @@ def test_problems_keep_their_class(one, song, tmp_path):
     assert list(one.blocks(str(song), 8000, 1))
 
 
-def test_the_death_of_the_decoder_is_a_failure_of_its_file(one, song):
+def test_the_decoders_death_is_a_failure_of_its_file(one, song):
     blocks = one.blocks(str(song), 192000, 2)
     next(blocks)
     one.process.send_signal(signal.SIGSEGV)
@@ -65,7 +65,7 @@ def test_the_death_of_the_decoder_is_a_failure_of_its_file(one, song):
     assert sum(block.shape[1] for block in one.blocks(str(song), 8000, 1)) == 30 * 8000
 
 
-def test_a_decoder_that_hangs_is_ended(one, song, monkeypatch):
+def test_a_decoder_that_hangs_is_killed(one, song, monkeypatch):
     blocks = one.blocks(str(song), 192000, 2)
     next(blocks)
     stopped = one.process
@@ -78,14 +78,14 @@ def test_a_decoder_that_hangs_is_ended(one, song, monkeypatch):
     assert list(one.blocks(str(song), 8000, 1))
 
 
-def test_a_file_that_is_left_early_does_not_disturb_the_next(one, song):
+def test_leaving_a_file_early_does_not_disturb_the_next(one, song):
     blocks = one.blocks(str(song), 8000, 1)
     next(blocks)
     blocks.close()
     assert sum(block.shape[1] for block in one.blocks(str(song), 8000, 1)) == 30 * 8000
 
 
-def test_a_probe_that_hangs_is_ended(one, song, monkeypatch):
+def test_a_probe_that_hangs_is_killed(one, song, monkeypatch):
     one.probe(song)
     stopped = one.process
     os.kill(stopped.pid, signal.SIGSTOP)
@@ -97,13 +97,13 @@ def test_a_probe_that_hangs_is_ended(one, song, monkeypatch):
     assert one.probe(song).duration_s == 30
 
 
-def test_the_decoder_may_use_so_much_memory_and_no_more(one, song):
+def test_the_decoders_memory_is_limited(one, song):
     one.probe(song)
     limits = Path(f"/proc/{one.process.pid}/limits").read_text()
     assert f"address space {decoder.MEMORY_BYTES}" in " ".join(limits.split())
 
 
-def test_one_that_probes_says_that_it_is_at_work(song, monkeypatch):
+def test_a_probe_shows_that_it_is_working(song, monkeypatch):
     monkeypatch.setattr(decoder, "BEAT_S", 0.0)
     answers = io.BytesIO()
     decoder.serve(io.BytesIO(json.dumps({"uri": str(song)}).encode()), answers)

@@ -1,4 +1,4 @@
-"""Excerpts are where they are said to be, whatever the format; and what is not needed is not decoded."""
+"""Excerpts are at the given times in every format, and what is not needed is not decoded."""
 
 import itertools
 
@@ -14,11 +14,11 @@ from pipeline.sound.excerpt import WHOLE, Excerpt, heard, spread
 from pipeline.sound.reading import Reading
 from pipeline.store.errors import Problem
 
-RATE, LENGTH_S = 48000, 12.0  # the one rate that Opus has
+RATE, LENGTH_S = 48000, 12.0  # the only rate that Opus has
 
 
 def noise() -> np.ndarray:
-    """Return (2, n) of noise like music's: no stretch of it is like another."""
+    """Return noise (2, n) with a spectrum like music's, no stretch of which is like another."""
     white = np.random.default_rng(0).normal(0, 1, (2, round(LENGTH_S * RATE)))
     smooth = np.cumsum(white, axis=1) * 0.01
     smooth = smooth[:, 64:] - smooth[:, :-64]
@@ -40,12 +40,12 @@ def test_an_excerpt_is_that_part_of_the_whole(tmp_path, suffix):
         found = np.concatenate(list(audio.blocks(path, RATE, 2, excerpt=part)), axis=1)
         expected = whole[:, round(part.start_s * RATE) : round(part.end_s * RATE)]
         assert found.shape == expected.shape
-        difference = found - expected  # AAC and Opus fill what they leave out with noise of chance
+        difference = found - expected  # AAC and Opus replace what they leave out by random noise
         assert np.square(difference).mean() < 0.01 * np.square(expected).mean()
 
 
 @pytest.mark.parametrize("suffix", encode.SUFFIXES)
-def test_what_comes_before_is_hardly_decoded(tmp_path, suffix):
+def test_hardly_anything_before_an_excerpt_is_decoded(tmp_path, suffix):
     path = tmp_path / f"song{suffix}"
     encode.write(path, Audio(noise(), RATE))
     reading = Reading(path, skip_s=9.0)
@@ -53,7 +53,7 @@ def test_what_comes_before_is_hardly_decoded(tmp_path, suffix):
     assert reading.begins_s == pytest.approx(9.0, abs=0.3)
 
 
-def test_what_cannot_be_skipped_is_decoded_and_dropped(tmp_path):
+def test_a_format_without_seeking_is_decoded_from_the_start(tmp_path):
     with av.open(str(tmp_path / "song.wma"), "w", format="asf") as out:
         stream = out.add_stream("wmav2", rate=RATE, layout="stereo", bit_rate=128_000)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(noise()), "fltp", "stereo")
@@ -67,7 +67,7 @@ def test_what_cannot_be_skipped_is_decoded_and_dropped(tmp_path):
     np.testing.assert_allclose(found, whole[:, 6 * RATE : 8 * RATE], atol=1e-5)
 
 
-def test_the_links_of_a_chain_are_counted_from_the_first(tmp_path):
+def test_times_in_a_chain_count_from_its_first_link(tmp_path):
     wave = noise()
     for name, part in (("a.ogg", wave[:, : 4 * RATE]), ("b.ogg", wave[:, 4 * RATE :])):
         encode.write(tmp_path / name, Audio(part, RATE))
@@ -77,7 +77,7 @@ def test_the_links_of_a_chain_are_counted_from_the_first(tmp_path):
     np.testing.assert_allclose(found, whole[:, 6 * RATE : 8 * RATE], atol=1e-5)
 
 
-def test_an_excerpt_behind_the_end_is_a_problem_and_one_across_it_is_short(tmp_path):
+def test_an_excerpt_beyond_the_end_is_a_problem_and_one_across_it_is_short(tmp_path):
     path = tmp_path / "song.flac"
     encode.write(path, Audio(noise(), RATE))
     assert sum(block.shape[1] for block in audio.blocks(path, RATE, 1, excerpt=Excerpt(11.0, 14.0))) < 1.1 * RATE
@@ -95,7 +95,7 @@ def test_excerpts_are_spread_over_a_track_and_do_not_overlap():
     assert all(round(place_s / excerpt.GRID_S, 6) % 1 == 0 for part in odd for place_s in part)
 
 
-def test_a_short_track_and_one_of_unknown_length_are_heard_whole():
+def test_tracks_that_are_short_or_of_unknown_length_are_heard_whole():
     config = ExcerptsConfig(count=4, seconds=15)
     assert spread(60.0, config) == spread(None, config) == spread(500.0, None) == heard(None) == [WHOLE]
     assert heard([{"start_s": 1.0, "end_s": 2.0}]) == [Excerpt(1.0, 2.0)]

@@ -1,4 +1,4 @@
-"""What a file is that is no recording: said in words that help."""
+"""Files that are not recordings are named for what they are, in words that help."""
 
 import pytest
 
@@ -29,10 +29,10 @@ from pipeline.sound.formats import what_it_is
         ("Liebe Grüße, Ænne\n".encode(), "a text"),
     ],
 )
-def test_it_is_named(head, words):
+def test_a_file_that_is_not_audio_is_named(head, words):
     assert words in what_it_is(head)
 
 
 @pytest.mark.parametrize("head", [b"fLaC\0\0\0\x22", b"\xff\xfb\x90\x44", b"RIFF\x24\0\0\0WAVEfmt ", b"\x93\x01\xf0"])
-def test_what_may_be_audio_is_not(head):
+def test_what_may_be_audio_is_not_named(head):
     assert what_it_is(head) is None

@@ -6,7 +6,7 @@ import pytest
 from pipeline.sound.overlap import Behind, ahead
 
 
-def test_items_come_in_order_and_a_few_ahead():
+def test_items_are_read_in_order_and_a_few_ahead():
     made = []
 
     def source():
@@ -61,7 +61,7 @@ def test_work_behind_is_done_in_order_and_its_errors_are_kept():
         failed.result()
 
 
-def test_who_gives_too_much_work_waits():
+def test_handing_over_too_much_work_waits():
     gate, behind, given = threading.Event(), Behind(2), []
 
     def give():

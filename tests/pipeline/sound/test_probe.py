@@ -1,4 +1,4 @@
-"""What a file is: identity, length, and what is odd about it."""
+"""What a probe finds: a file's identity, its length, and what is wrong with it."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from pipeline.sound.probe import probe
 from pipeline.store.errors import Problem
 
 
-def test_identity_hangs_on_the_audio_and_not_on_name_or_tags(song, tmp_path, tone):
+def test_identity_depends_on_the_audio_and_not_on_name_or_tags(song, tmp_path, tone):
     before = probe(song)
     moved = tmp_path / "elsewhere" / "Ünïcode name.flac"
     moved.parent.mkdir()
@@ -29,7 +29,7 @@ def test_identity_hangs_on_the_audio_and_not_on_name_or_tags(song, tmp_path, ton
     assert probe(song).track_id != before.track_id
 
 
-def test_it_tells_what_the_file_is(song):
+def test_it_returns_rate_channels_codec_and_length(song):
     found = probe(song)
     assert (found.sample_rate_hz, found.channels, found.codec) == (44100, 2, "flac")
     assert found.duration_s == 3.0
@@ -37,7 +37,7 @@ def test_it_tells_what_the_file_is(song):
     assert len(found.track_id) == 32
 
 
-def test_a_header_that_promises_more_is_noted(tmp_path):
+def test_less_audio_than_the_header_states_is_noted(tmp_path):
     path = tmp_path / "song.flac"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 44100 * 4), 44100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -46,7 +46,7 @@ def test_a_header_that_promises_more_is_noted(tmp_path):
     assert found.duration_s == pytest.approx(2.0, abs=0.2)
 
 
-def test_frames_that_cannot_be_found_are_noted(tmp_path):
+def test_missing_frames_are_noted(tmp_path):
     path = tmp_path / "song.flac"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 44100 * 4), 44100)
     data = path.read_bytes()
@@ -82,7 +82,7 @@ def test_a_chain_states_the_length_of_all_its_links(tmp_path, encoded):
         assert found.note.startswith("a part of it cannot be read: ")
 
 
-def test_it_is_said_how_a_file_had_to_be_read(tmp_path, encoded):
+def test_an_unusual_way_of_reading_a_file_is_noted(tmp_path, encoded):
     path = tmp_path / "song.m4a"
     path.write_bytes(b"ID3\4\0\0\0\0\x10\0" + bytes(2048) + encoded("alac", "ipod", sample_format="s16p"))
     found = probe(path)
@@ -94,7 +94,7 @@ def test_it_is_said_how_a_file_had_to_be_read(tmp_path, encoded):
     assert found.note == "read by libsndfile: FFmpeg cannot open it"
 
 
-def test_where_no_header_tells_a_length_none_is_held_against_the_file(tmp_path, encoded):
+def test_if_no_header_states_a_length_nothing_is_noted(tmp_path, encoded):
     loud, quiet = (
         encoded("libmp3lame", "mp3", layout="mono", sample_format="s16p", seconds=2, write_xing="0", b=rate)
         for rate in ("128k", "32k")
@@ -105,7 +105,7 @@ def test_where_no_header_tells_a_length_none_is_held_against_the_file(tmp_path, 
     assert found.note is None
 
 
-def test_the_length_is_what_can_be_heard_whatever_time_stamps_say(tmp_path, encoded):
+def test_the_length_is_that_of_the_audio_whatever_the_time_stamps_say(tmp_path, encoded):
     (tmp_path / "a.flac").write_bytes(encoded("flac", "flac", sample_format="s16", seconds=2))
     with av.open(str(tmp_path / "a.flac")) as source, av.open(str(tmp_path / "a.mka"), "w") as jumping:
         stream = jumping.add_stream_from_template(source.streams.audio[0])
@@ -119,7 +119,7 @@ def test_the_length_is_what_can_be_heard_whatever_time_stamps_say(tmp_path, enco
     assert found.note == "2.0 s of audio where its header says 20835.3 s"
 
 
-def test_damage_is_noted(tmp_path, tone):
+def test_damaged_samples_are_noted(tmp_path, tone):
     wave = tone(1.0, 8000)
     wave[100:103, 0] = np.nan, np.inf, 3.3e38
     soundfile.write(tmp_path / "a.wav", wave, 8000, subtype="FLOAT")
@@ -134,7 +134,7 @@ def test_packets_that_cannot_be_decoded_are_noted(tmp_path, encoded):
     assert re.search(r"\d of \d+ packets cannot be decoded", probe(tmp_path / "a.mp3").note)
 
 
-def test_it_says_that_it_is_at_work(song):
+def test_it_shows_that_it_is_working(song):
     calls = []
     probe(song, lambda: calls.append(1))
     assert len(calls) > 10

@@ -1,4 +1,4 @@
-"""Reading: what plays is read, whole and at its length; what is no recording opens nothing; limits hold."""
+"""Reading: what plays is read, to its end and at its length; what is not a recording is refused; limits hold."""
 
 import os
 import struct
@@ -42,7 +42,7 @@ def wav(rate: int = 8000, channels: int = 1, n_bytes: int = 8000, riff: bytes = 
 
 
 def free_format(mp3: bytes, frame_bytes: int) -> bytes:
-    """Return constant-rate mp3 with the bit rate struck out of the frames' heads, which then tells nothing."""
+    """Return mp3 of constant bit rate as free format: without the bit rate in the frames' headers."""
     data, at = bytearray(mp3), mp3.index(b"\xff\xfb")
     while at + 4 < len(data):
         data[at + 2] &= 0x0F
@@ -83,14 +83,16 @@ def test_chained_ogg_may_change_its_codec(tmp_path, encoded):
         ({"rate": 44100, "sample_format": "s16"}, {"rate": 22050, "sample_format": "s16"}),
     ],
 )
-def test_flac_may_change_inside(tmp_path, encoded, first, then):
+def test_flac_may_change_its_format_inside(tmp_path, encoded, first, then):
     start, end = encoded("flac", "flac", **first), encoded("flac", "flac", **then)
     _, pieces = read(tmp_path / "a.flac", start + end[end.index(b"\xff\xf8") :])
-    assert seconds(pieces) == pytest.approx(2, abs=0.4)  # FFmpeg's parser drops a few frames before it believes it
+    assert seconds(pieces) == pytest.approx(
+        2, abs=0.4
+    )  # FFmpeg's parser drops a few frames before it accepts the change
     assert {piece.sample_rate_hz for piece in pieces} == {first["rate"], then["rate"]}
 
 
-def test_ac3_may_change_inside(tmp_path, encoded):
+def test_ac3_may_change_its_format_inside(tmp_path, encoded):
     _, pieces = read(tmp_path / "a.ac3", encoded("ac3", "ac3") + encoded("ac3", "ac3", rate=44100, layout="5.1(side)"))
     assert seconds(pieces) == pytest.approx(2, abs=0.05)
     assert {len(piece.samples) for piece in pieces} == {2, 6}
@@ -104,13 +106,13 @@ def test_mp3_behind_something_else_is_found(tmp_path, encoded, before):
     assert seconds(pieces) == pytest.approx(1, abs=0.06)
 
 
-def test_flac_without_its_head_is_found(tmp_path, encoded):
+def test_flac_without_its_header_is_found(tmp_path, encoded):
     data = encoded("flac", "flac", sample_format="s16")
     for mutilated in (data[data.index(b"\xff\xf8") :], b"xLaC" + data[4:]):
         assert seconds(read(tmp_path / "a.flac", mutilated)[1]) == pytest.approx(1, abs=0.1)
 
 
-def test_what_the_name_says_of_the_codec_does_not_count(tmp_path, encoded):
+def test_the_codec_does_not_depend_on_the_name(tmp_path, encoded):
     found, pieces = read(tmp_path / "a.mp3", ID3 + encoded("libopus", "ogg", sample_format="flt"))
     assert (found.codec, seconds(pieces)) == ("opus", pytest.approx(1, abs=0.03))
 
@@ -122,7 +124,7 @@ def test_libsndfile_reads_what_ffmpeg_does_not(tmp_path, encoded):
     assert len(found.digest.hexdigest()) == 32
 
 
-def test_any_container_may_stand_behind_an_id3_tag(tmp_path):
+def test_any_container_may_follow_an_id3_tag(tmp_path):
     found, pieces = read(tmp_path / "behind.wav", ID3 + wav(n_bytes=16000))
     assert (found.codec, seconds(pieces)) == ("pcm_s16le", 1)
 
@@ -142,7 +144,7 @@ def test_many_channels_are_read(tmp_path, channels):
     np.testing.assert_array_equal(piece.samples, np.full((channels, 800), 0.25, np.float32))
 
 
-def test_eight_planes_are_read(tmp_path, encoded):
+def test_eight_planar_channels_are_read(tmp_path, encoded):
     _, pieces = read(tmp_path / "a.m4a", encoded("aac", "ipod", layout="7.1"))
     assert {len(piece.samples) for piece in pieces} == {8}
     assert pieces[0].layout[:4] == ("FL", "FR", "FC", "LFE")
@@ -156,24 +158,24 @@ def test_eight_planes_are_read(tmp_path, encoded):
         (8000, 65, "65 channels"),
     ],
 )
-def test_numbers_that_are_not_music_are_refused(tmp_path, rate, channels, words):
+def test_impossible_rates_and_channels_are_refused(tmp_path, rate, channels, words):
     with pytest.raises(Problem, match=words):
         read(tmp_path / "a.wav", wav(rate, channels, n_bytes=8 * 130))
 
 
-def test_no_channel_is_no_audio(tmp_path):
+def test_a_file_without_channels_is_refused(tmp_path):
     with pytest.raises(Problem) as raised:
         read(tmp_path / "a.wav", wav(channels=0))
     assert raised.value.kind in ("decode", "too_short")
 
 
-def test_a_file_that_would_never_end_does(tmp_path, monkeypatch):
+def test_a_file_that_would_never_end_is_cut_off(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "MAX_S", 0.5)
     with pytest.raises(Problem, match="hours of audio"):
         read(tmp_path / "a.wav", wav(n_bytes=16000))
 
 
-def test_a_folder_and_a_pipe_are_no_files(tmp_path):
+def test_a_folder_and_a_pipe_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp3")
     for name, words in (("pipe.mp3", "pipe"), ("", "folder")):
         with pytest.raises(Problem, match=words):
@@ -181,7 +183,7 @@ def test_a_folder_and_a_pipe_are_no_files(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 3.3e38, -1e30])
-def test_damaged_samples_are_silence_and_counted(tmp_path, bad):
+def test_damaged_samples_are_set_to_zero_and_counted(tmp_path, bad):
     wave = np.full((1000, 2), 0.5, np.float32)
     wave[7, 1] = bad
     soundfile.write(tmp_path / "a.wav", wave, 8000, subtype="FLOAT")
@@ -198,7 +200,7 @@ def test_audio_that_is_mostly_damage_is_a_problem(tmp_path):
         list(Reading(tmp_path / "a.wav").pieces())
 
 
-def test_a_stream_that_comes_late_does_not_disturb_the_first(tmp_path, encoded):
+def test_a_stream_that_starts_late_does_not_disturb_the_first(tmp_path, encoded):
     first, late = (encoded("aac", "mpegts", seconds=6, mpegts_start_pid=pid) for pid in ("256", "512"))
     found, pieces = read(tmp_path / "a.ts", first + late)
     assert seconds(pieces) == pytest.approx(6, abs=0.1)

@@ -15,14 +15,14 @@ def write(path, wave: np.ndarray) -> str:
 
 @pytest.fixture
 def track(tmp_path) -> tuple[str, str, np.ndarray, np.ndarray]:
-    """Files of vocals and of a mix that is a little shorter, and their samples."""
+    """Return files of vocals and of a mix that is a little shorter, and their samples."""
     rng = np.random.default_rng(0)
     vocals = rng.normal(0, 0.1, round((BLOCK_S + 2.5) * RATE)).astype(np.float32)
     mix = (vocals + rng.normal(0, 0.1, len(vocals)).astype(np.float32))[:-100]
     return write(tmp_path / "v.wav", vocals), write(tmp_path / "m.wav", mix), vocals, mix
 
 
-def test_vocals_and_mix_stay_side_by_side(track):
+def test_vocals_and_mix_stay_aligned(track):
     *uris, vocals, mix = track
     found = np.concatenate(list(remix.beside(*uris, RATE)), axis=1)
     np.testing.assert_array_equal(found[0], vocals)
@@ -40,7 +40,7 @@ def test_a_longer_mix_and_a_much_shorter_one(track, tmp_path):
     assert not found[1, 3 * RATE :].any()
 
 
-def test_an_accompaniment_begins_again_when_it_ends(track):
+def test_an_accompaniment_repeats_when_it_ends(track):
     *uris, vocals, mix = track
     accompaniment = remix.Accompaniment(*uris, RATE)
     once = np.pad(mix, (0, 100)) - vocals
@@ -49,7 +49,7 @@ def test_an_accompaniment_begins_again_when_it_ends(track):
 
 
 @pytest.mark.parametrize("ratio_db", [-5.0, 0.0, 6.0])
-def test_an_accompaniment_is_as_far_below_as_asked(ratio_db):
+def test_an_accompaniment_has_the_given_level_below_the_voice(ratio_db):
     vocals, other = np.random.default_rng(0).normal(0, [[0.05], [0.2]], (2, RATE)).astype(np.float32)
     found = remix.with_accompaniment(vocals[None], other[None], ratio_db)[0] - vocals
     assert 10 * np.log10((vocals**2).mean() / (found**2).mean()) == pytest.approx(ratio_db, abs=0.01)

@@ -1,4 +1,4 @@
-"""Tags in every kind and encoding; the files are real encoders', the tags mutagen's or bytes."""
+"""Tags of every kind and encoding; real encoders made the files, and mutagen or single bytes the tags."""
 
 import io
 import struct
@@ -93,7 +93,7 @@ def info(**items: bytes) -> bytes:
         ("latin-1", "Plain", "Plain too"),
     ],
 )
-def test_id3v1_and_info_and_frames_that_say_latin_1(sounds, page: str, artist: str, title: str):
+def test_text_in_a_code_page_is_decoded_in_id3_and_info(sounds, page: str, artist: str, title: str):
     expected = {"artist": artist, "title": title}
     artist_bytes, title_bytes = artist.encode(page), title.encode(page)
     mp3 = sounds["mp3"].read_bytes()
@@ -104,12 +104,12 @@ def test_id3v1_and_info_and_frames_that_say_latin_1(sounds, page: str, artist: s
     assert tags(sounds["wav"].read_bytes() + info(IART=artist_bytes + b"\0", INAM=title_bytes)) == expected
 
 
-def test_frames_that_lie_twice(sounds):
+def test_text_that_was_decoded_wrongly_before_is_repaired(sounds):
     wrong = "BjÃ¶rk".encode("utf-16")
     assert tags(id3v2(3, TPE1=b"\1" + wrong, TIT2=b"\1\0J\0") + sounds["mp3"].read_bytes())["artist"] == "Björk"
 
 
-def test_a_field_that_ends_within_a_character(sounds):
+def test_a_field_may_end_within_a_character(sounds):
     name = "サザンオールスターズと友達たち全員"
     for page in ("shift_jis", "utf-8"):
         cut = name.encode(page)[:30] if page == "utf-8" else b"x" + name.encode(page)[:29]
@@ -143,7 +143,7 @@ def test_several_artists_are_all_kept(copy):
     assert tags(path) == {"artist": "Ann; Bob", "album": "LP"}
 
 
-def test_apev2_in_mp3_goes_before_what_id3v1_has_room_for(copy):
+def test_apev2_in_mp3_wins_over_the_shorter_id3v1(copy):
     path = copy("mp3")
     items = apev2.APEv2()
     items["Artist"], items["Title"] = ["Ann", "Bob"], "A title that is longer than thirty characters"
@@ -155,7 +155,7 @@ def test_apev2_in_mp3_goes_before_what_id3v1_has_room_for(copy):
     }
 
 
-def test_id3_in_wav_and_aiff_and_behind_it_another_format(copy, sounds):
+def test_id3_is_read_in_wav_and_aiff_and_before_other_formats(copy, sounds):
     for ending in ("wav", "aiff"):
         path = copy(ending)
         sound = File(path)
@@ -167,31 +167,31 @@ def test_id3_in_wav_and_aiff_and_behind_it_another_format(copy, sounds):
     assert tags(id3v2(3, TPE1=b"\0Ann") + sounds["opus"].read_bytes()) == {"artist": "Ann"}
 
 
-def test_aiffs_own_chunks(sounds):
+def test_the_chunks_of_aiff_are_read(sounds):
     data = sounds["aiff"].read_bytes() + b"NAME\0\0\0\4Song" + b"AUTH\0\0\0\3Ann\0"
     assert tags(data) == {"title": "Song", "artist": "Ann"}
 
 
-def test_what_ffmpeg_says_is_taken_where_mutagen_says_nothing(sounds):
+def test_if_mutagen_finds_nothing_ffmpegs_tags_are_used(sounds):
     source = io.BytesIO(sounds["mka"].read_bytes())
     assert read_tags(source, {"artist": "BjÃ¶rk", "encoder": "Lavf"}) == {"artist": "Björk"}
     source = io.BytesIO(id3v2(3, TPE1=b"\0Ann") + sounds["mp3"].read_bytes())
     assert read_tags(source, {"artist": "Bob", "title": "Song"}) == {"artist": "Ann", "title": "Song"}
 
 
-def test_no_file_without_tags_has_some(sounds):
+def test_files_without_tags_have_none(sounds):
     for ending, path in sounds.items():
         assert tags(path) == {}, ending
     assert tags(b"") == tags(b"ID3") == tags(b"\0" * 200) == {}
 
 
-def test_texts_are_of_one_line_and_bounded(sounds):
+def test_texts_are_single_lines_of_limited_length(sounds):
     data = id3v2(4, TIT2=b"\3" + b"x" * 1_000_000, TPE1=b"\3\x1b[31mAnn\r\n\x07Lee") + sounds["mp3"].read_bytes()
     assert tags(data) == {"title": "x" * (MAX_CHARS - 1) + "…", "artist": "Ann Lee"}
     assert len(tags(id3v2(4, TPE1=b"\3" + b"\0".join(b"Ann %d" % i for i in range(9999))))["artist"]) <= MAX_CHARS
 
 
-def test_damaged_tags_harm_nothing(sounds):
+def test_damaged_tags_do_no_harm(sounds):
     rng = np.random.default_rng(7)
     for path in sounds.values():
         data = bytearray(id3v2(4, TPE1=b"\3Ann", TIT2=b"\1\xff\xfe\0") + path.read_bytes() + id3v1(b"a", b"b"))
@@ -201,7 +201,7 @@ def test_damaged_tags_harm_nothing(sounds):
             assert all(text.isprintable() for text in tags(bytes(data)).values())
 
 
-def test_a_tag_of_very_many_frames_is_given_up(monkeypatch):
+def test_a_tag_with_too_many_frames_is_ignored(monkeypatch):
     monkeypatch.setattr("pipeline.sound.tags.MAX_S", 0.1)
     body = b"XXXX\0\0\0\1\0\0\0" * 500_000
     size = bytes([len(body) >> 21, len(body) >> 14 & 127, len(body) >> 7 & 127, len(body) & 127])

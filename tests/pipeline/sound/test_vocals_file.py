@@ -25,7 +25,7 @@ def written(path, wave: np.ndarray) -> VocalsFile:
     return file
 
 
-def test_a_finished_file_tells_its_row(tmp_path, workspace):
+def test_a_finished_file_contains_its_row(tmp_path, workspace):
     wave = loud(2 * RATE)
     file = written(tmp_path / "a.flac", wave)
     row = file.row("ab01", "spleeter")
@@ -40,7 +40,7 @@ def test_a_finished_file_tells_its_row(tmp_path, workspace):
     assert np.abs(samples - wave).max() <= 1.01 / 2**16 * 2
 
 
-def test_between_excerpts_the_file_is_silent_and_its_places_are_those_of_the_track(tmp_path):
+def test_between_excerpts_the_file_is_silent_so_that_times_are_the_tracks(tmp_path):
     wave, excerpts = loud(2 * RATE), [Excerpt(3.0, 4.0), Excerpt(17.5, 18.5)]
     file = VocalsFile(tmp_path / "a.flac", RATE, excerpts, duration_s=20.0)
     for part, excerpt in zip(np.split(wave, 2), excerpts, strict=True):
@@ -60,12 +60,12 @@ def test_between_excerpts_the_file_is_silent_and_its_places_are_those_of_the_tra
     assert row["excerpts"] == [{"start_s": 3.0, "end_s": 4.0}, {"start_s": 17.5, "end_s": 18.5}]
 
 
-def test_a_foreign_file_in_its_place_is_no_row(workspace):
+def test_a_foreign_file_in_its_place_gives_no_row(workspace):
     workspace.write_bytes(vocals_name("ab01"), b"not FLAC")
     assert read_row(workspace, "ab01", "f1") is None
 
 
-def test_a_file_of_which_only_the_beginning_is_there_is_no_row(tmp_path, workspace):
+def test_a_truncated_file_gives_no_row(tmp_path, workspace):
     file = written(tmp_path / "a.flac", loud(2 * RATE))
     file.finish(file.row("ab01", "spleeter"), "f1")
     whole = file.path.read_bytes()
@@ -84,7 +84,7 @@ def test_a_file_of_which_only_the_beginning_is_there_is_no_row(tmp_path, workspa
         (1e-4 * loud(2 * RATE), "silent"),
     ],
 )
-def test_mixes_that_are_not_worth_it(tmp_path, wave, kind):
+def test_mixes_that_are_too_short_or_silent_are_refused(tmp_path, wave, kind):
     file = VocalsFile(tmp_path / "a.flac", RATE)
     file.meter.add_mix(wave)
     with pytest.raises(Problem) as raised:
@@ -92,20 +92,20 @@ def test_mixes_that_are_not_worth_it(tmp_path, wave, kind):
     assert raised.value.kind == kind
 
 
-def test_a_length_is_never_rounded_up_to_what_is_asked_for(tmp_path):
+def test_a_length_is_never_rounded_up_to_the_required_one(tmp_path):
     file = VocalsFile(tmp_path / "a.flac", RATE)
     file.meter.add_mix(loud(RATE - 1))
     with pytest.raises(Problem, match=r"^0\.999 s of audio; separate\.min_s asks for 1 s"):
         file.check_mix(1.0)
 
 
-def test_vocals_that_are_no_numbers_are_refused(tmp_path):
+def test_vocals_that_are_not_finite_are_refused(tmp_path):
     file = VocalsFile(tmp_path / "a.flac", RATE)
     with pytest.raises(Problem, match="not numbers"):
         file.write(np.array([0.1, np.nan], np.float32))
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path):
     file = VocalsFile(tmp_path / "a.flac", RATE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -121,7 +121,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_was_cut_short_is_not_taken_for_whole(tmp_path):
+def test_a_file_with_missing_samples_is_not_accepted(tmp_path):
     file = written(tmp_path / "a.flac", loud(4 * RATE))
     file.n += 1  # as if a sample had not reached the disk
     with pytest.raises(WorkspaceError, match="not whole"):

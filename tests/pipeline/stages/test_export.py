@@ -64,13 +64,13 @@ def rows_of(workspace, **settings) -> pd.DataFrame:
     return pd.DataFrame(export.conditioning(*export.sung_tracks(workspace, config), config)).set_index("vocalist")
 
 
-def test_a_track_that_is_gone_is_part_of_no_vocalist(workspace):
+def test_a_removed_track_is_part_of_no_vocalist(workspace):
     fill(workspace, TAGS)
     tables.replace(workspace, "tracks", [{"track_id": track_id} for track_id in "abcde"])
     assert rows_of(workspace)["n_tracks"].to_dict() == {"Ann": 2, "Zoë 歌": 1, "voice-0001": 1}
 
 
-def test_one_row_for_each_vocalist_and_none_for_unknown_tracks(workspace):
+def test_each_vocalist_has_one_row_and_unknown_tracks_have_none(workspace):
     voices = fill(workspace, TAGS)
     rows = rows_of(workspace)
     assert rows.index.tolist() == ["Ann", "Zoë 歌", "voice-0001"]
@@ -103,7 +103,7 @@ def test_known_tracks_in_doubt_are_left_out(workspace):
     assert rows.at["Ann", "n_tracks"] == 1 and rows.at["Ann", "source"] == "credited"
 
 
-def test_a_recording_counts_once_however_many_files_it_is_in(workspace):
+def test_a_recording_counts_once_however_many_files_it_has(workspace):
     voices = fill(workspace, TAGS)
     tags = tables.read(workspace, "tags")
     tables.replace(workspace, "tags", tags.assign(same_recording=tags["track_id"].map({"d": "b"})))
@@ -112,7 +112,7 @@ def test_a_recording_counts_once_however_many_files_it_is_in(workspace):
     np.testing.assert_allclose(rows.at["Ann", "embedding"], voices["b"], atol=1e-6)
 
 
-def test_few_tracks_and_unsure_tags_are_left_out_when_asked(workspace):
+def test_vocalists_with_few_tracks_and_uncertain_tags_can_be_left_out(workspace):
     fill(workspace, TAGS)
     assert rows_of(workspace, min_tracks=2).index.tolist() == ["Ann", "Zoë 歌"]
     sure = rows_of(workspace, min_probability=0.97)
@@ -122,7 +122,7 @@ def test_few_tracks_and_unsure_tags_are_left_out_when_asked(workspace):
         rows_of(workspace, min_tracks=9)
 
 
-def test_tracks_tagged_wrongly_do_not_shift_the_vector():
+def test_wrongly_tagged_tracks_do_not_shift_the_vector():
     true, wrong = np.eye(DIM)[0], np.eye(DIM)[1]
     voices = np.concatenate([near(true, 8, 0), near(wrong, 2, 1)])
     clips = np.full(10, 5)
@@ -135,13 +135,13 @@ def test_tracks_tagged_wrongly_do_not_shift_the_vector():
     assert trimmed @ alone > plain @ alone + 0.01
 
 
-def test_what_was_trimmed_is_said_and_counts_for_spread_alone(workspace):
+def test_trimmed_tracks_are_counted_and_affect_only_spread(workspace):
     fill(workspace, [(f"t{i}", "Ann", "enrolled", 1.0) for i in range(5)])
     row = rows_of(workspace).loc["Ann"]
     assert (row["n_tracks"], row["n_left_out"], row["n_clips"], row["clips_s"]) == (5, 1, 8, 40.0)
 
 
-def test_more_clips_weigh_more_and_an_hour_is_not_ten_songs():
+def test_tracks_with_more_clips_weigh_more_but_not_in_proportion():
     voices = np.eye(2, dtype=np.float32)
     vector, _ = export.vocalist_vector(voices, np.array([4, 4000]), trim=0.0)
     assert vector[1] / vector[0] == pytest.approx(2, abs=0.01)
@@ -149,7 +149,7 @@ def test_more_clips_weigh_more_and_an_hour_is_not_ten_songs():
     assert export.vocalist_vector(voices[:1], np.array([1]), trim=0.4)[0].tolist() == [1.0, 0.0]
 
 
-def test_the_matrix_has_the_names_of_its_rows_whatever_they_are(workspace):
+def test_the_matrix_contains_the_names_of_its_rows_whatever_they_are(workspace):
     fill(workspace, [*TAGS, ("g", "__metadata__", "enrolled", 1.0), ("h", 'a/"b"\n\\', "enrolled", 1.0)])
     rows = export.conditioning(*export.sung_tracks(workspace, ExportConfig()), ExportConfig())
     data = export.matrix(rows)

@@ -13,7 +13,7 @@ from pipeline.store.workspace import Workspace
 
 @pytest.fixture
 def music(tmp_path: Path) -> Path:
-    """Return a folder of two files that are no audio: a manifest does not open what it names."""
+    """Return a folder of two files that are not audio, since a manifest does not open what it names."""
     (tmp_path / "Café 1").mkdir()
     for name in ("Café 1/a b.mp3", "c.mp3"):
         (tmp_path / name).write_bytes(b"sound")
@@ -25,7 +25,7 @@ def read(folder: Path, text: str | bytes) -> list[Listed]:
     return list(read_manifest(str(folder / "list.csv")))
 
 
-def test_paths_and_tags(music: Path):
+def test_a_manifest_gives_paths_and_tags(music: Path):
     found = read(music, "Path;Artist;Title;Year\nCafé 1/a b.mp3;Björk;007;1995\nc.mp3;;true;\n")
     assert [(file.uri, file.size_bytes, file.error, file.tags) for file in found] == [
         (f"{music}/Café 1/a b.mp3", 5, None, {"artist": "Björk", "title": "007"}),
@@ -43,20 +43,20 @@ def test_paths_and_tags(music: Path):
         "{folder}//Café 1/a b.mp3",
     ],
 )
-def test_ways_to_write_a_path(music: Path, path: str):
+def test_paths_may_be_written_in_several_ways(music: Path, path: str):
     assert [file.uri for file in read(music, "uri\n" + path.format(folder=music))] == [f"{music}/Café 1/a b.mp3"]
 
 
-def test_a_path_from_home(music: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_path_may_start_from_home(music: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", str(music))
     assert read(music, "uri\n~/c.mp3\n")[0].size_bytes == 5
 
 
-def test_a_file_that_is_listed_twice_is_one(music: Path):
+def test_a_file_that_is_listed_twice_counts_once(music: Path):
     assert [file.tags for file in read(music, "uri,artist\nc.mp3,Ann\n./c.mp3,Bob\n")] == [{"artist": "Ann"}]
 
 
-def test_one_bad_row_is_one_failure_and_says_its_line(music: Path):
+def test_a_bad_row_is_one_failure_that_names_its_line(music: Path):
     rows = [
         "uri,artist",
         "c.mp3,Ann,Bob",
@@ -92,7 +92,7 @@ def test_one_bad_row_is_one_failure_and_says_its_line(music: Path):
         assert words in by_place[place][1]
 
 
-def test_objects_are_named_by_their_plain_keys_and_a_store_that_is_not_there_costs_its_own_rows(music, object_store):
+def test_objects_are_named_by_their_keys_and_a_missing_store_costs_only_its_rows(music, object_store):
     bucket = object_store.bucket()
     Workspace(bucket).write_bytes("a%20b #1.mp3", b"sound")
     uri = f"{bucket}/a%20b #1.mp3"
@@ -106,7 +106,7 @@ def test_objects_are_named_by_their_plain_keys_and_a_store_that_is_not_there_cos
     assert "there is no bucket not-there" in str([file.message for file in found])
 
 
-def test_parquet_with_a_list_and_numbers(music: Path):
+def test_a_parquet_manifest_may_have_lists_and_numbers(music: Path):
     frame = pd.DataFrame({"file": ["c.mp3", "Café 1/a b.mp3"], "artist": [311, None], "title": [["x"], None]})
     frame.to_parquet(music / "list.parquet")
     found = list(read_manifest(str(music / "list.parquet")))
@@ -115,7 +115,7 @@ def test_parquet_with_a_list_and_numbers(music: Path):
     assert [file.tags for file in read_manifest(str(music / "list.parquet"))] == [{"artist": "311"}, {}]
 
 
-def test_control_characters_do_not_pass(music: Path):
+def test_control_characters_are_removed(music: Path):
     assert read(music, "uri,artist\nc.mp3,\x1b[31mAnn\x07\n")[0].tags == {"artist": "Ann"}
 
 
@@ -123,6 +123,6 @@ def test_control_characters_do_not_pass(music: Path):
     ("text", "words"),
     [("", "empty"), ("a,b\n1,2\n", "needs a column uri, path or file; it has a, b"), ("PAR1", "damaged Parquet")],
 )
-def test_what_is_no_manifest_is_told_in_words(music: Path, text: str, words: str):
+def test_a_file_that_is_not_a_manifest_is_refused_with_a_clear_message(music: Path, text: str, words: str):
     with pytest.raises(ConfigError, match=words):
         read(music, text)

@@ -30,7 +30,7 @@ def catalogue(sizes: list[int], scatter: float = 0.8) -> tuple[Voices, np.ndarra
 
 
 def reviewed(voices: Voices, clusters: pd.DataFrame, known: dict, credits=NOBODY) -> tuple[pd.DataFrame, Tags]:
-    """Return what to listen to, and the tags it comes from."""
+    """Return what to listen to next, and the tags that it was made from."""
     tags = tag_voices(voices, BACKEND, clusters, known, credits, CONFIG)
     return review.to_review(voices, BACKEND, clusters, known, tags, CONFIG), tags
 
@@ -41,7 +41,7 @@ def credited(voices: Voices, names: list[str]) -> pd.DataFrame:
     return frame[frame["name"] != ""]
 
 
-def test_the_largest_unnamed_voice_comes_first_and_each_has_its_turn():
+def test_the_largest_unnamed_voice_comes_first_and_each_is_asked_about():
     voices, who, clusters = catalogue([8, 4, 6, 1, 1])
     known = {voices.track_ids[0]: "Ann"}
     found, tags = reviewed(voices, clusters, known)
@@ -53,7 +53,7 @@ def test_the_largest_unnamed_voice_comes_first_and_each_has_its_turn():
     assert found["n_tracks"].tolist()[:2] == [6, 4] and 4 < found["settles"][0] <= 6
 
 
-def test_answers_chosen_so_name_more_than_others():
+def test_answers_to_the_first_questions_name_more_tracks_than_others():
     voices, who, clusters = catalogue([6] * 4 + [1] * 60)
     found, _ = reviewed(voices, clusters, {})
     chosen = {track_id: f"Singer {who[int(track_id, 16)]}" for track_id in found["track_id"][:4]}
@@ -65,7 +65,7 @@ def test_answers_chosen_so_name_more_than_others():
     assert named == [24, 4]
 
 
-def test_a_likely_name_is_asked_for_and_offered():
+def test_a_track_with_a_likely_name_is_asked_about_and_the_name_offered():
     voices, _, clusters = catalogue([10, 1, 1, 1], scatter=1.25)
     found, tags = reviewed(voices, clusters, {voices.track_ids[0]: "Ann"})
     likely = found[found["reason"] == review.LIKELY_NAME]
@@ -75,7 +75,7 @@ def test_a_likely_name_is_asked_for_and_offered():
     assert all(0.05 <= probability[0] < 0.95 for probability in offered["probabilities"])
 
 
-def test_two_likely_names():
+def test_two_likely_names_are_a_reason_of_their_own():
     voices, _, _ = catalogue([1, 1, 1])
     found = pd.DataFrame({"track_id": voices.track_ids})
     rows = pd.DataFrame({"track_id": voices.track_ids, "credit_probability": [np.nan, np.nan, 0.2], "doubt": None})
@@ -128,7 +128,7 @@ def test_names_on_other_tracks_of_the_voice_are_offered():
     assert all(candidates == [] for i, (candidates,) in asked.items() if i >= 5)
 
 
-def test_nothing_to_ask():
+def test_if_everything_is_known_there_are_no_questions():
     voices, _, clusters = catalogue([2, 2])
     none = voices[np.zeros(0, int)]
     found, tags = reviewed(none, clusters.iloc[:0], {})
@@ -137,7 +137,7 @@ def test_nothing_to_ask():
     assert len(reviewed(voices, clusters, every)[0]) == 0
 
 
-def test_starts_are_those_of_the_longest_clip(workspace: Workspace):
+def test_each_question_starts_at_the_longest_clip(workspace: Workspace):
     clips = [("a", 0.0, 4.0), ("a", 6.0, 14.0), ("a", 20.0, 28.0), ("b", 1.0, 2.0)]
     tables.write(
         workspace,

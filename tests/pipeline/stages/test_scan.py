@@ -88,7 +88,7 @@ def test_a_changed_file_is_read_again(make_config, music):
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
-def test_a_replaced_file_is_what_is_there_now_whatever_its_time(make_config, workspace, music, seconds):
+def test_a_replaced_file_is_read_again_whatever_its_time(make_config, workspace, music, seconds):
     config = make_config(catalogue=str(music))
     _, before = run_scan(config)
     song = music / "album 0" / "song 0.flac"
@@ -103,7 +103,7 @@ def test_a_replaced_file_is_what_is_there_now_whatever_its_time(make_config, wor
     assert tables.read(workspace, "files")["uri"].is_unique
 
 
-def test_what_has_gone_no_longer_counts_and_may_come_back(make_config, workspace, music):
+def test_a_removed_file_no_longer_counts_and_may_come_back(make_config, workspace, music):
     config = make_config(catalogue=str(music))
     _, before = run_scan(config)
     tables.write(
@@ -127,7 +127,7 @@ def test_what_has_gone_no_longer_counts_and_may_come_back(make_config, workspace
     assert len(tables.read_voices(workspace)[0]) == 3
 
 
-def test_what_is_no_readable_file_is_a_failure_and_the_rest_is_counted(make_config, workspace, music):
+def test_an_unreadable_file_is_a_failure_and_skipped_files_are_counted(make_config, workspace, music):
     (music / "dangling.mp3").symlink_to("gone.mp3")
     (music / "album 0" / "up").symlink_to(music)
     Path(os.fsdecode(os.fsencode(music) + b"/caf\xe9.mp3")).write_bytes(b"")
@@ -149,7 +149,7 @@ def test_what_is_no_readable_file_is_a_failure_and_the_rest_is_counted(make_conf
     assert scan.describe(passed).startswith("passed over 7: ")
 
 
-def test_a_glob_takes_what_fits_and_passes_nothing_over(music):
+def test_a_glob_takes_every_file_that_matches(music):
     listing, passed = scan.list_catalogue(str(music / "*" / "*.flac"), (".flac",))
     assert (len(listing), passed) == (3, {})
 
@@ -157,7 +157,7 @@ def test_a_glob_takes_what_fits_and_passes_nothing_over(music):
 @pytest.mark.parametrize(
     ("pattern", "unread"), [("a [12]/*.mp3", {"a 2"}), ("*x.mp3", {"a 2", "b"}), ("a 1/*.mp3", set())]
 )
-def test_a_glob_names_an_unread_folder_where_something_in_it_could_fit(folder_of_nobody, pattern, unread):
+def test_a_glob_reports_an_unreadable_folder_that_could_match(folder_of_nobody, pattern, unread):
     for name in ("a 1/x.mp3", "a 2/x.mp3", "b/x.mp3"):
         (folder_of_nobody / name).parent.mkdir()
         (folder_of_nobody / name).write_bytes(b"four")
@@ -183,7 +183,7 @@ def test_a_manifest_gives_paths_and_tags(make_config, music, suffix):
     assert "gone.flac" in failures["message"][0]
 
 
-def test_a_manifests_tags_may_change_at_any_time_and_the_files_own_come_back(make_config, music):
+def test_changed_tags_in_a_manifest_are_used_and_removed_ones_give_way_to_the_files(make_config, music):
     song = music / "album 0" / "song 0.flac"
     own = mutagen.File(song)
     own["artist"], own["title"] = "Tagged", "Own title"
@@ -219,7 +219,7 @@ def test_a_glob_and_a_single_file(make_config, music):
         ("bad.csv", "needs a column uri, path or file"),
     ],
 )
-def test_a_wrong_catalogue_is_told_before_work(tmp_path, catalogue, words):
+def test_a_wrong_catalogue_is_reported_before_work(tmp_path, catalogue, words):
     (tmp_path / "empty").mkdir()
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "a.jpg").write_bytes(b"")

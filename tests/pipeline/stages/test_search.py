@@ -1,4 +1,4 @@
-"""Search over voices that are written as tables; files from outside are searched for in tests/jobs/test_search.py."""
+"""Search among voices in tables; tests/jobs/test_search.py searches by files from outside."""
 
 import numpy as np
 import pandas as pd
@@ -31,13 +31,13 @@ def voices(workspace: Workspace) -> tuple[list[str], np.ndarray]:
 
 
 def brute(ids: list[str], vectors: np.ndarray, row: int, k: int) -> list[str]:
-    """Return the nearest others of one voice, the literal way."""
+    """Return the nearest others of one voice, computed literally."""
     centred = vectors.astype(np.float64) - vectors.mean(0, dtype=np.float64)
     cosine = [centred[row] @ other / np.linalg.norm(centred[row]) / np.linalg.norm(other) for other in centred]
     return [ids[i] for i in np.argsort(cosine)[::-1] if i != row][:k]
 
 
-def test_like_a_track_is_exact_and_without_itself(workspace, voices, monkeypatch):
+def test_a_search_by_a_track_is_exact_and_leaves_it_out(workspace, voices, monkeypatch):
     monkeypatch.setattr(search, "BLOCK", 7)
     ids, vectors = voices
     found = Search(workspace).like(ids[8], 12)
@@ -53,35 +53,35 @@ def test_a_track_may_be_named_by_its_path(workspace, voices):
     assert Search(workspace).like("singer 2/8.mp3", 5).equals(by_id)
 
 
-def test_by_vocalist_finds_others_that_sound_like_it(workspace, voices):
+def test_a_search_by_vocalist_finds_similar_tracks_of_others(workspace, voices):
     found = Search(workspace).by_vocalist("singer 2", 60)
     assert len(found) == 50
     assert "Singer 2" not in set(found["vocalist"])
 
 
-def test_more_than_there_are(workspace, voices):
+def test_asking_for_more_than_there_are_returns_all(workspace, voices):
     assert len(Search(workspace).like(voices[0][0], 1000)) == 59
 
 
 @pytest.mark.parametrize(
     ("track", "said"), [("nowhere.mp3", "neither a track"), ("/music/mute.mp3", "no voice"), ("mp3", "neither")]
 )
-def test_what_cannot_be_asked_is_said(workspace, voices, track, said):
+def test_an_invalid_question_is_reported(workspace, voices, track, said):
     with pytest.raises(ConfigError, match=said):
         Search(workspace).like(track, 3)
 
 
-def test_an_unknown_vocalist_is_told_what_is_near(workspace, voices):
+def test_for_an_unknown_vocalist_the_nearest_names_are_offered(workspace, voices):
     with pytest.raises(ConfigError, match="there is Singer"):
         Search(workspace).by_vocalist("Singr 9", 3)
 
 
-def test_a_workspace_without_voices(workspace):
+def test_a_workspace_without_voices_is_reported(workspace):
     with pytest.raises(ConfigError, match="run the stages up to embed"):
         Search(workspace).like("x", 3)
 
 
-def test_a_track_that_is_gone_answers_no_more(workspace, voices):
+def test_a_removed_track_is_not_found(workspace, voices):
     ids, vectors = voices
     gone = brute(ids, vectors, 0, 1)
     tracks = tables.read(workspace, "tracks")
@@ -102,7 +102,7 @@ def test_two_voices_are_not_centred(workspace):
     assert found["vocalist"].tolist() == [""]
 
 
-def test_a_file_from_outside_needs_to_know_how_voices_were_made(workspace, voices, tmp_path):
+def test_a_search_by_a_file_needs_the_settings_that_made_the_voices(workspace, voices, tmp_path):
     (tmp_path / "x.mp3").write_bytes(b"not audio")
     with pytest.raises(ConfigError, match="does not say how it was made"):
         Search(workspace).like(str(tmp_path / "x.mp3"), 3)

@@ -1,4 +1,4 @@
-"""The separate worker, without Ray: what becomes of each track of a batch, once and for all."""
+"""The separate worker, without Ray: each track of a batch ends as vocals or as a failure, once."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ RATE = 44100
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three sung songs, a band alone, silence, a blink, text."""
+    """Write three sung songs, accompaniment alone, silence, a very short file and a text."""
     folder = tmp_path_factory.mktemp("music")
     generator = np.random.default_rng(3)
     singers = draw_singers(["ann", "bob", "cyd"], generator)
@@ -109,7 +109,7 @@ def test_every_track_of_a_batch_ends_as_vocals_or_as_a_failure(worker, workspace
     assert not list(Path(workspace.path("_in_work")).rglob("*.flac"))
 
 
-def test_what_is_separated_is_not_separated_again_even_before_its_row_is_there(worker, workspace, music):
+def test_separated_tracks_are_not_separated_again_even_if_their_row_is_missing(worker, workspace, music):
     tracks = batch(music / "ann.flac", music / "band.flac")
     worker(tracks)
     rows, before = tables.read(workspace, "vocals"), ages(workspace)
@@ -126,7 +126,7 @@ def test_what_is_separated_is_not_separated_again_even_before_its_row_is_there(w
     assert again.sort_values("track_id").to_dict("records") == rows.sort_values("track_id").to_dict("records")
 
 
-def test_excerpts_are_heard_alone_and_the_track_whole_where_they_tell_of_nobody(worker, workspace, music, tmp_path):
+def test_only_excerpts_are_processed_unless_nobody_sings_in_them(worker, workspace, music, tmp_path):
     songs = {"ann": (music / "ann.flac", 4), "band": (music / "band.flac", 4), "short": (music / "cyd.wav", 1)}
     tracks = []
     for name, (source, times) in songs.items():
@@ -134,7 +134,7 @@ def test_excerpts_are_heard_alone_and_the_track_whole_where_they_tell_of_nobody(
         path = tmp_path / f"{name}.flac"
         soundfile.write(path, wave, RATE)
         tracks.append({"track_id": track_id(path), "uri": str(path), "duration_s": len(wave) / RATE})
-    late = tmp_path / "late.flac"  # sung, but nowhere that is heard
+    late = tmp_path / "late.flac"  # sung, but not in any excerpt
     wave = np.concatenate([np.zeros((10 * RATE, 2)), soundfile.read(music / "bob.mp3")[0], np.zeros((10 * RATE, 2))])
     soundfile.write(late, wave, RATE)
     tracks.append({"track_id": track_id(late), "uri": str(late), "duration_s": len(wave) / RATE})
@@ -162,7 +162,7 @@ def test_excerpts_are_heard_alone_and_the_track_whole_where_they_tell_of_nobody(
     mix, _ = soundfile.read(tmp_path / "ann.flac")
     heard = np.concatenate([np.arange(round(start_s * RATE), round(end_s * RATE)) for start_s, end_s in parts])
     assert not np.delete(vocals, heard[heard < len(vocals)]).any()
-    assert np.corrcoef(vocals[heard], mix[heard].mean(1))[0, 1] > 0.5  # each at its place
+    assert np.corrcoef(vocals[heard], mix[heard].mean(1))[0, 1] > 0.5  # each at its time
 
 
 def test_vocals_of_other_settings_are_replaced(worker, workspace, music):
@@ -174,7 +174,7 @@ def test_vocals_of_other_settings_are_replaced(worker, workspace, music):
     assert ages(workspace) != before
 
 
-def test_a_track_that_was_there_when_workers_died_goes_alone_and_is_given_up(worker, workspace, music):
+def test_a_track_that_kills_workers_is_retried_alone_and_then_fails(worker, workspace, music):
     ann, bob, cyd = (track_id(music / name) for name in ("ann.flac", "bob.mp3", "cyd.wav"))
     tracks = batch(*(music / name for name in ("cyd.wav", "bob.mp3", "ann.flac")))
     for key in (ann, ann, bob, bob, bob, bob):
@@ -187,7 +187,7 @@ def test_a_track_that_was_there_when_workers_died_goes_alone_and_is_given_up(wor
     assert tables.read(workspace, "failures")["error"].to_list() == ["crashed"]
 
 
-def test_a_track_whose_vocals_are_no_numbers_ends_in_one_table(workspace, music):
+def test_a_track_whose_vocals_are_not_finite_is_a_failure_only(workspace, music):
     broken = SeparateWorker(workspace.root, SeparateConfig(separator="spleeter"))
     with torch.no_grad():
         next(broken.separator.vocals.parameters()).fill_(float("nan"))
@@ -199,7 +199,7 @@ def test_a_track_whose_vocals_are_no_numbers_ends_in_one_table(workspace, music)
     assert ages(workspace) == {}
 
 
-def test_a_full_disk_ends_the_run_and_shows_no_half_file(worker, workspace, music):
+def test_a_full_disk_ends_the_run_and_leaves_no_partial_file(worker, workspace, music):
     import resource
     import signal
 
@@ -217,7 +217,7 @@ def test_a_full_disk_ends_the_run_and_shows_no_half_file(worker, workspace, musi
     assert len(ages(workspace)) == 2
 
 
-def test_pending_are_the_tracks_without_vocals_or_failure(workspace):
+def test_tracks_without_vocals_or_failure_are_pending(workspace):
     tables.replace(workspace, "tracks", [{"track_id": key, "uri": f"/{key}"} for key in "dcba"])
     tables.write(workspace, "vocals", [{"track_id": "a"}], "x")
     tables.write(workspace, "failures", [{"stage": "separate", "key": "b"}, {"stage": "scan", "key": "c"}], "x")
@@ -230,5 +230,5 @@ def test_pending_are_the_tracks_without_vocals_or_failure(workspace):
     assert pending(workspace)[0]["found"].to_pylist() == [False, True]
 
 
-def test_names_are_spread_over_folders():
+def test_files_are_distributed_over_folders():
     assert vocals_name("ab12") == "vocals_audio/ab/ab12.flac"

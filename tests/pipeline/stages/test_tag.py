@@ -19,7 +19,7 @@ NOBODY = pd.DataFrame({"track_id": [], "key": [], "name": []}, dtype=object)
 
 
 def calibrated(scatter: float = SCATTER) -> Backend:
-    """Return the back-end that is right for voices of this scatter: Gaussian scores of variance 1 / DIM."""
+    """Return the calibrated back-end for voices of this scatter: Gaussian scores of variance 1 / DIM."""
     return Backend(np.zeros(DIM), np.eye(DIM), Numbers(1 / (1 + scatter**2), 0.01, DIM, DIM / 2, 0.0))
 
 
@@ -27,7 +27,7 @@ BACKEND = calibrated()
 
 
 def catalogue(sizes: list[int], scatter: float = SCATTER) -> tuple[Voices, np.ndarray]:
-    """Return voices and who sings them."""
+    """Return voices, and who sings each."""
     rng = np.random.default_rng(1)
     who = np.repeat(np.arange(len(sizes)), sizes)
     rows = rng.normal(size=(len(sizes), DIM))[who] + scatter * rng.normal(size=(len(who), DIM))
@@ -36,13 +36,13 @@ def catalogue(sizes: list[int], scatter: float = SCATTER) -> tuple[Voices, np.nd
 
 
 def clusters(voices: Voices) -> pd.DataFrame:
-    """Return the clusters that the stage before makes, with a name each."""
+    """Return the clusters that the cluster stage makes, each with a name."""
     found = cluster_voices(voices, BACKEND, ClusterConfig(umap=False))
     return found.assign(voice=[None if label == NOISE else f"voice-{label:04d}" for label in found["cluster_id"]])
 
 
 def alone(voices: Voices) -> pd.DataFrame:
-    """Return every voice in no cluster."""
+    """Return clusters in which every voice is alone."""
     return pd.DataFrame({"cluster_id": np.full(len(voices), NOISE), "probability": 0.0})
 
 
@@ -53,7 +53,7 @@ def credited(voices: Voices, names: np.ndarray) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def tagged() -> tuple[Tags, np.ndarray]:
-    """Eight singers, six tracks each, the first track of the first four known."""
+    """Return the tags of eight singers with six tracks each; the first track of the first four is known."""
     voices, who = catalogue([6] * 8)
     known = {voices.track_ids[6 * singer]: f"Singer {singer}" for singer in range(4)}
     return tag_voices(voices, BACKEND, clusters(voices), known, NOBODY, CONFIG), who
@@ -68,14 +68,14 @@ def test_enrolled_vocalists_are_found(tagged):
     assert rows["score"][::6][:4].isna().all()
 
 
-def test_others_are_named_from_their_cluster_and_never_after_a_known_singer(tagged):
+def test_other_tracks_get_their_clusters_name_and_never_a_known_singers(tagged):
     rows, who = tagged[0].rows, tagged[1]
     assert rows["vocalist"][who >= 4].tolist() == [f"voice-{singer:04d}" for singer in who[who >= 4]]
     assert (rows["source"][who >= 4] == "cluster").all()
     assert rows["probability"].between(0, 1).all()
 
 
-def test_unsure_names_are_candidates_and_not_names():
+def test_uncertain_names_are_candidates_and_not_names():
     voices, who = catalogue([10] * 20, scatter=1.3)
     known = {voices.track_ids[10 * singer]: str(singer) for singer in range(20)}
     tags = tag_voices(voices, calibrated(1.3), alone(voices), known, NOBODY, CONFIG)
@@ -98,7 +98,7 @@ def test_strangers_are_not_named():
     assert (rows["source"][who < 5] == "enrolled").mean() > 0.9
 
 
-def test_a_cluster_speaks_for_its_tracks():
+def test_a_cluster_adds_evidence_for_its_tracks():
     voices, who = catalogue([8] * 10, scatter=1.2)
     known = {voices.track_ids[8 * singer]: str(singer) for singer in range(10)}
     truth = pd.DataFrame({"cluster_id": who, "probability": 0.95})
@@ -110,7 +110,7 @@ def test_a_cluster_speaks_for_its_tracks():
     assert named(truth) > named(alone(voices)) + 5
 
 
-def test_credits_enrol_and_the_uncredited_track_is_named():
+def test_credits_enrol_a_person_and_an_uncredited_track_gets_the_name():
     voices, who = catalogue([6] * 6)
     names = np.array([f"Artist {singer}" for singer in who], object)
     credits = credited(voices, names).drop(index=[0])
@@ -123,7 +123,7 @@ def test_credits_enrol_and_the_uncredited_track_is_named():
     assert without["credit_probability"].isna().all()
 
 
-def test_swapped_credits_disagree_and_no_other():
+def test_only_swapped_credits_disagree():
     voices, who = catalogue([6] * 10)
     names = np.array([f"Artist {singer}" for singer in who], object)
     names[[0, 30]] = names[[30, 0]]
@@ -144,7 +144,7 @@ def test_a_known_name_and_a_credit_are_one_person_and_a_band_is_not_its_singer()
     assert not rows["disagrees"].any()
 
 
-def test_a_known_track_that_does_not_fit_the_others_is_told_and_teaches_nothing():
+def test_a_known_track_that_does_not_fit_the_others_is_reported_and_not_used():
     voices, who = catalogue([8] * 6)
     known = {voices.track_ids[i]: "Ann" for i in (0, 1, 2, 8)}
     tags = tag_voices(voices, BACKEND, clusters(voices), known, NOBODY, CONFIG)
@@ -156,14 +156,14 @@ def test_a_known_track_that_does_not_fit_the_others_is_told_and_teaches_nothing(
     assert tags.rows["vocalist"][who == 1].tolist()[1:] == ["voice-0001"] * 7
 
 
-def test_of_two_known_tracks_that_do_not_sound_like_one_voice_both_are_told():
+def test_two_known_tracks_that_do_not_sound_like_one_voice_are_both_reported():
     voices, _ = catalogue([8] * 6)
     known = {voices.track_ids[i]: "Ann" for i in (0, 8)}
     rows = tag_voices(voices, BACKEND, clusters(voices), known, NOBODY, CONFIG).rows
     assert rows["doubt"].dropna().to_dict() == {0: "unlike", 8: "unlike"}
 
 
-def test_a_duet_given_for_one_of_its_singers_makes_no_model_of_both():
+def test_a_duet_known_for_one_singer_does_not_enrol_the_other():
     voices, who = catalogue([8] * 6)
     parts = np.repeat(voices.means[[0, 8]], 3, axis=0)
     voices.means[0] = parts.mean(0)
@@ -178,7 +178,7 @@ def test_a_duet_given_for_one_of_its_singers_makes_no_model_of_both():
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
-def test_tiny_catalogues(n: int):
+def test_catalogues_of_up_to_five_tracks(n: int):
     voices, _ = catalogue([3, 3])
     few = voices[np.arange(n)]
     known = {voices.track_ids[0]: "Ann", "not-there": "Bob"}

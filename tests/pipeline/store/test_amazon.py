@@ -21,7 +21,7 @@ DATA = os.urandom(3 * 2**20)
 
 @pytest.fixture
 def few_attempts(monkeypatch):
-    """Give up after two tries; a client that was made before is made anew."""
+    """Give up after two attempts; clients that exist already are replaced."""
     monkeypatch.setattr(amazon, "ATTEMPTS", 2)
     monkeypatch.setenv("AWS_FOR_THIS_TEST", "1")
 
@@ -38,19 +38,19 @@ def test_an_object_is_one_request(object_store, put, data):
     assert object_store.kinds() == {"GET": 1}
 
 
-def test_a_key_is_taken_as_it_stands(put):
+def test_a_key_is_taken_literally(put):
     uris = [put(key.encode(), key) for key in ODD_KEYS]
     assert [downloaded(uri).decode() for uri in uris] == ODD_KEYS
 
 
-def test_what_breaks_off_is_gone_on_with(object_store, put):
+def test_an_interrupted_download_continues(object_store, put):
     uri = put(DATA)
     object_store.trouble = lambda kind, path: "cut" if len(object_store.requests) < 4 else None
     assert downloaded(uri) == DATA
     assert object_store.kinds() == {"GET": 4}
 
 
-def test_an_object_that_never_comes_whole_is_tried_again_by_the_next_run(object_store, put, few_attempts):
+def test_an_object_that_never_arrives_whole_is_left_to_the_next_run(object_store, put, few_attempts):
     uri = put(DATA)
     object_store.trouble = lambda kind, path: "cut"
     with pytest.raises(ConnectionError, match=rf"of {len(DATA)} bytes of {uri}") as told:
@@ -59,14 +59,14 @@ def test_an_object_that_never_comes_whole_is_tried_again_by_the_next_run(object_
 
 
 @pytest.mark.parametrize("trouble", ["drop", "503 SlowDown"])
-def test_what_passes_is_waited_out(object_store, put, trouble):
+def test_a_short_outage_is_waited_out(object_store, put, trouble):
     uri = put(DATA)
     object_store.outage(1.0, trouble)
     assert downloaded(uri) == DATA
 
 
 @pytest.mark.parametrize("trouble", ["drop", "503 SlowDown"])
-def test_an_outage_without_end_is_tried_again_by_the_next_run(object_store, put, few_attempts, trouble):
+def test_an_endless_outage_is_left_to_the_next_run(object_store, put, few_attempts, trouble):
     uri = put(DATA)
     object_store.outage(60, trouble)
     with pytest.raises(OSError, match="a.mp3") as told:
@@ -74,7 +74,7 @@ def test_an_outage_without_end_is_tried_again_by_the_next_run(object_store, put,
     assert explain(told.value)[0] == "unavailable"
 
 
-def test_what_is_not_there_or_refused_is_told(object_store, put):
+def test_missing_or_refused_objects_are_reported(object_store, put):
     uri = put(DATA)
     with pytest.raises(FileNotFoundError, match="gone.mp3"):
         downloaded(uri.replace("a.mp3", "gone.mp3"))

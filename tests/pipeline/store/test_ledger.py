@@ -34,7 +34,7 @@ def test_every_item_ends_as_a_row_or_a_failure(workspace: Workspace):
     assert failures.loc["odd", "message"] == "ZeroDivisionError: division by zero"
 
 
-def test_the_same_items_again_double_nothing(workspace: Workspace):
+def test_repeating_the_same_items_duplicates_nothing(workspace: Workspace):
     for _ in range(2):
         ledger = Ledger(workspace, "separate", "vocals")
         for key in ("a", "b"):
@@ -48,7 +48,7 @@ def test_the_same_items_again_double_nothing(workspace: Workspace):
     assert len(tables.read(workspace, "failures")) == 1
 
 
-def test_what_became_of_a_batch_takes_the_place_of_an_earlier_try(workspace: Workspace):
+def test_a_batchs_outcomes_replace_those_of_an_earlier_attempt(workspace: Workspace):
     for bad in ("b", "a", ""):
         ledger = Ledger(workspace, "separate", "vocals")
         for item in ledger.survivors([{"key": "a"}, {"key": "b"}], "key"):
@@ -61,7 +61,7 @@ def test_what_became_of_a_batch_takes_the_place_of_an_earlier_try(workspace: Wor
         assert tables.failed_keys(workspace, "separate") == {bad} - {""}
 
 
-def test_a_full_disk_ends_the_run_and_is_no_failure_of_the_item(workspace: Workspace):
+def test_a_full_disk_ends_the_run_and_is_not_a_failure_of_the_item(workspace: Workspace):
     ledger = Ledger(workspace, "separate", "vocals")
     with pytest.raises(WorkspaceError, match="Free some space"), ledger.item("a"):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -69,12 +69,12 @@ def test_a_full_disk_ends_the_run_and_is_no_failure_of_the_item(workspace: Works
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: nothing after it is run."""
+    """Stands for the end of the process: nothing runs after it."""
 
 
 def test_an_item_that_kills_its_worker_is_given_up(workspace: Workspace):
     items = [{"key": "well"}, {"key": "poison"}]
-    for tries in range(MAX_CRASHES + 1):  # the first is not known to be the item's
+    for tries in range(MAX_CRASHES + 1):  # the first crash is not yet known to be the item's
         ledger = Ledger(workspace, "separate", "vocals")
         assert ledger.survivors(items, "key") == items
         assert ledger.crashes("poison") == max(0, tries - 1)
@@ -90,7 +90,7 @@ def test_an_item_that_kills_its_worker_is_given_up(workspace: Workspace):
     assert Ledger(workspace, "separate", "vocals").survivors(items, "key") == items
 
 
-def test_a_batch_done_again_after_one_of_it_was_given_up_replaces_its_part(workspace: Workspace):
+def test_repeating_a_batch_without_an_item_that_failed_replaces_its_part(workspace: Workspace):
     for killed in (False, True):
         ledger = Ledger(workspace, "shard", "clips")
         for item in ledger.survivors([{"key": key} for key in "abc"], "key"):
@@ -103,7 +103,7 @@ def test_a_batch_done_again_after_one_of_it_was_given_up_replaces_its_part(works
     assert sorted(tables.read(workspace, "clips")["clip_id"]) == ["a", "b"]
 
 
-def test_a_calm_batch_asks_the_store_for_three_things(object_store):
+def test_a_batch_without_trouble_takes_three_requests(object_store):
     ledger = Ledger(Workspace(object_store.bucket()), "scan", "files")
     for item in ledger.survivors([{"key": f"{i}"} for i in range(64)], "key"):
         with ledger.item(item["key"]):

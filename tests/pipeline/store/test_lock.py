@@ -29,7 +29,7 @@ def run_that_holds(workspace: Workspace) -> subprocess.Popen:
     return process
 
 
-def test_a_second_run_is_told_who_works_there_since_when(workspace: Workspace):
+def test_a_second_run_is_told_which_run_works_there_and_since_when(workspace: Workspace):
     process = run_that_holds(workspace)
     try:
         with pytest.raises(WorkspaceError) as told, lock.hold(workspace, "scan", pytest.fail):
@@ -57,7 +57,7 @@ def test_the_claim_of_a_dead_process_is_taken_over_at_once(workspace: Workspace,
     process.wait()
 
 
-def test_a_claim_is_given_up_when_the_work_ends_however_it_ends(workspace: Workspace):
+def test_a_claim_is_released_however_the_work_ends(workspace: Workspace):
     with pytest.raises(KeyboardInterrupt), lock.hold(workspace, "scan", pytest.fail):
         assert len(lock.claims(workspace)) == 1
         raise KeyboardInterrupt
@@ -82,7 +82,7 @@ def age(workspace: Workspace, seconds: float) -> None:
     os.utime(workspace.path("_lock/theirs.json"), (then, then))
 
 
-def test_another_machine_lives_as_long_as_it_gives_signs_of_life(workspace: Workspace):
+def test_a_run_on_another_machine_counts_as_alive_while_its_claim_is_renewed(workspace: Workspace):
     claim_of_another_machine(workspace)
     age(workspace, lock.DEAD_S / 2)
     with pytest.raises(WorkspaceError, match=r"ella@elsewhere \(process 7, embed, since 1999\) .* 90 s old"):
@@ -95,7 +95,7 @@ def test_another_machine_lives_as_long_as_it_gives_signs_of_life(workspace: Work
     assert said == ["taking over from ella@elsewhere (process 7, embed, since 1999), which is dead"]
 
 
-def test_an_object_store_is_held_alone_too(object_store, monkeypatch):
+def test_a_workspace_on_an_object_store_is_locked_too(object_store, monkeypatch):
     workspace = Workspace(f"{object_store.bucket()}/workspace")
     with lock.hold(workspace, "scan", pytest.fail):
         (mine,) = lock.claims(workspace)
@@ -121,7 +121,7 @@ def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interrupts")
-def test_a_run_shows_that_it_lives_and_ends_when_it_was_taken_over(workspace: Workspace, monkeypatch):
+def test_a_run_renews_its_claim_and_ends_if_another_took_over(workspace: Workspace, monkeypatch):
     monkeypatch.setattr(lock, "BEAT_S", 0.05)
     with pytest.raises(WorkspaceError, match="another took over"), lock.hold(workspace, "scan", pytest.fail):
         (claim,) = lock.claims(workspace)

@@ -14,12 +14,12 @@ def fill(workspace):
         tables.write(workspace, "failures", [{"stage": stage, "key": stage}], f"{stage}-p")
 
 
-def test_the_same_config_may_go_on_and_may_spread_otherwise(make_config, workspace):
+def test_the_same_config_may_continue_with_other_compute_settings(make_config, workspace):
     provenance.claim(workspace, make_config(), "shard")
     provenance.claim(workspace, make_config(shard={"compute": {"batch": 1}}), "shard")
 
 
-def test_another_config_is_refused_with_what_differs(make_config, workspace):
+def test_another_config_is_refused_naming_what_differs(make_config, workspace):
     provenance.claim(workspace, make_config(), "shard")
     with pytest.raises(WorkspaceError, match=r"shard.max_s: 10.0 there, 12.0 here.*replace=true"):
         provenance.claim(workspace, make_config(shard={"max_s": 12}), "shard")
@@ -31,7 +31,7 @@ def test_another_encoder_is_refused(make_config, workspace):
         provenance.claim(workspace, make_config(), "embed", encoder_id="tiny-2")
 
 
-def test_replace_discards_what_was_made_and_what_hangs_on_it(make_config, workspace):
+def test_replace_discards_a_table_and_what_depends_on_it(make_config, workspace):
     fill(workspace)
     provenance.claim(workspace, make_config(), "separate")
     provenance.claim(workspace, make_config(), "shard")
@@ -42,7 +42,7 @@ def test_replace_discards_what_was_made_and_what_hangs_on_it(make_config, worksp
     provenance.claim(workspace, make_config(shard={"max_s": 12}), "shard")
 
 
-def test_a_setting_that_did_not_exist_then_had_its_default(make_config, workspace):
+def test_a_setting_that_an_older_config_lacks_has_its_default(make_config, workspace):
     provenance.claim(workspace, make_config(), "shard")
     made_by = provenance.saved(workspace, "clips")
     del made_by["shard"]["mix_share"], made_by["separate"]["precision"]
@@ -67,14 +67,14 @@ def test_a_config_inside_the_table_is_read_and_moved_out(make_config, workspace)
     assert provenance.saved(workspace, "clips")["shard"]["max_s"] == 12
 
 
-def test_failures_can_be_forgotten_stage_by_stage(workspace):
+def test_failures_can_be_cleared_stage_by_stage(workspace):
     fill(workspace)
     provenance.forget_failures(workspace, "scan")
     assert tables.failed_keys(workspace, "scan") == set()
     assert tables.failed_keys(workspace, "shard") == {"shard"}
 
 
-def test_failures_of_one_class_can_be_forgotten_and_the_others_stay(workspace):
+def test_failures_of_one_class_can_be_cleared_and_the_others_stay(workspace):
     for part, kinds in (("1", ("decode", "unavailable")), ("2", ("unavailable",)), ("3", ("silent",))):
         rows = [{"stage": "scan", "key": f"{part} {kind}", "error": kind} for kind in kinds]
         tables.append(workspace, "failures", rows, f"scan-{part}")

@@ -9,7 +9,7 @@ def test_every_table_that_a_stage_makes_has_a_schema():
     assert made - set(SCHEMAS) == {"vocals_audio", "vocalists.safetensors"}, "these two are files and not tables"
 
 
-def test_a_column_means_the_same_everywhere():
+def test_a_column_has_the_same_type_in_every_table():
     types: dict[str, set[pa.DataType]] = {}
     for schema in SCHEMAS.values():
         for field in schema:

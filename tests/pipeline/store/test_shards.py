@@ -1,7 +1,7 @@
 from pipeline.store import shards, tables
 
 
-def test_a_shard_whose_contents_were_not_written_is_opened(workspace):
+def test_a_shard_without_recorded_contents_is_read(workspace):
     for shard in "ab":
         tables.write(workspace, "clips", [{"clip_id": f"{shard}{i}", "track_id": f"t{shard}"} for i in range(3)], shard)
     tables.append(workspace, "shards", [{"track_id": "ta", "shard": "part-a.parquet", "n_clips": 3}], "a")
@@ -13,5 +13,5 @@ def test_a_shard_whose_contents_were_not_written_is_opened(workspace):
     ]
 
 
-def test_without_clips_there_is_nothing(workspace):
+def test_without_clips_there_are_no_contents(workspace):
     assert len(shards.contents(workspace)) == 0

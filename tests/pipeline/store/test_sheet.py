@@ -43,16 +43,16 @@ def parquet(frame: pd.DataFrame) -> bytes:
         "uri,title,\na,b,\n",
     ],
 )
-def test_dialects(data: str):
+def test_csv_is_read_in_every_dialect(data: str):
     assert {name: cell for name, cell in rows(data)[0].items() if name} == {"uri": "a", "title": "b"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
-def test_encodings(encoding: str):
+def test_csv_is_read_in_every_encoding(encoding: str):
     assert rows("uri,artist\na.mp3,Björk\n".encode(encoding)) == [{"uri": "a.mp3", "artist": "Björk"}]
 
 
-def test_lines_of_two_encodings():
+def test_lines_may_have_different_encodings():
     data = "uri,artist\na,Björk\n".encode() + "b,Mylène\n".encode("cp1252")
     assert [row["artist"] for row in rows(data)] == ["Björk", "Mylène"]
 
@@ -71,18 +71,18 @@ def test_all_values_are_text():
     ]
 
 
-def test_one_column_is_a_list_in_which_commas_mean_nothing():
+def test_in_a_single_column_commas_are_text():
     assert rows("uri\nMy, song.mp3\n") == [{"uri": "My, song.mp3"}]
 
 
-def test_quotation_marks_within_fields():
+def test_fields_may_contain_quotation_marks():
     assert rows('uri,title\n12" mix.mp3,"say ""hi"""\n"a\nb",c\n') == [
         {"uri": '12" mix.mp3', "title": 'say "hi"'},
         {"uri": "a\nb", "title": "c"},
     ]
 
 
-def test_one_bad_row_is_one_fault():
+def test_a_bad_row_is_one_fault():
     data = 'uri,title\na,b\nc,d,e\nf\n"g,h\ni,j\n"k"l,m\nn,o\n'
     assert faults(data) == [
         (3, "3 fields where the header has 2: a comma within a field needs quotation marks around it"),
@@ -93,11 +93,11 @@ def test_one_bad_row_is_one_fault():
     assert [record.line for record in sheet.parse(data.encode()).records if isinstance(record, Row)] == [2, 6, 8]
 
 
-def test_an_open_quotation_mark_does_not_take_in_the_next_one():
+def test_an_unclosed_quotation_mark_costs_only_its_row():
     assert faults('uri,title\n"a,b\n"c",d\n') == [(2, "a quotation mark is opened and never closed")]
 
 
-def test_a_list_in_a_column_is_a_fault_of_its_row():
+def test_a_list_in_a_cell_is_a_fault_of_its_row():
     assert faults(parquet(pd.DataFrame({"uri": ["a", "b"], "artist": [["x"], None]}))) == [
         (1, "artist holds a list where one value belongs")
     ]
@@ -116,13 +116,13 @@ def test_a_list_in_a_column_is_a_fault_of_its_row():
         (b"#EXTM3U\na.mp3", "playlist"),
     ],
 )
-def test_what_is_no_table_is_named(data: bytes, words: str, tmp_path: Path):
+def test_a_file_that_is_not_a_table_is_named(data: bytes, words: str, tmp_path: Path):
     (tmp_path / "x.csv").write_bytes(data)
     with pytest.raises(ConfigError, match=f"cannot read the manifest .*{words}"):
         sheet.read(str(tmp_path / "x.csv"), "manifest")
 
 
-def test_of_two_columns_of_one_name_the_first_counts():
+def test_of_two_columns_with_one_name_the_first_is_used():
     table = sheet.parse(b"uri,URI\na,b\n")
     assert table.column(("path", "uri")) == "uri"
     assert [record.cells for record in table.records if isinstance(record, Row)] == [{"uri": "a"}]

@@ -14,7 +14,7 @@ TRACK_BYTES = 9_900_000
 
 @pytest.fixture(autouse=True)
 def spool_folder(tmp_path, monkeypatch):
-    """Put the spools of a test into a folder of its own."""
+    """Return the test's own folder, in which the spools are."""
     folder = tmp_path / "spools"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -35,7 +35,7 @@ def test_a_track_is_one_request_and_is_removed_afterwards(object_store, put, spo
     assert list(spool_folder.iterdir()) == []
 
 
-def test_the_next_is_fetched_while_this_one_is_in_work_and_no_more(object_store, put, spool_folder):
+def test_only_the_next_file_is_fetched_while_one_is_processed(object_store, put, spool_folder):
     uris = [put(b"%d" % i, f"{i}.mp3") for i in range(4)]
     for n, (uri, copies) in enumerate(spooled(uris, lambda uri: [uri])):
         assert Path(copies[uri]).read_bytes() == b"%d" % n
@@ -48,7 +48,7 @@ def test_the_next_is_fetched_while_this_one_is_in_work_and_no_more(object_store,
     assert object_store.kinds() == {"GET": 4}
 
 
-def test_what_two_neighbours_need_is_fetched_once(object_store, put, spool_folder):
+def test_a_file_that_two_neighbours_need_is_fetched_once(object_store, put, spool_folder):
     uris = [put(b"%d" % i, f"{i}.mp3") for i in range(3)]
     pairs = [(uris[0], uris[1]), (uris[1], uris[2])]
     for pair, copies in spooled(pairs, lambda pair: pair):
@@ -57,14 +57,14 @@ def test_what_two_neighbours_need_is_fetched_once(object_store, put, spool_folde
     assert files(spool_folder) == []
 
 
-def test_local_files_are_their_own_copies_and_stay(tmp_path):
+def test_local_files_are_used_in_place_and_stay(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"here")
     for uri, copies in spooled([str(tmp_path / "a.wav")], lambda uri: [uri, None]):
         assert copies[uri] == uri
     assert (tmp_path / "a.wav").exists()
 
 
-def test_what_cannot_be_fetched_is_told_when_it_is_asked_for(put):
+def test_a_file_that_cannot_be_fetched_raises_when_it_is_used(put):
     good = put(b"a", "a.mp3")
     missing = good.replace("a.mp3", "gone.mp3")
     found = []
@@ -84,7 +84,7 @@ def test_a_reader_that_stops_early_leaves_nothing(put, spool_folder):
     assert list(spool_folder.iterdir()) == []
 
 
-def test_spools_of_the_dead_are_removed(spool_folder):
+def test_spools_of_dead_processes_are_removed(spool_folder):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     for pid in (dead.pid, os.getpid()):

@@ -58,14 +58,14 @@ def test_replace_keeps_only_the_new_rows(workspace: Workspace):
     assert tables.read(workspace, "clusters")["track_id"].tolist() == ["c"]
 
 
-def test_the_rows_of_some_tracks(workspace: Workspace):
+def test_only_the_rows_of_some_tracks_are_read(workspace: Workspace):
     for part in ("abc", "bd"):
         tables.write(workspace, "vocals", [{"track_id": track_id} for track_id in part], part)
     found = tables.iter_arrow(workspace, "vocals", ["track_id"], {"b", "c", "none"})
     assert [part["track_id"].to_pylist() for part in found] == [["b", "c"], ["b"]]
 
 
-def test_a_whole_table_says_what_it_was_made_of(workspace: Workspace):
+def test_a_whole_table_contains_a_mark_of_what_it_was_made_from(workspace: Workspace):
     assert tables.made_of(workspace, "tags") == ""
     for made_of in ("this", ""):
         tables.replace(workspace, "tags", [{"track_id": "a"}], made_of)
@@ -88,7 +88,7 @@ def test_embeddings_come_back_as_one_array(workspace: Workspace):
     assert str(field.type) == "fixed_size_list<element: float>[8]" or field.type.list_size == 8
 
 
-def test_an_absent_table_is_an_empty_one_with_its_columns(workspace: Workspace):
+def test_a_missing_table_is_an_empty_one_with_its_columns(workspace: Workspace):
     frame = tables.read(workspace, "tags")
     assert len(frame) == 0
     assert "vocalist" in frame.columns
@@ -108,7 +108,7 @@ def test_an_unknown_column_is_refused(workspace: Workspace):
         tables.write(workspace, "tags", [{"vocallist": "x"}], "p")
 
 
-def test_rows_may_differ_in_what_they_know(workspace: Workspace):
+def test_rows_may_have_different_columns(workspace: Workspace):
     tables.write(workspace, "failures", [{"stage": "scan", "key": "k"}, {"stage": "shard", "track_id": "t"}], "p")
     frame = tables.read(workspace, "failures")
     assert frame["track_id"].tolist()[1] == "t"
@@ -130,7 +130,7 @@ def test_failed_keys_are_those_of_the_stage(workspace: Workspace):
     assert tables.failed_keys(workspace, "embed") == set()
 
 
-def test_times_are_read_where_the_system_knows_no_time_zones():
+def test_times_are_read_without_a_time_zone_database_on_the_system():
     code = "import pyarrow as pa; from pipeline.store.schemas import TIME; print(pa.array([0], TIME).to_pylist()[0])"
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONTZPATH": ""}, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Text of other programs: code pages, mojibake, what must not reach a terminal or a spreadsheet."""
+"""Text from other programs: code pages, mojibake, and what must not reach a terminal or a spreadsheet."""
 
 import pytest
 
@@ -37,11 +37,11 @@ def test_unicode_is_known_by_its_bytes(encoding: str):
     assert decode(["uri,artist\nb.mp3,Ö".encode(encoding)]) == ["uri,artist\nb.mp3,Ö"]
 
 
-def test_what_is_unicode_already_says_nothing_of_the_rest():
+def test_text_in_unicode_does_not_affect_how_other_text_is_decoded():
     assert decode(["Земфира".encode(), "Björk".encode("cp1252"), b"", b"plain"]) == ["Земфира", "Björk", "", "plain"]
 
 
-def test_bytes_of_no_encoding_are_decoded_all_the_same():
+def test_bytes_in_no_encoding_are_decoded_anyway():
     assert decode([bytes(range(128, 256))])[0] != ""
 
 
@@ -57,7 +57,7 @@ def test_bytes_of_no_encoding_are_decoded_all_the_same():
         ("", ""),
     ],
 )
-def test_utf8_that_was_taken_for_western(wrong: str, right: str):
+def test_utf8_that_was_decoded_as_a_western_code_page_is_repaired(wrong: str, right: str):
     assert mend(wrong) == right
 
 
@@ -74,11 +74,11 @@ def test_utf8_that_was_taken_for_western(wrong: str, right: str):
         ("\x9b31mx", "31mx"),
     ],
 )
-def test_no_control_character_is_left(text: str, cleaned: str):
+def test_control_characters_are_removed(text: str, cleaned: str):
     assert clean(text) == cleaned
 
 
-def test_endless_text_is_cut():
+def test_very_long_text_is_shortened():
     assert clean("ab" * 1_000_000) == "ab" * 499 + "a…"
 
 
@@ -95,5 +95,5 @@ def test_endless_text_is_cut():
         ("A=B", "A=B"),
     ],
 )
-def test_no_text_is_a_formula(value: object, safe: object):
+def test_no_text_can_act_as_a_formula(value: object, safe: object):
     assert cell(value) == safe

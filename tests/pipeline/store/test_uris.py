@@ -1,4 +1,4 @@
-"""Paths and URIs as lists write them."""
+"""Paths and URIs as people write them in lists."""
 
 from pathlib import Path
 
@@ -24,20 +24,22 @@ from pipeline.store.uris import resolve
         ("~a.mp3", "/lists/~a.mp3"),
     ],
 )
-def test_what_is_meant(written: str, meant: str):
+def test_each_way_of_writing_a_path_gives_its_file(written: str, meant: str):
     assert resolve(written, "/lists") == meant
 
 
-def test_home_and_remote_folders():
+def test_home_and_remote_folders_are_resolved():
     assert resolve("~/m/a.mp3", "/lists") == str(Path.home() / "m/a.mp3")
     assert resolve("a.mp3", "s3://b/lists") == "s3://b/lists/a.mp3"
 
 
-def test_a_file_above_the_list_has_one_name(tmp_path: Path):
+def test_a_file_in_a_folder_above_the_list_has_one_uri(tmp_path: Path):
     assert resolve("../audio/a.mp3", "s3://b/lists") == "s3://b/audio/a.mp3"
     (tmp_path / "far" / "lists").mkdir(parents=True)
     (tmp_path / "near").symlink_to(tmp_path / "far" / "lists")
-    assert resolve("../a.mp3", str(tmp_path / "near")) == str(tmp_path / "far" / "a.mp3")  # as opening it would go
+    assert resolve("../a.mp3", str(tmp_path / "near")) == str(
+        tmp_path / "far" / "a.mp3"
+    )  # as opening the file would resolve it
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,6 @@ def test_a_file_above_the_list_has_one_name(tmp_path: Path):
         ("file:///caf%E9.mp3", "not UTF-8"),
     ],
 )
-def test_what_can_be_no_file_is_refused_in_words(written: str, words: str):
+def test_what_cannot_be_a_file_is_refused_with_a_clear_message(written: str, words: str):
     with pytest.raises(Problem, match=words):
         resolve(written, "/lists")

@@ -26,7 +26,7 @@ def fill(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(b"four")
 
 
-def test_files_have_their_size_and_time_as_pyarrow_says_them(tmp_path):
+def test_files_have_the_size_and_time_that_pyarrow_gives(tmp_path):
     fill(tmp_path, "a.mp3", "album/b.mp3")
     entries, _ = found(tmp_path)
     infos = pafs.LocalFileSystem().get_file_info([str(tmp_path / name) for name in ("a.mp3", "album/b.mp3")])
@@ -51,7 +51,7 @@ def test_a_real_folder_is_read_once_and_by_its_own_path(tmp_path):
     assert "song.mp3" in through_a_link
 
 
-def test_what_is_hidden_or_of_the_system_is_passed_over(tmp_path):
+def test_hidden_and_system_files_are_skipped(tmp_path):
     fill(
         tmp_path,
         ".hidden.mp3",
@@ -67,7 +67,7 @@ def test_what_is_hidden_or_of_the_system_is_passed_over(tmp_path):
     assert hidden == 6
 
 
-def test_a_workspace_among_the_music_is_no_music(tmp_path):
+def test_a_workspace_among_the_music_is_skipped(tmp_path):
     fill(tmp_path, "a.mp3", "runs/live/b.mp3")
     workspace = Workspace(tmp_path / "mine")
     workspace.write_bytes("vocals_audio/ab/abc.flac", b"sung")
@@ -76,7 +76,7 @@ def test_a_workspace_among_the_music_is_no_music(tmp_path):
     assert set(entries) == {"a.mp3", "runs/live/b.mp3"}
 
 
-def test_an_object_store_hides_the_same_names(object_store):
+def test_on_an_object_store_the_same_names_are_skipped(object_store):
     filesystem, root = open_filesystem(f"{object_store.bucket()}/.music")
     for name in (".hidden.mp3", "@eaDir/c.mp3", "...And Justice for All/One.mp3", "a.mp3"):
         with filesystem.open_output_stream(f"{root}/{name}") as sink:
@@ -90,10 +90,10 @@ def test_an_object_store_hides_the_same_names(object_store):
     assert passed == {HIDDEN: 2}
 
 
-def test_what_is_no_file_says_so(tmp_path, monkeypatch):
+def test_entries_that_are_not_files_say_what_they_are(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.mp3")
     with socket.socket(socket.AF_UNIX) as listener:
-        monkeypatch.chdir(tmp_path)  # the names of sockets may not be long
+        monkeypatch.chdir(tmp_path)  # a socket's path must be short
         listener.bind("socket.mp3")
     (tmp_path / "dangling.mp3").symlink_to("gone.mp3")
     (tmp_path / "its own.mp3").symlink_to("its own.mp3")
@@ -107,7 +107,7 @@ def test_what_is_no_file_says_so(tmp_path, monkeypatch):
     assert entries["dangling.mp3"].message == "a link to gone.mp3, which is not there"
 
 
-def test_a_name_that_is_not_utf8_is_shown_escaped_and_the_rest_goes_on(tmp_path):
+def test_a_name_that_is_not_utf8_is_shown_escaped_and_the_others_are_found(tmp_path):
     for name in (b"caf\xe9.mp3", b"\xff/inside.mp3", "café.mp3".encode()):
         path = os.path.join(os.fsencode(tmp_path), name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -120,7 +120,7 @@ def test_a_name_that_is_not_utf8_is_shown_escaped_and_the_rest_goes_on(tmp_path)
     }
 
 
-def test_a_folder_that_may_not_be_read_says_so_and_the_rest_goes_on(folder_of_nobody):
+def test_a_folder_without_permission_is_reported_and_the_others_are_read(folder_of_nobody):
     fill(folder_of_nobody, "open/a.mp3", "locked/b.mp3", "list only/c.mp3")
     (folder_of_nobody / "locked").chmod(0o000)
     (folder_of_nobody / "list only").chmod(0o444)

@@ -7,7 +7,7 @@ from pipeline.store.errors import WorkspaceError
 from pipeline.store.workspace import Workspace
 
 
-def test_what_is_written_can_be_read_and_listed(workspace: Workspace):
+def test_written_files_can_be_read_and_listed(workspace: Workspace):
     workspace.write_bytes("tags/b.parquet", b"two")
     workspace.write_bytes("tags/a.parquet", b"one")
     workspace.write_bytes("tags/notes.txt", b"")
@@ -34,7 +34,7 @@ def test_put_file_moves_the_whole_file(workspace: Workspace, tmp_path):
     assert workspace.uri("vocals_audio/ab/abc.flac").startswith("/")
 
 
-def test_delete_takes_files_folders_and_nothing(workspace: Workspace):
+def test_delete_accepts_files_folders_and_missing_names(workspace: Workspace):
     workspace.write_bytes("a/b/c", b"")
     workspace.delete("a/b/c")
     workspace.delete("a")
@@ -42,7 +42,7 @@ def test_delete_takes_files_folders_and_nothing(workspace: Workspace):
     assert not os.path.exists(workspace.path("a"))
 
 
-def test_a_full_disk_is_told_in_words(workspace: Workspace):
+def test_a_full_disk_is_reported_with_a_clear_message(workspace: Workspace):
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
     os.makedirs(workspace.base)
@@ -58,13 +58,13 @@ def test_preflight_names_an_unwritable_workspace(tmp_path):
         Workspace(tmp_path / "file" / "inside").preflight(0)
 
 
-def test_preflight_asks_for_room(workspace: Workspace):
+def test_preflight_requires_free_space(workspace: Workspace):
     workspace.preflight(0)
     with pytest.raises(WorkspaceError, match="min_free_gb asks for 1e\\+09"):
         workspace.preflight(1e9)
 
 
-def test_odd_places_on_a_store_hold_a_workspace(object_store):
+def test_unusual_prefixes_on_a_store_can_be_a_workspace(object_store):
     workspace = Workspace(f"{object_store.bucket()}/we ird #1/50 %20 [é]")
     workspace.write_bytes("tags/a.parquet", b"one")
     assert object_store.kinds() == {"PUT": 1}
@@ -75,7 +75,7 @@ def test_odd_places_on_a_store_hold_a_workspace(object_store):
     assert workspace.uri("tags/a.parquet").endswith("/we ird #1/50 %20 [é]/tags/a.parquet")
 
 
-def test_an_interrupted_object_is_not_there(object_store, tmp_path, monkeypatch):
+def test_an_interrupted_write_leaves_no_object(object_store, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.store.locations.ATTEMPTS", 2)
     local, data = tmp_path / "made.flac", os.urandom(25_000_000)
     local.write_bytes(data)

@@ -69,7 +69,7 @@ def envelope_error_db(before: Tensor, after: Tensor, before_hz: float, after_hz:
 
 
 class Measure:
-    """What the tests of this folder use."""
+    """The voice and the measures that the tests of this folder use."""
 
     voice = staticmethod(voice)
     semitones = staticmethod(semitones)

@@ -19,7 +19,9 @@ def batch(measure: Any) -> tuple[Tensor, Tensor, Tensor]:
     return views, torch.tensor([22050, 22050, 20000, 22050]), torch.tensor([7, 8])
 
 
-def test_the_chain_is_its_seeds_and_leaves_its_input_alone(batch: tuple[Tensor, Tensor, Tensor]) -> None:
+def test_the_chain_depends_on_its_seeds_alone_and_leaves_its_input_unchanged(
+    batch: tuple[Tensor, Tensor, Tensor],
+) -> None:
     waves, lengths, identities = batch
     before = waves.clone()
     config = AugmentConfig()

@@ -11,7 +11,7 @@ RATE = 44100
 
 
 @pytest.mark.parametrize("codec", sorted(FORMATS))
-def test_a_codec_keeps_the_voice_in_its_place_and_loses_some(measure: Any, codec: str) -> None:
+def test_a_codec_keeps_the_voices_timing_and_loses_a_little(measure: Any, codec: str) -> None:
     wave = measure.voice(200.0, 1.0)[0].numpy()
     out = round_trip(wave, RATE, codec, 0.5)
     assert out.shape == wave.shape

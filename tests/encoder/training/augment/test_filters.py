@@ -11,7 +11,7 @@ from encoder.training.augment import filters
 RATE = 44100
 
 
-def test_the_band_limit_is_3_db_down_at_its_edge_and_steep() -> None:
+def test_the_band_limit_is_3_db_down_at_its_edge_and_steep_beyond() -> None:
     hz = filters.frequencies(RATE, RATE, torch.device("cpu"))
     db = 20 * filters.band_limit(hz, torch.tensor([4000.0]))[0].log10()
     assert float(db[4000]) == pytest.approx(-3, abs=0.1)
@@ -30,7 +30,7 @@ def test_the_equaliser_goes_through_its_gains() -> None:
     assert float(db.min()) >= -3.01
 
 
-def test_a_room_falls_by_60_db_in_its_time_and_keeps_the_energy() -> None:
+def test_reverberation_falls_by_60_db_in_its_time_and_keeps_the_energy() -> None:
     noise = torch.randn(1, RATE, generator=torch.Generator().manual_seed(0))
     response = filters.impulse_responses(torch.tensor([0.5]), torch.tensor([3.0]), RATE, noise)[0]
     assert float(response.square().sum()) == pytest.approx(1, abs=1e-4)
@@ -41,7 +41,7 @@ def test_a_room_falls_by_60_db_in_its_time_and_keeps_the_energy() -> None:
     assert float(decay) == pytest.approx(0.25, abs=0.02)
 
 
-def test_noise_lies_as_far_below_as_asked_and_falls_as_asked(measure: Any) -> None:
+def test_noise_has_the_given_level_and_slope(measure: Any) -> None:
     generator = torch.Generator().manual_seed(0)
     wave = measure.voice(200.0)
     spectrum = torch.fft.rfft(wave, n=1 << 17)

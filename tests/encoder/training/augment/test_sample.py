@@ -1,4 +1,4 @@
-"""Which clips, and what values."""
+"""Which clips are augmented, and by which values."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Pitch, formants and duration, measured on a voice whose own are known."""
+"""Changes of pitch, formants and duration, measured on a voice of which they are known."""
 
 import math
 from typing import Any
@@ -28,7 +28,7 @@ def test_a_pitch_shift_moves_the_pitch_and_keeps_the_envelope(measure: Any, pitc
     assert measure.envelope_error_db(before[0], after[0], pitch_hz, after_hz) < 2.0
 
 
-def test_pitch_shifts_of_a_batch_are_each_clips_own(measure: Any) -> None:
+def test_each_clip_of_a_batch_has_its_own_pitch_shift(measure: Any) -> None:
     both = torch.cat([measure.voice(200.0), measure.voice(150.0)])
     after = shifted(both, torch.tensor([2.0, -1.5]))
     assert measure.semitones(after[0], 200.0, 2.0) == pytest.approx(2.0, abs=0.1)
@@ -46,7 +46,7 @@ def test_a_stretch_changes_the_duration_and_keeps_pitch_and_envelope(measure: An
     assert float(early / late) == pytest.approx(1, abs=0.15)
 
 
-def test_a_stretched_melody_has_its_notes_where_they_belong(measure: Any) -> None:
+def test_the_notes_of_a_stretched_melody_are_at_the_stretched_times(measure: Any) -> None:
     before = torch.cat([measure.voice(150.0, 1.0), measure.voice(250.0, 1.0)], dim=1)
     after = time_stretch(before, RATE, torch.tensor([1.25]))[0]
     assert measure.semitones(after[: round(1.15 * RATE)], 150.0, 0.0) == pytest.approx(0, abs=0.05)

@@ -1,4 +1,4 @@
-"""The alignment terms against their formula written out in loops."""
+"""The alignment terms equal their formulas, written out in loops."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The byol terms against their formula written out in loops."""
+"""The BYOL term equals its formula, written out in loops."""
 
 import math
 

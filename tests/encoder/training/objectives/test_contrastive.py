@@ -1,4 +1,4 @@
-"""The contrastive terms against their formula written out in loops."""
+"""The contrastive terms equal their formulas, written out in loops."""
 
 import math
 

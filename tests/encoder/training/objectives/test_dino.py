@@ -1,4 +1,4 @@
-"""The dino terms against their formula written out in loops."""
+"""The DINO term equals its formula, written out in loops."""
 
 import math
 

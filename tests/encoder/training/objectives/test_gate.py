@@ -1,4 +1,4 @@
-"""The loss gate against scikit-learn's mixture of normal distributions."""
+"""The loss gate agrees with scikit-learn's mixture of normal distributions."""
 
 import numpy as np
 import torch
@@ -8,13 +8,13 @@ from encoder.training.objectives import gate
 
 
 def losses(right: int, wrong: int) -> torch.Tensor:
-    """Return so many losses of right labels, and so many of wrong ones."""
+    """Return losses of right labels, and then of wrong ones."""
     rng = np.random.default_rng(0)
     logs = np.concatenate([rng.normal(-2.0, 0.6, right), rng.normal(1.5, 0.3, wrong)])
     return torch.from_numpy(np.exp(logs)).float()
 
 
-def test_it_splits_as_a_mixture_of_two_normal_distributions_does() -> None:
+def test_it_splits_losses_as_a_mixture_of_two_normal_distributions_does() -> None:
     found = losses(900, 100)
     share, mean, deviation = gate.two_normals(found.double().log())
     logs = found.double().log().numpy()[:, None]
@@ -31,7 +31,7 @@ def test_it_splits_as_a_mixture_of_two_normal_distributions_does() -> None:
     assert passed[900:].mean() < 0.01
 
 
-def test_no_loss_is_too_small_or_too_much_like_the_others() -> None:
+def test_zero_and_identical_losses_count_as_likely() -> None:
     found = losses(500, 50)
     assert gate.likely(torch.tensor([0.0, 1e-12]), found).all()
     assert gate.likely(torch.full((8,), 0.5), torch.full((600,), 0.5)).all()

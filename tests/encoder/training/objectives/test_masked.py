@@ -1,4 +1,4 @@
-"""The masked terms against their formula written out in loops."""
+"""The masked terms equal their formulas, written out in loops."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_masked_prediction_counts_masked_frames_only() -> None:
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
-def test_spans_stay_inside_clips_and_noise_stands_where_they_are() -> None:
+def test_spans_stay_inside_clips_and_are_replaced_by_noise() -> None:
     generator = torch.Generator().manual_seed(0)
     n_frames = torch.tensor([200, 50])
     mask = masked.mask_spans(n_frames, 200, 0.02, 10, generator)

@@ -1,4 +1,4 @@
-"""The prototype terms against literal versions of their formulas."""
+"""The prototype terms equal literal versions of their formulas."""
 
 import math
 
@@ -28,7 +28,7 @@ def test_prototype_terms() -> None:
     assert float(prototypical.attraction(embeddings, whose, prototypes)) == pytest.approx(distance)
 
 
-def test_a_margin_is_an_angle_by_which_the_own_prototype_must_be_nearer() -> None:
+def test_a_margin_is_the_angle_by_which_a_crops_own_prototype_must_be_nearer() -> None:
     torch.manual_seed(0)
     prototypes, embeddings = F.normalize(torch.randn(5, 8), dim=1), F.normalize(torch.randn(3, 8), dim=1)
     whose, plain = torch.tensor([2, 0, 4]), torch.zeros(5, 5, dtype=torch.bool)
@@ -41,7 +41,7 @@ def test_a_margin_is_an_angle_by_which_the_own_prototype_must_be_nearer() -> Non
     assert float(mean) == pytest.approx(float(found.mean()))
 
 
-def test_without_a_prototype_there_is_nothing_to_learn() -> None:
+def test_without_prototypes_the_terms_are_zero() -> None:
     whose = torch.tensor([-1, -2])
     embeddings = F.normalize(torch.randn(2, 8), dim=1).requires_grad_()
     nothing = prototypical.prototypical(embeddings, whose, torch.eye(8), torch.zeros(8, 8, dtype=torch.bool), 0.1)

@@ -1,4 +1,4 @@
-"""The vicreg terms against their formula written out in loops."""
+"""The VICReg terms equal their formulas, written out in loops."""
 
 import math
 

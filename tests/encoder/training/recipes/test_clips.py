@@ -1,4 +1,4 @@
-"""Clips of the recipe: the separated voice beside the clean one, where there is voice."""
+"""The recipe's clips hold the separated voice and the clean one, wherever there is a voice."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_clips_hold_both_recordings_of_voiced_stretches(tmp_path: Path) -> None:
     np.testing.assert_allclose(separated, 0.5 * clean, atol=1e-4)
 
 
-def test_a_recording_shorter_than_a_clip_is_one(tmp_path: Path) -> None:
+def test_a_recording_shorter_than_a_clip_becomes_one_clip(tmp_path: Path) -> None:
     write(
         tmp_path / "recordings" / "speech" / "1" / "1.flac", [0.1 * np.random.default_rng(0).standard_normal(RATE)] * 2
     )
@@ -47,7 +47,7 @@ def test_a_recording_shorter_than_a_clip_is_one(tmp_path: Path) -> None:
     assert [row.duration_s for row in ClipShards.open(tmp_path / "clips").rows] == [1.0]
 
 
-def test_what_are_no_recordings_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_usable_recordings_gives_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"jobs\.bench\.recordings"):
         write_clips(tmp_path, tmp_path / "clips")
     write(tmp_path / "speech" / "1" / "1.flac", [np.zeros(RATE)])

@@ -33,7 +33,7 @@ def recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "recordings"
 
 
-def test_the_command_trains_by_the_one_loop_and_goes_on(recordings: Path, tmp_path: Path) -> None:
+def test_the_command_trains_with_the_common_loop_and_continues(recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     settings = ["steps=2", "batch=4", "views.crop_s=0.5", "views.speeds=[1.0, 1.14]", "warmup=1", "log_every=1"]
     assert main([str(recordings), str(out), *settings]) == 0
@@ -45,18 +45,18 @@ def test_the_command_trains_by_the_one_loop_and_goes_on(recordings: Path, tmp_pa
     assert {"contrastive", "prototypical", "attraction"} < metrics.keys()
     assert trained.encoder_id in (out / "encoder" / "README.md").read_text()
     start, end = (model.state_dict() for model in (encoder.load(out / "start"), finished(out / "checkpoint")[0]))
-    # New layers learn, the two-dimensional convolutions stay.
+    # New layers are trained, the two-dimensional convolutions are frozen.
     assert end["blocks.0.attention_out.weight"].abs().max() > 0
     assert all(torch.equal(start[name], end[name]) for name in start if name.startswith("stem.residuals"))
     assert main([str(recordings), str(out), *settings]) == 0
     assert encoder.load(out / "encoder").encoder_id == trained.encoder_id
 
 
-def test_settings_are_nested_by_dots() -> None:
+def test_dots_in_settings_lead_into_sections() -> None:
     assert nested(["steps=3", "views.crop_s=0.5", "views.speeds=[1.0]"]) == {
         "steps": 3, "views": {"crop_s": 0.5, "speeds": [1.0]}}  # fmt: skip
 
 
-def test_without_arguments_it_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_arguments_it_prints_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "python -m encoder.training.recipes.separated" in capsys.readouterr().err
