@@ -3,7 +3,7 @@
 Reading a part from an object store takes a request, so the tables of a million tracks must not have a hundred thousand
 parts. Nor may many runs that add a few tracks each leave a part each: the last waiting rows go into a part that is not
 full yet. That part is replaced in one step, and no other is touched, so that whoever reads the table's folder meanwhile
-finds each row once. All parts but one of a table (of a stage, in `failures/`) come to have `FULL_ROWS` rows, and besides
+finds each row once. All parts but one of a table (of a stage, in `failures/`) come to have `FULL_ROWS` rows, and beside
 the new rows a run writes fewer than that.
 
 Gathering can be interrupted at any time. New parts are named after what went into them, so that the same waiting parts
