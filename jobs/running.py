@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import ray.data
 
 from jobs.connect import lacking, placed, start_ray
@@ -50,7 +51,7 @@ class Run:
         self.errors: collections.Counter[str] = collections.Counter()
         self.note = ""
         self.started_at, self._clock = datetime.now(UTC), time.monotonic()
-        self._part = f"{self.started_at:%Y%m%dT%H%M%S}-{stage}-{uuid.uuid4().hex[:8]}"
+        self._id = uuid.uuid4().hex[:8]
 
     def say(self, text: str) -> None:
         """Print a line of progress at once."""
@@ -109,29 +110,23 @@ class Run:
 
     def record(self, status: str, message: str = "") -> None:
         """Write the run's row of `runs/`; a run whose process is killed keeps its first status."""
-        tables.write(
-            self.workspace,
-            "runs",
-            [
-                {
-                    "run_id": self._part.rpartition("-")[2],
-                    "stage": self.stage,
-                    "started_at": self.started_at,
-                    "seconds": time.monotonic() - self._clock,
-                    "status": status,
-                    "fingerprint": self.config.fingerprint(self.stage),
-                    "done": self.done,
-                    "unit": self.unit,
-                    "skipped": self.skipped,
-                    "failed": self.failed,
-                    "config": self.config.to_yaml(),
-                    "versions": json.dumps(_versions()),
-                    "host": socket.gethostname(),
-                    "message": message,
-                }
-            ],
-            self._part,
-        )
+        row = {
+            "run_id": self._id,
+            "stage": self.stage,
+            "started_at": self.started_at,
+            "seconds": time.monotonic() - self._clock,
+            "status": status,
+            "fingerprint": self.config.fingerprint(self.stage),
+            "done": self.done,
+            "unit": self.unit,
+            "skipped": self.skipped,
+            "failed": self.failed,
+            "config": self.config.to_yaml(),
+            "versions": json.dumps(_versions()),
+            "host": socket.gethostname(),
+            "message": message,
+        }
+        tables.amend(self.workspace, "runs", [row], lambda rows: pc.equal(rows["run_id"], self._id))
 
     def finish(self, status: str, message: str = "") -> int:
         """Record the end of the run, print its summary and return its exit status."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
@@ -45,22 +46,17 @@ class Named:
 def named(workspace: Workspace, track_ids: ArrayLike, group: ArrayLike) -> tuple[np.ndarray, pd.DataFrame]:
     """Give groups of tracks their names, as `name_groups` does, and write `voice_tracks/` and `voice_changes/`.
 
-    The changes are written first, in a part named after the time of the previous names. If a run is killed before it
-    has written the new names, the next run starts from the same names and overwrites those changes.
+    The changes are written first. If a run is killed before it has written the new names, the next run starts from the
+    same names, and its changes take the place of those that are later than the names.
 
     Returns:
         The name (n,) of each track's group, None where it is in no group, and what has changed.
     """
     before = tables.read(workspace, "voice_tracks")
-    since = before[["since", "until"]].max().max()
-    part, at = "first", pd.Timestamp.now(UTC)
-    if len(before):
-        part, at = f"{since:%Y%m%dT%H%M%S.%f}", max(at, since + pd.Timedelta(1, "us"))
+    since = before[["since", "until"]].max().max() if len(before) else pd.Timestamp(0, tz=UTC)
+    at = max(pd.Timestamp.now(UTC), since + pd.Timedelta(1, "us"))
     found = name_groups(np.asarray(track_ids), np.asarray(group), before, at)
-    if len(found.changes):
-        tables.write(workspace, "voice_changes", found.changes, part)
-    else:
-        workspace.delete(tables.part_name("voice_changes", part))
+    tables.amend(workspace, "voice_changes", found.changes, lambda rows: pc.greater(rows["changed_at"], since))
     tables.replace(workspace, "voice_tracks", found.tracks)
     return found.voice, found.changes
 

@@ -1,20 +1,32 @@
 """Merge the many small parts that the workers of a stage wrote into a few large ones.
 
 Reading a part from an object store takes a request, so the tables of a million tracks must not have a hundred thousand
-parts. Gathering can be interrupted at any time: large parts are named after their content, so that the same small parts
-give the same names again, and a mark says when all waiting parts are in them. It runs before and after a stage, when
+parts. Nor may many runs that add a few tracks each leave a part each: the last waiting rows go into a part that is not
+full yet. That part is replaced in one step, and no other is touched, so that whoever reads the table's folder meanwhile
+finds each row once. All parts but one of a table (of a stage, in `failures/`) come to have `FULL_ROWS` rows, and beside
+the new rows a run writes fewer than that.
+
+Gathering can be interrupted at any time. New parts are named after what went into them, so that the same waiting parts
+give the same names again. Which part grows is decided once, and kept in a plan; it bears a mark as soon as it has the
+waiting rows. Another mark says when all waiting parts have been gathered. Gathering runs before and after a stage, when
 nothing else writes.
 """
+
+import itertools
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.store import tables
+from pipeline.store import parquet, tables
 from pipeline.store.ledger import batch_name
 from pipeline.store.workspace import Workspace
 
-PART_BYTES = 128e6  # of a gathered part, about
+PART_BYTES = 128e6  # of the waiting parts that are merged, about
+FULL_ROWS = 20_000  # of a part that does not grow any more
 LAST_OF = {"embeddings": "voices"}  # a part of the first table counts once the second has a part of that name
+
+Plan = dict[str, tuple[str, str]]  # kind of parts -> the part that grows, and the mark that it bears then
 
 
 def gather(workspace: Workspace) -> None:
@@ -25,43 +37,87 @@ def gather(workspace: Workspace) -> None:
     """
     found = workspace.list_all(tables.WAITING)
     for table in tables.GATHERED:
-        sizes = {name: size for name, size in found.items() if name.startswith(f"{tables.WAITING}/{table}/")}
-        mark = tables.gathered_mark(table)
-        if not sizes and mark not in found:
+        folder, mark = f"{tables.WAITING}/{table}", tables.gathered_mark(table)
+        inside = {name: size for name, size in found.items() if name.startswith(f"{folder}/")}
+        if not inside and mark not in found:
             continue
         if mark not in found:
-            for group in _groups(_counting(table, sizes, found)):
-                _merge(workspace, table, group)
+            _gather(workspace, table, _counting(table, inside, found), f"{folder}/plan.json")
             workspace.write_bytes(mark, b"")
-        workspace.delete(f"{tables.WAITING}/{table}")
+        workspace.delete(folder)
         workspace.delete(mark)
 
 
-def _counting(table: str, sizes: dict[str, int], found: dict[str, int]) -> dict[str, int]:
+def _counting(table: str, inside: dict[str, int], found: dict[str, int]) -> dict[str, int]:
     """Return the parts without those of unfinished items, which will be written again."""
     last = LAST_OF.get(table, table)
-    return {name: size for name, size in sizes.items() if name.replace(f"/{table}/", f"/{last}/") in found}
+    return {
+        name: size
+        for name, size in inside.items()
+        if name.endswith(".parquet") and name.replace(f"/{table}/", f"/{last}/") in found
+    }
 
 
-def _groups(sizes: dict[str, int]) -> list[list[str]]:
-    """Divide the sorted parts into groups of `PART_BYTES` with one prefix, so that a stage's failures stay together."""
+def _gather(workspace: Workspace, table: str, sizes: dict[str, int], plan_name: str) -> None:
+    """Put the waiting parts into large ones, the last of each kind into the part that grows."""
+    kinds = {kind: list(names) for kind, names in itertools.groupby(sorted(sizes), lambda name: _kind(table, name))}
+    is_continued = workspace.exists(plan_name)
+    if is_continued:
+        plan: Plan = json.loads(workspace.read_bytes(plan_name))
+    else:
+        plan = _planned(workspace, table, kinds)
+        workspace.write_bytes(plan_name, json.dumps(plan).encode())
+    for kind, names in kinds.items():
+        groups = _groups(names, sizes)
+        if kind in plan:
+            part, mark = plan[kind]
+            last = groups.pop()
+            if not (is_continued and _mark(workspace, part) == mark):
+                _merge(workspace, [part, *last], part, mark)
+        for group in groups:
+            _merge(workspace, group, f"{table}/{kind}-{batch_name(group)}.parquet")
+
+
+def _planned(workspace: Workspace, table: str, kinds: dict[str, list[str]]) -> Plan:
+    """Choose the part that grows for each kind: the smallest, if it is not full."""
+    there, plan = workspace.list_all(table), {}
+    for kind, names in kinds.items():
+        alike = [name for name in there if _kind(table, name) == kind]
+        if not alike:
+            continue
+        smallest = min(alike, key=lambda name: (there[name], name))
+        with workspace.fs.open_input_file(workspace.path(smallest)) as source:
+            n_rows = pq.read_metadata(source).num_rows
+        if n_rows < FULL_ROWS:
+            plan[kind] = smallest, batch_name([_mark(workspace, smallest), *names])
+    return plan
+
+
+def _groups(names: list[str], sizes: dict[str, int]) -> list[list[str]]:
+    """Divide the parts into groups of `PART_BYTES`."""
     groups: list[list[str]] = []
-    held, kind = 0.0, ""
-    for name in sorted(sizes):
-        if not groups or held + sizes[name] > PART_BYTES or _kind(name) != kind:
+    held = 0.0
+    for name in names:
+        if not groups or held + sizes[name] > PART_BYTES:
             groups.append([])
-            held, kind = 0.0, _kind(name)
+            held = 0.0
         groups[-1].append(name)
         held += sizes[name]
     return groups
 
 
-def _kind(name: str) -> str:
-    return name.rpartition("/")[2].rpartition("-")[0]
+def _kind(table: str, name: str) -> str:
+    """Return the prefix of a part's name: one for each stage in `failures/`, so that a stage's stay together."""
+    return name.rpartition("/")[2].rpartition("-")[0] if table == "failures" else "part"
 
 
-def _merge(workspace: Workspace, table: str, names: list[str]) -> None:
+def _mark(workspace: Workspace, part: str) -> str:
+    with workspace.fs.open_input_file(workspace.path(part)) as source:
+        return parquet.mark(source)
+
+
+def _merge(workspace: Workspace, names: list[str], into: str, mark: str = "") -> None:
     merged = pa.concat_tables(
         [pq.read_table(pa.BufferReader(workspace.read_bytes(name))) for name in names], promote_options="permissive"
     ).sort_by("track_id")  # a stable sort: who wants some tracks reads little
-    workspace.write_bytes(f"{table}/{_kind(names[0])}-{batch_name(names)}.parquet", tables.parquet(merged))
+    workspace.write_bytes(into, parquet.parquet(parquet.marked(merged, mark)))

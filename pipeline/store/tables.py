@@ -3,8 +3,8 @@
 Append tables grow by part files, each complete and named after its content, so that writing one again replaces it and
 never duplicates a row. The thousands of small parts that the workers of a stage write wait in `_in_work/parts/` and are
 merged into a few large ones when the stage ends (see `pipeline.store.gather`); all functions here read both. Whole
-tables are a single file that is replaced in one step. Any Parquet reader can open a table's folder, since nothing else
-is in it (`pipeline.store.provenance` keeps the configs elsewhere).
+tables are a single file that is replaced in one step, also to add rows to it. Any Parquet reader can open a table's
+folder, since nothing else is in it (`pipeline.store.provenance` keeps the configs elsewhere).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.store.parquet import mark, marked, parquet
 from pipeline.store.parquet import read as read_file
@@ -90,6 +91,20 @@ def replace(
     """
     found = marked(to_arrow(table, rows), made_of)
     workspace.write_bytes(f"{table}/{WHOLE}", parquet(found))
+
+
+def amend(
+    workspace: Workspace,
+    table: str,
+    rows: Iterable[dict[str, Any]] | pd.DataFrame,
+    stale: Callable[[pa.Table], pa.Array],
+) -> None:
+    """Add rows to a whole table, in place of those for which `stale` returns True, in one step."""
+    name, found = f"{table}/{WHOLE}", to_arrow(table, rows)
+    if workspace.exists(name):
+        before = to_arrow(table, read_part(workspace, name))
+        found = pa.concat_tables([before.filter(pc.invert(stale(before))), found])
+    replace(workspace, table, found)
 
 
 def made_of(workspace: Workspace, table: str) -> str:

@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 
@@ -50,6 +51,22 @@ def test_a_part_written_again_replaces_itself(workspace: Workspace):
     for ratio in (0.1, 0.2):
         tables.write(workspace, "vocals", [{"track_id": "a", "vocal_ratio": ratio}], "same")
     assert tables.read(workspace, "vocals")["vocal_ratio"].tolist() == [0.2]
+
+
+def test_rows_of_a_whole_table_are_added_in_place_of_stale_ones(workspace: Workspace):
+    for run, status in (("a", "started"), ("a", "ok"), ("b", "started")):
+        row = {"run_id": run, "status": status}
+        tables.amend(workspace, "runs", [row], lambda rows, run=run: pc.equal(rows["run_id"], run))
+    found = pd.read_parquet(workspace.path("runs"))
+    assert found[["run_id", "status"]].to_numpy().tolist() == [["a", "ok"], ["b", "started"]]
+    assert len(tables.parts(workspace, "runs")) == 1
+
+
+def test_a_whole_table_of_an_earlier_version_is_added_to(workspace: Workspace):
+    old = tables.to_arrow("runs", [{"run_id": "old", "done": 3}]).drop_columns(["unit"])
+    workspace.write_bytes(f"runs/{tables.WHOLE}", tables.parquet(old))
+    tables.amend(workspace, "runs", [{"run_id": "new", "unit": "file"}], lambda rows: pc.equal(rows["run_id"], "new"))
+    assert tables.read(workspace, "runs")["unit"].fillna("unknown").tolist() == ["unknown", "file"]
 
 
 def test_replace_keeps_only_the_new_rows(workspace: Workspace):
