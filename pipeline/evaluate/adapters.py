@@ -48,7 +48,7 @@ class Unavailable(Exception):
 
 
 class Adapter(Protocol):
-    """What an encoder offers here; a different `encoder_id` means different vectors."""
+    """An encoder as evaluation uses it; a different `encoder_id` means different vectors."""
 
     encoder_id: str
 
@@ -264,7 +264,7 @@ class SelfSupervised:
 def _module(name: str, path: Path) -> ModuleType:
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
-        raise Unavailable(f"{path} is not there")
+        raise Unavailable(f"{path} does not exist")
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     return module

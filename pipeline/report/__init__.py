@@ -30,7 +30,7 @@ def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[st
     asked = review.read(workspace)
     points, n_voices = content.points(workspace, tracks, config.max_points, np.random.default_rng(seed), asked)
     chosen = snippets.choose(points, config.max_snippets, list(asked["track_id"]))
-    sounds, unheard = snippets.cut(workspace, chosen, config.snippet_s)
+    sounds, unheard = snippets.encode(workspace, chosen, config.snippet_s)
     page = {
         "workspace": workspace.root,
         "made_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -47,8 +47,8 @@ def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[st
         "snippet_s": config.snippet_s,
     }
     data = content.map_data(workspace, points, sounds)
-    note = f"{len(points)} voices on the map, {len(sounds)} excerpts"
-    return render(page, data, sounds), note + (f", {unheard} could not be cut" if unheard else "")
+    note = f"{len(points)} voices on the map, {len(sounds)} snippets"
+    return render(page, data, sounds), note + (f", {unheard} could not be read" if unheard else "")
 
 
 def render(page: dict[str, Any], data: dict[str, Any], sounds: dict[str, bytes]) -> str:

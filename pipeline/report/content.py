@@ -129,7 +129,7 @@ def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
 def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
     """Return the vocalists, most tracks first: name, tracks, how they were found, mean probability, artist tags.
 
-    Of those past `max_rows` there are the columns `all` alone: name, tracks and probability, of everyone.
+    `rows` has the first `max_rows` of them, `all` the name, tracks and probability of everyone, for the search field.
     """
     named = tracks[tracks["vocalist"] != ""]
     named = named.assign(known=named["source"] == "enrolled")
@@ -153,7 +153,7 @@ def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
 
 
 def _artists_of(group: pd.DataFrame) -> dict[str, Any]:
-    """Return a vocalist's artist tags, and the track that is surest theirs."""
+    """Return a vocalist's artist tags, and the track that is most certainly theirs."""
     artists = group.loc[group["artist"] != "", "artist"].value_counts()
     best = group.sort_values(["probability", "track_id"], ascending=[False, True])
     return {
@@ -164,7 +164,10 @@ def _artists_of(group: pd.DataFrame) -> dict[str, Any]:
 
 
 def disagreements(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
-    """Return the tracks whose artist tag is very likely wrong, the surest first, and columns of them `all`."""
+    """Return the tracks whose artist tag is very likely wrong, the most certain first.
+
+    `rows` has the first `max_rows` of them, `all` four columns of every one, for the search field.
+    """
     found = tracks[tracks["disagrees"]]
     found = found.assign(wrong=1 - found["credit_probability"].astype(float))
     found = found.sort_values(["wrong", "track_id"], ascending=[False, True])
@@ -177,7 +180,7 @@ def disagreements(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list]:
-    """Return a frame's columns as JSON has them."""
+    """Return a frame's columns as lists for JSON."""
     return {
         name: [number(value) for value in column] if column.dtype.kind == "f" else column.tolist()
         for name, column in frame.items()

@@ -26,7 +26,7 @@ class Excerpt(NamedTuple):
 WHOLE = Excerpt(0.0, None)
 
 
-def spread(duration_s: float | None, config: ExcerptsConfig | None) -> list[Excerpt]:
+def planned(duration_s: float | None, config: ExcerptsConfig | None) -> list[Excerpt]:
     """Return the excerpts of a track in order, each in the middle of an equal share of it; `WHOLE` for a short track.
 
     Args:

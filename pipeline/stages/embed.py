@@ -72,8 +72,8 @@ def newest_encoder(workspace: Workspace) -> str:
     found = [info for info in workspace.fs.get_file_info(selector) if info.base_name == "model.safetensors"]
     if not found:
         raise ConfigError(
-            f"embed.encoder=trained, but {workspace.uri('encoders')} holds none: "
-            "run the train stage first, or say embed.encoder=default"
+            f"embed.encoder=trained, but {workspace.uri('encoders')} is empty: "
+            "run the train stage first, or set embed.encoder=default"
         )
     return max(found, key=lambda info: info.mtime_ns or 0).path.split("/")[-2]
 
@@ -90,21 +90,21 @@ def load_encoder(workspace: Workspace, name: str) -> Any:
         raise ConfigError(f"embed.encoder={name}: {error}") from error
 
 
-def check_rate(setting: str, hears_hz: int, clips_hz: int) -> None:
+def check_rate(setting: str, needs_hz: int, clips_hz: int) -> None:
     """Check that the clips' sample rate is high enough for an encoder.
 
     Args:
         setting: that selects the encoder, as written in a config.
-        hears_hz: the encoder's sample rate.
+        needs_hz: the encoder's sample rate.
         clips_hz: the clips' sample rate.
 
     Raises:
         ConfigError: it is not.
     """
-    if hears_hz > clips_hz:
+    if needs_hz > clips_hz:
         raise ConfigError(
-            f"{setting} is an encoder that hears {hears_hz} Hz, and the clips are kept at {clips_hz}: "
-            f"say shard.sample_rate_hz={hears_hz}"
+            f"{setting} needs clips at {needs_hz} Hz, and they are stored at {clips_hz} Hz: "
+            f"set shard.sample_rate_hz={needs_hz}"
         )
 
 

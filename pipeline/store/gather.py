@@ -63,5 +63,5 @@ def _kind(name: str) -> str:
 def _merge(workspace: Workspace, table: str, names: list[str]) -> None:
     merged = pa.concat_tables(
         [pq.read_table(pa.BufferReader(workspace.read_bytes(name))) for name in names], promote_options="permissive"
-    ).sort_by("track_id")  # a stable sort: who wants some tracks reads little
+    ).sort_by("track_id")  # stable, and so that reading some tracks reads few row groups
     workspace.write_bytes(f"{table}/{_kind(names[0])}-{batch_name(names)}.parquet", tables.parquet(merged))

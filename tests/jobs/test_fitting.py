@@ -62,7 +62,7 @@ def test_ctrl_c_ends_a_training_as_it_ends_any_stage(
             break
     run.send_signal(signal.SIGINT)
     _, errors = run.communicate(timeout=120)
-    assert (run.returncode, errors) == (130, "interrupted: the same command goes on where this one stopped\n")
+    assert (run.returncode, errors) == (130, "interrupted: the same command continues where this one stopped\n")
 
 
 def test_only_the_checkpoints_of_a_training_are_forgotten(workspace: Workspace) -> None:
