@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile
 import torch
 import torchaudio
@@ -31,6 +30,7 @@ from encoder.training.objectives.contrastive import nt_xent
 from encoder.training.trainer import Trainer
 from jobs.bench.table import clock
 from pipeline.sound import audio
+from pipeline.store.parquet import parquet
 
 RATE_HZ, CLIP_S, CROP_S = 44100, 9.0, 4.0
 CLIPS, BATCH, WARM, TIMED = 48, 16, 2, 12  # warm-up and timed steps; in fewer, clips loaded ahead would count
@@ -69,7 +69,7 @@ def write_shard(clips: list[NDArray[np.float32]], folder: Path) -> None:
                 "audio": buffer.getvalue(),
             }
         )
-    pq.write_table(pa.Table.from_pylist(rows), folder / "clips.parquet", row_group_size=16)
+    (folder / "clips.parquet").write_bytes(parquet(pa.Table.from_pylist(rows), row_group=16))
 
 
 CPU = torch.device("cpu")

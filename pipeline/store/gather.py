@@ -7,10 +7,10 @@ nothing else writes.
 """
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.store import tables
 from pipeline.store.ledger import batch_name
+from pipeline.store.parquet import parquet, read
 from pipeline.store.workspace import Workspace
 
 PART_BYTES = 128e6  # of a gathered part, about
@@ -62,6 +62,6 @@ def _kind(name: str) -> str:
 
 def _merge(workspace: Workspace, table: str, names: list[str]) -> None:
     merged = pa.concat_tables(
-        [pq.read_table(pa.BufferReader(workspace.read_bytes(name))) for name in names], promote_options="permissive"
+        [read(pa.BufferReader(workspace.read_bytes(name))) for name in names], promote_options="permissive"
     ).sort_by("track_id")  # stable, and so that reading some tracks reads few row groups
-    workspace.write_bytes(f"{table}/{_kind(names[0])}-{batch_name(names)}.parquet", tables.parquet(merged))
+    workspace.write_bytes(f"{table}/{_kind(names[0])}-{batch_name(names)}.parquet", parquet(merged))
