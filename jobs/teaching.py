@@ -25,7 +25,7 @@ from pipeline.scoring.backend import FILE
 from pipeline.scoring.scatter import Scatter
 from pipeline.scoring.teaching import Lesson
 from pipeline.scoring.voices import Voices
-from pipeline.stages.embed import load_encoder
+from pipeline.stages.encoders import load_encoder
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 

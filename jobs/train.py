@@ -22,7 +22,7 @@ from jobs.teaching import put_encoder
 from pipeline.config import Config
 from pipeline.scoring.backend import FILE
 from pipeline.sections import fingerprint
-from pipeline.stages.embed import check_rate, known_as, load_encoder
+from pipeline.stages.encoders import check_rate, known_as, load_encoder
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace

@@ -16,7 +16,7 @@ from pipeline.evaluate import adapters, conditions, datasets, trials, vectors
 from pipeline.evaluate.datasets import Recording
 from pipeline.evaluate.trials import Trials
 from pipeline.sections import ALL_ENCODERS, EvaluateConfig, SetConfig
-from pipeline.stages.embed import find_encoder
+from pipeline.stages.encoders import find_encoder
 from pipeline.store.errors import ConfigError, explain, raise_if_fatal
 from pipeline.store.workspace import Workspace
 

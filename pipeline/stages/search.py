@@ -19,7 +19,7 @@ from pipeline.config import Config
 from pipeline.people.names import key, letters
 from pipeline.people.tracks import find_tracks
 from pipeline.scoring.scores import Normaliser, unit
-from pipeline.stages import embed, scan, separate, shard
+from pipeline.stages import embed, encoders, scan, separate, shard
 from pipeline.store import provenance, tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.locations import is_remote
@@ -164,7 +164,7 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
     encoder_id = str(made_by["encoder_id"])
     name = encoder_id if workspace.exists(f"encoders/{encoder_id}/model.safetensors") else made_by["embed"]["encoder"]
     sections: dict[str, Any] = {section: made_by[section] for section in ("separate", "shard")}
-    sections["embed"] = made_by["embed"] | {"encoder": embed.find_encoder(workspace, name)}
+    sections["embed"] = made_by["embed"] | {"encoder": encoders.find_encoder(workspace, name)}
     with tempfile.TemporaryDirectory() as folder:
         config = Config.model_validate({"workspace": folder, "catalogue": uri, **sections})
         inner = Workspace(folder)
