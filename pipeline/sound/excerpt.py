@@ -11,7 +11,7 @@ from pipeline.sections import ExcerptsConfig
 from pipeline.sound.reading import Piece, Reading
 from pipeline.store.errors import Problem
 
-GRID_S = 0.1  # excerpts begin and end on it, as do the frames of `activity` and the clips of `stages.shard`
+GRID_S = 0.1  # excerpts begin and end on it, as do the frames of `activity` and of `clips`
 PREROLL_S = 0.5  # decoded before an excerpt, which MP3, AAC, Vorbis and Opus need to settle
 MISSING_S = 0.05  # of an excerpt, from which the packets' times cannot be trusted
 

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from pipeline import report
-from pipeline.report import content, review, snippets
+from pipeline.report import content, review, snippets, voice_map
 from pipeline.sections import ReportConfig
 from pipeline.store.workspace import Workspace
 
@@ -17,7 +17,7 @@ RATE = 22050
 
 def test_snippets_are_short_mp3_and_go_round_the_vocalists(filled: Workspace):
     tracks = content.tracks(filled)
-    points, _ = content.points(filled, tracks, 100, np.random.default_rng(0), review.read(filled))
+    points, _ = voice_map.points(filled, tracks, 100, np.random.default_rng(0), review.read(filled))
     chosen = snippets.choose(points, 6)
     assert set(chosen["vocalist"][:4]) == {"Ann", "voice-0001", "voice-0002", "voice-0003"}
     assert bool(chosen["disagrees"].iloc[4]), "what disagrees comes before a second of each vocalist"
