@@ -74,6 +74,13 @@ def test_what_is_quiet_or_nothing_gives_no_clip():
     assert stretches(np.zeros(0)) == []
 
 
+def test_what_is_far_below_the_loud_singing_or_below_a_level_is_a_pause():
+    frames = levels((10, -20), (5, -45), (5, -90))
+    assert sum(last - first for first, last in stretches(frames, ShardConfig(range_db=30))) == 150
+    assert sum(last - first for first, last in stretches(frames, ShardConfig(range_db=20))) == 100
+    assert sum(last - first for first, last in stretches(frames, ShardConfig(range_db=30, floor_db=-40))) == 100
+
+
 def test_cuts_are_the_samples_of_vocals_and_mix(tmp_path):
     uris = [sing(tmp_path / "v.flac", (2, -95), (23, -20), (4, -95), (5, -20)), sing(tmp_path / "m.wav", (36, -15))]
     whole = [audio.read(uri, RATE, 1).samples for uri in uris]
