@@ -1,4 +1,4 @@
-"""Excerpts of vocals: which, how long, how loud."""
+"""Snippets of vocals: which, how long, how loud."""
 
 import shutil
 from pathlib import Path
