@@ -25,7 +25,7 @@ CLUSTERS = ["track_id", "cluster_id", "voice", "probability", "same_recording"]
 SHOWN = 10  # examples of known tracks in doubt that are printed
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Name the vocalist of every track, from a few known names, the files' credits and the clusters."""
     workspace = run.workspace
     provenance.claim(workspace, config.model_copy(update={"replace": True}), "tag", seed=config.seed)
@@ -132,7 +132,7 @@ STAGE = engine.Stage(
     about="Name the vocalist of every track, from a few known names and the clusters.",
     needs={"voices": "embed", "clusters": "cluster"},
     check=lambda config: config.known and read_known(config.known),
-    work=run,
+    work=work,
 )
 
 if __name__ == "__main__":

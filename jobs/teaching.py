@@ -32,7 +32,7 @@ from pipeline.store.workspace import Workspace
 TASKS = 64  # among which the parts are divided
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Learn from the catalogue's vectors, and use the result if the test says that it is better."""
     workspace, train = run.workspace, config.train
     engine.need(workspace, "voices", "embed")

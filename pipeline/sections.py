@@ -203,7 +203,7 @@ class EvaluateConfig(Frozen):
     min_crop_s: float = Field(1.0, gt=0, description="a recording with less voice than this is too short")
     crops_per_recording: int = Field(8, ge=1, description="most crops of a recording, evenly spaced")
     silence_db: float = Field(-60.0, lt=0, description="peak level below which a crop is silent, dB full scale")
-    max_trials: int = Field(100_000, ge=2, description="most trials of a set; if there are more, a seeded sample")
+    max_trials: int = Field(100_000, ge=2, description="most trials of a set, chosen at random if there are more")
     same_recording: bool = Field(False, description="also report pairs of crops of one recording, separately")
     rank_others: int = Field(512, ge=1, description="other recordings that a true match is ranked among")
     p_target: float = Field(0.01, gt=0, lt=1, description="prior probability of a target in minDCF")
@@ -215,10 +215,10 @@ class EvaluateConfig(Frozen):
 class ReportConfig(Frozen):
     """How much the page shows."""
 
-    max_points: int = Field(20_000, ge=1, description="most voices on the map; if there are more, a seeded sample")
+    max_points: int = Field(20_000, ge=1, description="most voices on the map, chosen at random if there are more")
     max_snippets: int = Field(40, ge=0, description="most snippets of vocals inside the page, about 40 kB each")
     snippet_s: float = Field(4.0, gt=0, le=30, description="length of a snippet")
-    max_rows: int = Field(200, ge=1, description="most rows of a table; if there are more, the first ones")
+    max_rows: int = Field(200, ge=1, description="most rows of a table, the first if there are more")
 
 
 class ExportConfig(Frozen):
