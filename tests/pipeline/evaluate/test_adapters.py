@@ -7,7 +7,7 @@ from tests.pipeline.evaluate.test_baselines import check
 
 def test_names_and_options():
     assert isinstance(adapters.load("mfcc"), baselines.Mfcc)
-    assert adapters.load("default").encoder_id.startswith("campplus-")
+    assert adapters.load("default").encoder_id.startswith("custom-")
 
 
 class Script(torch.nn.Module):
