@@ -6,17 +6,6 @@ import pandas as pd
 
 from pipeline.evaluate.conditions import PLAIN
 
-PERCENT = {
-    "eer",
-    "mean_normalised_rank",
-    "bcubed_f1",
-    "dir_at_1pct_false_alarms",
-    "ece",
-    "named_right",
-    "named",
-    "strangers_named",
-    "worst_bin",
-}
 NAMES = {
     "eer": "EER %",
     "min_dcf": "minDCF",
