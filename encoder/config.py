@@ -75,7 +75,7 @@ KALDI_16K = FrontEndConfig(
 
 
 def campplus(layers: int = 2, heads: int = 8, mlp_ratio: float = 2.0, loudness: float = 0.0) -> EncoderConfig:
-    """Return the trunk of CAM++ (`encoder.campplus.from_campplus` gives its weights) with transformer layers on top."""
+    """Return the trunk of CAM++ (`encoder.published` has its weights) with transformer layers on top."""
     return EncoderConfig(
         front_end=KALDI_16K,
         stem="campplus",

@@ -1,4 +1,4 @@
-"""The arithmetic in which a device is fast."""
+"""Which arithmetic is fast on a device."""
 
 from __future__ import annotations
 

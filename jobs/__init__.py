@@ -4,7 +4,7 @@ import os
 import sys
 from types import TracebackType
 
-INTERRUPTED = "interrupted: the same command goes on where this one stopped"
+INTERRUPTED = "interrupted: the same command continues where this one stopped"
 INTERRUPTED_STATUS = 130
 
 

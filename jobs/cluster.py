@@ -14,7 +14,7 @@ from pipeline.stages import cluster
 from pipeline.store import provenance, tables
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Group the voices into vocalists and place them on a map."""
     # The whole table costs little to compute, so a changed setting simply replaces it and the tags made from it.
     provenance.claim(run.workspace, config.model_copy(update={"replace": True}), "cluster", seed=config.seed)
@@ -53,7 +53,7 @@ STAGE = engine.Stage(
     name="cluster",
     about="Group the voices into vocalists and place them on a map.",
     needs={"voices": "embed"},
-    work=run,
+    work=work,
 )
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from jobs.run import run_stages
 from pipeline.config import Config
 from pipeline.demo import truth
 from pipeline.people.known import known_uris
-from pipeline.stages import embed
+from pipeline.stages import encoders
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.schemas import SCHEMAS
@@ -48,7 +48,7 @@ def summarise(config: Config, expected: pd.DataFrame) -> None:
     """Print the results, how they compare with the truth, and where they are."""
     workspace = Workspace(config.workspace)
     found = truth.outcomes(workspace, expected)
-    print("\nWhat became of the files")
+    print("\nOutcomes of the files")
     for outcome, n in found["found"].value_counts().items():
         print(f"  {n:3} {outcome}")
     for row in found[found["found"].isin(["unreadable", "silent", "instrumental"])].itertuples():
@@ -59,10 +59,10 @@ def summarise(config: Config, expected: pd.DataFrame) -> None:
     print("\nWhat is wrong")
     for line in truth.mistakes(workspace, expected):
         print(f"  {line}")
-    print("\nWhat the encoders reach here (equal-error rate between tracks; the singers are synthetic)")
+    print("\nHow well the encoders tell these singers apart (equal-error rate between tracks; synthetic singers)")
     trained = ["trained"] if "train" in config.stages else []
     for name in dict.fromkeys([config.embed.encoder, *trained]):
-        encoder_id, rate = truth.encoder_eer(workspace, found, embed.load_encoder(workspace, name))
+        encoder_id, rate = truth.encoder_eer(workspace, found, encoders.load_encoder(workspace, name))
         print(f"  {name:9} {encoder_id:20} EER {rate:.1%}")
     written = [name for name in SCHEMAS if tables.parts(workspace, name)]
     print(f"\nTables: {workspace.root}/{{{','.join(written)}}}")

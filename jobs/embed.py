@@ -7,7 +7,7 @@ from typing import Any
 from jobs import engine
 from pipeline.config import Config
 from pipeline.sections import EmbedConfig
-from pipeline.stages import embed
+from pipeline.stages import embed, encoders
 from pipeline.store.workspace import Workspace
 
 
@@ -17,21 +17,21 @@ def encoder_of(workspace: Workspace, config: Config) -> dict[str, Any]:
     Raises:
         ConfigError: the encoder is missing, cannot be read, or needs a higher sample rate than the clips have.
     """
-    found = _loaded(workspace.root, embed.known_as(workspace, config.embed.encoder))
-    embed.check_rate(f"embed.encoder={config.embed.encoder}", found[1], config.shard.sample_rate_hz)
+    found = _loaded(workspace.root, encoders.known_as(workspace, config.embed.encoder))
+    encoders.check_rate(f"embed.encoder={config.embed.encoder}", found[1], config.shard.sample_rate_hz)
     return {"encoder_id": found[0]}
 
 
 @functools.cache  # called before the whole run and again when the stage begins; loading takes a second
 def _loaded(workspace: str, encoder: str) -> tuple[str, int]:
     """Return an encoder's id and its sample rate."""
-    model = embed.load_encoder(Workspace(workspace), encoder)
+    model = encoders.load_encoder(Workspace(workspace), encoder)
     return model.encoder_id, model.sample_rate_hz
 
 
 def settled(config: Config) -> EmbedConfig:
     """Return the stage's section with the encoder's final name, so that all workers load the same one."""
-    name = embed.known_as(Workspace(config.workspace), config.embed.encoder)
+    name = encoders.known_as(Workspace(config.workspace), config.embed.encoder)
     return config.embed.model_copy(update={"encoder": name})
 
 

@@ -192,7 +192,7 @@ def need(workspace: Workspace, table: str, stage: str) -> None:
         ConfigError: it does not; the message names the stage that makes it.
     """
     if not tables.parts(workspace, table) and not _has_ended(workspace, stage):
-        raise ConfigError(f"{workspace.uri(table)} is not there yet: run the {stage} stage first")
+        raise ConfigError(f"{workspace.uri(table)} does not exist yet: run the {stage} stage first")
 
 
 def _has_ended(workspace: Workspace, stage: str) -> bool:

@@ -7,7 +7,7 @@ from pipeline.config import Config
 from pipeline.evaluate import embedding, measure, page, plan, vectors
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Measure encoders on labelled singing: similarity, identification, robustness, clusters, scores."""
     planned = plan.make(config, run.workspace)
     for name, why in planned.unavailable.items():
@@ -30,7 +30,7 @@ def run(config: Config, run: engine.Run) -> None:
 STAGE = engine.Stage(
     name="evaluate",
     about="Measure encoders on labelled singing: similarity, identification, robustness, clusters, scores.",
-    work=run,
+    work=work,
     check=lambda config: engine.extra("matplotlib", "evaluate"),
     unit="recording",
 )

@@ -8,7 +8,7 @@ from pipeline.stages import export
 from pipeline.store import provenance, tables
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Write one conditioning vector for each vocalist, for singing synthesis."""
     workspace = run.workspace
     rows = export.conditioning(*export.sung_tracks(workspace, config.export), config.export)
@@ -25,7 +25,7 @@ STAGE = engine.Stage(
     name="export",
     about="Write one conditioning vector for each vocalist, for singing synthesis.",
     needs={"voices": "embed", "tags": "tag"},
-    work=run,
+    work=work,
     unit="vocalist",
 )
 

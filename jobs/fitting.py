@@ -28,7 +28,7 @@ from encoder.training.trainer import TrainingStopped
 from jobs import engine
 from jobs.connect import first_line
 from jobs.running import counted
-from pipeline.stages.embed import find_encoder
+from pipeline.stages.encoders import find_encoder
 from pipeline.store.errors import ConfigError, RunError
 from pipeline.store.workspace import Workspace
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from encoder.model import Encoder
@@ -24,11 +23,13 @@ from pipeline.scoring.voices import Voices
 from pipeline.sound import audio
 from pipeline.stages.embed import Embedder
 from pipeline.store import tables
+from pipeline.store.parquet import parquet, row_groups
 from pipeline.store.workspace import Workspace
 
 BATCH_S = 40.0  # of audio in a batch, including padding
 BATCH = 16  # whole clips embedded at a time
-ROW_GROUP = 16  # clips
+ROW_GROUP = 16  # clips: few, since a second view may be in any group
+AUDIO = ("audio", "pair_audio")
 WHOLE_S = 1e4  # longer than any clip
 
 
@@ -64,15 +65,12 @@ def is_kept(workspace: Workspace, part: str, name: str) -> bool:
 def _keep(root: str, part: str, name: str, model: Encoder) -> None:
     workspace, embedder, frames = Workspace(root), Embedder(model, BATCH_S, bf16=False), []
     with workspace.fs.open_input_file(workspace.path(part)) as source:
-        file = pq.ParquetFile(source)
-        columns = [column for column in ("audio", "pair_audio") if column in file.schema_arrow.names]
-        for group in range(file.num_row_groups):
-            clips = file.read_row_group(group, columns=[*INDEX_COLUMNS, "sample_rate_hz", *columns])
-            for column in columns:
+        for clips in row_groups(source, [*INDEX_COLUMNS, "sample_rate_hz", *AUDIO]):
+            for column in [column for column in AUDIO if column in clips.column_names]:
                 found = pa.array(framed(embedder, clips[column].to_pylist()), pa.binary())
                 clips = clips.set_column(clips.schema.get_field_index(column), column, found)
             frames.append(clips)
-    workspace.write_bytes(name, parquet(frames))
+    workspace.write_bytes(name, parquet(pa.concat_tables(frames), ROW_GROUP, compression="none"))
 
 
 def framed(embedder: Embedder, clips: Sequence[bytes | None]) -> list[bytes | None]:
@@ -85,13 +83,6 @@ def framed(embedder: Embedder, clips: Sequence[bytes | None]) -> list[bytes | No
         for i, frames in zip(group, kept, strict=True):
             found[there[i]] = frames
     return found
-
-
-def parquet(groups: Sequence[pa.Table]) -> pa.Buffer:
-    """Return a Parquet file of these tables with small row groups, since a second view may be in any of them."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.concat_tables(groups), sink, compression="none", row_group_size=ROW_GROUP)
-    return sink.getvalue()
 
 
 def hear(workspace: Workspace, shards: Sequence[str], model: Encoder) -> Heard:

@@ -42,8 +42,8 @@ def pack(config_path: Path, folder: Path, code: Path = CODE) -> None:
     if sum(sizes.values()) > MAX_BYTES:
         largest = sorted(sizes, key=lambda path: -sizes[path])[:SHOWN]
         raise ConfigError(
-            f"{sum(sizes.values()) / 1e6:.0f} MB would be sent with the job, and Ray takes "
-            f"{MAX_BYTES / 1e6:.0f} MB: move away what is not code, first of all "
+            f"the job would send {sum(sizes.values()) / 1e6:.0f} MB, but Ray accepts at most "
+            f"{MAX_BYTES / 1e6:.0f} MB: move files that are not code elsewhere, first of all "
             + ", ".join(f"{path.relative_to(folder)} ({sizes[path] / 1e6:.0f} MB)" for path in largest)
         )
 

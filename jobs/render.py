@@ -11,7 +11,7 @@ from pipeline.demo.catalogue import render_catalogue
 from pipeline.store.errors import ConfigError
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Render songs of synthetic singers into the config's catalogue folder."""
     if config.catalogue is None:
         raise ConfigError("catalogue: name the folder to render into")
@@ -23,7 +23,7 @@ def run(config: Config, run: engine.Run) -> None:
 STAGE = engine.Stage(
     name="render",
     about="Render songs of synthetic singers into the config's catalogue folder.",
-    work=run,
+    work=work,
     unit="file",
 )
 

@@ -7,7 +7,7 @@ from pipeline import report
 from pipeline.config import Config
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Write one self-contained HTML page: map, what to listen to next, vocalists, disagreements, failures."""
     page, note = report.build(run.workspace, config.report, config.seed)
     run.workspace.write_bytes(report.NAME, page.encode())
@@ -19,7 +19,7 @@ STAGE = engine.Stage(
     name="report",
     about="Write one self-contained HTML page: map, what to listen to next, vocalists, disagreements, failures.",
     needs={"tracks": "scan"},
-    work=run,
+    work=work,
     unit="page",
 )
 

@@ -11,7 +11,7 @@ from pipeline.store import reach
 from pipeline.store.errors import ConfigError
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Find the audio files of a catalogue, and read their format and tags."""
     if config.catalogue is None:
         raise ConfigError("catalogue: name a folder, glob or manifest: catalogue=/path/to/music")
@@ -34,7 +34,7 @@ def run(config: Config, run: engine.Run) -> None:
     run.note = ", ".join(text for text in told if text)
 
 
-STAGE = engine.Stage("scan", "Find the audio files of a catalogue, and read their format and tags.", run, unit="file")
+STAGE = engine.Stage("scan", "Find the audio files of a catalogue, and read their format and tags.", work, unit="file")
 
 if __name__ == "__main__":
     sys.exit(engine.main(STAGE))

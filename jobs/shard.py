@@ -31,7 +31,7 @@ CUT = engine.Pool(
 )
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Cut the clips of the pending tracks, and remove the vocals if they are not to be kept."""
     CUT(config, run)
     if not config.keep_vocals:
@@ -43,7 +43,7 @@ STAGE = engine.Stage(
     about="Cut the isolated vocals into voiced clips and pack them into shards.",
     needs={"vocals": "separate"},
     check=check,
-    work=run,
+    work=work,
 )
 
 if __name__ == "__main__":

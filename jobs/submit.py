@@ -149,11 +149,11 @@ def work(arguments: argparse.Namespace) -> int:
             if not arguments.detach:
                 return follow(client, job)
         except (KeyboardInterrupt, asyncio.CancelledError):
-            print(f"no longer following {job}, which goes on", file=sys.stderr)
+            print(f"no longer following {job}, which continues", file=sys.stderr)
         _say_how(address, job)
         return 0 if arguments.detach else INTERRUPTED_STATUS
     except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
-        asked = f"{address} knows nothing of {job}" if job else f"no job can be submitted to {address}"
+        asked = f"{address} has no job {job}" if job else f"no job can be submitted to {address}"
         raise ConfigError(f"{asked}: {first_line(error)}. For a Ray head on this machine: make ray-up") from error
 
 

@@ -25,7 +25,7 @@ CLUSTERS = ["track_id", "cluster_id", "voice", "probability", "same_recording"]
 SHOWN = 10  # examples of known tracks in doubt that are printed
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Name the vocalist of every track, from a few known names, the files' credits and the clusters."""
     workspace = run.workspace
     provenance.claim(workspace, config.model_copy(update={"replace": True}), "tag", seed=config.seed)
@@ -35,9 +35,7 @@ def run(config: Config, run: engine.Run) -> None:
         run.say(f"{late} voices came after clustering and are in no cluster: run the cluster stage to place them")
     clusters = clusters.reindex(found.track_ids).fillna({"cluster_id": NOISE, "probability": 0.0}).reset_index()
     if nameless := int((clusters["voice"].isna() & (clusters["cluster_id"] != NOISE)).sum()):
-        run.say(
-            f"{nameless} tracks are in clusters without a name, as earlier versions made them: run the cluster stage"
-        )
+        run.say(f"{nameless} tracks are in clusters without a name (from version 0.1): run the cluster stage")
     known = known_names(config.known, workspace, run.say)
     made_of = mark(workspace, found, backend, known, config)
     if tables.made_of(workspace, "tags") == made_of and not config.replace:
@@ -134,7 +132,7 @@ STAGE = engine.Stage(
     about="Name the vocalist of every track, from a few known names and the clusters.",
     needs={"voices": "embed", "clusters": "cluster"},
     check=lambda config: config.known and read_known(config.known),
-    work=run,
+    work=work,
 )
 
 if __name__ == "__main__":

@@ -25,14 +25,14 @@ from pipeline.scoring.backend import FILE
 from pipeline.scoring.scatter import Scatter
 from pipeline.scoring.teaching import Lesson
 from pipeline.scoring.voices import Voices
-from pipeline.stages.embed import load_encoder
+from pipeline.stages.encoders import load_encoder
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 TASKS = 64  # among which the parts are divided
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Learn from the catalogue's vectors, and use the result if the test says that it is better."""
     workspace, train = run.workspace, config.train
     engine.need(workspace, "voices", "embed")

@@ -22,7 +22,7 @@ from jobs.teaching import put_encoder
 from pipeline.config import Config
 from pipeline.scoring.backend import FILE
 from pipeline.sections import fingerprint
-from pipeline.stages.embed import check_rate, known_as, load_encoder
+from pipeline.stages.encoders import check_rate, known_as, load_encoder
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
@@ -41,10 +41,10 @@ def check(config: Config) -> None:
         check_rate(f"train.init=null, train.size={config.train.size}", hears_hz, config.shard.sample_rate_hz)
 
 
-def run(config: Config, run: engine.Run) -> None:
+def work(config: Config, run: engine.Run) -> None:
     """Train an encoder on the catalogue's own vocals, or adapt the back-end to the catalogue's vectors."""
     if config.train.method == "linear":
-        teaching.run(config, run)
+        teaching.work(config, run)
     else:
         train_network(config, run)
 
@@ -139,7 +139,7 @@ def publish(
 STAGE = engine.Stage(
     "train",
     "Train an encoder on the catalogue's own vocals.",
-    run,
+    work,
     check=check,
     unit="encoder",
 )

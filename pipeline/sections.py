@@ -45,7 +45,7 @@ class StoreConfig(Frozen):
     """Where the object store and the models are, if not at the usual places; credentials are in the environment."""
 
     endpoint: str | None = Field(None, description="URL of the S3 service; else AWS_ENDPOINT_URL, else Amazon's")
-    region: str | None = Field(None, description="of the S3 service; else AWS_REGION, else the bucket's own")
+    region: str | None = Field(None, description="region of the S3 service; else AWS_REGION, else the bucket's own")
     weights: str | None = Field(
         None, description="folder or s3://… with a folder for each model, for machines that cannot reach a hub"
     )
@@ -65,7 +65,7 @@ class RenderConfig(Frozen):
 
     seed: int = Field(0, ge=0)
     singers: int = Field(8, ge=2, le=16)
-    songs: int = Field(6, ge=1, le=12, description="per singer")
+    songs: int = Field(6, ge=1, le=12, description="songs of each singer")
     song_s: float = Field(25.0, ge=6, le=300, description="length of a song, to the nearest phrase")
     odd_files: bool = Field(True, description="add an instrumental, a duet, broken files and so on")
     workers: int = Field(2, ge=1, description="processes that render")
@@ -74,15 +74,15 @@ class RenderConfig(Frozen):
 class ScanConfig(Frozen):
     """Which files count as audio, and how reading them is distributed."""
 
-    suffixes: tuple[str, ...] = Field(tuple(sorted(AUDIO_SUFFIXES)), description="endings of audio files' names")
+    suffixes: tuple[str, ...] = Field(tuple(sorted(AUDIO_SUFFIXES)), description="endings of the names of audio files")
     compute: Compute = Compute(batch=64)
 
 
 class ExcerptsConfig(Frozen):
     """The parts of a track that are separated, evenly spaced."""
 
-    count: int = Field(4, ge=1, le=100, description="how many")
-    seconds: float = Field(15.0, ge=5, le=120, description="length of each")
+    count: int = Field(4, ge=1, le=100, description="number of excerpts")
+    seconds: float = Field(15.0, ge=5, le=120, description="length of each excerpt")
 
 
 class SeparateConfig(Frozen):
@@ -94,7 +94,8 @@ class SeparateConfig(Frozen):
         "hf://…, or a folder of demucs models",
     )
     precision: Precision = Field(
-        "auto", description="of the network: fp32, bf16, fp16 (GPU), or auto: 16 bit where the hardware computes in it"
+        "auto",
+        description="arithmetic of the network: fp32, bf16, fp16 (GPU), or auto: 16 bit where the hardware has it",
     )
     min_s: float = Field(1.0, ge=0, description="shortest track")
     excerpts: ExcerptsConfig | None = Field(
@@ -106,7 +107,7 @@ class SeparateConfig(Frozen):
 class ShardConfig(Frozen):
     """How vocals are cut into clips."""
 
-    sample_rate_hz: int = Field(16000, ge=8000, description="of the clips, at least the encoder's")
+    sample_rate_hz: int = Field(16000, ge=8000, description="sample rate of the clips, at least the encoder's")
     min_s: float = Field(4.0, ge=1, description="shortest clip")
     max_s: float = Field(10.0, le=30, description="longest clip")
     pause_s: float = Field(1.0, ge=0, description="longest pause inside a clip")
@@ -149,7 +150,7 @@ class ClusterConfig(Frozen):
         0.5,
         ge=0.5,
         lt=1,
-        description="groups are joined that share a vocalist with at least this "
+        description="groups are joined if they share a vocalist with at least this "
         "probability; a higher one makes smaller, purer clusters",
     )
     umap: bool = Field(
@@ -160,7 +161,9 @@ class ClusterConfig(Frozen):
 class TagConfig(Frozen):
     """When a track gets a name."""
 
-    min_probability: float = Field(0.95, ge=0.5, le=1, description="of a name; less likely names are candidates")
+    min_probability: float = Field(
+        0.95, ge=0.5, le=1, description="probability from which a track gets a name; less likely ones are candidates"
+    )
     use_credits: bool = Field(True, description="learn voices from the files' artist tags too, and give their names")
 
 
@@ -198,31 +201,33 @@ class EvaluateConfig(Frozen):
     separator: str = Field("spleeter", description="for the condition `separated`")
     crop_s: float = Field(4.0, gt=0, description="length of a crop")
     min_crop_s: float = Field(1.0, gt=0, description="a recording with less voice than this is too short")
-    crops_per_recording: int = Field(8, ge=1, description="at most, evenly spaced")
+    crops_per_recording: int = Field(8, ge=1, description="most crops of a recording, evenly spaced")
     silence_db: float = Field(-60.0, lt=0, description="peak level below which a crop is silent, dB full scale")
-    max_trials: int = Field(100_000, ge=2, description="of a set; if there are more, a seeded sample")
+    max_trials: int = Field(100_000, ge=2, description="most trials of a set, chosen at random if there are more")
     same_recording: bool = Field(False, description="also report pairs of crops of one recording, separately")
     rank_others: int = Field(512, ge=1, description="other recordings that a true match is ranked among")
     p_target: float = Field(0.01, gt=0, lt=1, description="prior probability of a target in minDCF")
-    bootstrap: int = Field(200, ge=0, description="draws of singers for the 95 % intervals; 0: no intervals")
-    sample_rate_hz: int = Field(44100, ge=8000, description="of the recordings under all conditions")
+    bootstrap: int = Field(200, ge=0, description="draws of singers for the 95 % intervals; 0 for no intervals")
+    sample_rate_hz: int = Field(44100, ge=8000, description="sample rate of the recordings, under all conditions")
     compute: Compute = Compute(workers_max=2, batch=4)
 
 
 class ReportConfig(Frozen):
     """How much the page shows."""
 
-    max_points: int = Field(20_000, ge=1, description="voices on the map; if there are more, a seeded sample")
-    max_snippets: int = Field(40, ge=0, description="excerpts of vocals inside the page, about 40 kB each")
-    snippet_s: float = Field(4.0, gt=0, le=30, description="length of an excerpt")
-    max_rows: int = Field(200, ge=1, description="rows of a table; if there are more, the first ones")
+    max_points: int = Field(20_000, ge=1, description="most voices on the map, chosen at random if there are more")
+    max_snippets: int = Field(40, ge=0, description="most snippets of vocals inside the page, about 40 kB each")
+    snippet_s: float = Field(4.0, gt=0, le=30, description="length of a snippet")
+    max_rows: int = Field(200, ge=1, description="most rows of a table, the first if there are more")
 
 
 class ExportConfig(Frozen):
     """Which vocalists are exported, from which of their tracks."""
 
     min_tracks: int = Field(1, ge=1, description="vocalists with fewer tracks are left out")
-    min_probability: float = Field(0.8, ge=0, le=1, description="of a tag whose track is used; known tracks have 1")
+    min_probability: float = Field(
+        0.8, ge=0, le=1, description="probability from which a tag's track is used; known tracks have 1"
+    )
     trim: float = Field(0.2, ge=0, lt=0.5, description="share of a vocalist's tracks to leave out, the least similar")
 
 
@@ -234,12 +239,14 @@ class Config(Frozen):
     known: str | None = Field(None, description="CSV of known names: track (or track_id), vocalist")
     stages: tuple[Stage, ...] = Field(
         ("scan", "separate", "shard", "embed", "cluster", "tag", "report"),
-        description="that `make run` runs, in this order",
+        description="stages that `make run` runs, in this order",
     )
-    seed: int = Field(0, description="of all random choices")
+    seed: int = Field(0, description="seed of all random choices")
     replace: bool = Field(False, description="discard what another config made in this workspace")
-    retry_failed: bool = Field(False, description="try items again that failed before")
-    max_failed_fraction: float = Field(0.5, ge=0, le=1, description="of a stage's items; if more fail, it exits with 1")
+    retry_failed: bool = Field(False, description="try again what failed before")
+    max_failed_fraction: float = Field(
+        0.5, ge=0, le=1, description="share of a stage's items that may fail; if more do, its exit status is 1"
+    )
     keep_vocals: bool = Field(
         True, description="keep the vocals' audio after clips are cut; without it the report plays nothing"
     )

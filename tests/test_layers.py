@@ -1,5 +1,6 @@
 """What holds for every source file; `make lint` checks the imports between packages (pyproject.toml)."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,16 @@ def test_importing_the_config_loads_no_slow_module():
     code = f"import pipeline.config, sys; print(*({slow} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+def test_one_file_of_the_pipeline_and_its_jobs_reads_parquet():
+    sources = [path for room in ("pipeline", "jobs") for path in (ROOT / room).rglob("*.py")]
+    found = {
+        str(path.relative_to(ROOT))
+        for path in sources
+        if re.search(r"pyarrow\.(parquet|dataset)|from pyarrow import .*(parquet|dataset)", path.read_text())
+    }
+    assert found == {"pipeline/store/parquet.py"}
 
 
 def test_every_source_file_has_its_test():

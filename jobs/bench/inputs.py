@@ -4,7 +4,7 @@
 
 Sends the files of `jobs.bench.mutations` (and mutations of the files in `--audio`) through the workers of scan and
 separate. Prints Markdown: the outcomes of the files, and counts that must be zero: tracebacks, `unexpected` errors,
-files in no table or in two, files that took longer than `SLOW_S` and than they play. If the command `ffmpeg` is
+files in no table or in two, files that took longer than `SLOW_S` and longer than they play. If the command `ffmpeg` is
 installed, lengths are compared with what it decodes.
 """
 
@@ -119,7 +119,7 @@ def ffmpeg_s(path: str) -> float:
 
 
 def compare(found: pd.DataFrame) -> None:
-    """Print where our length and FFmpeg's differ, and what we say about files that FFmpeg decodes."""
+    """Print where our lengths and FFmpeg's differ, and whether a note explains it."""
     theirs = pd.Series([ffmpeg_s(uri) for uri in found["uri"]], found.index)
     ours = found["duration_s"].fillna(0.0)
     heard, refused = theirs > 0.1, ours == 0
@@ -130,9 +130,9 @@ def compare(found: pd.DataFrame) -> None:
     row(f"of these as long within {TOLERANCE:.0%} and 0.02 s", int((heard & ~refused & ~less & ~more).sum()))
     differing = {"shorter": less, "longer": more, "refused": heard & refused}
     for name, which in differing.items():
-        row(f"{name} in the product", int(which.sum()))
-        row(f"{name}, and it says why", int((which & found["note"].fillna(found["message"]).notna()).sum()))
-    row("that it does not decode, and the product does", int((~heard & ~refused).sum()))
+        row(f"{name} in Vocatlas", int(which.sum()))
+        row(f"{name}, with the reason", int((which & found["note"].fillna(found["message"]).notna()).sum()))
+    row("that it does not decode, but Vocatlas does", int((~heard & ~refused).sum()))
     for name, which in differing.items():
         for i in found.index[which]:
             print(
@@ -143,13 +143,13 @@ def compare(found: pd.DataFrame) -> None:
 
 def show(found: pd.DataFrame, seconds: float) -> None:
     """Print the outcomes of the files."""
-    header("What became of them", "outcome", "files")
+    header("Outcomes", "outcome", "files")
     outcomes = collections.Counter(found["error"].fillna("a row of vocals"))
     for outcome, n in outcomes.most_common():
         row(outcome, n)
     placed = found["ended"].map(len)
     slow = found["seconds"] > found["duration_s"].fillna(0.0).clip(lower=SLOW_S)
-    header("What must be nothing, and what it took", "", "")
+    header("What must be zero, and what it cost", "", "")
     row("files in no table, or in two", int((placed != 1).sum()))
     row("`unexpected`", int((found["error"] == "unexpected").sum()))
     row(f"files that took over {SLOW_S:g} s and longer than they play", int(slow.sum()))
@@ -168,8 +168,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.inputs", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--n", type=int, default=1000, help="how many files")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--audio", type=Path, help="a folder of files that are mutated besides")
-    parser.add_argument("--keep", type=Path, help="where the files and the workspace stay")
+    parser.add_argument("--audio", type=Path, help="a folder of further files to mutate")
+    parser.add_argument("--keep", type=Path, help="folder in which to keep the files and the workspace")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         root = arguments.keep or Path(temporary)

@@ -42,8 +42,8 @@ def bounds(work: Callable[[], Any], audio_s: float) -> str:
     """Return in words how much audio a core could embed in a second at most, by type.
 
     Args:
-        work: embeds so many seconds of audio.
-        audio_s: how many.
+        work: embeds `audio_s` seconds of audio.
+        audio_s: seconds of audio.
     """
     each = operations(work) / audio_s
     speeds = {name: peak(dtype) for name, dtype in TYPES.items()}

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.evaluate.adapters import SPEECH_HZ, Unavailable
+from pipeline.evaluate.baselines import SPEECH_HZ, Unavailable
 
 
 class _Features(ctypes.Structure):

@@ -1,8 +1,8 @@
-"""Measure the speed of training: this project's `small` encoder, and the usual recipe on the same clips.
+"""Measure the speed of training: this project's `small` encoder, and a common baseline on the same clips.
 
     python -m jobs.bench.train [--audio FOLDER]
 
-The usual recipe is: audiomentations and a formant-preserving pitch shift by Praat, clip by clip in data-loader workers,
+The baseline is: audiomentations and a formant-preserving pitch shift by Praat, clip by clip in data-loader workers,
 log-mel, an EfficientNet-B0 (torchvision), NT-Xent, AdamW, float32. Both get two 4 s crops of each clip, and whole steps
 are timed. Prints Markdown. Needs the `bench` extra. Without a folder the clips are synthetic voices.
 """
@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile
 import torch
 import torchaudio
@@ -31,6 +30,7 @@ from encoder.training.objectives.contrastive import nt_xent
 from encoder.training.trainer import Trainer
 from jobs.bench.table import clock
 from pipeline.sound import audio
+from pipeline.store.parquet import parquet
 
 RATE_HZ, CLIP_S, CROP_S = 44100, 9.0, 4.0
 CLIPS, BATCH, WARM, TIMED = 48, 16, 2, 12  # warm-up and timed steps; in fewer, clips loaded ahead would count
@@ -69,7 +69,7 @@ def write_shard(clips: list[NDArray[np.float32]], folder: Path) -> None:
                 "audio": buffer.getvalue(),
             }
         )
-    pq.write_table(pa.Table.from_pylist(rows), folder / "clips.parquet", row_group_size=16)
+    (folder / "clips.parquet").write_bytes(parquet(pa.Table.from_pylist(rows), row_group=16))
 
 
 CPU = torch.device("cpu")
@@ -140,7 +140,7 @@ def praat_shift(wave: NDArray[np.float32], semitones: float) -> NDArray[np.float
 
 
 def usual(folder: Path, workers: int, device: torch.device = CPU, batch: int = BATCH) -> float:
-    """Return clips per second of the usual recipe."""
+    """Return clips per second of the baseline."""
     import torchvision
 
     network = torchvision.models.efficientnet_b0(num_classes=192).to(device)
@@ -165,7 +165,7 @@ def usual(folder: Path, workers: int, device: torch.device = CPU, batch: int = B
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Time both recipes and print a table."""
+    """Time both and print a table."""
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.train", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--audio", type=Path, help="folder of recordings to take the clips from")
     parser.add_argument("--threads", type=int, default=2)

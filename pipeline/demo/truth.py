@@ -4,7 +4,7 @@ A truth is a CSV with `file` (relative to the CSV), `singer` (empty if nobody si
 a duet) and `expected`: `vocalist`, `instrumental`, `silent`, `unreadable` or `duplicate`.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,6 @@ class Comparison:
             f"names from known voices: {self.named_accuracy:.1%} of {self.named_tracks} tracks right",
             f"all tags, each voice-… taken as its best-matching singer: {self.grouped_accuracy:.1%} right",
         ]
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the numbers by name."""
-        return asdict(self)
 
 
 def read_truth(path: str | Path) -> pd.DataFrame:

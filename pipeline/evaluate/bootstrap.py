@@ -1,8 +1,8 @@
-"""95 % intervals by resampling singers, since a claim rests on how many singers there are, not on how many trials.
+"""95 % intervals by resampling singers, since the number of singers limits how sure a result is, not that of trials.
 
 A draw gives each singer a weight: how often it was drawn. A target trial has the weight of its singer, a trial between
 two singers the product of both weights. That equals repeating the drawn singers' recordings, without the pairs between
-copies of one singer (which are neither right nor wrong).
+copies of one singer, which are neither target nor non-target trials.
 """
 
 import numpy as np

@@ -153,7 +153,7 @@ def read(reader: str, folder: str | Path) -> list[Recording]:
         raise ConfigError(f"no reader is called {reader!r}; there are {', '.join(READERS)} and {WORKSPACE}")
     root = Path(folder)
     if not root.is_dir():
-        raise ConfigError(f"the set's folder {folder} is not there")
+        raise ConfigError(f"the set's folder {folder} does not exist")
     found = list(_parts(root, READERS[reader]))
     if not found:
         layout = (READERS[reader].__doc__ or "").removeprefix("Read ").splitlines()[0].split(";")[0].rstrip(".")

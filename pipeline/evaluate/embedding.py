@@ -1,12 +1,10 @@
 """The worker of evaluation: embeds crops of recordings under every condition by every encoder that lacks them."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.evaluate import adapters, conditions
@@ -15,6 +13,7 @@ from pipeline.evaluate.vectors import FOLDER, SCHEMA, Job, condition_key, job_of
 from pipeline.sections import EvaluateConfig
 from pipeline.store.errors import Problem
 from pipeline.store.ledger import Ledger, batch_name
+from pipeline.store.parquet import parquet
 from pipeline.store.workspace import Workspace
 
 TOGETHER = 64  # crops of all recordings of a call that are collected before the encoder runs
@@ -47,9 +46,8 @@ class Embedding:
             self._embed(name)
         if self.rows:
             made = [" ".join(row[name] for name in SCHEMA.names[:3]) for row in self.rows]
-            sink = io.BytesIO()
-            pq.write_table(pa.Table.from_pylist(self.rows, schema=SCHEMA), sink, compression="zstd")
-            self.workspace.write_bytes(f"{FOLDER}/part-{batch_name(made)}.parquet", sink.getvalue())
+            rows = pa.Table.from_pylist(self.rows, schema=SCHEMA)
+            self.workspace.write_bytes(f"{FOLDER}/part-{batch_name(made)}.parquet", parquet(rows))
         return ledger.commit()
 
     def _recording(self, job: Job) -> None:

@@ -6,17 +6,6 @@ import pandas as pd
 
 from pipeline.evaluate.conditions import PLAIN
 
-PERCENT = {
-    "eer",
-    "mean_normalised_rank",
-    "bcubed_f1",
-    "dir_at_1pct_false_alarms",
-    "ece",
-    "named_right",
-    "named",
-    "strangers_named",
-    "worst_bin",
-}
 NAMES = {
     "eer": "EER %",
     "min_dcf": "minDCF",
@@ -25,10 +14,10 @@ NAMES = {
     "probe_top5": "probe top-5 %",
     "centroid_top1": "centroid top-1 %",
     "centroid_top5": "centroid top-5 %",
-    "named_right": "named ones right %",
-    "named": "named of those that could be %",
+    "named_right": "right among the named %",
+    "named": "named among the known %",
     "strangers_named": "strangers named %",
-    "worst_bin": "worst bin of probability, off by %",
+    "worst_bin": "largest error of a probability bin %",
     "dir_at_1pct_false_alarms": "DIR at 1 % FA",
     "recall_at_1": "recall@1 %",
     "recall_at_5": "recall@5 %",
@@ -42,7 +31,7 @@ NAMES = {
     "purity": "purity",
     "n_clusters": "clusters",
     "n_truth": "singers",
-    "n_noise": "in none",
+    "n_noise": "in no cluster",
     "ece": "calibration error %",
     "brier": "Brier",
     "cllr": "Cllr bits",

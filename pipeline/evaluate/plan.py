@@ -12,11 +12,11 @@ from typing import Any
 
 import encoder
 from pipeline.config import Config
-from pipeline.evaluate import adapters, conditions, datasets, trials, vectors
+from pipeline.evaluate import adapters, baselines, conditions, datasets, trials, vectors
 from pipeline.evaluate.datasets import Recording
 from pipeline.evaluate.trials import Trials
 from pipeline.sections import ALL_ENCODERS, EvaluateConfig, SetConfig
-from pipeline.stages.embed import find_encoder
+from pipeline.stages.encoders import find_encoder
 from pipeline.store.errors import ConfigError, explain, raise_if_fatal
 from pipeline.store.workspace import Workspace
 
@@ -65,7 +65,7 @@ def make(config: Config, workspace: Workspace) -> Plan:
             source = find_encoder(workspace, name)
             plan.encoder_ids[name] = adapters.load(source).encoder_id
             plan.sources[name] = source
-        except adapters.Unavailable as error:
+        except baselines.Unavailable as error:
             plan.unavailable[name] = str(error)
             plan.failures.append(failure(name, "unavailable", str(error)))
     for chosen in sets_of(config):

@@ -74,7 +74,7 @@ class Pooled(Labelled):
         return Voices(self.recording.astype(object), self.means, np.bincount(self.of) * crop_s)
 
     def clips(self, crop_s: float) -> Clips:
-        """Return the crops as the stages take clips; where in a recording one begins is not told."""
+        """Return the crops as the stages take clips; all begin at 0, since only vectors and lengths are used."""
         return Clips(self.crops, np.zeros(len(self.of)), np.full(len(self.of), crop_s), self.of)
 
 

@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from pipeline.evaluate import conditions
 from pipeline.evaluate.datasets import Recording
 from pipeline.sections import EvaluateConfig
-from pipeline.store import tables
+from pipeline.store import parquet, tables
 from pipeline.store.ledger import batch_name
 from pipeline.store.locations import open_filesystem
 from pipeline.store.workspace import Workspace
@@ -122,11 +121,7 @@ def _there(workspace: Workspace) -> set[tuple[str, str, str]]:
 
 def _read(workspace: Workspace, columns: Sequence[str], where: pc.Expression | None = None) -> pa.Table:
     parts = [workspace.path(name) for name in workspace.list(FOLDER, suffix=".parquet")]
-    if not parts:
-        return SCHEMA.empty_table().select(list(columns))
-    # Unlike `pipeline.store.tables`, a dataset filters in threads while it reads, which suits few of many crops.
-    found = ds.dataset(parts, schema=SCHEMA, format="parquet", filesystem=workspace.fs)
-    return found.to_table(columns=list(columns), filter=where)
+    return parquet.select(workspace.fs, parts, SCHEMA, columns, where)
 
 
 def crops_of(workspace: Workspace, keys: Iterable[str]) -> pd.DataFrame:

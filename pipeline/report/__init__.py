@@ -16,7 +16,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from pipeline.report import content, review, snippets
+from pipeline.report import content, review, snippets, voice_map
 from pipeline.sections import ReportConfig
 from pipeline.store.workspace import Workspace
 
@@ -28,9 +28,9 @@ def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[st
     """Return the page about a workspace, and a sentence about what is in it."""
     tracks = content.tracks(workspace)
     asked = review.read(workspace)
-    points, n_voices = content.points(workspace, tracks, config.max_points, np.random.default_rng(seed), asked)
+    points, n_voices = voice_map.points(workspace, tracks, config.max_points, np.random.default_rng(seed), asked)
     chosen = snippets.choose(points, config.max_snippets, list(asked["track_id"]))
-    sounds, unheard = snippets.cut(workspace, chosen, config.snippet_s)
+    sounds, unheard = snippets.encode(workspace, chosen, config.snippet_s)
     page = {
         "workspace": workspace.root,
         "made_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -46,9 +46,9 @@ def build(workspace: Workspace, config: ReportConfig, seed: int = 0) -> tuple[st
         "max_rows": config.max_rows,
         "snippet_s": config.snippet_s,
     }
-    data = content.map_data(workspace, points, sounds)
-    note = f"{len(points)} voices on the map, {len(sounds)} excerpts"
-    return render(page, data, sounds), note + (f", {unheard} could not be cut" if unheard else "")
+    data = voice_map.data(workspace, points, sounds)
+    note = f"{len(points)} voices on the map, {len(sounds)} snippets"
+    return render(page, data, sounds), note + (f", {unheard} could not be read" if unheard else "")
 
 
 def render(page: dict[str, Any], data: dict[str, Any], sounds: dict[str, bytes]) -> str:

@@ -3,7 +3,6 @@
 A missing text is "", a missing number None. All sections use the frame that `tracks` returns.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -44,67 +43,6 @@ def tracks(workspace: Workspace) -> pd.DataFrame:
     return frame.sort_values("track_id").reset_index(drop=True)
 
 
-def points(
-    workspace: Workspace, tracks: pd.DataFrame, max_points: int, rng: np.random.Generator, asked: pd.DataFrame
-) -> tuple[pd.DataFrame, int]:
-    """Return the tracks that the map shows, with the time to start playing, and how many have a place on it.
-
-    Args:
-        workspace: of the tracks.
-        tracks: from `tracks`.
-        max_points: how many tracks to show.
-        rng: for the choice if there are more.
-        asked: `track_id` and `start_s` of tracks that are always shown and start there; others start at the first clip.
-    """
-    placed = tracks[tracks["x"].notna() & tracks["y"].notna()]
-    shown = placed
-    if len(placed) > max_points:
-        drawn = placed["track_id"].isin(asked["track_id"]).to_numpy(copy=True)
-        others = np.flatnonzero(~drawn)
-        drawn[rng.choice(others, min(len(others), max(0, max_points - drawn.sum())), replace=False)] = True
-        shown = placed[drawn]
-    wanted = set(shown["track_id"])
-    starts: dict[str, float] = {}
-    for part in tables.iter_arrow(workspace, "embeddings", ["track_id", "start_s"], wanted):
-        for track_id, start_s in zip(part["track_id"].to_pylist(), part["start_s"].to_pylist(), strict=True):
-            starts[track_id] = min(start_s, starts.get(track_id, start_s))
-    starts |= dict(zip(asked["track_id"], asked["start_s"], strict=True))
-    return shown.assign(start_s=shown["track_id"].map(starts).astype(float).fillna(0.0)), len(placed)
-
-
-def map_data(workspace: Workspace, points: pd.DataFrame, sounds: Iterable[str]) -> dict[str, Any]:
-    """Return the map's data as columns; vocalists are indices into `names`, the most frequent first."""
-    counts = points.loc[points["vocalist"] != "", "vocalist"].value_counts()
-    names = sorted(counts.index, key=lambda name: (-counts[name], name))
-    place = {name: i for i, name in enumerate(names)}
-    return {
-        "names": names,
-        "embedded": sorted(sounds),
-        "beside": not workspace.remote,  # a local page can play the workspace's vocals
-        "id": points["track_id"].tolist(),
-        "title": points["label"].tolist(),
-        "artist": points["artist"].tolist(),
-        **{axis: [round(float(value), 4) for value in balanced(points[axis].to_numpy())] for axis in "xy"},
-        "vocalist": [place.get(name, -1) for name in points["vocalist"]],
-        "source": points["source"].tolist(),
-        "probability": [number(value) for value in points["probability"]],
-        "start": [round(float(value), 2) for value in points["start_s"]],
-        "disagrees": [int(value) for value in points["disagrees"]],
-    }
-
-
-def balanced(values: np.ndarray) -> np.ndarray:
-    """Return coordinates (n,) in [-0.5, 0.5] in the same order, half by value and half by rank.
-
-    UMAP places groups without common neighbours far apart, which would squeeze all others into a corner of the page.
-    """
-    if len(values) < 2 or not np.ptp(values):
-        return np.zeros(len(values))
-    by_value = (values - values.min()) / np.ptp(values)
-    by_rank = pd.Series(values).rank(pct=True).to_numpy()
-    return (by_value + by_rank - np.min(by_rank)) / 2 - 0.5
-
-
 def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
     """Return the numbers at the top of the page."""
     named = tracks[tracks["source"].isin(["enrolled", "credited"])]
@@ -129,7 +67,7 @@ def facts(workspace: Workspace, tracks: pd.DataFrame) -> dict[str, Any]:
 def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
     """Return the vocalists, most tracks first: name, tracks, how they were found, mean probability, artist tags.
 
-    Of those past `max_rows` there are the columns `all` alone: name, tracks and probability, of everyone.
+    `rows` has the first `max_rows` of them, `all` the name, tracks and probability of everyone, for the search field.
     """
     named = tracks[tracks["vocalist"] != ""]
     named = named.assign(known=named["source"] == "enrolled")
@@ -153,7 +91,7 @@ def vocalists(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
 
 
 def _artists_of(group: pd.DataFrame) -> dict[str, Any]:
-    """Return a vocalist's artist tags, and the track that is surest theirs."""
+    """Return a vocalist's artist tags, and the track that is most certainly theirs."""
     artists = group.loc[group["artist"] != "", "artist"].value_counts()
     best = group.sort_values(["probability", "track_id"], ascending=[False, True])
     return {
@@ -164,7 +102,10 @@ def _artists_of(group: pd.DataFrame) -> dict[str, Any]:
 
 
 def disagreements(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
-    """Return the tracks whose artist tag is very likely wrong, the surest first, and columns of them `all`."""
+    """Return the tracks whose artist tag is very likely wrong, the most certain first.
+
+    `rows` has the first `max_rows` of them, `all` four columns of every one, for the search field.
+    """
     found = tracks[tracks["disagrees"]]
     found = found.assign(wrong=1 - found["credit_probability"].astype(float))
     found = found.sort_values(["wrong", "track_id"], ascending=[False, True])
@@ -177,7 +118,7 @@ def disagreements(tracks: pd.DataFrame, max_rows: int) -> dict[str, Any]:
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list]:
-    """Return a frame's columns as JSON has them."""
+    """Return a frame's columns as lists for JSON."""
     return {
         name: [number(value) for value in column] if column.dtype.kind == "f" else column.tolist()
         for name, column in frame.items()

@@ -1,4 +1,4 @@
-"""Excerpts of vocals for the page: a few seconds each, as mono mp3, which all browsers play."""
+"""Snippets of vocals for the page: a few seconds each, as mono mp3, which all browsers play."""
 
 import io
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from pipeline.store.spool import local_copy
 from pipeline.store.workspace import Workspace
 
 FADE_S = 0.03
-PEAK = 0.7  # peak level of an excerpt, ...
+PEAK = 0.7  # peak level of a snippet, ...
 MAX_GAIN = 8.0  # ... unless that would amplify noise
-LEAD_S = 0.25  # that an excerpt starts before the voice
+LEAD_S = 0.25  # that a snippet starts before the voice
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT"}
 COMPRESSION = 0.9  # libsndfile's scale; 57 kbit/s for 44.1 kHz mono
 
 
 def choose(points: pd.DataFrame, limit: int, asked: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the points to excerpt: those that are `asked` about, then one of each vocalist in turn.
+    """Return the points to play: those that are `asked` about, then one of each vocalist in turn.
 
     The most frequent vocalists come first, each with the most certain track. Tracks that disagree with their artist tag
     come before the second turn, since people will want to hear them.
@@ -36,19 +36,19 @@ def choose(points: pd.DataFrame, limit: int, asked: Sequence[str] = ()) -> pd.Da
     return order.loc[first.fillna(turn).sort_values(kind="stable").index[:limit]]
 
 
-def cut(workspace: Workspace, chosen: pd.DataFrame, seconds: float) -> tuple[dict[str, bytes], int]:
-    """Return the excerpts (mp3) by track_id, and how many could not be read."""
+def encode(workspace: Workspace, chosen: pd.DataFrame, seconds: float) -> tuple[dict[str, bytes], int]:
+    """Return the snippets (mp3) by track_id, and how many could not be read."""
     sounds: dict[str, bytes] = {}
     unheard = 0
     for row in chosen.itertuples():
         try:
-            sounds[str(row.track_id)] = excerpt(str(row.vocals_uri), float(row.start_s), seconds)
+            sounds[str(row.track_id)] = snippet(str(row.vocals_uri), float(row.start_s), seconds)
         except (OSError, soundfile.LibsndfileError):
             unheard += 1
     return sounds, unheard
 
 
-def excerpt(uri: str, start_s: float, seconds: float) -> bytes:
+def snippet(uri: str, start_s: float, seconds: float) -> bytes:
     """Return a part of a FLAC file of vocals as mono mp3, faded in and out.
 
     Raises:

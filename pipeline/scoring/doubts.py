@@ -53,7 +53,7 @@ class Alone:
     Attributes:
         voices: (n,).
         trimmed: (n,) bool, which of them lost a part.
-        unclear: (n,) bool, which of them say nothing any more, since nothing tells whose their two voices are.
+        unclear: (n,) bool, which of them cannot be used, since nothing tells whose their two voices are.
     """
 
     voices: Voices

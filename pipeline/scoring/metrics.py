@@ -80,12 +80,6 @@ def eer(scores: ArrayLike, labels: ArrayLike) -> float:
     return equal_error_rate(scores[labels], scores[~labels])
 
 
-def eer_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Return the highest score threshold at which there are no more misses than false alarms."""
-    curve = roc(scores, labels)
-    return float(curve.threshold[np.argmax(curve.miss <= curve.false_alarm)])
-
-
 def min_dcf(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -131,32 +125,6 @@ def top_k_hits(scores: ArrayLike, truth: ArrayLike, k: int) -> NDArray[np.bool_]
         raise NotMeasurable("there is nothing to identify")
     own = scores[np.arange(len(truth)), truth]
     return (scores >= own[:, None]).sum(1) <= k
-
-
-def detection_identification_rate(
-    known: ArrayLike, truth: ArrayLike, unknown: ArrayLike, false_alarm: float = 0.01
-) -> tuple[float, NDArray[np.bool_]]:
-    """Return which known queries are detected and identified correctly at a given rate of false alarms (open set).
-
-    Phillips et al., "Evaluation methods in face recognition", Handbook of Face Recognition (2011).
-
-    Args:
-        known: (n, classes) scores of queries by enrolled singers.
-        truth: (n,) their classes.
-        unknown: (m, classes) scores of queries by others.
-        false_alarm: largest fraction of the unknown queries whose best score may exceed the threshold.
-
-    Returns:
-        The lowest such threshold, and the hits (n,).
-    """
-    known, unknown = np.asarray(known, dtype=float), np.asarray(unknown, dtype=float)
-    if not len(known) or not len(unknown):
-        raise NotMeasurable("open-set identification needs enrolled singers and singers who are not")
-    best = np.sort(unknown.max(1))[::-1]
-    # At most `allowed` queries may exceed the threshold, so it is the score of the next one.
-    allowed = int(np.floor(false_alarm * len(best) + 1e-9))
-    threshold = float(best[allowed]) if allowed < len(best) else float("-inf")
-    return threshold, top_k_hits(known, truth, 1) & (known.max(1) > threshold)
 
 
 def _labels(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

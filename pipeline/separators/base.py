@@ -72,18 +72,18 @@ class Stream(ABC):
         self.failed = False
 
     @abstractmethod
-    def cut(self, ended: bool) -> Iterator[Segment]:
+    def segments(self, ended: bool) -> Iterator[Segment]:
         """Yield the segments that `held` is long enough for, and drop what no later segment needs."""
 
     def push(self, block: Tensor) -> list[Segment]:
         """Add the next block (channels, n) of the mix, and return the segments that are now complete."""
         self.held = torch.cat([self.held, block], dim=1)
         self.length += block.shape[1]
-        return list(self.cut(ended=False))
+        return list(self.segments(ended=False))
 
     def end(self) -> list[Segment]:
         """Return the last segments of the track, which with those from `push` cover every sample."""
-        return list(self.cut(ended=True)) if self.length else []
+        return list(self.segments(ended=True)) if self.length else []
 
     def keep_from(self, start: int) -> None:
         """Forget the mix before sample `start`."""

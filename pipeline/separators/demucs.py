@@ -104,7 +104,7 @@ class _Stream(Stream):
     def pull(self, segment: Segment, vocals: Tensor) -> Tensor:
         return super().pull(segment, vocals) * self.scale + self.level.mean
 
-    def cut(self, ended: bool) -> Iterator[Segment]:
+    def segments(self, ended: bool) -> Iterator[Segment]:
         stride = int((1 - OVERLAP) * self.segment)
         widest = self.separator.padded(self.segment)
         ahead = widest - self.segment - (widest - self.segment) // 2

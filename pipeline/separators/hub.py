@@ -115,7 +115,7 @@ def _only_model(folder: Path) -> str:
     raise ConfigError(
         f"separate.separator: the folder {folder} holds "
         + (
-            f"several models, say which: {', '.join(f'{folder}/{name}' for name in found)}"
+            f"several models; name one: {', '.join(f'{folder}/{name}' for name in found)}"
             if found
             else "no demucs model (.yaml with .th or .safetensors files, as demucs' --repo reads them)"
         )
@@ -128,7 +128,7 @@ def _from_folder(folder: Path, name: str) -> Model | BagOfModels:
         if len(found) != 1:
             raise ConfigError(
                 f"separate.separator: {folder} should hold one file {signature}.th or "
-                f"{signature}.safetensors, and holds {len(found)}"
+                f"{signature}.safetensors, but holds {len(found)}"
             )
         path = found[0]
         if path.suffix == ".safetensors":

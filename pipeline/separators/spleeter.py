@@ -35,7 +35,7 @@ class _Stream(Stream):
         super().__init__(channels=2)
         self.next = 0  # first sample of the next window
 
-    def cut(self, ended: bool) -> Iterator[Segment]:
+    def segments(self, ended: bool) -> Iterator[Segment]:
         window, context = FRAMES * HOP, CONTEXT * HOP
         stride, one = window - 2 * context, torch.ones(1)
         while self.length >= self.next + window:

@@ -87,7 +87,7 @@ def blocks(
     if n_held:
         yield np.concatenate(held, axis=1)
     if not n:
-        raise Problem("too_short", f"not one sample of audio is left of it at {sample_rate_hz} Hz")
+        raise Problem("too_short", f"it is shorter than one sample at {sample_rate_hz} Hz")
 
 
 def read(uri: str | Path, sample_rate_hz: int, channels: int | None) -> Audio:

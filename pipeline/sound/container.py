@@ -47,7 +47,7 @@ def not_audio(file: Stretch) -> Problem:
     what = formats.what_it_is(file.head(formats.HEAD_BYTES))
     return Problem(
         "decode",
-        f"not audio: it is {what}" if what else "not audio, damaged beyond reading, or in a format that is not read",
+        f"not audio: it is {what}" if what else "not audio, damaged beyond reading, or in an unsupported format",
     )
 
 

@@ -128,7 +128,7 @@ class Decoder:
 def _died(process: subprocess.Popen) -> Problem:
     status = process.wait()
     how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-    return Problem("crashed", f"the decoder died on it ({how}): the file is damaged in a way that it cannot take")
+    return Problem("crashed", f"the decoder crashed ({how}): the file is damaged in a way that FFmpeg cannot handle")
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

@@ -11,7 +11,7 @@ from pipeline.sections import ExcerptsConfig
 from pipeline.sound.reading import Piece, Reading
 from pipeline.store.errors import Problem
 
-GRID_S = 0.1  # excerpts begin and end on it, as do the frames of `activity` and the clips of `stages.shard`
+GRID_S = 0.1  # excerpts begin and end on it, as do the frames of `activity` and of `clips`
 PREROLL_S = 0.5  # decoded before an excerpt, which MP3, AAC, Vorbis and Opus need to settle
 MISSING_S = 0.05  # of an excerpt, from which the packets' times cannot be trusted
 
@@ -26,7 +26,7 @@ class Excerpt(NamedTuple):
 WHOLE = Excerpt(0.0, None)
 
 
-def spread(duration_s: float | None, config: ExcerptsConfig | None) -> list[Excerpt]:
+def planned(duration_s: float | None, config: ExcerptsConfig | None) -> list[Excerpt]:
     """Return the excerpts of a track in order, each in the middle of an equal share of it; `WHOLE` for a short track.
 
     Args:

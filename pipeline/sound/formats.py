@@ -27,16 +27,16 @@ _NO_SOUND = (
     (
         rb"\s*#EXTM3U|\s*\[playlist\]|.{0,200}<(playlist|smil|asx|MPD)\b"
         rb"|.{0,999}\bFILE .{1,300} (WAVE|MP3|AIFF|BINARY)\b",
-        "a playlist or cue sheet, which names recordings and holds none",
+        "a playlist or cue sheet, which names recordings and contains none",
     ),
     (rb"ffconcat version", "a list of other files (ffconcat)"),
     (rb"v=0\r?\n", "the description of a network stream (SDP)"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|BM.{4}\0\0\0\0|RIFF.{4}WEBP|II\*\0|MM\0\*", "a picture"),
     (rb"%PDF", "a PDF document"),
     (rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd", "an archive; unpack it first"),
-    (rb"MThd|RIFF.{4}RMID", "MIDI: notes, and no recording"),
-    (rb"\x00\x05\x16[\x00\x07]", "a side file of macOS (AppleDouble)"),
-    (rb".{4}ftypaaxc?", "an Audible book under copy protection"),
+    (rb"MThd|RIFF.{4}RMID", "MIDI: notes, not a recording"),
+    (rb"\x00\x05\x16[\x00\x07]", "a resource file of macOS (AppleDouble)"),
+    (rb".{4}ftypaaxc?", "a copy-protected Audible book"),
 )
 
 

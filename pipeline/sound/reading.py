@@ -126,7 +126,7 @@ class Reading:
             with contextlib.suppress(Problem):
                 yield from self._by_ffmpeg(behind)
             if self.n_samples:
-                self.remarks.append("an ID3 tag stands before it, where its format has none")
+                self.remarks.append("it begins with an ID3 tag, which its format does not have")
                 return
         try:
             yield from self._by_libsndfile(file)

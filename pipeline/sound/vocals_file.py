@@ -87,12 +87,12 @@ class VocalsFile:
         """
         if self.meter.heard_s < max(min_s, 1 / self.sample_rate_hz):
             length_s = math.floor(1000 * self.meter.heard_s) / 1000  # not rounded up to min_s
-            raise Problem("too_short", f"{length_s:g} s of audio; separate.min_s asks for {min_s:g} s")
+            raise Problem("too_short", f"{length_s:g} s of audio; separate.min_s requires {min_s:g} s")
         loudest_db = self.meter.loudest_db()
         if loudest_db < SILENT_DB:
             raise Problem(
                 "silent",
-                "there is nothing to hear in it"
+                "nothing in it is audible"
                 + (f": its loudest tenth of a second is at {loudest_db:.0f} dB" if loudest_db > -190 else ""),
             )
 
@@ -142,7 +142,7 @@ class VocalsFile:
             with soundfile.SoundFile(str(self.path)) as file:
                 file.seek(self.n - 1)
                 if len(file.read(2)) != 1:
-                    raise soundfile.SoundFileRuntimeError("the file is not whole")
+                    raise soundfile.SoundFileRuntimeError("the file is incomplete")
             tagged = mutagen.flac.FLAC(self.path)
             tagged[FINGERPRINT], tagged[ROW], tagged[SIZE] = fingerprint, json.dumps(row), _bytes_comment(0)
             tagged.save()
@@ -163,5 +163,5 @@ class VocalsFile:
         except (soundfile.SoundFileError, mutagen.MutagenError, OSError) as error:
             raise WorkspaceError(
                 f"cannot write the vocals to {self.path.parent}: {error}. If the disk is full, free "
-                "some space, then run the same command: it goes on where it stopped."
+                "some space, then run the same command: it continues where it stopped."
             ) from error

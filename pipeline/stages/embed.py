@@ -6,106 +6,30 @@ mean cosine distance of the clips from it (0 if all are the same).
 """
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 import torch
 
-import encoder
 from encoder.allocator import keep_freed_memory
 from encoder.precision import multiplies_bfloat16
 from pipeline.sections import EmbedConfig
 from pipeline.sound import audio
 from pipeline.sound.overlap import ahead
-from pipeline.store import shards, tables, weights
-from pipeline.store.errors import ConfigError, Problem
+from pipeline.stages.encoders import load_encoder
+from pipeline.store import shards, tables
+from pipeline.store.errors import Problem
 from pipeline.store.ledger import Ledger
+from pipeline.store.parquet import row_groups
 from pipeline.store.spool import spooled
 from pipeline.store.workspace import Workspace
 
 SHARDS = pa.schema([("shard", pa.string())])
 CLIP_COLUMNS = ["clip_id", "track_id", "start_s", "end_s", "audio"]
 CACHED_S = 20.0  # of audio per CPU thread; larger batches do not fit its cache and are a third slower
-
-
-def find_encoder(workspace: Workspace, name: str) -> str:
-    """Return the source that `encoder.load` takes for an encoder's name; a remote encoder is fetched.
-
-    Raises:
-        ConfigError: the name is `trained`, and nothing has been trained.
-    """
-    name = known_as(workspace, name)
-    if name.startswith("hf://") and (folder := weights.prepared(name.removeprefix("hf://"))):
-        return str(folder)
-    if not workspace.exists(f"encoders/{name}/model.safetensors"):
-        return name
-    if not workspace.remote:
-        return workspace.path(f"encoders/{name}")
-    local = Path(tempfile.gettempdir()) / "vocatlas-encoders" / name
-    weights.fetch(workspace.fs, workspace.path(f"encoders/{name}"), local)
-    return str(local)
-
-
-def known_as(workspace: Workspace, name: str) -> str:
-    """Return the name by which all workers find the same encoder: for `trained`, the id of the newest one.
-
-    Raises:
-        ConfigError: the name is `trained`, and nothing has been trained.
-    """
-    return newest_encoder(workspace) if name == "trained" else name
-
-
-def newest_encoder(workspace: Workspace) -> str:
-    """Return the id of the encoder that was trained last in this workspace.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    selector = pafs.FileSelector(workspace.path("encoders"), recursive=True, allow_not_found=True)
-    found = [info for info in workspace.fs.get_file_info(selector) if info.base_name == "model.safetensors"]
-    if not found:
-        raise ConfigError(
-            f"embed.encoder=trained, but {workspace.uri('encoders')} holds none: "
-            "run the train stage first, or say embed.encoder=default"
-        )
-    return max(found, key=lambda info: info.mtime_ns or 0).path.split("/")[-2]
-
-
-def load_encoder(workspace: Workspace, name: str) -> Any:
-    """Return the encoder of that name.
-
-    Raises:
-        ConfigError: it does not exist or cannot be read.
-    """
-    try:
-        return encoder.load(find_encoder(workspace, name))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"embed.encoder={name}: {error}") from error
-
-
-def check_rate(setting: str, hears_hz: int, clips_hz: int) -> None:
-    """Check that the clips' sample rate is high enough for an encoder.
-
-    Args:
-        setting: that selects the encoder, as written in a config.
-        hears_hz: the encoder's sample rate.
-        clips_hz: the clips' sample rate.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if hears_hz > clips_hz:
-        raise ConfigError(
-            f"{setting} is an encoder that hears {hears_hz} Hz, and the clips are kept at {clips_hz}: "
-            f"say shard.sample_rate_hz={hears_hz}"
-        )
 
 
 def pending(workspace: Workspace) -> tuple[pa.Table, int]:
@@ -197,7 +121,7 @@ class EmbedWorker:
             The number of clips with a vector, and their seconds of audio.
         """
         rows: list[pa.Table] = []
-        with pq.ParquetFile(path) as file, contextlib.closing(ahead(decoded(file), 1)) as groups:
+        with contextlib.closing(ahead(decoded(path), 1)) as groups:
             for clips, sounds in groups:
                 usable = [
                     self._check(ledger, shard, key, sound)
@@ -224,10 +148,9 @@ class EmbedWorker:
         return False
 
 
-def decoded(file: pq.ParquetFile) -> Iterator[tuple[pa.Table, list[audio.Audio]]]:
+def decoded(path: str) -> Iterator[tuple[pa.Table, list[audio.Audio]]]:
     """Yield the row groups of a shard, each with its clips' audio."""
-    for group in range(file.num_row_groups):
-        clips = file.read_row_group(group, columns=CLIP_COLUMNS)
+    for clips in row_groups(path, CLIP_COLUMNS):
         yield clips, [audio.from_flac(data) for data in clips["audio"].to_pylist()]
 
 

@@ -19,7 +19,7 @@ from pipeline.config import Config
 from pipeline.people.names import key, letters
 from pipeline.people.tracks import find_tracks
 from pipeline.scoring.scores import Normaliser, unit
-from pipeline.stages import embed, scan, separate, shard
+from pipeline.stages import embed, encoders, scan, separate, shard
 from pipeline.store import provenance, tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.locations import is_remote
@@ -47,10 +47,10 @@ class Search:
         self.track_ids = found["track_id"].combine_chunks()
         vectors = tables.vectors_of(found)
         mean = np.zeros(vectors.shape[1]) if len(vectors) < FEWEST else vectors.mean(0, dtype=np.float64)
-        self.centre = Normaliser(mean.astype(np.float32))
+        self.normalise = Normaliser(mean.astype(np.float32))
         self.vectors = np.empty_like(vectors)
         for start in range(0, len(vectors), BLOCK):
-            self.vectors[start : start + BLOCK] = self.centre(vectors[start : start + BLOCK])
+            self.vectors[start : start + BLOCK] = self.normalise(vectors[start : start + BLOCK])
         self.files = tables.read_arrow(workspace, "files", ["track_id", "uri"])
         self.tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri", "artist", "title"])
         self.tags = tables.read_arrow(workspace, "tags", ["track_id", "vocalist"])
@@ -64,7 +64,7 @@ class Search:
         uri = track if is_remote(track) else str(Path(track).expanduser().absolute())
         if not (_where(self.files["uri"], {uri}).any() or is_remote(track)) and Path(uri).is_file():
             track_id, voice = voice_of_file(self.workspace, uri)
-            return self._answer(self.centre(voice[None])[0], k, self._rows({track_id}))
+            return self._answer(self.normalise(voice[None])[0], k, self._rows({track_id}))
         rows = self._rows({self._track_id(track, uri)})
         if not len(rows):
             raise ConfigError(
@@ -84,7 +84,7 @@ class Search:
         if not spelled:
             near = [other for other in there if letters(name) in letters(other)]
             near = (near or difflib.get_close_matches(name, there, cutoff=0.5))[:3]
-            raise ConfigError(f"no track is tagged {name}" + (f"; there is {', '.join(near)}" if near else ""))
+            raise ConfigError(f"no track is tagged {name}" + (f"; did you mean {', '.join(near)}?" if near else ""))
         own = self.tags.filter(pa.array(_where(self.tags["vocalist"], spelled)))
         rows = self._rows(set(own["track_id"].to_pylist()))
         if not len(rows):
@@ -140,11 +140,11 @@ def find_track(track: str, files: pd.DataFrame) -> str:
     """
     found = find_tracks([track], files)[0]
     if len(found.track_ids) > 1:
-        raise ConfigError(f"{track} fits several tracks of the catalogue: give more of the path, or the track_id")
+        raise ConfigError(f"{track} matches several tracks of the catalogue: give more of the path, or the track_id")
     if not found.track_ids:
         raise ConfigError(
             f"{track} is neither a track of the catalogue nor a file"
-            + (f"; there is {found.nearest}" if found.nearest else "")
+            + (f"; did you mean {found.nearest}?" if found.nearest else "")
         )
     return next(iter(found.track_ids))
 
@@ -159,12 +159,12 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
     if not made_by:
         raise ConfigError(
             f"{workspace.uri('embeddings')} does not say how it was made: "
-            "only the catalogue's own tracks can be asked for"
+            "only the catalogue's own tracks can be searched for"
         )
     encoder_id = str(made_by["encoder_id"])
     name = encoder_id if workspace.exists(f"encoders/{encoder_id}/model.safetensors") else made_by["embed"]["encoder"]
     sections: dict[str, Any] = {section: made_by[section] for section in ("separate", "shard")}
-    sections["embed"] = made_by["embed"] | {"encoder": embed.find_encoder(workspace, name)}
+    sections["embed"] = made_by["embed"] | {"encoder": encoders.find_encoder(workspace, name)}
     with tempfile.TemporaryDirectory() as folder:
         config = Config.model_validate({"workspace": folder, "catalogue": uri, **sections})
         inner = Workspace(folder)
@@ -185,7 +185,7 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
         raise ConfigError(f"{uri} has no voice to search by: {'; '.join(failures) or 'nobody sings in it'}")
     if frame["encoder_id"][0] != encoder_id:
         raise ConfigError(
-            f"the voices were made by the encoder {encoder_id}, which is not there any more "
-            f"({name} is {frame['encoder_id'][0]} now): only the catalogue's own tracks can be asked for"
+            f"the voices were made by the encoder {encoder_id}, which no longer exists "
+            f"({name} is now {frame['encoder_id'][0]}): only the catalogue's own tracks can be searched for"
         )
     return str(frame["track_id"][0]), vectors[0]

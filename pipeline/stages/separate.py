@@ -8,8 +8,8 @@ separated again. Instrumentals have a row and no file.
 With `separate.excerpts`, only excerpts of a longer track are decoded and separated, each by itself; between them the
 file is silent. If nobody sings in the excerpts, the whole track is separated after all.
 
-Tracks are decoded ahead (in a separate process) and encoded behind, and segments of several tracks share a call of the
-network. Memory is that of a few segments, however long the tracks are.
+Tracks are decoded in advance (in a separate process) and encoded in the background, and segments of several tracks
+share a call of the network. Memory is that of a few segments, however long the tracks are.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from pipeline import separators
 from pipeline.sections import ExcerptsConfig, SeparateConfig, fingerprint
 from pipeline.separators import Level, Piece
 from pipeline.sound.decoder import Decoder
-from pipeline.sound.excerpt import Excerpt, spread
+from pipeline.sound.excerpt import Excerpt, planned
 from pipeline.sound.overlap import Behind, ahead
 from pipeline.sound.vocals_file import VocalsFile, read_row, vocals_name
 from pipeline.store import tables
@@ -121,7 +121,7 @@ _Item = tuple[dict[str, Any], contextlib.ExitStack, dict[str, Any]]  # a track, 
 
 
 class _Group:
-    """Tracks that are separated together: decoded ahead, encoded behind."""
+    """Tracks that are separated together: decoded in advance, encoded in the background."""
 
     def __init__(self, worker: SeparateWorker, ledger: Ledger):
         self.worker, self.ledger = worker, ledger
@@ -158,10 +158,10 @@ class _Group:
             self._settle(key)
 
     def _events(self, tracks: list[dict[str, Any]], config: ExcerptsConfig | None) -> Iterator[Any]:
-        """Yield the `_Start` of each track's excerpts, its blocks and its `_End`; runs ahead in a thread."""
+        """Yield the `_Start` of each track's excerpts, its blocks and its `_End`; runs in advance, in a thread."""
         separator, decoder = self.worker.separator, self.worker.decoder
         for track, copies in spooled(tracks, lambda track: [track["uri"]]):
-            excerpts = spread(track.get("duration_s"), config)
+            excerpts = planned(track.get("duration_s"), config)
             try:
                 decode = functools.partial(
                     decoder.blocks, copies[track["uri"]], separator.sample_rate_hz, separator.channels
@@ -230,7 +230,7 @@ class _Group:
                 self._settle(ended)
 
     def _publish(self, key: str, file: VocalsFile, writes: list[Future]) -> None:
-        """Finish a track's file and publish it, or write an instrumental's row; runs in a thread behind."""
+        """Finish a track's file and publish it, or write an instrumental's row; runs in the background."""
         for write in writes:
             write.result()  # a file that could not be written completely is a failure
         workspace, separator = self.worker.workspace, self.worker.separator

@@ -91,7 +91,7 @@ def as_run_error(error: BaseException) -> RunError | None:
     if is_passing(error):
         return WorkspaceError(
             f"the store did not answer for minutes ({error}). When it does, run the same command: it "
-            "goes on where it stopped."
+            "continues where it stopped."
         )
     if is_like(error, DENIED) or is_like(error, GONE):
         return WorkspaceError(f"the store refuses: {error}")
@@ -112,5 +112,5 @@ def raise_if_fatal(error: BaseException) -> None:
         raise WorkspaceError(
             f"cannot write: {error.strerror} ({error.filename or 'workspace'}). "
             "Free some space or choose another workspace, then run the same command: "
-            "it goes on where it stopped."
+            "it continues where it stopped."
         ) from error

@@ -16,7 +16,6 @@ import itertools
 import json
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.store import parquet, tables
 from pipeline.store.ledger import batch_name
@@ -87,7 +86,7 @@ def _planned(workspace: Workspace, table: str, kinds: dict[str, list[str]]) -> P
             continue
         smallest = min(alike, key=lambda name: (there[name], name))
         with workspace.fs.open_input_file(workspace.path(smallest)) as source:
-            n_rows = pq.read_metadata(source).num_rows
+            n_rows = parquet.count(source)
         if n_rows < FULL_ROWS:
             plan[kind] = smallest, batch_name([_mark(workspace, smallest), *names])
     return plan
@@ -118,6 +117,6 @@ def _mark(workspace: Workspace, part: str) -> str:
 
 def _merge(workspace: Workspace, names: list[str], into: str, mark: str = "") -> None:
     merged = pa.concat_tables(
-        [pq.read_table(pa.BufferReader(workspace.read_bytes(name))) for name in names], promote_options="permissive"
-    ).sort_by("track_id")  # a stable sort: who wants some tracks reads little
+        [parquet.read(pa.BufferReader(workspace.read_bytes(name))) for name in names], promote_options="permissive"
+    ).sort_by("track_id")  # stable, and so that reading some tracks reads few row groups
     workspace.write_bytes(into, parquet.parquet(parquet.marked(merged, mark)))

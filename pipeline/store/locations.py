@@ -45,7 +45,7 @@ def scheme_of(uri: str) -> str:
     if scheme not in ("", "file", *SCHEMES):
         stores = ", ".join(f"{name}://" for name in SCHEMES)
         raise WorkspaceError(
-            f"{scheme}:// is not read: copy it to a folder or an object store ({stores}) and name it there"
+            f"{scheme}:// is not supported: copy the files to a folder or an object store ({stores}) and give that"
         )
     return scheme
 

@@ -46,7 +46,7 @@ def claim(workspace: Workspace, config: Config, stage: str, **decided: Any) -> N
         if different and not config.replace:
             raise WorkspaceError(
                 f"{workspace.uri(table)} was made by another config ({'; '.join(different)}). Use another "
-                "workspace, or say replace=true to discard what was made and all that was derived from it."
+                "workspace, or set replace=true to discard what was made and all that was derived from it."
             )
         if different:
             discard(workspace, stage)

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.store import text
+from pipeline.store import parquet, text
 from pipeline.store.errors import ConfigError
 from pipeline.store.locations import open_filesystem
 
@@ -107,7 +106,7 @@ def _decode(data: bytes) -> str:
 
 def _parquet(data: bytes) -> Sheet:
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = parquet.read(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"it is a damaged Parquet file ({error})") from error
     columns = tuple(map(_column, table.column_names))

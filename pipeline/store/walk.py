@@ -109,7 +109,7 @@ def _entry(path: str, status: os.stat_result) -> Entry:
 
 
 def _dangling(path: str) -> Entry:
-    return Entry(_shown(path), error="missing", message=f"a link to {_shown(os.readlink(path))}, which is not there")
+    return Entry(_shown(path), error="missing", message=f"a link to {_shown(os.readlink(path))}, which does not exist")
 
 
 def _unreadable(path: str, error: OSError) -> Entry:

@@ -123,13 +123,13 @@ class Workspace:
         except (WorkspaceError, OSError) as error:
             raise WorkspaceError(
                 f"the workspace {self.root} cannot be written: {error}. "
-                "Name another with workspace=… or mend its permissions."
+                "Name another with workspace=… or change its permissions."
             ) from error
         free_gb = shutil.disk_usage(self.base).free / 1e9
         if free_gb < min_free_gb:
             raise WorkspaceError(
                 f"only {free_gb:.1f} GB are free for the workspace {self.root}, "
-                f"min_free_gb asks for {min_free_gb:g}. Free some space or name "
+                f"min_free_gb requires {min_free_gb:g}. Free some space or name "
                 "another workspace."
             )
 

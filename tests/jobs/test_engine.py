@@ -153,7 +153,7 @@ def test_ctrl_c_is_exit_status_130_and_one_line_that_says_how_to_continue(capsys
         raise KeyboardInterrupt
 
     assert engine.guarded(work) == 130
-    line = "interrupted: the same command goes on where this one stopped\n"
+    line = "interrupted: the same command continues where this one stopped\n"
     assert capsys.readouterr().err == line
     loading = subprocess.run(
         [sys.executable, "-c", "import jobs; raise KeyboardInterrupt"], cwd=ROOT, capture_output=True, text=True

@@ -38,7 +38,7 @@ def test_too_large_a_parcel_is_refused_naming_the_largest_file(code, tmp_path, m
     with open(code / "pipeline" / "stray.bin", "wb") as file:
         file.truncate(600_000_000)
     (tmp_path / "parcel").mkdir()
-    with pytest.raises(ConfigError, match=r"600 MB would be sent.*first of all pipeline/stray.bin \(600 MB\)"):
+    with pytest.raises(ConfigError, match=r"the job would send 600 MB.*first of all pipeline/stray.bin \(600 MB\)"):
         parcel.pack(code / "configs" / "local.yaml", tmp_path / "parcel", code)
 
 

@@ -6,7 +6,7 @@ def test_the_report_of_the_chain_is_written(chain_workspace):
     page = chain_workspace.read_bytes("report.html").decode()
     assert page.startswith("<!doctype html>")
     assert "Voice map" in page
-    assert "could not be cut" not in tables.read(chain_workspace, "runs").set_index("stage").at["report", "message"]
+    assert "could not be read" not in tables.read(chain_workspace, "runs").set_index("stage").at["report", "message"]
 
 
 def test_every_failure_of_the_chain_is_on_the_page(chain_workspace):

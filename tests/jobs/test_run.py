@@ -120,7 +120,7 @@ def test_ctrl_c_says_in_one_line_how_to_go_on_and_the_run_goes_on(ray_cluster, c
     (tmp_path / "c.yaml").write_text(config.to_yaml())
     assert run_and_signal(tmp_path / "c.yaml", "separate", signal.SIGINT) == (
         130,
-        "interrupted: the same command goes on where this one stopped\n",
+        "interrupted: the same command continues where this one stopped\n",
     )
     workspace = Workspace(config.workspace)
     assert lock.claims(workspace) == []

@@ -57,7 +57,7 @@ def test_an_address_of_another_kind_is_told(capsys, address):
         (["scan"], "name a stage and a config"),
         (["scan", "no/such.yaml"], "cannot read the config"),
         (["--env", "NOT_SET_HERE", "scan", "configs/local.yaml"], "NOT_SET_HERE: there is no such variable"),
-        (["--follow", "raysubmit_x"], "knows nothing of raysubmit_x"),
+        (["--follow", "raysubmit_x"], "has no job raysubmit_x"),
     ],
 )
 def test_what_cannot_be_done_is_told(capsys, arguments, words):
@@ -196,7 +196,7 @@ def test_ctrl_c_ends_the_following_and_not_the_job(ray_head, tmp_path, catalogue
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert errors.splitlines() == [
-        f"no longer following {job}, which goes on",
+        f"no longer following {job}, which continues",
         f"to follow it: python -m jobs.submit --address http://127.0.0.1:8299 --follow {job}",
         f"to stop it: python -m jobs.submit --address http://127.0.0.1:8299 --stop {job}",
     ]

@@ -116,4 +116,4 @@ def test_an_encoder_from_random_weights_needs_clips_at_its_sample_rate(
 ) -> None:
     narrow = make_config(train=FAST)
     assert engine.guarded(lambda: train.check(narrow)) == 2
-    assert "say shard.sample_rate_hz=44100" in capsys.readouterr().err
+    assert "set shard.sample_rate_hz=44100" in capsys.readouterr().err

@@ -56,6 +56,6 @@ def test_training_is_timed(monkeypatch, capsys):
     assert float(rows(capsys.readouterr().out)["ours"][0]) > 0
 
 
-@pytest.mark.parametrize(("value", "words"), [(40.0, "as it should"), (39.9, "MISSED, 40 is asked for")])
+@pytest.mark.parametrize(("value", "words"), [(40.0, "as it should"), (39.9, "MISSED: 40 or more is required")])
 def test_what_misses_is_said(value, words):
     assert gpu.verdict(value, gpu.AGREE_DB) == words

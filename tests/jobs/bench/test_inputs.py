@@ -9,5 +9,5 @@ def test_files_go_through_scan_and_separation(tmp_path, capsys):
     for nothing in ("files in no table, or in two", "`unexpected`", "messages without words"):
         assert f"| {nothing} | 0 |" in text
     assert "TRACEBACK" not in text
-    outcomes = text.partition("What must be nothing")[0]
+    outcomes = text.partition("What must be zero")[0]
     assert sum(map(int, re.findall(r"\| (\d+) \|", outcomes))) == 6

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from jobs.bench import senko_features
-from pipeline.evaluate.adapters import Unavailable
+from pipeline.evaluate.baselines import Unavailable
 
 needs_senko = pytest.mark.skipif(
     importlib.util.find_spec("senko") is None, reason="senko (extra: baselines) is not installed"

@@ -109,7 +109,7 @@ def test_reader_on_its_published_layout(reader, tmp_path):
 
 
 def test_what_is_not_there_is_told(tmp_path):
-    with pytest.raises(ConfigError, match="is not there"):
+    with pytest.raises(ConfigError, match="does not exist"):
         datasets.read("folder", tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="no reader is called 'vocals'"):
         datasets.read("vocals", tmp_path)

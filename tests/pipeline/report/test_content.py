@@ -3,19 +3,10 @@
 import numpy as np
 
 from pipeline import report
-from pipeline.report import content, review
+from pipeline.report import content
 from pipeline.sections import ReportConfig
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
-
-
-def test_balanced_coordinates_keep_the_order():
-    values = np.array([0.0, 1.0, 2.0, 100.0])
-    placed = content.balanced(values)
-    assert (np.diff(placed) > 0).all()
-    assert placed[0] == -0.5
-    assert placed[2] > -0.3, "one far value does not press the others together"
-    assert content.balanced(np.ones(3)).tolist() == [0, 0, 0]
 
 
 def test_evaluation_is_pivoted(filled: Workspace):
@@ -92,11 +83,3 @@ def test_numbers_have_four_digits_and_none_is_rounded_up_to_one():
         None,
         None,
     ]
-
-
-def test_tracks_that_are_asked_about_are_on_a_small_map_too(filled: Workspace):
-    tracks, asked = content.tracks(filled), review.read(filled)
-    points, n = content.points(filled, tracks, 5, np.random.default_rng(0), asked)
-    assert (len(points), n) == (5, 24)
-    start = points.set_index("track_id")["start_s"]
-    assert start[asked["track_id"]].eq(2.0).all() and start.eq(1.0).sum() == 2

@@ -37,7 +37,7 @@ def test_the_page_shows_what_is_in_the_tables(filled: Workspace):
     ):
         assert counted in text
     assert "3 min 20 s" in text
-    assert "24 voices on the map, 24 excerpts" in note
+    assert "24 voices on the map, 24 snippets" in note
 
 
 def test_the_page_needs_no_network(filled: Workspace):

@@ -14,7 +14,7 @@ from pipeline.scoring.backend import Backend
 from pipeline.scoring.voices import Clips, Voices
 from pipeline.sections import RenderConfig, ShardConfig
 from pipeline.sound.audio import Audio
-from pipeline.stages.shard import cut_clips
+from pipeline.sound.clips import cut_clips
 from pipeline.store import tables
 
 DIM = 32

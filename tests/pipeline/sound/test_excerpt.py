@@ -10,7 +10,7 @@ from pipeline.demo import encode
 from pipeline.sections import ExcerptsConfig
 from pipeline.sound import audio, excerpt
 from pipeline.sound.audio import Audio
-from pipeline.sound.excerpt import WHOLE, Excerpt, heard, spread
+from pipeline.sound.excerpt import WHOLE, Excerpt, heard, planned
 from pipeline.sound.reading import Reading
 from pipeline.store.errors import Problem
 
@@ -81,14 +81,14 @@ def test_an_excerpt_beyond_the_end_is_a_problem_and_one_across_it_is_short(tmp_p
     path = tmp_path / "song.flac"
     encode.write(path, Audio(noise(), RATE))
     assert sum(block.shape[1] for block in audio.blocks(path, RATE, 1, excerpt=Excerpt(11.0, 14.0))) < 1.1 * RATE
-    with pytest.raises(Problem, match="not one sample"):
+    with pytest.raises(Problem, match="shorter than one sample"):
         list(audio.blocks(path, RATE, 1, excerpt=Excerpt(20.0, 22.0)))
 
 
 def test_excerpts_are_spread_over_a_track_and_do_not_overlap():
-    found = spread(200.0, ExcerptsConfig(count=4, seconds=15))
+    found = planned(200.0, ExcerptsConfig(count=4, seconds=15))
     assert found == [(17.5, 32.5), (67.5, 82.5), (117.5, 132.5), (167.5, 182.5)]
-    odd = spread(61.37, ExcerptsConfig(count=5, seconds=12))
+    odd = planned(61.37, ExcerptsConfig(count=5, seconds=12))
     assert all(one.end_s <= other.start_s for one, other in itertools.pairwise(odd))
     assert odd[0].start_s >= 0
     assert odd[-1].end_s <= 61.37
@@ -97,5 +97,5 @@ def test_excerpts_are_spread_over_a_track_and_do_not_overlap():
 
 def test_tracks_that_are_short_or_of_unknown_length_are_heard_whole():
     config = ExcerptsConfig(count=4, seconds=15)
-    assert spread(60.0, config) == spread(None, config) == spread(500.0, None) == heard(None) == [WHOLE]
+    assert planned(60.0, config) == planned(None, config) == planned(500.0, None) == heard(None) == [WHOLE]
     assert heard([{"start_s": 1.0, "end_s": 2.0}]) == [Excerpt(1.0, 2.0)]

@@ -87,7 +87,7 @@ def test_an_unusual_way_of_reading_a_file_is_noted(tmp_path, encoded):
     path.write_bytes(b"ID3\4\0\0\0\0\x10\0" + bytes(2048) + encoded("alac", "ipod", sample_format="s16p"))
     found = probe(path)
     assert (found.codec, found.duration_s) == ("alac", 1.0)
-    assert found.note == "an ID3 tag stands before it, where its format has none"
+    assert found.note == "it begins with an ID3 tag, which its format does not have"
     path.write_bytes(encoded("pcm_s16be", "caf", sample_format="s16").replace(b"desc\0\0\0\0\0", b"desc\0\0\0\0\x8b"))
     found = probe(path)
     assert (found.codec, found.duration_s) == ("pcm_16", 1.0)

@@ -95,7 +95,7 @@ def test_mixes_that_are_too_short_or_silent_are_refused(tmp_path, wave, kind):
 def test_a_length_is_never_rounded_up_to_the_required_one(tmp_path):
     file = VocalsFile(tmp_path / "a.flac", RATE)
     file.meter.add_mix(loud(RATE - 1))
-    with pytest.raises(Problem, match=r"^0\.999 s of audio; separate\.min_s asks for 1 s"):
+    with pytest.raises(Problem, match=r"^0\.999 s of audio; separate\.min_s requires 1 s"):
         file.check_mix(1.0)
 
 
@@ -124,5 +124,5 @@ def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path):
 def test_a_file_with_missing_samples_is_not_accepted(tmp_path):
     file = written(tmp_path / "a.flac", loud(4 * RATE))
     file.n += 1  # as if a sample had not reached the disk
-    with pytest.raises(WorkspaceError, match="not whole"):
+    with pytest.raises(WorkspaceError, match="incomplete"):
         file.finish({}, "f1")

@@ -4,13 +4,10 @@ import pytest
 import torch
 
 import encoder
-from encoder import checkpoint
-from encoder.config import preset
 from pipeline.sound import audio
 from pipeline.sound.audio import Audio
 from pipeline.stages import embed
 from pipeline.store import tables
-from pipeline.store.errors import ConfigError
 
 RATE = 16000
 
@@ -18,14 +15,6 @@ RATE = 16000
 def clip(seconds: float, seed: int) -> Audio:
     rng = np.random.default_rng(seed)
     return Audio(rng.normal(0, 0.1, (1, round(seconds * RATE))).astype(np.float32), RATE)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("encoders") / "tiny"
-    torch.manual_seed(0)  # whatever ran before in this process
-    checkpoint.save(encoder.Encoder(preset("tiny")).eval(), folder, {}, "untrained")
-    return folder
 
 
 def write_shard(workspace, part: str, clips: dict[str, list[Audio]]) -> None:
@@ -113,22 +102,3 @@ def test_spread_is_nought_for_clips_that_agree():
     assert embed.pool(embed.with_vectors(clips, same, "e"))[0]["spread"] == pytest.approx(0, abs=1e-7)
     apart = np.eye(4, dtype=np.float32)[:3]
     assert embed.pool(embed.with_vectors(clips, apart, "e"))[0]["spread"] == pytest.approx(1 - 3**-0.5, abs=1e-6)
-
-
-def test_an_encoder_is_found_by_its_id_or_as_the_last_trained(workspace, tiny):
-    with pytest.raises(ConfigError, match="run the train stage first"):
-        embed.find_encoder(workspace, "trained")
-    for name in ("config.yaml", "model.safetensors"):
-        workspace.write_bytes(f"encoders/tiny-1/{name}", (tiny / name).read_bytes())
-    assert embed.find_encoder(workspace, "trained") == workspace.path("encoders/tiny-1")
-    assert embed.find_encoder(workspace, "tiny-1") == workspace.path("encoders/tiny-1")
-
-
-def test_an_encoder_of_a_hub_may_lie_in_the_prepared_place(workspace, tiny, tmp_path, monkeypatch):
-    (tmp_path / "weights" / "owner").mkdir(parents=True)
-    (tmp_path / "weights" / "owner" / "name").symlink_to(tiny)
-    monkeypatch.setenv("VOCATLAS_WEIGHTS", str(tmp_path / "weights"))
-    assert embed.load_encoder(workspace, "hf://owner/name").encoder_id == encoder.load(tiny).encoder_id
-    assert embed.find_encoder(workspace, "default") == "default"
-    with pytest.raises(ConfigError, match="embed.encoder=no-such"):
-        embed.load_encoder(workspace, "no-such")

@@ -80,7 +80,7 @@ def test_a_bad_row_is_one_failure_that_names_its_line(music: Path):
         "list.csv, line 5": ("manifest", "NUL"),
         "list.csv, line 6": ("manifest", "longer"),
         "list.csv, line 7": ("manifest", "longer"),
-        "list.csv, line 8": ("manifest", "http:// is not read"),
+        "list.csv, line 8": ("manifest", "http:// is not supported"),
         "gone.mp3": ("missing", "there is no file"),
         "Café 1": ("not_a_file", "a folder"),
         "list.csv, line 11": ("manifest", "quotation mark"),

@@ -72,7 +72,7 @@ def test_an_invalid_question_is_reported(workspace, voices, track, said):
 
 
 def test_for_an_unknown_vocalist_the_nearest_names_are_offered(workspace, voices):
-    with pytest.raises(ConfigError, match="there is Singer"):
+    with pytest.raises(ConfigError, match="did you mean Singer"):
         Search(workspace).by_vocalist("Singr 9", 3)
 
 

@@ -13,7 +13,7 @@ from pipeline.demo import encode
 from pipeline.demo.mix import perform
 from pipeline.demo.singer import draw_singers
 from pipeline.sections import ExcerptsConfig, SeparateConfig
-from pipeline.sound.excerpt import spread
+from pipeline.sound.excerpt import planned
 from pipeline.sound.vocals_file import vocals_name
 from pipeline.stages.separate import SeparateWorker, pending
 from pipeline.store import tables
@@ -151,7 +151,7 @@ def test_only_excerpts_are_processed_unless_nobody_sings_in_them(worker, workspa
     }
     ann = found["ann.flac"]
     length_s = tracks[0]["duration_s"]
-    parts = spread(length_s, worker.config.excerpts)
+    parts = planned(length_s, worker.config.excerpts)
     assert [(part["start_s"], part["end_s"]) for part in ann["excerpts"]] == parts
     assert (ann["duration_s"], ann["heard_s"]) == pytest.approx((length_s, 10.0), abs=0.01)
     assert 0 < ann["voiced_s"] <= 10
@@ -206,7 +206,7 @@ def test_a_full_disk_ends_the_run_and_leaves_no_partial_file(worker, workspace, 
     handler, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
     try:
-        with pytest.raises(WorkspaceError, match="goes on where it stopped"):
+        with pytest.raises(WorkspaceError, match="continues where it stopped"):
             worker(batch(music / "ann.flac", music / "cyd.wav"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

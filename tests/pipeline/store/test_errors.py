@@ -42,7 +42,7 @@ def test_every_error_has_a_class_and_words(error, kind, words):
 
 
 def test_what_concerns_the_whole_run_is_raised_again():
-    with pytest.raises(WorkspaceError, match="goes on where it stopped"):
+    with pytest.raises(WorkspaceError, match="continues where it stopped"):
         raise_if_fatal(OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(ConfigError):
         raise_if_fatal(ConfigError("x"))

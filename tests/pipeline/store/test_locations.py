@@ -52,7 +52,7 @@ def test_azures_account_may_come_from_the_environment(monkeypatch):
 
 
 def test_a_uri_that_cannot_be_opened_is_told():
-    with pytest.raises(WorkspaceError, match="https:// is not read: copy it to a folder or an object store"):
+    with pytest.raises(WorkspaceError, match="https:// is not supported: copy the files to a folder or"):
         open_filesystem("https://music.example/a.mp3")
 
 

@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.fs import LocalFileSystem
 
 from pipeline.store import parquet
 
@@ -12,7 +16,7 @@ def test_the_rows_of_some_tracks_are_read_without_the_others(monkeypatch, wanted
     track_id = [f"{i:02d}" for i in range(100) for _ in range(2)]
     data = parquet.parquet(pa.table({"track_id": track_id, "embedding": [[1.0]] * 200}))
     track_ids = np.array(wanted, str)
-    assert parquet.row_groups(pq.read_metadata(pa.BufferReader(data)), track_ids) == groups
+    assert parquet.groups_of(pq.read_metadata(pa.BufferReader(data)), track_ids) == groups
     found = parquet.read(pa.BufferReader(data), ["track_id", "elsewhere"], track_ids)
     assert found.to_pydict() == {"track_id": [name for name in wanted if name != "none" for _ in range(2)]}
 
@@ -22,6 +26,25 @@ def test_row_groups_that_tell_nothing_are_read():
     pq.write_table(pa.table({"track_id": ["a", "b"]}), sink, write_statistics=False)
     found = parquet.read(pa.BufferReader(sink.getvalue()), None, np.array(["b"]))
     assert found["track_id"].to_pylist() == ["b"]
+
+
+def test_a_file_is_read_group_by_group(tmp_path):
+    data = parquet.parquet(pa.table({"track_id": list("abcde"), "n": range(5)}), row_group=2)
+    (tmp_path / "a.parquet").write_bytes(data)
+    for source in (str(tmp_path / "a.parquet"), pa.BufferReader(data)):
+        groups = list(parquet.row_groups(source, ["n", "elsewhere"]))
+        assert [group.to_pydict() for group in groups] == [{"n": [0, 1]}, {"n": [2, 3]}, {"n": [4]}]
+
+
+def test_rows_of_many_files_are_selected(tmp_path):
+    paths = [str(tmp_path / f"{i}.parquet") for i in range(3)]
+    schema = pa.schema([("track_id", pa.string()), ("n", pa.int64())])
+    for i, path in enumerate(paths):
+        Path(path).write_bytes(parquet.parquet(pa.table({"track_id": ["a", "b"], "n": [i, 10 + i]}, schema=schema)))
+    fs = LocalFileSystem()
+    assert parquet.select(fs, paths, schema, ["n"], pc.field("track_id") == "b")["n"].to_pylist() == [10, 11, 12]
+    assert len(parquet.select(fs, paths, schema, ["n"], None)) == 6
+    assert parquet.select(fs, [], schema, ["n"], None).schema.names == ["n"]
 
 
 def test_a_mark_travels_with_the_file():

@@ -104,7 +104,7 @@ def test_entries_that_are_not_files_say_what_they_are(tmp_path, monkeypatch):
         "dangling.mp3": "missing",
         "its own.mp3": "missing",
     }
-    assert entries["dangling.mp3"].message == "a link to gone.mp3, which is not there"
+    assert entries["dangling.mp3"].message == "a link to gone.mp3, which does not exist"
 
 
 def test_a_name_that_is_not_utf8_is_shown_escaped_and_the_others_are_found(tmp_path):

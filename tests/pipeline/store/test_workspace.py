@@ -60,7 +60,7 @@ def test_preflight_names_an_unwritable_workspace(tmp_path):
 
 def test_preflight_requires_free_space(workspace: Workspace):
     workspace.preflight(0)
-    with pytest.raises(WorkspaceError, match="min_free_gb asks for 1e\\+09"):
+    with pytest.raises(WorkspaceError, match="min_free_gb requires 1e\\+09"):
         workspace.preflight(1e9)
 
 
