@@ -1,12 +1,12 @@
 """The schema of every table, which rows are brought into; docs/tables.md says what the columns mean."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
 
-Rows = Iterable[dict[str, Any]] | pd.DataFrame | pa.Table
+Rows: TypeAlias = Iterable[dict[str, Any]] | pd.DataFrame | pa.Table
 
 TIME = pa.timestamp("us", tz="UTC")
 FLOAT, TEXT = pa.float64(), pa.string()
