@@ -50,7 +50,7 @@ class Run:
         self.done = self.skipped = self.failed = self.settled = 0
         self.errors: collections.Counter[str] = collections.Counter()
         self.note = ""
-        self.started_at, self._clock = datetime.now(UTC), time.monotonic()
+        self.started_at, self._began = datetime.now(UTC), time.monotonic()
         self._id = uuid.uuid4().hex[:8]
 
     def say(self, text: str) -> None:
@@ -85,7 +85,7 @@ class Run:
         if told := lacking(compute):
             self.say(f"{told}; waiting for one")
         metrics = Metrics(self.stage)
-        said, clock = 0.0, time.monotonic()
+        said, began = 0.0, time.monotonic()
         with placed(compute):
             for batch in outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 self._count(batch)
@@ -93,7 +93,7 @@ class Run:
                 if time.monotonic() - said > PROGRESS_S:
                     said = time.monotonic()
                     self.say(
-                        _progress(self.settled, total, self.given, said - clock)
+                        _progress(self.settled, total, self.given, said - began)
                         + f"  {counted(self.failed, self.unit)} failed"
                     )
 
@@ -114,7 +114,7 @@ class Run:
             "run_id": self._id,
             "stage": self.stage,
             "started_at": self.started_at,
-            "seconds": time.monotonic() - self._clock,
+            "seconds": time.monotonic() - self._began,
             "status": status,
             "fingerprint": self.config.fingerprint(self.stage),
             "done": self.done,
@@ -130,7 +130,7 @@ class Run:
 
     def finish(self, status: str, message: str = "") -> int:
         """Record the end of the run, print its summary and return its exit status."""
-        seconds = time.monotonic() - self._clock
+        seconds = time.monotonic() - self._began
         worked = self.done + self.failed
         if status == "ok" and worked and self.failed / worked > self.config.max_failed_fraction:
             status = "too many failed"
@@ -139,7 +139,7 @@ class Run:
         skipped = self.skipped if self.given == self.unit else counted(self.skipped, self.given)
         self.say(
             f"{counted(self.done, self.unit)} done, {skipped} skipped, {self.failed} failed{reasons}, "
-            + _clock(seconds)
+            + _as_time(seconds)
             + (f"; {self.note}" if self.note else "")
         )
         if status == "too many failed":
@@ -195,10 +195,10 @@ def counted(n: int, unit: str) -> str:
 def _progress(n: int, total: int, unit: str, seconds: float) -> str:
     rate = n / max(seconds, 1e-6)
     left_s = (total - n) / rate if rate else 0.0
-    return f"{n} of {counted(total, unit)}  {rate * 60:.0f}/min  {_clock(left_s)} left"
+    return f"{n} of {counted(total, unit)}  {rate * 60:.0f}/min  {_as_time(left_s)} left"
 
 
-def _clock(seconds: float) -> str:
+def _as_time(seconds: float) -> str:
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 

@@ -1,4 +1,4 @@
-"""Run work in Ray tasks: a `pipeline.scoring.index.Spread` over all machines of the cluster, or over this one."""
+"""Run work in Ray tasks: a `pipeline.scoring.index.Starmap` over all machines of the cluster, or over this one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

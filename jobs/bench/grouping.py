@@ -162,13 +162,13 @@ def simulate(sizes: Sequence[int], rate: float, rng: np.random.Generator) -> tup
 
     Voices vary more in some directions than in others, so that strangers' cosines have about the real distribution.
     """
-    spread = (np.arange(DIM) + 5.0) ** -0.6
-    spread /= np.sqrt((spread**2).mean())
-    cosine_std = np.sqrt((spread**4).sum()) / (spread**2).sum()
+    scale = (np.arange(DIM) + 5.0) ** -0.6
+    scale /= np.sqrt((scale**2).mean())
+    cosine_std = np.sqrt((scale**4).sum()) / (scale**2).sum()
     expected = -2 * norm.ppf(rate) * cosine_std / 1.08  # of two tracks of one singer
     who = np.repeat(np.arange(len(sizes)), sizes)
     voices, songs = rng.normal(size=(len(sizes), DIM))[who], rng.normal(size=(len(who), DIM))
-    rows = (voices + np.sqrt(1 / expected - 1) * songs) * spread
+    rows = (voices + np.sqrt(1 / expected - 1) * songs) * scale
     return rows / np.linalg.norm(rows, axis=1, keepdims=True), who
 
 

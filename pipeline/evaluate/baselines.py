@@ -94,9 +94,9 @@ class Ge2e:
         windows: list[NDArray[np.floating]] = []
         counts: list[int] = []
         for wave in waves:
-            cut = self._windows(np.asarray(soxr.resample(wave, sample_rate_hz, SPEECH_HZ)))
-            windows += cut
-            counts.append(len(cut))
+            found = self._windows(np.asarray(soxr.resample(wave, sample_rate_hz, SPEECH_HZ)))
+            windows += found
+            counts.append(len(found))
         if not windows:
             return np.zeros((0, 0), np.float32)
         with torch.inference_mode():

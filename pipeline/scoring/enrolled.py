@@ -15,10 +15,10 @@ from pipeline.scoring.backend import Backend
 from pipeline.scoring.credits import Credits, Judged, voices_of
 from pipeline.scoring.crowd import Crowd, are_few, compared
 from pipeline.scoring.evidence import Evidence
-from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.neighbours import in_blocks
 from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
 
+NOBODY = -1  # in place of the index of a person
 MOST = 3  # people that each track's answer holds, the likeliest first
 BELIEVED = 1.5  # credits, each counted by its probability, that enrol a person who is on no list
 
@@ -31,7 +31,7 @@ class People:
         names: of the m people.
         known: (m,) bool, who is on the list of known names.
         credits: which tracks they are credited on or known for.
-        given: (n,) the known vocalist of each track, NOISE for none.
+        given: (n,) the known vocalist of each track, NOBODY for none.
     """
 
     names: list[str]
@@ -45,7 +45,7 @@ class Answers:
     """The k likeliest people of each of n tracks.
 
     Attributes:
-        which: (n, k) the people, NOISE where there are fewer than k.
+        which: (n, k) the people, NOBODY where there are fewer than k.
         probability: (n, k) that each of them sings the track.
         score: (n, k) log-likelihood ratio of the track's own voice with theirs.
         credit: (n,) probability that one of the people whom the track is credited to sings it; NaN where none of them
@@ -88,9 +88,9 @@ class Enrolled:
         believed = np.bincount(rows.person, weight, minlength=rows.n_people)
         several = np.bincount(rows.person, minlength=rows.n_people) > 1
         tagged = np.zeros(rows.n_people, bool)
-        tagged[rows.person[(people.given[rows.track] != NOISE) & ~rows.given]] = True
+        tagged[rows.person[(people.given[rows.track] != NOBODY) & ~rows.given]] = True
         self.enrolled = np.flatnonzero((people.known | (several & (believed >= BELIEVED) & ~tagged)) & (believed > 0))
-        self.column = np.full(rows.n_people, NOISE)
+        self.column = np.full(rows.n_people, NOBODY)
         self.column[self.enrolled] = np.arange(len(self.enrolled))
         self.evidence, self.people, self.backend, self.judged = evidence, people, backend, judged
         self.weight, self.group = weight, group
@@ -109,7 +109,7 @@ class Enrolled:
         self.near: tuple[np.ndarray, np.ndarray] | None = None  # the enrolled near each track and each group, (…, k)
         if near is not None and not are_few(self.voices):
             several = np.bincount(group) > 1
-            of_groups = np.full((len(several), near.shape[1]), NOISE)
+            of_groups = np.full((len(several), near.shape[1]), NOBODY)
             of_groups[several] = crowd.likely(self.rest[several])
             self.near = self._columns(near), self._columns(of_groups)
 
@@ -140,15 +140,15 @@ class Enrolled:
         return np.where(total > 0, np.clip(2 * most / np.maximum(total, 1e-9) - 1, 0.0, 1.0) ** 2, 1.0)
 
     def _columns(self, people: np.ndarray) -> np.ndarray:
-        return np.where(people >= 0, self.column[people], NOISE)
+        return np.where(people >= 0, self.column[people], NOBODY)
 
     def answers(self) -> Answers:
         """Return the likeliest people of all tracks."""
         n, k, m = len(self.evidence), min(MOST, len(self.enrolled)), len(self.enrolled)
-        found = Answers(np.full((n, k), NOISE), np.zeros((n, k)), np.full((n, k), np.nan), np.full(n, np.nan))
+        found = Answers(np.full((n, k), NOBODY), np.zeros((n, k)), np.full((n, k), np.nan), np.full(n, np.nan))
         if not n or not k:
             return found
-        asked = self.people.given == NOISE
+        asked = self.people.given == NOBODY
 
         def anyone(rows: slice) -> np.ndarray:
             return mean_ratio(self._ratios(rows, self._which(rows)), m)
@@ -161,7 +161,7 @@ class Enrolled:
             probability = reweighted(self._blended(rows, ratios, which, none), self._factors(rows, which, none))
             best = likeliest(probability[:, :-1], k)
             names = best.which if which is None else np.take_along_axis(which, best.which, 1)
-            found.which[rows] = np.where(names >= 0, self.enrolled[names], NOISE)
+            found.which[rows] = np.where(names >= 0, self.enrolled[names], NOBODY)
             found.probability[rows] = best.probability
             found.score[rows] = np.take_along_axis(ratios, best.which, 1)
             at, column, _ = self._own(rows)
@@ -180,10 +180,10 @@ class Enrolled:
             return None
         at, column, _ = self._own(rows)
         rank = np.arange(len(at)) - np.searchsorted(at, at)
-        own = np.full((rows.stop - rows.start, rank.max(initial=-1) + 1), NOISE)
+        own = np.full((rows.stop - rows.start, rank.max(initial=-1) + 1), NOBODY)
         own[at, rank] = column
         found = np.sort(np.hstack([self.near[0][rows], self.near[1][self.group[rows]], own]), axis=1)
-        found[:, 1:][found[:, 1:] == found[:, :-1]] = NOISE
+        found[:, 1:][found[:, 1:] == found[:, :-1]] = NOBODY
         return found
 
     def _ratios(self, rows: slice, which: np.ndarray | None) -> np.ndarray:

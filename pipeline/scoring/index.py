@@ -2,7 +2,7 @@
 
 Each piece is built by one thread, so that the same vectors always give the same index: faiss's own threads would link
 vectors in a random order. Pieces are built, and searched for blocks of vectors, in parallel: by threads, or by whatever
-a `Spread` gives the work to.
+a `Starmap` gives the work to.
 
 Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using hierarchical navigable small world
 graphs" (IEEE TPAMI 42, 2020). Douze et al., "The Faiss library" (2024), arXiv:2401.08281.
@@ -24,7 +24,7 @@ TRAINED = 50_000  # vectors from which the range of each dimension is taken
 BLOCK = 65_536
 
 # Calls a function in parallel with each of several tuples of arguments, and returns the results in their order.
-Spread = Callable[[Callable[..., Any], Sequence[tuple]], list[Any]]
+Starmap = Callable[[Callable[..., Any], Sequence[tuple]], list[Any]]
 
 
 def in_threads(work: Callable[..., Any], calls: Sequence[tuple]) -> list[Any]:
@@ -42,18 +42,18 @@ class Index:
     def __len__(self) -> int:
         return sum(piece.ntotal for piece in self.pieces)
 
-    def add(self, directions: np.ndarray, spread: Spread = in_threads) -> "Index":
+    def add(self, directions: np.ndarray, starmap: Starmap = in_threads) -> "Index":
         """Add unit vectors (n, d), filling the last piece first, and return the index."""
         room = PIECE - self.pieces[-1].ntotal if self.pieces else 0
         if room:
             _grown(self.pieces[-1], directions[:room])
         rest = directions[room:]
         if n_pieces := math.ceil(len(rest) / PIECE):
-            self.pieces += spread(_piece, [(part,) for part in np.array_split(rest, n_pieces)])
+            self.pieces += starmap(_piece, [(part,) for part in np.array_split(rest, n_pieces)])
         return self
 
     def search(
-        self, directions: np.ndarray, k: int, sought_with: int = SOUGHT_WITH, spread: Spread = in_threads
+        self, directions: np.ndarray, k: int, sought_with: int = SOUGHT_WITH, starmap: Starmap = in_threads
     ) -> np.ndarray:
         """Return the numbers (n, k) of approximately the nearest to unit vectors (n, d), in no order; -1 if fewer.
 
@@ -61,11 +61,11 @@ class Index:
             directions: (n, d) to search for.
             k: how many.
             sought_with: candidates for each vector, in all pieces together; with more, more of the nearest are found.
-            spread: runs the search in parallel.
+            starmap: runs the search in parallel.
         """
         blocks = [directions[start : start + BLOCK] for start in range(0, len(directions), BLOCK)]
         each = max(k, sought_with // max(len(self.pieces), 1))
-        answers = spread(_asked, [(piece, block, k, each) for piece in self.pieces for block in blocks])
+        answers = starmap(_asked, [(piece, block, k, each) for piece in self.pieces for block in blocks])
         found = np.empty((len(directions), k), np.int32)
         for i in range(len(blocks)):
             found[i * BLOCK : (i + 1) * BLOCK] = self._together(answers[i :: len(blocks)], len(blocks[i]), k)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.scoring import neighbours
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
-from pipeline.scoring.index import Index, Spread, in_threads
+from pipeline.scoring.index import Index, Starmap, in_threads
 from pipeline.scoring.neighbours import CANDIDATES, NEIGHBOURS, best
 from pipeline.scoring.voices import Voices
 from pipeline.store import tables
@@ -46,14 +46,14 @@ class Kept:
     near: np.ndarray
 
 
-def nearest(workspace: Workspace, voices: Voices, backend: Backend, spread: Spread = in_threads) -> np.ndarray:
+def nearest(workspace: Workspace, voices: Voices, backend: Backend, starmap: Starmap = in_threads) -> np.ndarray:
     """Return the nearest others (n, k) of each voice with the help of the kept index, and keep what is new.
 
     Args:
         workspace: that keeps the index.
         voices: of the n tracks.
         backend: as it came with the encoder.
-        spread: runs the work on a large index in parallel.
+        starmap: runs the work on a large index in parallel.
     """
     n, backend = len(voices), centred(voices, backend)
     evidence = backend.evidence(voices.means, voices.seconds)
@@ -62,8 +62,8 @@ def nearest(workspace: Workspace, voices: Voices, backend: Backend, spread: Spre
     marks, kept = _marks(voices.means), _read(workspace)
     row = _rows(kept, voices.track_ids, marks) if kept and _same_space(kept.backend, backend, voices) else None
     if kept is None or row is None or (row < 0).sum() + n - (row >= 0).sum() > CHANGED * n:
-        index = Index().add(evidence.direction, spread)
-        found = index.search(evidence.direction, CANDIDATES + 1, spread=spread)
+        index = Index().add(evidence.direction, starmap)
+        found = index.search(evidence.direction, CANDIDATES + 1, starmap=starmap)
         near = best(evidence, backend, found, NEIGHBOURS)
         workspace.delete(FOLDER)
         _write(workspace, Kept(index, backend, voices.track_ids, marks, near))
@@ -75,7 +75,7 @@ def nearest(workspace: Workspace, voices: Voices, backend: Backend, spread: Spre
     if len(new):
         directions = kept.backend.evidence(voices.means[new], voices.seconds[new]).direction
         row = np.concatenate([row, new])
-        found = kept.index.add(directions, spread).search(directions, CANDIDATES + 1, spread=spread)
+        found = kept.index.add(directions, starmap).search(directions, CANDIDATES + 1, starmap=starmap)
         near[new] = best(evidence, backend, _renamed(found, row), NEIGHBOURS, new)
         number = np.full(n, -1)
         number[row[row >= 0]] = np.flatnonzero(row >= 0)

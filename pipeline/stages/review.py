@@ -18,6 +18,7 @@ from scipy.special import logit
 
 from pipeline.people.names import key
 from pipeline.scoring.backend import Backend
+from pipeline.scoring.enrolled import NOBODY
 from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.settling import Doubtful, Question, best_first
@@ -76,7 +77,7 @@ def _doubtful(
     first = tags.candidates[(tags.candidates["rank"] == 1) & (tags.candidates["probability"] >= LIKELY)]
     first = first.set_index("track_id").reindex(track_ids[rows])
     name, names = pd.factorize(first["vocalist"])
-    likely = name != NOISE
+    likely = name != NOBODY
     label, voice, size = np.unique(np.where(likely, -1 - name, cluster[rows]), return_inverse=True, return_counts=True)
     order = np.argsort(voice, kind="stable")
     member, likeliest = clusters["probability"].to_numpy(float)[rows], first["probability"].to_numpy(float)
@@ -88,7 +89,7 @@ def _doubtful(
         belief=np.where(likely, likeliest, member)[order],
         shared=np.where(likely, 0.0, member)[order],
         odds=odds[order],
-        taught=_taught(evidence, known, tags, names, np.where(label < 0, -1 - label, NOISE)),
+        taught=_taught(evidence, known, tags, names, np.where(label < 0, -1 - label, NOBODY)),
     )
 
 
@@ -100,11 +101,11 @@ def _taught(evidence: Evidence, known: Mapping[str, str], tags: Tags, names: pd.
         known: track_id -> vocalist.
         tags: of all tracks.
         names: of vocalists.
-        which: (v,) the name of each voice as a row of `names`, NOISE for none.
+        which: (v,) the name of each voice as a row of `names`, NOBODY for none.
     """
     person = names.get_indexer(tags.rows["vocalist"].where(tags.rows["source"].isin(NAMED)))
     given = tags.rows["track_id"].isin(list(known)).to_numpy()
-    person = np.where(np.isin(person, person[given]) & ~given, NOISE, person)
+    person = np.where(np.isin(person, person[given]) & ~given, NOBODY, person)
     taught = evidence.summed(person, len(names) + 1)  # the last row is for voices without a name
     return taught[which]
 

@@ -60,8 +60,8 @@ def forget_vocals(workspace: Workspace) -> int:
     It must not be called while workers are running, since a repeated batch cuts its tracks again.
     """
     there = workspace.list_all("vocals_audio")
-    cut = [vocals_name(track_id) for track_id in shards.contents(workspace)["track_id"].to_pylist()]
-    gone = [name for name in cut if name in there]
+    names = [vocals_name(track_id) for track_id in shards.contents(workspace)["track_id"].to_pylist()]
+    gone = [name for name in names if name in there]
     with ThreadPoolExecutor(REMOVED_AT_ONCE) as pool:
         for _ in pool.map(workspace.delete, gone):
             pass

@@ -26,7 +26,7 @@ from pipeline.scoring import credits as noisy
 from pipeline.scoring import doubts
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.crowd import Crowd
-from pipeline.scoring.enrolled import Answers, Enrolled, People
+from pipeline.scoring.enrolled import NOBODY, Answers, Enrolled, People
 from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.same import Once
@@ -123,7 +123,7 @@ def _people(track_ids: np.ndarray, known: Mapping[str, str], credits: pd.DataFra
     rows += [(i, number[person], False) for i, person in zip(at, credits["key"], strict=True) if mine.get(i) != person]
     table = np.array(rows, int).reshape(-1, 3)
     track, person, given = table[:, 0], table[:, 1], table[:, 2].astype(bool)
-    owner = np.full(len(track_ids), NOISE)
+    owner = np.full(len(track_ids), NOBODY)
     owner[track[given]] = person[given]
     return People(
         list(names.values()), np.arange(len(names)) < n_known, noisy.Credits(track, person, given, len(names)), owner
@@ -135,7 +135,7 @@ def _doubts(evidence: Evidence, people: People, alone: doubts.Alone, backend: Ba
 
     It takes three tracks of a name to tell which one does not fit.
     """
-    known = np.flatnonzero(people.given != NOISE)
+    known = np.flatnonzero(people.given != NOBODY)
     fit, doubt = np.full(len(evidence), np.nan), np.full(len(evidence), None, object)
     fit[known] = doubts.fit(evidence[known], people.given[known], backend)
     of_many = np.bincount(people.given[known], minlength=1)[people.given] > 2
@@ -157,14 +157,14 @@ def _tags(
     n = len(track_ids)
     names: np.ndarray = np.array([*people.names, None], object)  # the last for no name
     has = found.which.shape[1] > 0
-    best = found.which[:, 0] if has else np.full(n, NOISE)
+    best = found.which[:, 0] if has else np.full(n, NOBODY)
     probability = found.probability[:, 0].copy() if has else np.full(n, np.nan)
     score = found.score[:, 0].copy() if has else np.full(n, np.nan)
-    given = people.given != NOISE
+    given = people.given != NOBODY
     named = given | (np.nan_to_num(probability) >= config.min_probability)
     best = np.where(given, people.given, best)
     probability[given], score[given] = np.where(fit < doubts.LIKELY, fit, 1.0)[given], np.nan
-    vocalist = names[np.where(named, best, NOISE)]
+    vocalist = names[np.where(named, best, NOBODY)]
     source = np.where(
         named, np.where(people.known[best] if len(people.known) else False, "enrolled", "credited"), "unknown"
     ).astype(object)

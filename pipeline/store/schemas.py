@@ -1,6 +1,12 @@
-"""The schema of every table; docs/tables.md says what the columns mean."""
+"""The schema of every table, which rows are brought into; docs/tables.md says what the columns mean."""
 
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import pandas as pd
 import pyarrow as pa
+
+Rows: TypeAlias = Iterable[dict[str, Any]] | pd.DataFrame | pa.Table
 
 TIME = pa.timestamp("us", tz="UTC")
 FLOAT, TEXT = pa.float64(), pa.string()
@@ -141,3 +147,32 @@ SCHEMAS = {
         message=TEXT,
     ),
 }
+
+
+def to_arrow(table: str, rows: Rows) -> pa.Table:
+    """Return rows with all columns of the table's schema, and embeddings as fixed-size lists.
+
+    Raises:
+        KeyError: a row has a column that is not in the schema.
+    """
+    schema = SCHEMAS[table]
+    if isinstance(rows, pd.DataFrame):
+        rows = pa.Table.from_pandas(rows, preserve_index=False)
+    elif not isinstance(rows, pa.Table):
+        rows = list(rows)
+    names = rows.column_names if isinstance(rows, pa.Table) else {name for row in rows for name in row}
+    unknown = set(names) - set(schema.names)
+    if unknown:
+        raise KeyError(f"{table} has no column {', '.join(sorted(unknown))}")
+    if not len(rows):  # pandas knows no types without rows
+        return schema.empty_table()
+    found = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
+    if "embedding" in found.column_names and len(found):
+        dim = len(found["embedding"][0].as_py())
+        at = schema.get_field_index("embedding")
+        schema = schema.set(at, pa.field("embedding", pa.list_(pa.float32(), dim)))
+    columns = [
+        found[field.name].cast(field.type) if field.name in found.column_names else pa.nulls(len(found), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline.store.parquet import mark, marked, parquet
 from pipeline.store.parquet import read as read_file
-from pipeline.store.schemas import SCHEMAS
+from pipeline.store.schemas import SCHEMAS, Rows, to_arrow
 from pipeline.store.workspace import Workspace
 
 WHOLE = "part-0.parquet"
@@ -25,45 +25,12 @@ GATHERED = ("files", "vocals", "shards", "embeddings", "voices", "failures")  # 
 WAITING = "_in_work/parts"
 
 
-def to_arrow(table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table) -> pa.Table:
-    """Return rows with all columns of the table's schema, and embeddings as fixed-size lists.
-
-    Raises:
-        KeyError: a row has a column that is not in the schema.
-    """
-    schema = SCHEMAS[table]
-    if isinstance(rows, pd.DataFrame):
-        rows = pa.Table.from_pandas(rows, preserve_index=False)
-    elif not isinstance(rows, pa.Table):
-        rows = list(rows)
-    names = rows.column_names if isinstance(rows, pa.Table) else {name for row in rows for name in row}
-    unknown = set(names) - set(schema.names)
-    if unknown:
-        raise KeyError(f"{table} has no column {', '.join(sorted(unknown))}")
-    if not len(rows):  # pandas knows no types without rows
-        return schema.empty_table()
-    found = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
-    if "embedding" in found.column_names and len(found):
-        dim = len(found["embedding"][0].as_py())
-        at = schema.get_field_index("embedding")
-        schema = schema.set(at, pa.field("embedding", pa.list_(pa.float32(), dim)))
-    columns = [
-        found[field.name].cast(field.type) if field.name in found.column_names else pa.nulls(len(found), field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
-
-
-def write(
-    workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, part: str
-) -> None:
+def write(workspace: Workspace, table: str, rows: Rows, part: str) -> None:
     """Write the rows as the part named `part` of an append table, replacing an existing part of that name."""
     workspace.write_bytes(part_name(table, part), parquet(to_arrow(table, rows)))
 
 
-def append(
-    workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, part: str
-) -> None:
+def append(workspace: Workspace, table: str, rows: Rows, part: str) -> None:
     """Write a worker's rows as `write` does; in tables with many small parts, the part is gathered later."""
     workspace.write_bytes(appended_name(table, part), parquet(to_arrow(table, rows)))
 
@@ -78,9 +45,7 @@ def is_there(workspace: Workspace, table: str, part: str) -> bool:
     return workspace.exists(appended_name(table, part))
 
 
-def replace(
-    workspace: Workspace, table: str, rows: Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, made_of: str = ""
-) -> None:
+def replace(workspace: Workspace, table: str, rows: Rows, made_of: str = "") -> None:
     """Replace the content of a whole table with these rows in one step.
 
     Args:

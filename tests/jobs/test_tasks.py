@@ -22,6 +22,6 @@ def test_tasks_build_and_search_the_same_index_as_threads(ray_cluster, monkeypat
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     one, other = Index().add(directions[:350]), Index().add(directions[:350], in_tasks)
     assert one.to_bytes() == other.to_bytes()
-    for made, spread in ((one, in_threads), (other, in_tasks)):
-        made.add(directions[350:], spread)
-    assert (one.search(directions, 5) == other.search(directions, 5, spread=in_tasks)).all()
+    for made, starmap in ((one, in_threads), (other, in_tasks)):
+        made.add(directions[350:], starmap)
+    assert (one.search(directions, 5) == other.search(directions, 5, starmap=in_tasks)).all()

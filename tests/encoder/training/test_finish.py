@@ -40,8 +40,8 @@ def test_whitening_evens_out_the_directions_and_leaves_the_head_linear() -> None
         whiten(encoder, before, power=1.0)
         after = encoder.head(pooled)
     assert after.mean(0).abs().max() < 1e-3 * after.std()
-    spread = [torch.linalg.eigvalsh(torch.cov(vectors.T)) for vectors in (before, after)]
-    assert spread[1][-1] / spread[1][0] < 0.6 * spread[0][-1] / spread[0][0]
+    variances = [torch.linalg.eigvalsh(torch.cov(vectors.T)) for vectors in (before, after)]
+    assert variances[1][-1] / variances[1][0] < 0.6 * variances[0][-1] / variances[0][0]
 
 
 def test_without_power_whitening_only_centres() -> None:

@@ -7,10 +7,10 @@ from pipeline.evaluate import bootstrap
 from pipeline.scoring import metrics
 
 
-def trials_of(n_singers: int, per_singer: int, rng: np.random.Generator, spread: float = 1.0):
+def trials_of(n_singers: int, per_singer: int, rng: np.random.Generator, std: float = 1.0):
     """Return scores, labels, left and right singers of vectors around a centre for each singer."""
     singers = np.repeat(np.arange(n_singers), per_singer)
-    vectors = rng.normal(size=(n_singers, 8))[singers] + spread * rng.normal(size=(len(singers), 8))
+    vectors = rng.normal(size=(n_singers, 8))[singers] + std * rng.normal(size=(len(singers), 8))
     left, right = np.triu_indices(len(singers), 1)
     scores = (vectors[left] * vectors[right]).sum(1)
     return scores, singers[left] == singers[right], singers[left], singers[right]

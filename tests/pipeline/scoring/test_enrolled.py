@@ -7,9 +7,8 @@ from pipeline.scoring import crowd
 from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.credits import Credits, judge, voices_of
 from pipeline.scoring.crowd import Crowd
-from pipeline.scoring.enrolled import Answers, Enrolled, People
+from pipeline.scoring.enrolled import NOBODY, Answers, Enrolled, People
 from pipeline.scoring.evidence import Evidence
-from pipeline.scoring.metrics import NOISE
 
 DIM = 64
 BACKEND = Backend(np.zeros(DIM), np.eye(DIM), Numbers(0.6, 0.01, DIM, DIM / 2, 0.0))
@@ -25,7 +24,7 @@ def weighed(evidence: Evidence, track, person, given, group=None, q: float = 0.9
     """Return the answers where row by row a track is credited to a person, or known to be by them."""
     track, person, given = np.asarray(track), np.asarray(person), np.asarray(given, bool)
     n, n_people = len(evidence), int(person.max(initial=-1)) + 1
-    owner, known = np.full(n, NOISE), np.zeros(n_people, bool)
+    owner, known = np.full(n, NOBODY), np.zeros(n_people, bool)
     owner[track[given]], known[person[given]] = person[given], True
     credits = Credits(track, person, given, n_people)
     people = People([f"Singer {i}" for i in range(n_people)], known, credits, owner)

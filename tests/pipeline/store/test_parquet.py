@@ -34,6 +34,7 @@ def test_a_file_is_read_group_by_group(tmp_path):
     for source in (str(tmp_path / "a.parquet"), pa.BufferReader(data)):
         groups = list(parquet.row_groups(source, ["n", "elsewhere"]))
         assert [group.to_pydict() for group in groups] == [{"n": [0, 1]}, {"n": [2, 3]}, {"n": [4]}]
+    assert parquet.count(pa.BufferReader(data)) == 5
 
 
 def test_rows_of_many_files_are_selected(tmp_path):
