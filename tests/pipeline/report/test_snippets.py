@@ -15,7 +15,7 @@ from pipeline.store.workspace import Workspace
 RATE = 22050
 
 
-def test_snippets_are_short_mp3_and_go_round_the_vocalists(filled: Workspace):
+def test_snippets_are_short_mp3_and_take_turns_among_vocalists(filled: Workspace):
     tracks = content.tracks(filled)
     points, _ = voice_map.points(filled, tracks, 100, np.random.default_rng(0), review.read(filled))
     chosen = snippets.choose(points, 6)

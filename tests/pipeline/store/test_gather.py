@@ -113,7 +113,7 @@ def test_large_parts_have_a_limit_and_failures_are_gathered_by_stage(workspace, 
 
 @pytest.mark.parametrize("full", [1, 100])
 @pytest.mark.parametrize("done", ["not yet", "already"])
-def test_gathering_that_is_killed_at_any_step_is_gone_on_with(workspace, monkeypatch, full, done):
+def test_gathering_that_is_killed_at_any_step_continues(workspace, monkeypatch, full, done):
     monkeypatch.setattr(module, "FULL_ROWS", full)
     monkeypatch.setattr(module, "PART_BYTES", 1)
     expected, killed = ["0"], True
