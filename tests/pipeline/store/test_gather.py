@@ -140,7 +140,7 @@ def test_gathering_that_is_killed_at_any_step_continues(workspace, monkeypatch, 
 
 
 def kill(patch: pytest.MonkeyPatch, step: int, done: bool) -> bool:
-    """Let the workspace's change of that number be the last one, `done` or not."""
+    """Make the workspace stop at the change with this number, `done` or not yet done."""
     left = itertools.count(step, -1)
 
     def until_then(change):
@@ -158,7 +158,7 @@ def kill(patch: pytest.MonkeyPatch, step: int, done: bool) -> bool:
     return True
 
 
-def test_a_removal_that_was_killed_halfway_is_gone_on_with(workspace, monkeypatch):
+def test_a_removal_that_was_killed_halfway_continues(workspace, monkeypatch):
     append(workspace, "a", "b")
     with monkeypatch.context() as patch:
         kill(patch, 3, done=False)
