@@ -19,7 +19,7 @@ SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share files out between processes; those of the jobs stay in one, so that Ray and the chain start only once."""
+    """Distribute files over processes; those of the jobs stay in one, so that Ray and the chain start only once."""
     from xdist.scheduler import LoadFileScheduling
 
     class ByFile(LoadFileScheduling):
@@ -51,7 +51,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def folder_of_nobody() -> Iterator[Path]:
-    """Return an empty folder, for a test that is run as somebody for whom permissions count, unlike root."""
+    """Return an empty folder, for a test that runs as a user to whom permissions apply, unlike root."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)
         is_root = os.geteuid() == 0
@@ -76,7 +76,7 @@ def loopback_store() -> Iterator[Any]:
 
 @pytest.fixture
 def object_store(loopback_store: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Return the S3 server, in order and with nothing counted; this process's environment names it."""
+    """Return the S3 server, without trouble and with no request counted; this process's environment names it."""
     loopback_store.calm()
     for name, value in loopback_store.environment.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""The CAM++ stem against the network as published: batch normalisation, names and all, no padding."""
+"""The CAM++ stem equals the published network (with its batch normalisation and names), and ignores padding."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def published_modules() -> Named:
 
 
 def published_forward(net: nn.Module, features: Tensor) -> Tensor:
-    """Literal forward pass of `published_modules`. features: (batch, frames, 80) -> (batch, 512, frames / 2)."""
+    """Compute `published_modules` literally: features (batch, frames, 80) -> (batch, 512, frames / 2)."""
     at = net.get_submodule
     x = F.relu(at("head.bn1")(at("head.conv1")(features.transpose(1, 2)[:, None])))
     for name in ("head.layer1.0", "head.layer1.1", "head.layer2.0", "head.layer2.1"):
@@ -139,7 +139,7 @@ def test_trunk_equals_the_published_network(published: nn.Module, encoder: Encod
 
 
 @torch.no_grad()
-def test_untrained_encoder_on_it_equals_published_embedding(published: nn.Module, encoder: Encoder) -> None:
+def test_an_encoder_with_only_this_stem_equals_the_published_embedding(published: nn.Module, encoder: Encoder) -> None:
     features = torch.randn(1, 301, 80)
     x = published_forward(published, features)
     # The published network divides by n - 1; the relative difference at 151 frames is 0.3 %.
@@ -164,10 +164,10 @@ def test_padding_changes_nothing(encoder: Encoder) -> None:
 def test_context_is_clip_mean_plus_segment_mean() -> None:
     x = torch.zeros(2, 150, 1)
     x[0, :100], x[0, 100:120] = 1.0, 4.0
-    x[0, 120:] = 9.0  # padding is not heard
+    x[0, 120:] = 9.0  # padding is ignored
     x[1] = 2.0
     heard = context(torch.tensor([120, 150]), 150) @ x
-    # A further segment, wholly padding, may follow.
+    # Another segment of nothing but padding may follow.
     expected = torch.tensor([[[1.5 + 1.0], [1.5 + 4.0]], [[2.0 + 2.0], [2.0 + 2.0]]])
     torch.testing.assert_close(heard[:, :2], expected)
 

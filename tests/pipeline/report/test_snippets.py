@@ -15,7 +15,7 @@ from pipeline.store.workspace import Workspace
 RATE = 22050
 
 
-def test_snippets_are_short_mp3_and_go_round_the_vocalists(filled: Workspace):
+def test_snippets_are_short_mp3_and_take_turns_among_vocalists(filled: Workspace):
     tracks = content.tracks(filled)
     points, _ = voice_map.points(filled, tracks, 100, np.random.default_rng(0), review.read(filled))
     chosen = snippets.choose(points, 6)
@@ -39,7 +39,7 @@ def test_a_snippet_is_the_asked_piece(tmp_path: Path):
     assert 0.5 < np.abs(samples).max() < 0.9, "soft voices are brought up"
 
 
-def test_vocals_that_are_gone_are_counted(filled: Workspace):
+def test_missing_vocals_are_counted(filled: Workspace):
     shutil.rmtree(filled.path("vocals_audio"))
     page, note = report.build(filled, ReportConfig(max_snippets=5))
     assert "5 could not be read" in note

@@ -16,7 +16,7 @@ CONFIG = ShardConfig(sample_rate_hz=RATE)
 
 
 def levels(*runs: tuple[float, float]) -> np.ndarray:
-    """Frame levels from (seconds, dB) runs."""
+    """Return frame levels from runs of (seconds, dB)."""
     return np.concatenate([np.full(round(seconds / FRAME_S), db) for seconds, db in runs])
 
 
@@ -31,7 +31,7 @@ def sing(path, *runs: tuple[float, float]) -> str:
     return str(path)
 
 
-def test_singing_is_cut_out_of_pauses():
+def test_clips_are_the_singing_between_pauses():
     found = stretches(levels((3, -90), (6, -20), (5, -90), (8, -20), (2, -90)))
     assert found == [(30, 90), (140, 220)]
 
@@ -53,7 +53,7 @@ def test_long_singing_is_cut_where_it_is_quietest():
 
 
 @pytest.mark.parametrize("seconds", [8.1, 10.1, 14.0, 17.9, 60.0, 61.3])
-def test_every_cut_keeps_to_the_lengths_and_loses_nothing(seconds):
+def test_clips_keep_to_the_allowed_lengths_and_lose_no_singing(seconds):
     rng = np.random.default_rng(1)
     frames = levels((seconds, -20)) + rng.normal(0, 1, round(seconds / FRAME_S))
     found = stretches(frames)
@@ -63,25 +63,25 @@ def test_every_cut_keeps_to_the_lengths_and_loses_nothing(seconds):
     assert all(40 <= last - first <= 100 for first, last in found)
 
 
-def test_a_phrase_is_widened_and_a_shout_is_not():
+def test_a_phrase_is_extended_and_a_shout_is_not():
     assert stretches(levels((5, -90), (3, -20), (5, -90))) == [(45, 85)]
     assert stretches(levels((5, -90), (1, -20), (5, -90))) == []
     assert stretches(levels((3, -20), (5, -90))) == [(0, 40)]
 
 
-def test_what_is_quiet_or_nothing_gives_no_clip():
+def test_quiet_or_empty_vocals_give_no_clip():
     assert stretches(levels((20, -70))) == []
     assert stretches(np.zeros(0)) == []
 
 
-def test_what_is_far_below_the_loud_singing_or_below_a_level_is_a_pause():
+def test_frames_far_below_the_loud_singing_or_below_the_floor_are_a_pause():
     frames = levels((10, -20), (5, -45), (5, -90))
     assert sum(last - first for first, last in stretches(frames, ShardConfig(range_db=30))) == 150
     assert sum(last - first for first, last in stretches(frames, ShardConfig(range_db=20))) == 100
     assert sum(last - first for first, last in stretches(frames, ShardConfig(range_db=30, floor_db=-40))) == 100
 
 
-def test_cuts_are_the_samples_of_vocals_and_mix(tmp_path):
+def test_clips_contain_the_samples_of_vocals_and_mix(tmp_path):
     uris = [sing(tmp_path / "v.flac", (2, -95), (23, -20), (4, -95), (5, -20)), sing(tmp_path / "m.wav", (36, -15))]
     whole = [audio.read(uri, RATE, 1).samples for uri in uris]
     clips = list(cut_clips(*uris, CONFIG))
@@ -93,13 +93,16 @@ def test_cuts_are_the_samples_of_vocals_and_mix(tmp_path):
         assert CONFIG.min_s <= clip.end_s - clip.start_s <= CONFIG.max_s
 
 
-def test_excerpts_are_cut_for_themselves_and_clips_keep_their_places_in_the_track(tmp_path):
+def test_clips_do_not_cross_excerpts_and_have_times_of_the_track(tmp_path):
     excerpts = [Excerpt(3.0, 9.0), Excerpt(10.0, 30.0)]
     vocals = sing(tmp_path / "v.flac", (3, -120), (6, -20), (1, -120), (20, -20))
     mix = sing(tmp_path / "m.wav", (40, -15))
     whole = [audio.read(uri, RATE, 1).samples for uri in (vocals, mix)]
     clips = list(cut_clips(vocals, mix, CONFIG, excerpts))
-    assert (clips[0].start_s, clips[0].end_s) == (3.0, 9.0)  # one clip with what follows if they were one stretch
+    assert (clips[0].start_s, clips[0].end_s) == (
+        3.0,
+        9.0,
+    )  # it would be one clip with what follows if they were one stretch
     assert (clips[1].start_s, clips[-1].end_s) == (10.0, 30.0)
     for clip in clips:
         where = slice(round(clip.start_s * RATE), round(clip.end_s * RATE))

@@ -1,4 +1,4 @@
-"""Fixtures of several stages."""
+"""Fixtures that tests of several stages share."""
 
 from pathlib import Path
 

@@ -42,14 +42,14 @@ def test_batches_of_any_size_give_the_same_vectors_in_order(tiny):
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
 
 
-def test_groups_keep_to_the_seconds_that_are_allowed(tiny):
+def test_batches_do_not_exceed_the_allowed_seconds(tiny):
     clips = [clip(seconds, 0) for seconds in (1.0, 2.0, 2.5, 7.0)]
     embedder = embed.Embedder(encoder.load(tiny), 5.0, bf16=False)
     assert list(embedder._groups(clips, [0, 1, 2, 3])) == [[0, 1], [2], [3]]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes batches of any size")
-def test_on_a_cpu_batches_stay_in_its_cache(tiny):
+def test_on_a_cpu_batches_fit_its_cache(tiny):
     cached_s = embed.CACHED_S * torch.get_num_threads()
     assert embed.Embedder(encoder.load(tiny), 1e4, bf16=False).batch_s == cached_s
     assert embed.Embedder(encoder.load(tiny), cached_s / 2, bf16=False).batch_s == cached_s / 2
@@ -57,13 +57,13 @@ def test_on_a_cpu_batches_stay_in_its_cache(tiny):
 
 def test_bf16_changes_little():
     clips = [clip(3.0, i) for i in range(4)]
-    model = encoder.load("default")  # trained: what chance weights do to rounding is chance, too
+    model = encoder.load("default")  # trained: what random weights do to rounding is random, too
     exact, near = embed.Embedder(model, 60, bf16=False), embed.Embedder(model, 60, bf16=True)
-    near.bf16 = True  # emulated where this processor does not multiply it
+    near.bf16 = True  # emulated if this processor does not multiply it
     assert np.sum(near(clips) * exact(clips), axis=1).min() > 0.99
 
 
-def test_bf16_is_left_where_it_would_be_emulated(tiny, monkeypatch):
+def test_bf16_is_not_used_if_it_would_be_emulated(tiny, monkeypatch):
     monkeypatch.setattr(embed, "multiplies_bfloat16", lambda device: False)
     assert not embed.Embedder(encoder.load(tiny), 60, bf16=True).bf16
 
@@ -79,7 +79,7 @@ def test_shards_become_embeddings_and_voices(make_config, workspace, tiny):
         ("done", "part-one.parquet", 3, None),
         ("done", "part-two.parquet", 1, None),
         ("failed", "c-1", 1, "part-two.parquet"),
-    ]  # clips are counted, shards are what is to do
+    ]  # counted in clips, processed in shards
     assert sorted(filter(None, outcomes["audio_s"].to_pylist())) == [4, 14]
     frame, vectors = tables.read_embeddings(workspace)
     assert sorted(frame["clip_id"]) == ["a-0", "a-1", "b-0", "c-0"]
@@ -96,7 +96,7 @@ def test_shards_become_embeddings_and_voices(make_config, workspace, tiny):
     assert (len(todo), done) == (0, 2)
 
 
-def test_spread_is_nought_for_clips_that_agree():
+def test_spread_is_zero_for_identical_clips():
     same = np.tile(np.eye(4, dtype=np.float32)[0], (3, 1))
     clips = pa.table({"clip_id": ["x"] * 3, "track_id": ["t"] * 3, "start_s": [0.0] * 3, "end_s": [4.0] * 3})
     assert embed.pool(embed.with_vectors(clips, same, "e"))[0]["spread"] == pytest.approx(0, abs=1e-7)

@@ -5,7 +5,7 @@ from pipeline.stages import encoders
 from pipeline.store.errors import ConfigError
 
 
-def test_an_encoder_is_found_by_its_id_or_as_the_last_trained(workspace, tiny):
+def test_an_encoder_is_found_by_its_id_or_as_the_last_trained_one(workspace, tiny):
     with pytest.raises(ConfigError, match="run the train stage first"):
         encoders.find_encoder(workspace, "trained")
     for name in ("config.yaml", "model.safetensors"):
@@ -14,7 +14,7 @@ def test_an_encoder_is_found_by_its_id_or_as_the_last_trained(workspace, tiny):
     assert encoders.find_encoder(workspace, "tiny-1") == workspace.path("encoders/tiny-1")
 
 
-def test_an_encoder_of_a_hub_may_lie_in_the_prepared_place(workspace, tiny, tmp_path, monkeypatch):
+def test_an_encoder_of_a_hub_may_come_from_store_weights(workspace, tiny, tmp_path, monkeypatch):
     (tmp_path / "weights" / "owner").mkdir(parents=True)
     (tmp_path / "weights" / "owner" / "name").symlink_to(tiny)
     monkeypatch.setenv("VOCATLAS_WEIGHTS", str(tmp_path / "weights"))
@@ -24,7 +24,7 @@ def test_an_encoder_of_a_hub_may_lie_in_the_prepared_place(workspace, tiny, tmp_
         encoders.load_encoder(workspace, "no-such")
 
 
-def test_clips_of_too_low_a_rate_are_refused():
+def test_clips_with_too_low_a_sample_rate_are_refused():
     encoders.check_rate("embed.encoder=x", 16000, 16000)
     with pytest.raises(ConfigError, match="embed.encoder=x needs clips at 44100 Hz.*set shard.sample_rate_hz=44100"):
         encoders.check_rate("embed.encoder=x", 44100, 16000)

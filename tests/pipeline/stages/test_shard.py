@@ -20,7 +20,7 @@ CONFIG = ShardConfig(sample_rate_hz=RATE)
 
 
 def track(folder, name: str, *vocals: tuple[float, float]) -> dict:
-    """A row for the worker: vocals as told, in a mix that is louder, remixed with itself."""
+    """Return a row for the worker: the given vocals, in a louder mix, remixed with itself."""
     uri, mix = sing(folder / f"{name}.flac", *vocals), sing(folder / f"{name}.wav", (sum(s for s, _ in vocals), -14))
     here = {"vocals_uri": uri, "uri": mix, "excerpts": None}
     return {"track_id": name} | here | {f"other_{key}": value for key, value in here.items()}
@@ -53,7 +53,7 @@ def test_the_worker_packs_whole_tracks_into_shards(workspace, tmp_path):
     assert len(samples) == round((clips["end_s"][0] - clips["start_s"][0]) * RATE)
 
 
-def test_a_batch_that_another_worker_has_begun_is_not_there_twice(workspace, tmp_path):
+def test_a_batch_that_another_worker_had_begun_is_not_written_twice(workspace, tmp_path):
     rows = [track(tmp_path, f"t{i}", (9 + i, -20)) for i in range(4)]
     batch = pa.Table.from_pylist(rows)
     worker = make_worker(workspace, shard_mb=0.2)
@@ -62,7 +62,7 @@ def test_a_batch_that_another_worker_has_begun_is_not_there_twice(workspace, tmp
     for _ in range(MAX_CRASHES):
         ledger = Ledger(workspace, "shard", "clips")
         ledger.survivors(rows, "track_id")
-        ledger.item("t0").__enter__()  # never left: the worker has died with it
+        ledger.item("t0").__enter__()  # never left: the worker died while processing it
     worker(batch)
     clips = tables.read(workspace, "clips")
     assert clips["clip_id"].is_unique
@@ -76,7 +76,7 @@ def test_a_batch_that_another_worker_has_begun_is_not_there_twice(workspace, tmp
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])
-def test_a_share_of_the_mix_is_let_back_in(workspace, tmp_path, share):
+def test_a_share_of_the_mix_is_added_back(workspace, tmp_path, share):
     row = track(tmp_path, "t", (9, -20))
     make_worker(workspace, mix_share=share)(pa.Table.from_pylist([row]))
     samples, _ = soundfile.read(io.BytesIO(tables.read(workspace, "clips")["audio"][0]))
@@ -84,7 +84,7 @@ def test_a_share_of_the_mix_is_let_back_in(workspace, tmp_path, share):
     np.testing.assert_allclose(samples, (1 - share) * vocals + share * mix, atol=2 / 2**15)
 
 
-def test_without_a_share_the_mix_is_not_asked_for(workspace, tmp_path):
+def test_without_a_share_the_mix_is_not_read(workspace, tmp_path):
     row = track(tmp_path, "t", (9, -20)) | {"uri": str(tmp_path / "gone.wav")}
     worker = make_worker(workspace, mix_share=0)
     outcomes = worker(pa.Table.from_pylist([row]))
@@ -103,14 +103,14 @@ def test_pairs_are_the_same_singing_separated_from_other_music(workspace, tmp_pa
         (one, _), (other, _) = (soundfile.read(io.BytesIO(clip[column])) for column in ("audio", "pair_audio"))
         assert len(one) == len(other)
         assert not np.allclose(one, other, atol=0.01)
-    assert clips["pair_audio"][0] != clips["pair_audio"][1]  # another clip, another ratio
+    assert clips["pair_audio"][0] != clips["pair_audio"][1]  # each clip has its own ratio
     first = clips["pair_audio"][0]
     worker(parts[0])
     assert first in set(tables.read(workspace, "clips")["pair_audio"])
     assert ClipShards.open(workspace.path("clips")).has_pairs
 
 
-def test_pending_leaves_out_the_done_the_failed_and_the_instrumental(workspace):
+def test_done_failed_and_instrumental_tracks_are_not_pending(workspace):
     tables.write(
         workspace,
         "vocals",
@@ -148,14 +148,14 @@ def test_pending_leaves_out_the_done_the_failed_and_the_instrumental(workspace):
     assert done == 2
 
 
-def test_nothing_is_pending_where_nobody_sings(workspace):
+def test_nothing_is_pending_if_nobody_sings(workspace):
     tables.write(workspace, "tracks", [{"track_id": "band", "uri": "band.mp3"}], "p")
     tables.write(workspace, "vocals", [{"track_id": "band", "has_vocals": False}], "p")
     todo, done = shard.pending(workspace)
     assert (len(todo), done) == (0, 0)
 
 
-def test_vocals_are_removed_only_where_there_are_clips(workspace):
+def test_vocals_are_removed_only_if_there_are_clips(workspace):
     for track_id in ("aa01", "bb02"):
         workspace.write_bytes(vocals_name(track_id), b"sound")
     tables.write(workspace, "clips", [{"clip_id": "aa01-0", "track_id": "aa01"}], "p")
@@ -164,6 +164,6 @@ def test_vocals_are_removed_only_where_there_are_clips(workspace):
     assert shard.forget_vocals(workspace) == 0
 
 
-def test_lengths_that_cannot_be_kept_are_refused():
+def test_contradicting_lengths_are_refused():
     with pytest.raises(ValidationError, match="at least twice"):
         ShardConfig(min_s=6, max_s=10)

@@ -35,13 +35,13 @@ from pipeline.store.errors import (
         (OSError("AWS Error NO_SUCH_BUCKET during GetObject operation"), "missing", "NO_SUCH_BUCKET"),
     ],
 )
-def test_every_error_has_a_class_and_words(error, kind, words):
+def test_every_error_has_a_class_and_a_message(error, kind, words):
     found_kind, message = explain(error)
     assert found_kind == kind
     assert words in message
 
 
-def test_what_concerns_the_whole_run_is_raised_again():
+def test_errors_that_concern_the_whole_run_are_raised_again():
     with pytest.raises(WorkspaceError, match="continues where it stopped"):
         raise_if_fatal(OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(ConfigError):
@@ -53,7 +53,7 @@ def test_what_concerns_the_whole_run_is_raised_again():
     raise_if_fatal(FileNotFoundError(2, "No such file"))
 
 
-def test_a_store_that_fails_outside_the_work_on_an_item_ends_the_run_in_words():
+def test_a_store_that_fails_outside_an_item_ends_the_run_with_a_message():
     told = as_run_error(OSError("AWS Error SLOW_DOWN during ListObjectsV2 operation"))
     assert isinstance(told, WorkspaceError)
     assert "run the same command" in str(told)

@@ -24,7 +24,7 @@ def names(workspace: Workspace, table: str = "vocals") -> list[str]:
     return sorted(path.name for path in Path(workspace.path(table)).glob("*"))
 
 
-def test_small_parts_become_few_and_no_row_is_lost_or_doubled(workspace):
+def test_small_parts_become_few_and_no_row_is_lost_or_duplicated(workspace):
     append(workspace, "a", "b", "c")
     assert sorted(tables.read(workspace, "vocals")["track_id"]) == ["a", "b", "c"]
     gather(workspace)
@@ -97,7 +97,7 @@ def test_a_gathered_part_is_sorted_by_track_and_keeps_the_order_within(workspace
     assert found["start_s"].tolist() == [0.0, 9.0, 5.0, 2.0, 0.0]
 
 
-def test_large_parts_have_a_limit_and_failures_stay_their_stages(workspace, monkeypatch):
+def test_large_parts_have_a_limit_and_failures_are_gathered_by_stage(workspace, monkeypatch):
     append(workspace, *"abcdefgh")
     monkeypatch.setattr(module, "PART_BYTES", sum(workspace.list_all(tables.WAITING).values()) // 3)
     for stage in ("scan", "separate"):
@@ -113,7 +113,7 @@ def test_large_parts_have_a_limit_and_failures_stay_their_stages(workspace, monk
 
 @pytest.mark.parametrize("full", [1, 100])
 @pytest.mark.parametrize("done", ["not yet", "already"])
-def test_gathering_that_is_killed_at_any_step_is_gone_on_with(workspace, monkeypatch, full, done):
+def test_gathering_that_is_killed_at_any_step_continues(workspace, monkeypatch, full, done):
     monkeypatch.setattr(module, "FULL_ROWS", full)
     monkeypatch.setattr(module, "PART_BYTES", 1)
     expected, killed = ["0"], True
@@ -140,7 +140,7 @@ def test_gathering_that_is_killed_at_any_step_is_gone_on_with(workspace, monkeyp
 
 
 def kill(patch: pytest.MonkeyPatch, step: int, done: bool) -> bool:
-    """Let the workspace's change of that number be the last one, `done` or not."""
+    """Make the workspace stop at the change with this number, `done` or not yet done."""
     left = itertools.count(step, -1)
 
     def until_then(change):
@@ -158,7 +158,7 @@ def kill(patch: pytest.MonkeyPatch, step: int, done: bool) -> bool:
     return True
 
 
-def test_a_removal_that_was_killed_halfway_is_gone_on_with(workspace, monkeypatch):
+def test_a_removal_that_was_killed_halfway_continues(workspace, monkeypatch):
     append(workspace, "a", "b")
     with monkeypatch.context() as patch:
         kill(patch, 3, done=False)
@@ -171,7 +171,7 @@ def test_a_removal_that_was_killed_halfway_is_gone_on_with(workspace, monkeypatc
     assert workspace.list_all(tables.WAITING) == {}
 
 
-def test_embeddings_whose_voices_were_not_written_are_left_to_be_made_again(workspace):
+def test_embeddings_whose_voices_were_not_written_are_discarded(workspace):
     for part in ("whole", "broken off"):
         tables.append(workspace, "embeddings", [{"clip_id": part, "embedding": [1.0]}], part)
     tables.append(workspace, "voices", [{"track_id": "t", "embedding": [1.0]}], "whole")
@@ -179,7 +179,7 @@ def test_embeddings_whose_voices_were_not_written_are_left_to_be_made_again(work
     assert tables.read(workspace, "embeddings")["clip_id"].tolist() == ["whole"]
 
 
-def test_what_it_asks_of_a_store_is_two_requests_a_part(object_store):
+def test_gathering_takes_two_requests_per_part(object_store):
     workspace = Workspace(object_store.bucket())
     append(workspace, "grows")
     gather(workspace)

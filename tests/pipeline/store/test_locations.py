@@ -36,7 +36,7 @@ def test_local_and_remote_names_are_told_apart(tmp_path):
 
 @pytest.mark.parametrize("root", ["s3://bucket/", "gs://bucket/", "abfs://bucket@account/"])
 @pytest.mark.parametrize("key", ODD_KEYS)
-def test_a_uri_is_the_plain_key(root, key, monkeypatch):
+def test_a_uri_contains_the_key_as_it_is(root, key, monkeypatch):
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     filesystem, path = open_filesystem(root + key)
     assert path == f"bucket/{key}"
@@ -51,18 +51,18 @@ def test_azures_account_may_come_from_the_environment(monkeypatch):
     assert open_filesystem("abfs://container/key")[1] == "container/key"
 
 
-def test_a_uri_that_cannot_be_opened_is_told():
+def test_a_uri_that_cannot_be_opened_is_reported():
     with pytest.raises(WorkspaceError, match="https:// is not supported: copy the files to a folder or"):
         open_filesystem("https://music.example/a.mp3")
 
 
-def test_a_uri_without_a_bucket_is_told():
+def test_a_uri_without_a_bucket_is_reported():
     with pytest.raises(WorkspaceError, match="names no bucket: write s3://bucket/key"):
         open_filesystem("s3:///key")
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
-def test_each_key_is_another_object(object_store, key):
+def test_each_key_is_an_object_of_its_own(object_store, key):
     bucket = object_store.bucket()
     for name in ODD_KEYS:
         filesystem, path = open_filesystem(f"{bucket}/music/{name}")
@@ -74,7 +74,7 @@ def test_each_key_is_another_object(object_store, key):
     assert f"{bucket}/music/{key}" in [uri_of(bucket, info.path) for info in found]
 
 
-def test_what_passes_is_tried_again(object_store):
+def test_a_request_is_repeated_until_an_outage_ends(object_store):
     filesystem, path = open_filesystem(f"{object_store.bucket()}/file")
     object_store.outage(1.5)
     with filesystem.open_output_stream(path) as sink:

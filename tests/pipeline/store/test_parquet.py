@@ -21,7 +21,7 @@ def test_the_rows_of_some_tracks_are_read_without_the_others(monkeypatch, wanted
     assert found.to_pydict() == {"track_id": [name for name in wanted if name != "none" for _ in range(2)]}
 
 
-def test_row_groups_that_tell_nothing_are_read():
+def test_row_groups_without_statistics_are_read():
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"track_id": ["a", "b"]}), sink, write_statistics=False)
     found = parquet.read(pa.BufferReader(sink.getvalue()), None, np.array(["b"]))
@@ -48,7 +48,7 @@ def test_rows_of_many_files_are_selected(tmp_path):
     assert parquet.select(fs, [], schema, ["n"], None).schema.names == ["n"]
 
 
-def test_a_mark_travels_with_the_file():
+def test_a_mark_is_stored_in_the_file():
     table = pa.table({"track_id": ["a"]})
     for made_of in ("this", ""):
         assert parquet.mark(pa.BufferReader(parquet.parquet(parquet.marked(table, made_of)))) == made_of
