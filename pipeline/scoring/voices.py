@@ -85,7 +85,7 @@ def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
     found = backend(workspace, encoders[0] if encoders else "", vectors.shape[1])
     if taught and workspace.exists(name := taught_name(workspace, found.encoder_id)):
         found = Backend.from_bytes(workspace.read_bytes(name))
-    if len(voices) and np.isinf(found.spread):  # no calibration: what all voices have in common identifies nobody
+    if len(voices) and np.isinf(found.variance):  # no calibration: what all voices have in common identifies nobody
         found = replace(found, mean=voices.means.mean(0) * len(voices) / (len(voices) + SETTLED))
     return voices, found
 

@@ -62,7 +62,7 @@ def test_an_encoder_without_calibration_is_normalised_by_the_catalogues_clips(wo
 
 def test_an_owners_calibration_is_found(workspace):
     write(workspace)
-    own = Backend(np.ones(8), np.eye(8), encoder_id="e", spread=1.0)
+    own = Backend(np.ones(8), np.eye(8), encoder_id="e", variance=1.0)
     workspace.write_bytes(voices.calibration_name("e"), own.to_bytes())
     _, backend = voices.read(workspace)
     assert voices.is_calibrated(workspace, "e")
@@ -102,7 +102,7 @@ def test_what_was_learned_is_used_until_there_is_another_calibration(workspace):
     workspace.write_bytes(voices.taught_name(workspace, "e"), taught.to_bytes())
     np.testing.assert_array_equal(voices.read(workspace)[1].matrix, taught.matrix)
     assert not np.allclose(voices.read(workspace, taught=False)[1].matrix, taught.matrix)
-    own = Backend(np.zeros(8), np.eye(8), encoder_id="e", spread=1.0)
+    own = Backend(np.zeros(8), np.eye(8), encoder_id="e", variance=1.0)
     workspace.write_bytes(voices.calibration_name("e"), own.to_bytes())
     np.testing.assert_array_equal(voices.read(workspace)[1].matrix, own.matrix)
 
