@@ -51,6 +51,14 @@ def test_voices_are_sorted_by_track_and_are_the_means_of_their_clips(workspace):
     np.testing.assert_allclose(found.means[2], clips[:2].mean(0), atol=1e-6)
 
 
+def test_clips_hold_no_more_singing_than_their_track(workspace):
+    write(workspace)
+    tables.write(workspace, "vocals", [{"track_id": "t0", "voiced_s": 2.0}, {"track_id": "t1", "voiced_s": 60.0}], "a")
+    assert voices.read(workspace)[0].seconds.tolist() == [2, 8, 8]
+    clips, _ = tables.read_embeddings(workspace)
+    assert voices.sung(workspace, clips)[clips["track_id"] == "t0"].tolist() == [1, 1]
+
+
 def test_an_encoder_without_calibration_is_normalised_by_the_catalogues_clips(workspace):
     write(workspace)
     _, backend = voices.read(workspace)
