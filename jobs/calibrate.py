@@ -37,7 +37,7 @@ def run(config: Config) -> int:
     name = voices.calibration_name(backend.encoder_id)
     workspace.write_bytes(name, fitted.to_bytes())
     numbers = ", ".join(f"{title} {value:.3g}" for title, value in vars(fitted.numbers).items())
-    print(f"{workspace.uri(name)}: {numbers}\nRun the cluster stage again with replace=true.")
+    print(f"{workspace.uri(name)}: {numbers}\nRun the cluster stage again.")
     return 0
 
 

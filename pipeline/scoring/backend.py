@@ -22,6 +22,7 @@ Sizov, Lee, Kinnunen: "Unifying probabilistic linear discriminant analysis varia
 partitioning problem" (Odyssey 2010). Spearman, "Correlation calculated from faulty data" (1910).
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 
@@ -127,6 +128,11 @@ class Backend:
         return save(
             {"mean": self.mean.astype(np.float32), "matrix": self.matrix.astype(np.float32)}, {"vocatlas": about}
         )
+
+    @property
+    def digest(self) -> str:
+        """A short hash of the back-end, which tells it from others."""
+        return hashlib.blake2b(self.to_bytes(), digest_size=8).hexdigest()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Backend":
