@@ -37,7 +37,7 @@ def run(config: Config) -> int:
     name = voices.calibration_name(backend.encoder_id)
     workspace.write_bytes(name, fitted.to_bytes())
     numbers = ", ".join(f"{title} {value:.3g}" for title, value in vars(fitted.numbers).items())
-    print(f"{workspace.uri(name)}: {numbers}\nRun the cluster stage again with replace=true.")
+    print(f"{workspace.uri(name)}: {numbers}\nRun the cluster stage again.")
     return 0
 
 
@@ -56,7 +56,7 @@ def labelled_clips(workspace: Workspace, labels: dict[str, str]) -> Clips:
     kept = frame["track_id"].isin(labels.keys()).to_numpy()
     frame, vectors = frame[kept], vectors[kept]
     track_ids, track = np.unique(frame["track_id"], return_inverse=True)
-    seconds = (frame["end_s"] - frame["start_s"]).to_numpy(float)
+    seconds = voices.sung(workspace, frame)
     singer = np.array([labels[track_id] for track_id in track_ids], object)
     return Clips(vectors.astype(np.float64), seconds, track, singer)
 

@@ -16,9 +16,10 @@ from pipeline.store import provenance, tables
 
 def work(config: Config, run: engine.Run) -> None:
     """Group the voices into vocalists and place them on a map."""
-    # The whole table costs little to compute, so a changed setting simply replaces it and the tags made from it.
-    provenance.claim(run.workspace, config.model_copy(update={"replace": True}), "cluster", seed=config.seed)
+    # The whole table costs little to compute: another setting or calibration replaces it, and the tags made from it.
     found, backend = voices.read(run.workspace)
+    decided = {"seed": config.seed, "calibration": backend.digest}
+    provenance.claim(run.workspace, config.model_copy(update={"replace": True}), "cluster", **decided)
     clusters = tables.read(run.workspace, "clusters")
     named = clusters["voice"].notna() | (clusters["cluster_id"] == NOISE)
     if set(clusters["track_id"]) == set(found.track_ids) and named.all():

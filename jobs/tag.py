@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
 import numpy as np
@@ -37,14 +37,14 @@ def work(config: Config, run: engine.Run) -> None:
     if nameless := int((clusters["voice"].isna() & (clusters["cluster_id"] != NOISE)).sum()):
         run.say(f"{nameless} tracks are in clusters without a name (from version 0.1): run the cluster stage")
     known = known_names(config.known, workspace, run.say)
-    made_of = mark(workspace, found, backend, known, config)
+    tracks = tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"])
+    made_of = mark(found, backend, (clusters, tracks), known, config)
     if tables.made_of(workspace, "tags") == made_of and not config.replace:
         run.skipped = len(found)
         run.note = summary(tables.read(workspace, "tags", ["vocalist", "source", "disagrees"]))
         return
     if without := set(known) - set(found.track_ids):
         run.say(f"{len(without)} known tracks have no voice (instrumental, silent or failed) and cannot be used")
-    tracks = tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"])
     credits = of_catalogue(tracks, known.values())
     once = recordings(found, clusters["same_recording"], credits, known)
     those, theirs = found[once.rows], clusters.iloc[once.rows]
@@ -64,17 +64,23 @@ def work(config: Config, run: engine.Run) -> None:
     run.note = summary(tags.rows)
 
 
-def mark(workspace: Workspace, found: voices.Voices, backend: Backend, known: dict[str, str], config: Config) -> str:
-    """Return a mark of all that tags are made of: voices, calibration, clusters, tracks, known names and settings."""
+def mark(
+    found: voices.Voices,
+    backend: Backend,
+    frames: Iterable[pd.DataFrame],
+    known: dict[str, str],
+    config: Config,
+) -> str:
+    """Return a mark of all that tags are made of: voices, calibration, tables, known names and settings.
+
+    The rows that were read of a table are hashed, since its files may be written anew with the same rows.
+    """
     digest = hashlib.blake2b(digest_size=16)
     settings = [config.tag.model_dump(mode="json"), config.seed, sorted(known.items()), version("vocatlas")]
     digest.update("\n".join([*found.track_ids, json.dumps(settings)]).encode())
-    for values in (found.means, found.seconds):
+    for values in (found.means, found.seconds, *(pd.util.hash_pandas_object(frame).to_numpy() for frame in frames)):
         digest.update(np.ascontiguousarray(values).data)
     digest.update(backend.to_bytes())
-    for table in ("clusters", "tracks"):
-        for name in tables.parts(workspace, table):
-            digest.update(workspace.read_bytes(name))
     return digest.hexdigest()
 
 

@@ -54,7 +54,7 @@ class Catalogue:
         rng = np.random.default_rng(0)
         vectors = simulate([2] * 2000, self.rate, rng)[0]
         spread = float((vectors[::2] * vectors[1::2]).sum(1).mean())  # two tracks share no more than their singer
-        return replace(simulated_backend(self.rate, rng), encoder_id=ENCODER, spread=spread).to_bytes()
+        return replace(simulated_backend(self.rate, rng), encoder_id=ENCODER, variance=spread).to_bytes()
 
     def grow(self, n_tracks: int) -> None:
         """Add about so many tracks, whose singers are new."""

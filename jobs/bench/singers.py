@@ -57,7 +57,7 @@ def read(workspace: Workspace, singers: dict[str, str]) -> Catalogue:
     rows = np.flatnonzero(frame["track_id"].isin(number).to_numpy())
     track = frame["track_id"].iloc[rows].map(number).to_numpy(int)
     singer = np.array([singers.get(track_id) or f"stranger {track_id}" for track_id in found.track_ids], object)
-    seconds = (frame["end_s"] - frame["start_s"]).to_numpy(float)[rows]
+    seconds = voices.sung(workspace, frame)[rows]
     return Catalogue(found, Clips(vectors[rows].astype(float), seconds, track, singer), singer)
 
 

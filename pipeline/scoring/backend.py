@@ -22,6 +22,7 @@ Sizov, Lee, Kinnunen: "Unifying probabilistic linear discriminant analysis varia
 partitioning problem" (Odyssey 2010). Spearman, "Correlation calculated from faulty data" (1910).
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 
@@ -79,14 +80,14 @@ class Numbers:
 class Backend:
     """Centre `mean (d,)`, normalisation `matrix (d, d)` and the numbers of the score, for one encoder's vectors.
 
-    `spread` is the mean squared distance of singers' means from the centre, normalised; infinite if it is unknown.
+    `variance` is the mean squared distance of singers' means from the centre, normalised; infinite if it is unknown.
     """
 
     mean: np.ndarray
     matrix: np.ndarray
     numbers: Numbers = Numbers()
     encoder_id: str = ""
-    spread: float = float("inf")
+    variance: float = float("inf")
 
     def evidence(self, means: np.ndarray, seconds: np.ndarray, weights: np.ndarray | None = None) -> Evidence:
         """Return the evidence of tracks.
@@ -123,10 +124,15 @@ class Backend:
 
     def to_bytes(self) -> bytes:
         """Return the back-end as a safetensors file; the numbers are JSON in its metadata."""
-        about = json.dumps({"encoder_id": self.encoder_id, "spread": self.spread, **asdict(self.numbers)})
+        about = json.dumps({"encoder_id": self.encoder_id, "spread": self.variance, **asdict(self.numbers)})
         return save(
             {"mean": self.mean.astype(np.float32), "matrix": self.matrix.astype(np.float32)}, {"vocatlas": about}
         )
+
+    @property
+    def digest(self) -> str:
+        """A short hash of the back-end, which tells it from others."""
+        return hashlib.blake2b(self.to_bytes(), digest_size=8).hexdigest()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Backend":
@@ -143,7 +149,7 @@ class Backend:
                 tensors["mean"],
                 tensors["matrix"],
                 encoder_id=about.pop("encoder_id"),
-                spread=about.pop("spread"),
+                variance=about.pop("spread"),
                 numbers=Numbers(**about),
             )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:

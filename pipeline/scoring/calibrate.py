@@ -65,8 +65,8 @@ def fit(catalogues: Sequence[Clips], encoder_id: str, seed: int = 0) -> Backend:
     """
     singers = np.concatenate([singer_means(clips) for clips in catalogues])
     centre, matrix = singers.mean(0), space(catalogues)
-    spread = float((((singers - centre) @ matrix) ** 2).sum(1).mean())
-    backend = Backend(centre, matrix, Numbers(), encoder_id, spread)
+    variance = float((((singers - centre) @ matrix) ** 2).sum(1).mean())
+    backend = Backend(centre, matrix, Numbers(), encoder_id, variance)
     parts = folded(catalogues, seed)
     heard = [recordings(clips, np.random.default_rng([seed, i])) for i, (clips, _) in enumerate(parts)]
     for _ in range(2):  # the weights of tracks in a set depend slightly on the numbers

@@ -17,7 +17,7 @@ from pipeline.scoring.voices import Voices
 SAMPLE = 2000  # voices from which the centre of a large catalogue is estimated
 ROUNDS = 5
 CLEAR = 2.0  # gain per track from which groups around the catalogue's own mean are voices, and not songs of one singer
-MANY = 0.8  # scatter, relative to `Backend.spread`, from which there are many singers; one singer's tracks have 0.2-0.6
+MANY = 0.8  # scatter, relative to `Backend.variance`, from which there are many singers; of one singer it is 0.2-0.6
 SURE, CAUTION = 2.0, 3.5  # how far the mean must lie, relative to chance, if groups are clear and if they are not
 
 
@@ -37,7 +37,7 @@ def centred(voices: Voices, backend: Backend) -> Backend:
     if found.gain > CLEAR * len(means):
         return moved(backend, means, found.group, SURE)
     scatter = (((means - inside.mean) @ backend.matrix) ** 2).sum() / max(len(means) - 1, 1)
-    if scatter > MANY * backend.spread:
+    if scatter > MANY * backend.variance:
         return moved(backend, means, found.group, CAUTION)
     here, before = backend, 0
     for _ in range(ROUNDS):
@@ -62,5 +62,5 @@ def moved(backend: Backend, means: np.ndarray, group: np.ndarray, caution: float
     np.add.at(sums, group, means)
     own = (sums / count[:, None]).mean(0)
     distance = float((((own - backend.mean) @ backend.matrix) ** 2).sum())
-    share = max(0.0, 1.0 - caution * backend.spread / max(len(count) * distance, 1e-12))
+    share = max(0.0, 1.0 - caution * backend.variance / max(len(count) * distance, 1e-12))
     return replace(backend, mean=(1 - share) * backend.mean + share * own)

@@ -78,7 +78,8 @@ def alone(voices: Voices, clips: Clips, name: np.ndarray, several_credited: np.n
     order = np.argsort(clips.track, kind="stable")
     for track, n in zip(*np.unique(clips.track, return_counts=True), strict=True):
         mine, order = order[:n], order[n:]
-        vectors, lengths = clips.vectors[mine], clips.seconds[mine]
+        vectors = clips.vectors[mine]
+        lengths = clips.seconds[mine] * (voices.seconds[track] / clips.seconds[mine].sum())  # as much as they are sung
         rest = whole[name[[track]]] - evidence[[track]]
         own = own_clips(backend.evidence(vectors, lengths), rest, bool(several_credited[track]), backend)
         if not own.all():

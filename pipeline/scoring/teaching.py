@@ -219,5 +219,5 @@ def for_mapped(backend: Backend, voices: Voices, clips: Scatter, encoder_id: str
     means = voices.means @ backend.matrix
     around = np.einsum("ij,ij->", backend.matrix @ clips.squares, backend.matrix) / (clips.degrees + len(voices))
     gain = float(np.sqrt(np.square(means).sum(1).mean() + around))
-    mean, spread = backend.mean @ backend.matrix / gain, backend.spread / gain**2
-    return Backend(mean, np.eye(len(mean)), backend.numbers, encoder_id, spread)
+    mean, variance = backend.mean @ backend.matrix / gain, backend.variance / gain**2
+    return Backend(mean, np.eye(len(mean)), backend.numbers, encoder_id, variance)

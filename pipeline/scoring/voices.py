@@ -24,7 +24,7 @@ class Voices:
     """A catalogue's tracks, sorted by `track_ids (n,)`.
 
     `means (n, d)` are the means of their clips' vectors, not brought to unit length: the less the clips agree, the
-    shorter they are. `seconds (n,)` are the lengths of their clips together.
+    shorter they are. `seconds (n,)` are how much singing their clips hold.
     """
 
     track_ids: np.ndarray
@@ -75,17 +75,17 @@ def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
             f"the voices were made by several encoders ({', '.join(encoders)}), whose vectors cannot be "
             "compared: run the embed stage with replace=true"
         )
-    frame = frame.assign(row=np.arange(len(frame))).merge(clip_seconds(workspace), on="track_id", how="left")
+    frame = frame.assign(row=np.arange(len(frame))).merge(sung_seconds(workspace), on="track_id", how="left")
     frame = frame.sort_values("track_id")
     vectors = vectors[frame["row"].to_numpy()]
     # `spread` is 1 minus the clips' mean cosine with their mean, and that cosine is the mean's length.
     length = (1.0 - frame["spread"].fillna(0.0).to_numpy()).astype(vectors.dtype)
-    seconds = frame["clips_s"].fillna(CLIP_S * frame["n_clips"].fillna(1)).to_numpy(float)
+    seconds = frame["sung_s"].fillna(CLIP_S * frame["n_clips"].fillna(1)).to_numpy(float)
     voices = Voices(frame["track_id"].to_numpy(), vectors * length[:, None], seconds)
     found = backend(workspace, encoders[0] if encoders else "", vectors.shape[1])
     if taught and workspace.exists(name := taught_name(workspace, found.encoder_id)):
         found = Backend.from_bytes(workspace.read_bytes(name))
-    if len(voices) and np.isinf(found.spread):  # no calibration: what all voices have in common identifies nobody
+    if len(voices) and np.isinf(found.variance):  # no calibration: what all voices have in common identifies nobody
         found = replace(found, mean=voices.means.mean(0) * len(voices) / (len(voices) + SETTLED))
     return voices, found
 
@@ -116,6 +116,24 @@ def clip_seconds(workspace: Workspace) -> pd.DataFrame:
     if not found:
         return pd.DataFrame({"track_id": pd.Series(dtype=object), "clips_s": pd.Series(dtype=float)})
     return pd.concat(found).groupby("track_id").sum().reset_index()
+
+
+def sung_seconds(workspace: Workspace) -> pd.DataFrame:
+    """Return how much of each track's clips is sung: `track_id`, `clips_s`, `sung_s`.
+
+    Clips hold pauses too, and where singing is faint most of a clip is the separator's residue of instruments. They
+    hold no more singing than the whole track (`voiced_s`, `pipeline.sound.activity`).
+    """
+    voiced = tables.read(workspace, "vocals", ["track_id", "voiced_s"]).drop_duplicates("track_id")
+    found = clip_seconds(workspace).merge(voiced, on="track_id", how="left")
+    return found.assign(sung_s=np.fmin(found["clips_s"], found["voiced_s"])).drop(columns="voiced_s")
+
+
+def sung(workspace: Workspace, clips: pd.DataFrame) -> np.ndarray:
+    """Return how much singing each clip (c,) of whole tracks holds, in seconds: the same share in all of a track's."""
+    tracks = sung_seconds(workspace).set_index("track_id")
+    share = (tracks["sung_s"] / tracks["clips_s"]).reindex(clips["track_id"]).to_numpy(float)
+    return (clips["end_s"] - clips["start_s"]).to_numpy(float) * share
 
 
 def backend(workspace: Workspace, encoder_id: str, dim: int) -> Backend:

@@ -5,6 +5,8 @@ import pytest
 
 from jobs import cluster, engine
 from pipeline.config import Config
+from pipeline.scoring.backend import Backend, Numbers
+from pipeline.scoring.voices import calibration_name
 from pipeline.store import provenance, tables
 from pipeline.store.workspace import Workspace
 
@@ -57,6 +59,15 @@ def test_other_settings_replace_the_clusters_and_discard_the_tags(workspace, mak
     assert engine.execute(cluster.STAGE, make_config(purity=0.9999)) == 0
     assert (tables.read(workspace, "clusters")["cluster_id"] == -1).all()
     assert tables.parts(workspace, "tags") == []
+
+
+def test_another_calibration_replaces_the_clusters(workspace, make_config, capsys):
+    voices(workspace, 12)
+    for variance in (1.0, 2.0):
+        backend = Backend(np.zeros(16), np.eye(16), Numbers(), "e", variance)
+        workspace.write_bytes(calibration_name("e"), backend.to_bytes())
+        assert engine.execute(cluster.STAGE, make_config()) == 0
+        assert "12 tracks done, 0 skipped" in capsys.readouterr().out
 
 
 def names(workspace: Workspace) -> dict[int, str]:

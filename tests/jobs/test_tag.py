@@ -180,7 +180,7 @@ def test_voices_that_came_after_clustering_are_said(clustered, make_config, caps
     assert len(tables.read(clustered, "tags")) == 17
 
 
-@pytest.mark.parametrize("new", ["nothing", "known", "settings", "clusters", "replace"])
+@pytest.mark.parametrize("new", ["nothing", "the same rows", "known", "settings", "clusters", "tracks", "replace"])
 def test_tags_are_made_anew_when_something_is_new(clustered: Workspace, make_config, tmp_path: Path, new):
     names = known(tmp_path, "0.mp3,Ann")
     assert engine.execute(tag.STAGE, make_config(known=names)) == 0
@@ -193,9 +193,12 @@ def test_tags_are_made_anew_when_something_is_new(clustered: Workspace, make_con
     elif new == "clusters":
         clusters = tables.read(clustered, "clusters")
         tables.replace(clustered, "clusters", clusters.assign(probability=0.9))
+    elif new in ("the same rows", "tracks"):
+        tracks = tables.read(clustered, "tracks")
+        tables.replace(clustered, "tracks", tracks.assign(title="Live") if new == "tracks" else tracks)
     elif new == "replace":
         settings["replace"] = True
     assert engine.execute(tag.STAGE, make_config(**settings)) == 0
     runs = tables.read(clustered, "runs").sort_values("started_at")
-    assert runs["skipped"].tolist()[-1] == (16 if new == "nothing" else 0)
-    assert (tables.made_of(clustered, "tags") == before) == (new in ("nothing", "replace"))
+    assert runs["skipped"].tolist()[-1] == (16 if new in ("nothing", "the same rows") else 0)
+    assert (tables.made_of(clustered, "tags") == before) == (new in ("nothing", "the same rows", "replace"))

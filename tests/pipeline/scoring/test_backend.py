@@ -51,7 +51,7 @@ def test_half_a_recording_counts_as_half(simulate, backend):
 def test_a_back_end_is_read_back_from_its_file():
     backend = Backend(np.arange(3.0), np.eye(3), Numbers(0.4, 5, 30, 20, 1, 0.02), "custom-01", 0.5)
     found = Backend.from_bytes(backend.to_bytes())
-    assert (found.numbers, found.encoder_id, found.spread) == (backend.numbers, "custom-01", 0.5)
+    assert (found.numbers, found.encoder_id, found.variance) == (backend.numbers, "custom-01", 0.5)
     np.testing.assert_allclose(found.matrix, backend.matrix)
 
 

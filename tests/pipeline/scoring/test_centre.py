@@ -7,7 +7,7 @@ from pipeline.scoring.voices import Voices
 
 DIM = 64
 LEAN = 0.7 * np.eye(DIM)[0]  # what all recordings of a catalogue have in common
-BACKEND = Backend(np.zeros(DIM), np.eye(DIM), spread=0.4)
+BACKEND = Backend(np.zeros(DIM), np.eye(DIM), variance=0.4)
 
 
 def catalogue(simulate, sizes: list[int], lean: np.ndarray = LEAN) -> Voices:
@@ -33,18 +33,18 @@ def test_one_singers_folder_leaves_the_centre_where_it_is(simulate):
 
 def test_a_voice_counts_once_however_many_tracks_it_has():
     means = np.array([[1.0, 0.0]] * 9 + [[0.0, 1.0]])
-    backend = Backend(np.array([9.0, 9.0]), np.eye(2), spread=1e-9)
+    backend = Backend(np.array([9.0, 9.0]), np.eye(2), variance=1e-9)
     np.testing.assert_allclose(moved(backend, means, np.array([0] * 9 + [1]), 1.0).mean, [0.5, 0.5], atol=1e-6)
 
 
 def test_what_chance_would_do_moves_nothing():
-    backend = Backend(np.zeros(2), np.eye(2), spread=1.0)
+    backend = Backend(np.zeros(2), np.eye(2), variance=1.0)
     means = np.array([[1.0, 0.0], [0.0, 1.0]])
     assert not moved(backend, means, np.array([0, 1]), 1.0).mean.any()
     assert moved(backend, means, np.array([0, 1]), 0.5).mean == pytest.approx([0.25, 0.25])
 
 
-def test_where_the_spread_is_not_known_nothing_moves(simulate):
+def test_where_the_variance_is_not_known_nothing_moves(simulate):
     voices = catalogue(simulate, [1] * 50)
     assert not moved(Backend(np.zeros(DIM), np.eye(DIM)), voices.means, np.arange(50), 1.0).mean.any()
 

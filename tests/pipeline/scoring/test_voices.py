@@ -51,6 +51,14 @@ def test_voices_are_sorted_by_track_and_are_the_means_of_their_clips(workspace):
     np.testing.assert_allclose(found.means[2], clips[:2].mean(0), atol=1e-6)
 
 
+def test_clips_hold_no_more_singing_than_their_track(workspace):
+    write(workspace)
+    tables.write(workspace, "vocals", [{"track_id": "t0", "voiced_s": 2.0}, {"track_id": "t1", "voiced_s": 60.0}], "a")
+    assert voices.read(workspace)[0].seconds.tolist() == [2, 8, 8]
+    clips, _ = tables.read_embeddings(workspace)
+    assert voices.sung(workspace, clips)[clips["track_id"] == "t0"].tolist() == [1, 1]
+
+
 def test_an_encoder_without_calibration_is_normalised_by_the_catalogues_clips(workspace):
     write(workspace)
     _, backend = voices.read(workspace)
@@ -62,7 +70,7 @@ def test_an_encoder_without_calibration_is_normalised_by_the_catalogues_clips(wo
 
 def test_an_owners_calibration_is_found(workspace):
     write(workspace)
-    own = Backend(np.ones(8), np.eye(8), encoder_id="e", spread=1.0)
+    own = Backend(np.ones(8), np.eye(8), encoder_id="e", variance=1.0)
     workspace.write_bytes(voices.calibration_name("e"), own.to_bytes())
     _, backend = voices.read(workspace)
     assert voices.is_calibrated(workspace, "e")
@@ -102,7 +110,7 @@ def test_what_was_learned_is_used_until_there_is_another_calibration(workspace):
     workspace.write_bytes(voices.taught_name(workspace, "e"), taught.to_bytes())
     np.testing.assert_array_equal(voices.read(workspace)[1].matrix, taught.matrix)
     assert not np.allclose(voices.read(workspace, taught=False)[1].matrix, taught.matrix)
-    own = Backend(np.zeros(8), np.eye(8), encoder_id="e", spread=1.0)
+    own = Backend(np.zeros(8), np.eye(8), encoder_id="e", variance=1.0)
     workspace.write_bytes(voices.calibration_name("e"), own.to_bytes())
     np.testing.assert_array_equal(voices.read(workspace)[1].matrix, own.matrix)
 

@@ -12,7 +12,7 @@ from pipeline.stages.cluster import NOISE, by_size, cluster_voices, describe
 CONFIG = ClusterConfig()
 DIM = 64
 LEAN = np.random.default_rng(7).normal(size=DIM)  # where all vectors of this encoder lean to
-BACKEND = Backend(LEAN / 13, np.eye(DIM), spread=0.6)
+BACKEND = Backend(LEAN / 13, np.eye(DIM), variance=0.6)
 
 
 def catalogue(sizes: list[int], scatter: float = 0.8, seed: int = 0) -> tuple[Voices, np.ndarray]:
