@@ -8,12 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from jobs import engine, fitting, train
+from jobs import fitting
 from pipeline.config import Config
-from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 from tests.jobs.test_train import FAST, log_of, trained, write_clips
 
@@ -65,21 +63,6 @@ def test_ctrl_c_ends_a_training_as_it_ends_any_stage(
     run.send_signal(signal.SIGINT)
     _, errors = run.communicate(timeout=120)
     assert (run.returncode, errors) == (130, "interrupted: the same command continues where this one stopped\n")
-
-
-@pytest.mark.usefixtures("ray_cluster")
-def test_training_survives_as_many_losses_as_it_is_told(
-    make_config: Callable[..., Config], workspace: Workspace, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_clips(workspace)
-    clips = tables.read_arrow(workspace, "clips")
-    damaged = pa.array([b"fLaC and no more"] * len(clips), pa.binary())
-    tables.write(workspace, "clips", clips.set_column(clips.schema.get_field_index("audio"), "audio", damaged), "all")
-    config = make_config(train=FAST | {"max_failures": 1}, shard={"sample_rate_hz": 44100})
-    assert engine.guarded(lambda: engine.execute(train.STAGE, config)) == 2
-    said = capsys.readouterr()
-    assert said.out.count("a worker was lost") == 2
-    assert "survives train.max_failures=1 losses of a worker; there were 2" in said.err
 
 
 def test_only_the_checkpoints_of_a_training_are_forgotten(workspace: Workspace) -> None:
