@@ -4,6 +4,7 @@ Names are imported on first use, so that a config that names an encoder does not
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from encoder.config import EncoderConfig
     from encoder.model import Encoder
 
-__all__ = ["Encoder", "EncoderConfig", "load"]
+__all__ = ["DEFAULT", "Encoder", "EncoderConfig", "load"]
+DEFAULT = Path(__file__).parent / "default"  # the folder of the encoder that ships
 HOME = {"Encoder": "encoder.model", "EncoderConfig": "encoder.config", "load": "encoder.checkpoint"}
 
 

@@ -19,12 +19,11 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from encoder import DEFAULT
 from encoder.config import EncoderConfig, campplus
 from encoder.frontend import resample
 from encoder.model import Encoder, validate
 from encoder.published import from_campplus, published_weights
-
-DEFAULT = Path(__file__).parent / "default"
 
 
 class ScriptedEncoder(nn.Module):

@@ -30,6 +30,13 @@ def test_one_file_of_the_pipeline_and_its_jobs_reads_parquet():
     assert found == {"pipeline/store/parquet.py"}
 
 
+def test_commands_without_a_network_do_not_wait_for_torch():
+    code = "import sys, jobs.scan, jobs.cluster, jobs.tag, jobs.report, jobs.search, jobs.export, jobs.submit"
+    code += "; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False"]
+
+
 def test_every_source_file_has_its_test():
     rooms = ("pipeline", "encoder", "jobs")
     sources = [path.relative_to(ROOT) for room in rooms for path in (ROOT / room).rglob("*.py")]

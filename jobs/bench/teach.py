@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from encoder.checkpoint import DEFAULT
+from encoder import DEFAULT
 from jobs.bench import answers as bench
 from jobs.bench import singers
 from jobs.bench.singers import Catalogue

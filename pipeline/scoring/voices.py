@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from encoder.checkpoint import DEFAULT
+from encoder import DEFAULT
 from pipeline.scoring.backend import FILE, Backend, within_matrix
 from pipeline.scoring.scatter import of_clips
 from pipeline.store import tables

@@ -19,7 +19,6 @@ from pipeline.config import Config
 from pipeline.people.names import key, letters
 from pipeline.people.tracks import find_tracks
 from pipeline.scoring.scores import Normaliser, unit
-from pipeline.stages import embed, encoders, scan, separate, shard
 from pipeline.store import provenance, tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.locations import is_remote
@@ -155,6 +154,8 @@ def voice_of_file(workspace: Workspace, uri: str) -> tuple[str, np.ndarray]:
     Raises:
         ConfigError: the file does not exist, nobody sings in it, or the workspace's encoder no longer exists.
     """
+    from pipeline.stages import embed, encoders, scan, separate, shard  # they load torch, which no other question needs
+
     made_by = provenance.saved(workspace, "embeddings")
     if not made_by:
         raise ConfigError(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import encoder
-from encoder.checkpoint import DEFAULT
+from encoder import DEFAULT
 from encoder.model import Encoder
 from encoder.training.validation import trials_error_rate
 

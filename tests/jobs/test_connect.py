@@ -63,37 +63,50 @@ def short_folder() -> Iterator[str]:
         yield folder
 
 
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("http://127.0.0.1:8265", "where jobs are submitted to"),
-        ("127.0.0.1:1", "Connection refused"),
-        ("nowhere.invalid:6379", "not known|resolution"),
-        ("ray://127.0.0.1:1", "Connection refused"),
-        ("nonsense", "Invalid address"),
-    ],
-)
-def test_a_wrong_address_is_reported_at_once(address, words):
-    status, said = start(RAY_ADDRESS=address)
-    assert status == 2
-    assert said.startswith(f"error: RAY_ADDRESS={address}: ")
-    assert re.search(words, said)
-    assert said.count("\n") == 1
+WRONG = {
+    "http://127.0.0.1:8265": "where jobs are submitted to",
+    "127.0.0.1:1": "Connection refused",
+    "nowhere.invalid:6379": "not known|resolution",
+    "ray://127.0.0.1:1": "Connection refused",
+    "nonsense": "Invalid address",
+    "something else": "what answers there is not Ray",
+    "nothing answers": "timed out",
+}
+ASK = """if True:
+    import os, sys
+    from jobs import connect, engine
+
+    connect.ANSWER_S = 0.5
+    for address in sys.argv[1:]:
+        os.environ["RAY_ADDRESS"] = address
+        print(engine.guarded(connect.start_ray), flush=True)
+"""
 
 
-def test_an_address_where_something_else_answers_is_reported():
-    with web_server() as address:
-        status, said = start(RAY_ADDRESS=address)
-    assert (status, said.count("\n")) == (2, 1)
-    assert "what answers there is not Ray" in said
+@pytest.fixture(scope="module")
+def told() -> dict[str, tuple[str, list[str]]]:
+    """Return what one process that tries all `WRONG` addresses is told: each address, and the lines said about it."""
+    with web_server() as other, socket.create_server(("", 0)) as silent:
+        places = {"something else": other, "nothing answers": f"127.0.0.1:{silent.getsockname()[1]}"}
+        addresses = [places.get(name, name) for name in WRONG]
+        done = subprocess.run(
+            [sys.executable, "-c", ASK, *addresses],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+    said = re.split("^2$\n", done.stdout, flags=re.MULTILINE)  # the exit status, after each
+    return {name: (address, lines.splitlines()) for name, address, lines in zip(WRONG, addresses, said, strict=False)}
 
 
-def test_an_address_where_nothing_answers_is_soon_reported():
-    with socket.create_server(("", 0)) as silent:
-        address = f"127.0.0.1:{silent.getsockname()[1]}"
-        status, said = start("from jobs import connect; connect.ANSWER_S = 0.5", RAY_ADDRESS=address)
-    assert (status, said.count("\n")) == (2, 1)
-    assert said.startswith(f"error: RAY_ADDRESS={address}: timed out")
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_address_is_reported_at_once(told, name):
+    address, lines = told[name]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"error: RAY_ADDRESS={address}: ")
+    assert re.search(WRONG[name], lines[0])
 
 
 def test_auto_without_a_cluster_or_with_a_dead_one_is_reported(short_folder):

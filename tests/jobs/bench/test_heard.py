@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from encoder import checkpoint
+from encoder import DEFAULT, checkpoint
 from jobs.bench import heard
 from pipeline.sections import ExcerptsConfig
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
-ENCODER = checkpoint.identity(checkpoint.DEFAULT)  # whose scores have a calibration
+ENCODER = checkpoint.identity(DEFAULT)  # whose scores have a calibration
 SINGERS, TRACKS, CLIPS, CLIP_S = 4, 3, 20, 6.0
 
 

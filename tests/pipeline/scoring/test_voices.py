@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from encoder.checkpoint import DEFAULT, load
+from encoder import DEFAULT, load
 from pipeline.scoring import voices
 from pipeline.scoring.backend import Backend
 from pipeline.store import tables
