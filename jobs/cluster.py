@@ -12,19 +12,22 @@ from pipeline.scoring import kept, neighbours, same, voices
 from pipeline.scoring.metrics import NOISE
 from pipeline.stages import cluster
 from pipeline.store import provenance, tables
+from pipeline.store.workspace import Workspace
+
+SHOWN = ["track_id", "cluster_id", "voice", "probability"]  # columns that tell what is there
 
 
 def work(config: Config, run: engine.Run) -> None:
     """Group the voices into vocalists and place them on a map."""
     # The whole table costs little to compute: another setting or calibration replaces it, and the tags made from it.
-    found, backend = voices.read(run.workspace)
-    decided = {"seed": config.seed, "calibration": backend.digest}
+    decided = {"seed": config.seed, "calibration": voices.scored_by(run.workspace)}
     provenance.claim(run.workspace, config.model_copy(update={"replace": True}), "cluster", **decided)
-    clusters = tables.read(run.workspace, "clusters")
+    clusters = tables.read(run.workspace, "clusters", SHOWN)
     named = clusters["voice"].notna() | (clusters["cluster_id"] == NOISE)
-    if set(clusters["track_id"]) == set(found.track_ids) and named.all():
-        run.skipped = len(found)
+    if set(clusters["track_id"]) == present(run.workspace) and named.all():
+        run.skipped = len(clusters)
     else:
+        found, backend = voices.read(run.workspace)
         run.say(f"{len(found)} voices")
         if not voices.is_calibrated(run.workspace, backend.encoder_id):
             run.say(
@@ -48,6 +51,12 @@ def work(config: Config, run: engine.Run) -> None:
         tables.replace(run.workspace, "clusters", clusters)
         run.done = len(found)
     run.note = cluster.describe(clusters)
+
+
+def present(workspace: Workspace) -> set[str]:
+    """Return the ids of the tracks in the catalogue that have a voice, read without the vectors."""
+    voiced, tracks = tables.keys(workspace, "voices", "track_id"), tables.present_tracks(workspace)
+    return voiced if tracks is None else voiced & tracks
 
 
 STAGE = engine.Stage(

@@ -170,8 +170,24 @@ def taught_name(workspace: Workspace, encoder_id: str) -> str:
 
     It contains a hash of the calibration that learning started from, so that a new calibration has to learn again.
     """
-    own = (data for _, data in _files(workspace, encoder_id) if Backend.from_bytes(data).encoder_id == encoder_id)
-    return f"encoders/{encoder_id}/taught-{hashlib.blake2b(next(own, b''), digest_size=4).hexdigest()}.safetensors"
+    own = _own(workspace, encoder_id)
+    return f"encoders/{encoder_id}/taught-{hashlib.blake2b(own, digest_size=4).hexdigest()}.safetensors"
+
+
+def scored_by(workspace: Workspace) -> str:
+    """Return a hash of what the voices are scored by: their encoder's calibration, and what it has learned here."""
+    found = hashlib.blake2b(digest_size=8)
+    for encoder_id in sorted(filter(None, tables.keys(workspace, "voices", "encoder_id"))):
+        found.update(_own(workspace, encoder_id))
+        if workspace.exists(name := taught_name(workspace, encoder_id)):
+            found.update(workspace.read_bytes(name))
+    return found.hexdigest()
+
+
+def _own(workspace: Workspace, encoder_id: str) -> bytes:
+    """Return an encoder's calibration; nothing if it has none."""
+    files = (data for _, data in _files(workspace, encoder_id))
+    return next((data for data in files if Backend.from_bytes(data).encoder_id == encoder_id), b"")
 
 
 def _files(workspace: Workspace, encoder_id: str) -> list[tuple[str, bytes]]:
