@@ -44,7 +44,7 @@ def test_a_shift_that_chance_explains_does_not_move_the_centre():
     assert moved(backend, means, np.array([0, 1]), 0.5).mean == pytest.approx([0.25, 0.25])
 
 
-def test_where_the_variance_is_not_known_nothing_moves(simulate):
+def test_without_a_known_variance_the_centre_does_not_move(simulate):
     voices = catalogue(simulate, [1] * 50)
     assert not moved(Backend(np.zeros(DIM), np.eye(DIM)), voices.means, np.arange(50), 1.0).mean.any()
 
