@@ -1,4 +1,4 @@
-"""Training under Ray Train: a driver that is killed or interrupted, and checkpoints that are of no more use."""
+"""Training under Ray Train: a driver that is killed or interrupted, and checkpoints that are no longer needed."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def configured(make_config: Callable[..., Config], workspace: Workspace, **setti
 
 
 @pytest.mark.slow
-def test_a_killed_driver_goes_on_where_it_was(
+def test_after_a_killed_driver_the_same_command_continues(
     make_config: Callable[..., Config], workspace: Workspace, tmp_path: Path
 ) -> None:
     configured(make_config, workspace, steps=12, checkpoint_every=3)
@@ -35,7 +35,7 @@ def test_a_killed_driver_goes_on_where_it_was(
     )
     runs = Path(workspace.path("encoders/_training"))
     until = time.monotonic() + 240
-    # Ray Train goes on from what stands in its snapshot, which it writes after a checkpoint is there.
+    # Ray Train continues from its snapshot, which it writes after a checkpoint exists.
     while not list(runs.glob("*/checkpoint_manager_snapshot.json")):
         assert first.poll() is None
         assert time.monotonic() < until
@@ -65,7 +65,7 @@ def test_ctrl_c_ends_a_training_as_it_ends_any_stage(
     assert (run.returncode, errors) == (130, "interrupted: the same command continues where this one stopped\n")
 
 
-def test_only_the_checkpoints_of_a_training_are_forgotten(workspace: Workspace) -> None:
+def test_only_the_checkpoints_of_that_training_are_removed(workspace: Workspace) -> None:
     for name in ("abc-1-x/state", "abc-2-y/state", "abd/state"):
         workspace.write_bytes(f"{fitting.RUNS}/{name}", b"weights")
     fitting.forget(workspace, "abc")

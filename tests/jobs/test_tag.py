@@ -71,7 +71,7 @@ def test_chain_tags_every_voice(chain_workspace):
     assert (tags["vocalist"].isna() == (tags["source"] == "unknown")).all()
 
 
-def test_known_names_clusters_and_disagreements(clustered, make_config, tmp_path, capsys):
+def test_tags_come_from_known_names_and_clusters(clustered, make_config, tmp_path, capsys):
     path = known(
         tmp_path, "/music/0.mp3,Singer 0", "/music/4.mp3,Singer 1", "gone.mp3,Nobody", "/music/silent.mp3,Singer 3"
     )
@@ -89,7 +89,7 @@ def test_known_names_clusters_and_disagreements(clustered, make_config, tmp_path
     assert review["file_artist"][0] in review["candidates"][0]
 
 
-def test_credits_name_tracks_and_the_wrong_one_is_told(clustered, make_config, capsys):
+def test_credits_name_tracks_and_the_wrong_one_is_reported(clustered, make_config, capsys):
     files = tables.read(clustered, "tracks")
     files.loc[files["track_id"] == f"{15:032x}", "artist"] = "Singer 1"
     tables.replace(clustered, "tracks", files)
@@ -111,7 +111,7 @@ def test_without_known_names_clusters_name_the_tracks(clustered, make_config, ca
     assert set(tags["vocalist"]) == {"voice-0005", "voice-0006", "voice-0007", "voice-0008"}
 
 
-def test_a_cluster_that_loses_its_known_name_has_its_own_again(clustered, make_config, tmp_path):
+def test_a_cluster_that_loses_its_known_name_gets_its_own_back(clustered, make_config, tmp_path):
     names = []
     for path in (None, known(tmp_path, f"{0:032x},Ann"), None):
         assert engine.execute(tag.STAGE, make_config(known=path, tag={"use_credits": False})) == 0
@@ -119,14 +119,14 @@ def test_a_cluster_that_loses_its_known_name_has_its_own_again(clustered, make_c
     assert names == ["voice-0005", "Ann", "voice-0005"]
 
 
-def test_clusters_of_an_earlier_version_have_no_names_and_that_is_said(clustered, make_config, capsys):
+def test_clusters_of_an_earlier_version_without_names_are_reported(clustered, make_config, capsys):
     tables.replace(clustered, "clusters", tables.read(clustered, "clusters").drop(columns="voice"))
     assert engine.execute(tag.STAGE, make_config(tag={"use_credits": False})) == 0
     assert "16 tracks are in clusters without a name" in capsys.readouterr().out
     assert (tables.read(clustered, "tags")["source"] == "unknown").all()
 
 
-def test_files_of_one_recording_are_named_alike_and_asked_for_once(clustered, make_config, tmp_path):
+def test_files_of_one_recording_have_one_name_and_are_asked_about_once(clustered, make_config, tmp_path):
     copies = {f"{i:032x}": f"{8:032x}" for i in (9, 10, 11)}
     clusters = tables.read(clustered, "clusters")
     tables.replace(clustered, "clusters", clusters.assign(same_recording=clusters["track_id"].map(copies)))
@@ -139,7 +139,7 @@ def test_files_of_one_recording_are_named_alike_and_asked_for_once(clustered, ma
     assert not set(tables.read(clustered, "review")["track_id"]) & set(copies)
 
 
-def test_known_tracks_in_doubt_are_said(clustered, make_config, tmp_path, capsys):
+def test_known_tracks_in_doubt_are_reported(clustered, make_config, tmp_path, capsys):
     path = known(tmp_path, *(f"{i:032x},Ann" for i in (0, 1, 4)), *(f"{i:032x},Bob" for i in (8, 12)))
     assert engine.execute(tag.STAGE, make_config(known=path, tag={"use_credits": False})) == 0
     told = capsys.readouterr().out
@@ -152,7 +152,7 @@ def test_known_tracks_in_doubt_are_said(clustered, make_config, tmp_path, capsys
     assert doubt.to_dict() == {f"{4:032x}": "misfit", f"{8:032x}": "unlike", f"{12:032x}": "unlike"}
 
 
-def test_names_that_differ_only_in_writing_are_one_person_and_that_is_said(clustered, make_config, tmp_path, capsys):
+def test_spellings_of_one_name_are_one_person_and_are_reported(clustered, make_config, tmp_path, capsys):
     path = known(tmp_path, f"{0:032x},Zoë Kern", f"{1:032x},ZOE KERN")
     assert engine.execute(tag.STAGE, make_config(known=path, tag={"use_credits": False})) == 0
     assert "Zoë Kern is also written ZOE KERN in the known names: taken for one person" in capsys.readouterr().out
@@ -165,14 +165,14 @@ def test_new_known_names_replace_the_tags(clustered, make_config, tmp_path):
     assert (tables.read(clustered, "tags")["vocalist"] == "Ann").sum() == 4
 
 
-def test_a_wrong_file_of_known_names_is_said(clustered, make_config, tmp_path, capsys):
+def test_an_invalid_list_of_known_names_is_reported(clustered, make_config, tmp_path, capsys):
     path = tmp_path / "known.csv"
     path.write_text("song,who\na,b\n")
     assert engine.guarded(lambda: engine.execute(tag.STAGE, make_config(known=str(path)))) == 2
     assert "need the columns track and vocalist" in capsys.readouterr().err
 
 
-def test_voices_that_came_after_clustering_are_said(clustered, make_config, capsys):
+def test_voices_newer_than_the_clusters_are_reported(clustered, make_config, capsys):
     tables.write(clustered, "voices", [{"track_id": "new", "encoder_id": "e", "embedding": [1.0] + [0.0] * 31}], "new")
     tables.write(clustered, "tracks", [{"track_id": "new", "uri": "/music/new.mp3"}], "new")
     assert engine.execute(tag.STAGE, make_config()) == 0
@@ -181,7 +181,7 @@ def test_voices_that_came_after_clustering_are_said(clustered, make_config, caps
 
 
 @pytest.mark.parametrize("new", ["nothing", "the same rows", "known", "settings", "clusters", "tracks", "replace"])
-def test_tags_are_made_anew_when_something_is_new(clustered: Workspace, make_config, tmp_path: Path, new):
+def test_tags_are_recomputed_only_if_something_is_new(clustered: Workspace, make_config, tmp_path: Path, new):
     names = known(tmp_path, "0.mp3,Ann")
     assert engine.execute(tag.STAGE, make_config(known=names)) == 0
     before = tables.made_of(clustered, "tags")

@@ -11,12 +11,12 @@ from pipeline.stages.cluster import NOISE, by_size, cluster_voices, describe
 
 CONFIG = ClusterConfig()
 DIM = 64
-LEAN = np.random.default_rng(7).normal(size=DIM)  # where all vectors of this encoder lean to
+LEAN = np.random.default_rng(7).normal(size=DIM)  # the direction that all vectors of this encoder have in common
 BACKEND = Backend(LEAN / 13, np.eye(DIM), variance=0.6)
 
 
 def catalogue(sizes: list[int], scatter: float = 0.8, seed: int = 0) -> tuple[Voices, np.ndarray]:
-    """Return voices of singers with `sizes` tracks, all leaning to one side, and who sings."""
+    """Return voices of singers with `sizes` tracks, all shifted to one side, and who sings each."""
     rng = np.random.default_rng(seed)
     who = np.repeat(np.arange(len(sizes)), sizes)
     rows = LEAN + rng.normal(size=(len(sizes), DIM))[who] + scatter * rng.normal(size=(len(who), DIM))
@@ -24,7 +24,7 @@ def catalogue(sizes: list[int], scatter: float = 0.8, seed: int = 0) -> tuple[Vo
     return Voices(np.array([f"{i:032x}" for i in range(len(who))]), vectors, np.full(len(who), 60.0)), who
 
 
-def test_finds_the_singers_of_a_small_catalogue():
+def test_it_finds_the_singers_of_a_small_catalogue():
     voices, who = catalogue([6] * 12)
     found = cluster_voices(voices, BACKEND, CONFIG)
     assert adjusted_rand_score(who, found["cluster_id"]) > 0.95
@@ -58,7 +58,7 @@ def test_one_singers_folder_is_one_cluster_and_two_singers_are_two():
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 9])
-def test_hardly_any_voices(n: int):
+def test_up_to_two_voices(n: int):
     found = cluster_voices(catalogue([6, 6], scatter=0.3)[0][np.arange(n)], BACKEND, CONFIG)
     assert len(found) == n
     assert found.notna().all().all()
@@ -75,12 +75,12 @@ def test_degenerate_voices_do_not_crash():
     assert (same["cluster_id"] == 0).all()
 
 
-def test_same_seed_same_result():
+def test_the_same_seed_gives_the_same_result():
     voices, _ = catalogue([5] * 6)
     assert cluster_voices(voices, BACKEND, CONFIG, 3).equals(cluster_voices(voices, BACKEND, CONFIG, 3))
 
 
-def test_refuses_vectors_that_are_not_finite():
+def test_vectors_that_are_not_finite_are_refused():
     voices, _ = catalogue([5, 5])
     voices.means[3, 0] = np.nan
     with pytest.raises(ValueError, match="finite"):
