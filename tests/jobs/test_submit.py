@@ -109,7 +109,7 @@ def test_a_log_whose_connection_breaks_is_printed_once_and_whole(breaking_head, 
     assert capsys.readouterr().out == "one\ntwo\nj: SUCCEEDED\n"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ray_head():
     """Start a head node on loopback with token authentication, as `make ray-up` does, on ports of its own."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: the names of sockets may not be long
