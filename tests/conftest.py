@@ -13,6 +13,8 @@ from pipeline.config import Config, load
 from pipeline.store.workspace import Workspace
 
 WITH_A_RAY_OF_THEIR_OWN = ("test_on_a_cluster.py", "test_separate_faults.py", "test_submit.py")
+# Begun first, so that at the end no process waits for one of these; the scheduler would begin with the most tests.
+LONG = ("tests/jobs/test_on_a_cluster.py", "tests/jobs/bench/test_scale.py", "tests/jobs/test_", "tests/jobs/bench/")
 NOBODY = 65534  # the user id
 SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 
@@ -28,7 +30,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             shared = file.startswith("tests/jobs/test_") and Path(file).name not in WITH_A_RAY_OF_THEIR_OWN
             return "jobs" if shared else file
 
+    config.option.loadscopereorder = False
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what is long first."""
+    items.sort(key=lambda item: next((i for i, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG)))
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ def test_one_file_of_the_pipeline_and_its_jobs_reads_parquet():
 
 
 def test_commands_without_a_network_do_not_wait_for_torch():
-    code = "import sys, jobs.scan, jobs.cluster, jobs.tag, jobs.report, jobs.search, jobs.export, jobs.submit"
-    code += "; print('torch' in sys.modules)"
+    commands = ", ".join(f"jobs.{name}" for name in "scan shard cluster tag report search export submit".split())
+    code = f"import sys, {commands}; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["False"]
 

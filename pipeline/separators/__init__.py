@@ -1,8 +1,25 @@
-"""Vocal separators with one interface; `load` returns one by name."""
+"""Vocal separators with one interface; `load` returns one by name.
+
+Names are imported on first use, so that cutting clips does not load torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pipeline.sections import Precision
-from pipeline.separators.base import Level, Piece, Segment, Separator, Stream, best_device, separate_tracks, vocals_of
 from pipeline.store.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.separators.base import (
+        Level,
+        Piece,
+        Segment,
+        Separator,
+        Stream,
+        best_device,
+        separate_tracks,
+        vocals_of,
+    )
 
 __all__ = [
     "Level",
@@ -19,7 +36,13 @@ __all__ = [
 ]
 
 
-def load(name: str, device: str = "cpu", precision: Precision = "auto", stack: int | None = None) -> Separator:
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("pipeline.separators.base"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load(name: str, device: str = "cpu", precision: Precision = "auto", stack: int | None = None) -> "Separator":
     """Return the separator of that name, on its device.
 
     Args:

@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 
 from pipeline import separators
 from pipeline.sections import SeparateConfig, ShardConfig
-from pipeline.separators import vocals_of
 from pipeline.sound import audio, remix
 from pipeline.sound.audio import Audio
 from pipeline.sound.clips import Clip, cut_clips
@@ -145,7 +144,8 @@ class ShardWorker:
         ratio_db = np.random.default_rng([self.seed, zlib.crc32(clip_id.encode())]).uniform(*remix.REMIX_DB)
         mix = remix.with_accompaniment(clip.vocals, other.take(clip.vocals.shape[1]), ratio_db)
         assert self.separator is not None
-        return self._flac(vocals_of(self.separator, mix, self.config.sample_rate_hz).mean(0, keepdims=True), mix)
+        vocals = separators.vocals_of(self.separator, mix, self.config.sample_rate_hz)
+        return self._flac(vocals.mean(0, keepdims=True), mix)
 
     def _flac(self, vocals: np.ndarray, mix: np.ndarray) -> bytes:
         share = np.float32(self.config.mix_share)

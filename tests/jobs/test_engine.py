@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import torch
 
 from jobs import engine
 from pipeline.sections import Compute
@@ -19,13 +18,19 @@ ROOT = Path(__file__).parents[2]
 ROWS = pa.table({"track_id": [f"t{i:02d}" for i in range(20)]})
 
 
+def gpu_error(text: str) -> Exception:
+    import torch  # here, so that the other workers need not load it
+
+    return torch.AcceleratorError(f"CUDA error: {text}")
+
+
 class Worker:
     """Writes a row per track; on the tracks that the constructor names, something goes wrong."""
 
     def __init__(self, workspace: str, special: dict[str, str]):
         self.workspace, self.special = Workspace(workspace), special
         if "the model" in special:
-            raise torch.AcceleratorError("CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA")
+            raise gpu_error("device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA")
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         ledger = Ledger(self.workspace, "separate", "vocals")
@@ -39,7 +44,7 @@ class Worker:
                     raise OSError(28, "No space left on device")
                 if what == "loses the GPU" and not marker.exists():
                     marker.touch()
-                    raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCUDA kernel...")
+                    raise gpu_error("an illegal memory access was encountered\nCUDA kernel...")
                 if what == "kills" or (what == "kills once" and not marker.exists()):
                     marker.touch()
                     os.kill(os.getpid(), signal.SIGKILL)

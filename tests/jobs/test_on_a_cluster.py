@@ -25,6 +25,7 @@ from pipeline.demo.mix import perform
 from pipeline.demo.singer import draw_singers
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
+from tests.jobs.test_train import FAST, write_clips
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +63,12 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Nodes:
-    """A cluster in a process of its own, as whether Ray asks for tokens is decided when it is loaded."""
+    """A cluster in a process of its own, as whether Ray asks for tokens is decided when it is loaded.
+
+    Attributes:
+        workers: how many nodes it has besides the head.
+        environment: the variables by which commands find it.
+    """
 
     KEEPER = """
 import sys
@@ -80,29 +86,32 @@ cluster.shutdown()
 """
 
     def __init__(self, environment: dict[str, str]):
+        self.workers, self.environment = 0, environment
         self.process = subprocess.Popen(
             [sys.executable, "-c", self.KEEPER],
-            env=environment,
+            env=os.environ | environment,
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
 
-    def _say(self, word: str) -> str:
+    def _say(self, word: str) -> None:
         self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
         while not (line := self.process.stdout.readline()).startswith("at "):
             assert line, "the cluster has ended"
-        return line.split()[1]
+        self.environment["RAY_ADDRESS"] = line.split()[1]
 
-    def add(self) -> str:
-        """Add a worker and return the cluster's address."""
-        return self._say("add")
+    def add(self) -> None:
+        """Add a worker."""
+        self._say("add")
+        self.workers += 1
 
     def kill_workers(self) -> None:
         """Kill all nodes but the head."""
         self._say("kill")
+        self.workers = 0
 
     def close(self) -> None:
         """End the cluster."""
@@ -110,23 +119,26 @@ cluster.shutdown()
         self.process.wait(60)
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, object_store) -> Iterator[Nodes]:
-    """Start a head and two workers with token authentication; the environment names them and the store."""
+@pytest.fixture(scope="module")
+def nodes(loopback_store) -> Iterator[Nodes]:
+    """Start a head with token authentication, whose nodes know the store, for all tests that need a cluster."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: the names of sockets may not be long
     (folder / "token").write_text("a" * 64)
-    for name, value in {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-        "RAY_TMPDIR": str(folder),
-    }.items():
-        monkeypatch.setenv(name, value)
-    nodes = Nodes(dict(os.environ))
-    nodes.add()
-    monkeypatch.setenv("RAY_ADDRESS", nodes.add())
+    tokens = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"), "RAY_TMPDIR": str(folder)}
+    nodes = Nodes(loopback_store.environment | tokens)
     yield nodes
     nodes.close()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(nodes: Nodes, object_store, monkeypatch: pytest.MonkeyPatch) -> Nodes:
+    """Return the cluster, with two workers; the environment names it and the store."""
+    while nodes.workers < 2:
+        nodes.add()
+    for name, value in nodes.environment.items():
+        monkeypatch.setenv(name, value)
+    return nodes
 
 
 @pytest.fixture
@@ -146,9 +158,9 @@ def write_config(tmp_path: Path, music: Path, object_store) -> Callable[..., Pat
     return write
 
 
-def start(config: Path, stage: str = "run", **environment: str) -> subprocess.Popen:
+def start(config: Path, *command: str, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", f"jobs.{stage}", str(config)],
+        [sys.executable, "-u", *(command or ("-m", "jobs.run")), str(config)],
         cwd=ROOT,
         text=True,
         env=os.environ | environment,
@@ -209,7 +221,7 @@ def test_outages_are_waited_out_and_change_nothing(object_store, write_config, u
     time.sleep(5)
     object_store.outage(10)
     said += until(run, "shard .* to do")
-    object_store.outage(60)
+    object_store.outage(25)  # longer than a client's own few attempts last
     said = finished(run, said)
     assert "Traceback" not in said
     assert_equal(workspace_of(config), undisturbed, "tracks", "vocals", "clips", "voices")
@@ -257,29 +269,26 @@ def test_nodes_die_and_come_while_tracks_are_separated_and_embedded(cluster, wri
     assert_equal(workspace_of(config), undisturbed, "tracks", "vocals", "clips", "voices")
 
 
+SOON = """
+import functools, sys, ray.train
+from jobs import engine, train
+# Ray Train looks once a minute whether it could have more workers.
+ray.train.ScalingConfig = functools.partial(ray.train.ScalingConfig, elastic_resize_monitor_interval_s=5)
+sys.exit(engine.main(train.STAGE))
+"""
+
+
 def test_training_outlives_its_workers_nodes_and_shrinks_and_grows_with_the_cluster(cluster, write_config):
-    train = {
-        "size": "tiny",
-        "init": None,
-        "steps": 100_000,  # more than it comes to, however fast the machine
-        "batch": 4,
-        "warmup": 2,
-        "checkpoint_every": 10,
-        "log_every": 5,
-        "validate_every": 100_000,
-        "cpus": 1,
-        "workers": 2,
-        "workers_min": 1,
-        "views": {"crop_s": 1.0},
-        "precision": "float32",
-    }
-    config = write_config(stages=["scan", "separate", "shard", "train"], shard={"sample_rate_hz": 44100}, train=train)
-    run = start(config, RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="20")
+    more = {"steps": 100_000, "validate_every": 100_000}  # than it comes to, however fast the machine
+    often = {"checkpoint_every": 10, "log_every": 5, "workers": 2, "workers_min": 1}
+    config = write_config(shard={"sample_rate_hz": 44100}, train=FAST | more | often)
+    write_clips(workspace_of(config))
+    run = start(config, "-c", SOON, RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="20")
     until(run, "step 30 ")
     cluster.kill_workers()
     said = until(run, "now on 1 worker$")
     cluster.add()
-    said += until(run, "now on 2 workers$")  # Ray Train looks once a minute
+    said += until(run, "now on 2 workers$")
     said += until(run, "step ")
     run.send_signal(signal.SIGINT)
     said += run.communicate(timeout=60)[0]
@@ -291,7 +300,7 @@ def test_training_outlives_its_workers_nodes_and_shrinks_and_grows_with_the_clus
 def test_a_pool_that_no_node_can_take_is_told(cluster, write_config):
     config = write_config(stages=["scan"], scan={"compute": {"cpus": 64}})
     code = (
-        "import sys; from jobs import connect, scan, engine; connect.PLACE_S = 10; "
+        "import sys; from jobs import connect, scan, engine; connect.PLACE_S = 3; "
         "sys.exit(engine.main(scan.STAGE, sys.argv[1:]))"
     )
     run = subprocess.run(

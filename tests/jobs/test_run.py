@@ -96,13 +96,21 @@ def rows(workspace: Workspace, table: str) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, chain_config, tmp_path):
+def test_a_driver_that_is_killed_or_interrupted_in_every_stage_loses_and_doubles_nothing(
+    ray_cluster, chain_config, tmp_path
+):
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "encoder", {}, "untrained")
     settings = {"stages": list(KILLED_IN), "embed": {"encoder": str(tmp_path / "encoder")}}
     calm, killed = (chain_config(tmp_path / name, **settings) for name in ("calm", "killed"))
     assert run.run_stages(calm) == 0
     (tmp_path / "killed.yaml").write_text(killed.to_yaml())
     for stage in KILLED_IN:
+        if stage == "separate":
+            assert run_and_signal(tmp_path / "killed.yaml", stage, signal.SIGINT) == (
+                130,
+                "interrupted: the same command continues where this one stopped\n",
+            )
+            assert lock.claims(Workspace(killed.workspace)) == []
         assert run_and_signal(tmp_path / "killed.yaml", stage, signal.SIGKILL)[0] == -signal.SIGKILL
     assert run.run_stages(killed) == 0
     for table, key in KEYS.items():
@@ -112,18 +120,3 @@ def test_a_driver_killed_in_every_stage_loses_and_doubles_nothing(ray_cluster, c
     _, calm_voices = tables.read_voices(calm.workspace)
     assert np.isfinite(calm_voices).all()
     assert not list(Path(killed.workspace).rglob(".tmp-*.parquet"))
-
-
-@pytest.mark.slow
-def test_ctrl_c_says_in_one_line_how_to_go_on_and_the_run_goes_on(ray_cluster, chain_config, tmp_path):
-    config = chain_config(tmp_path / "workspace", stages=["scan", "separate"])
-    (tmp_path / "c.yaml").write_text(config.to_yaml())
-    assert run_and_signal(tmp_path / "c.yaml", "separate", signal.SIGINT) == (
-        130,
-        "interrupted: the same command continues where this one stopped\n",
-    )
-    workspace = Workspace(config.workspace)
-    assert lock.claims(workspace) == []
-    assert run.run_stages(config) == 0
-    settled = tables.keys(workspace, "vocals", "track_id") | tables.failed_keys(workspace, "separate")
-    assert settled == tables.keys(workspace, "tracks", "track_id")
