@@ -12,7 +12,7 @@ from pipeline.scoring import calibrate, metrics
 from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.centre import centred
 from pipeline.scoring.evidence import Evidence
-from pipeline.scoring.groups import agglomerate, membership
+from pipeline.scoring.groups import agglomerate, among, membership
 from pipeline.scoring.labelled import Recordings
 from pipeline.scoring.voices import Voices
 
@@ -31,7 +31,7 @@ SIZES = {
 
 def cluster(evidence: Evidence, backend: Backend) -> np.ndarray:
     """Return the groups of the cluster stage."""
-    return agglomerate(evidence, backend).group
+    return agglomerate(evidence, among(evidence, backend)).group
 
 
 def average(threshold: float) -> Callable[[Evidence, Backend], np.ndarray]:
@@ -145,6 +145,7 @@ def simulated() -> None:
             backend = simulated_backend(rate, rng)
             vectors, who = simulate(sizes, rate, rng)
             evidence = backend.evidence(vectors, np.full(len(who), 60.0))
+            backend = among(evidence, backend)
             groups, n_voices, _ = agglomerate(evidence, backend)
             several = np.bincount(groups)[groups] > 1
             sure = membership(evidence, groups, backend, n_voices)[several]

@@ -24,7 +24,7 @@ partitioning problem" (Odyssey 2010). Spearman, "Correlation calculated from fau
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from safetensors import SafetensorError, deserialize
@@ -32,6 +32,7 @@ from safetensors.numpy import load, save
 
 from pipeline.scoring.evidence import FAINT, Evidence, Sides, expected
 from pipeline.scoring.scores import unit
+from pipeline.scoring.strangers import Strangers, change
 
 FILE = "calibration.safetensors"
 BLOCK = 65_536  # tracks at a time
@@ -81,6 +82,7 @@ class Backend:
     """Centre `mean (d,)`, normalisation `matrix (d, d)` and the numbers of the score, for one encoder's vectors.
 
     `variance` is the mean squared distance of singers' means from the centre, normalised; infinite if it is unknown.
+    `strangers` are those of one catalogue; the usual ones if there are none.
     """
 
     mean: np.ndarray
@@ -88,6 +90,7 @@ class Backend:
     numbers: Numbers = Numbers()
     encoder_id: str = ""
     variance: float = float("inf")
+    strangers: Strangers | None = None
 
     def evidence(self, means: np.ndarray, seconds: np.ndarray, weights: np.ndarray | None = None) -> Evidence:
         """Return the evidence of tracks.
@@ -109,17 +112,25 @@ class Backend:
         """Return the log-likelihood ratio of cosines between sides, all broadcast."""
         square = left.reliability * right.reliability
         missing = self.numbers.missing(cosine * (left.length * right.length), expected(left, right), square)
-        return self.numbers.usual(cosine, square) - missing
+        found = self.numbers.usual(cosine, square) - missing
+        if self.strangers is None:
+            return found
+        return found + change(cosine, (left.variance + right.variance) / 2, self.numbers.slope)
+
+    def sides(self, evidence: Evidence) -> Sides:
+        """Return what comparisons with each row need to know of it."""
+        sides = evidence.sides
+        return sides if self.strangers is None else replace(sides, variance=self.strangers.variance(evidence.vector))
 
     def pairs(self, left: Evidence, right: Evidence) -> np.ndarray:
         """Return the log-likelihood ratios (n,) of row with row; -inf where nothing is known of a side."""
         cosine = np.einsum("nd,nd->n", left.direction, right.direction)
-        return _blank(self.llr(cosine, left.sides, right.sides), left.precision, right.precision)
+        return _blank(self.llr(cosine, self.sides(left), self.sides(right)), left.precision, right.precision)
 
     def table(self, left: Evidence, right: Evidence) -> np.ndarray:
         """Return the log-likelihood ratios (n, m) of all rows with all rows; -inf where nothing is known of a side."""
         cosine = left.direction @ right.direction.T
-        found = self.llr(cosine, left.sides[:, None], right.sides)
+        found = self.llr(cosine, self.sides(left)[:, None], self.sides(right))
         return _blank(found, left.precision[:, None], right.precision)
 
     def to_bytes(self) -> bytes:

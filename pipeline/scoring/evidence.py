@@ -4,11 +4,12 @@ The vector of a set of tracks is the sum of the tracks' vectors. The length of t
 tell how similar the tracks are to each other, on average, in units of what is expected of one singer's tracks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 
 from pipeline.scoring.scores import unit
@@ -27,15 +28,17 @@ class Sides:
             of which 1 is expected for one singer.
         links: number of independent pairs among a side's own tracks, which is one less than its tracks.
         alike: similarity of the side's own tracks, times `links`.
+        variance: of strangers' cosines with the side, relative to those with a usual voice.
     """
 
     reliability: np.ndarray
     length: np.ndarray
     links: np.ndarray
     alike: np.ndarray
+    variance: np.ndarray
 
     @classmethod
-    def of(cls, length: np.ndarray, precision: np.ndarray, single: np.ndarray) -> "Sides":
+    def of(cls, length: np.ndarray, precision: np.ndarray, single: np.ndarray, variance: ArrayLike = 1.0) -> "Sides":
         """Return the sides (...) of evidence whose vectors have a `length (...)`."""
         own = np.maximum(single[..., 1], FAINT)
         found = (
@@ -43,11 +46,12 @@ class Sides:
             length / np.maximum(precision, FAINT),
             np.maximum(precision**2 / own - 1.0, 0.0),
             (length.astype(float) ** 2 - single[..., 0]) / own,
+            np.broadcast_to(np.asarray(variance), own.shape),
         )
         return cls(*(values.astype(np.float32) for values in found))
 
     def __getitem__(self, rows: Any) -> "Sides":
-        return Sides(self.reliability[rows], self.length[rows], self.links[rows], self.alike[rows])
+        return Sides(*(getattr(self, name.name)[rows] for name in fields(self)))
 
 
 @dataclass(frozen=True)

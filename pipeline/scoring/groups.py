@@ -7,6 +7,9 @@ prior of a Chinese restaurant, by which a track joins a group with odds of the g
 follows from the number of groups. So the number of voices, which no one knows beforehand, comes out of the evidence,
 and groups whose single pairs say little (many songs of few singers) are found by what they say together.
 
+Some strangers are as alike as one singer's tracks: the more voices, the more such pairs. `among` makes a catalogue's
+own strangers known to the back-end, without which thousands of them may become one group.
+
 For joins of two large groups the prior grows with a power of their sizes' sum, not with its factorial: calibrated
 ratios do not grow with the number of tracks as those of the generative model do. Work and memory grow with the graph's
 edges. The path is left where its posterior lies so far below its best that it does not come back.
@@ -18,6 +21,7 @@ hierarchical clustering" (ICML 2005). Pitman, "Combinatorial stochastic processe
 import heapq
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,12 +33,14 @@ from scipy.special import expit, gammaln, logit
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.evidence import Evidence, Sides
 from pipeline.scoring.neighbours import nearest, ratios
+from pipeline.scoring.strangers import Strangers
 
 CROWD = 2.0  # bound of the concentration, in voices
 GROWTH = 0.75  # of the prior with a group's size: 1 is a Chinese restaurant's
 A_VOICE = 100  # tracks of a voice, more than which no catalogue has on average
 DIP, DIP_A_TRACK = 1000.0, 0.02  # nats below the best posterior at which the path ends, the larger of the two
 AROUND = 100  # likeliest other groups that a group may still join
+SAMPLE = 2000  # tracks from which the strangers of a large catalogue are estimated
 BLOCK = 2048
 
 
@@ -50,6 +56,14 @@ class Partition(NamedTuple):
     group: np.ndarray
     n_voices: int
     gain: float
+
+
+def among(evidence: Evidence, backend: Backend) -> Backend:
+    """Return the back-end with the strangers that these tracks are among."""
+    if not len(evidence):
+        return backend
+    some = evidence[np.random.default_rng(0).permutation(len(evidence))[:SAMPLE]]
+    return replace(backend, strangers=Strangers.of(some.direction, agglomerate(some, backend).group))
 
 
 def agglomerate(evidence: Evidence, backend: Backend, purity: float = 0.5, near: np.ndarray | None = None) -> Partition:
@@ -149,6 +163,7 @@ class _Groups:
         self.sums, self.precision, self.size = evidence.vector.copy(), evidence.precision.copy(), np.ones(n)
         self.single = evidence.single.copy()
         self.length = np.linalg.norm(self.sums, axis=1)
+        self.variance = np.array(backend.sides(evidence).variance)
         self.place = np.arange(2 * n)
         self.alive = np.arange(2 * n) < n
         self.joined = np.empty((n, 2), np.int64)
@@ -169,6 +184,8 @@ class _Groups:
         for values in (self.sums, self.precision, self.single, self.size):
             values[at] += values[gone]
         self.length[at] = np.linalg.norm(self.sums[at])
+        if self.backend.strangers is not None:
+            self.variance[at] = self.backend.strangers.variance(self.sums[[at]])[0]
         around = np.unique(np.concatenate([self._neighbours(a), self._neighbours(b)]))
         around = around[self.alive[around]]
         scores = self._scores(at, self.place[around])
@@ -192,7 +209,7 @@ class _Groups:
         return ratio + growth(self.size[others] + self.size[at])
 
     def _sides(self, at: np.ndarray | int) -> Sides:
-        return Sides.of(self.length[at], self.precision[at], self.single[at])
+        return Sides.of(self.length[at], self.precision[at], self.single[at], self.variance[at])
 
     def after(self, joins: int) -> np.ndarray:
         """Return each track's group (n,), 0, 1, ..., as it was after so many joins."""

@@ -37,12 +37,12 @@ def ratios(left: Evidence, right: Evidence, which: np.ndarray, backend: Backend)
 
     They are -inf where a side knows nothing, or `which` is negative.
     """
-    directions, sides, known = right.direction, right.sides, right.precision > 1e-9
+    directions, sides, known = right.direction, backend.sides(right), right.precision > 1e-9
 
     def block(rows: slice) -> np.ndarray:
         part, other = left[rows], which[rows]
         cosine = _cosines(part.direction, directions, other)
-        ratio = backend.llr(cosine, part.sides[:, None], sides[other])
+        ratio = backend.llr(cosine, backend.sides(part)[:, None], sides[other])
         said = (other >= 0) & known[other] & (part.precision[:, None] > 1e-9)
         return np.where(said, ratio, -np.inf).astype(np.float32)
 

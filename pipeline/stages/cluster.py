@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
-from pipeline.scoring.groups import agglomerate, membership, nearest_group
+from pipeline.scoring.groups import agglomerate, among, membership, nearest_group
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.neighbours import nearest
 from pipeline.scoring.places import places, principal
@@ -47,6 +47,7 @@ def cluster_voices(
     backend = centred(voices, backend)
     evidence = backend.evidence(voices.means, voices.seconds)
     near = nearest(evidence, backend) if near is None else near
+    backend = among(evidence, backend)
     group, n_voices, _ = agglomerate(evidence, backend, config.purity, near)
     probability = membership(evidence, group, backend, n_voices)
     other = nearest_group(evidence, group, near, backend, n_voices)

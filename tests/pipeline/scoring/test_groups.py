@@ -3,10 +3,11 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import adjusted_rand_score
 
-from pipeline.scoring import groups
+from pipeline.scoring import groups, metrics
 from pipeline.scoring.groups import (
     A_VOICE,
     agglomerate,
+    among,
     concentration,
     growth,
     least_ratio,
@@ -42,6 +43,18 @@ def test_two_similar_tight_voices_stay_apart(simulate, backend):
     group, n_voices, _ = agglomerate(evidence, backend)
     assert sums.direction[0] @ sums.direction[1] > 0.6
     assert (n_voices, adjusted_rand_score(who, group)) == (4, 1.0)
+
+
+def test_strangers_in_crowded_directions_stay_apart(simulate, backend):
+    vectors, who = simulate([1] * 600 + [3] * 200)
+    vectors *= np.arange(1, vectors.shape[1] + 1) ** -0.5
+    evidence = backend.evidence(vectors, np.full(len(who), 60.0))
+    usual, own = (
+        metrics.bcubed(who, agglomerate(evidence, strangers).group) for strangers in (backend, among(evidence, backend))
+    )
+    assert usual.precision < 0.8
+    assert own.precision > 0.99
+    assert own.recall > usual.recall - 0.15
 
 
 def test_more_purity_joins_fewer(simulate, backend):
