@@ -27,7 +27,7 @@ from pipeline.scoring.neighbours import in_blocks
 OTHER_VOICE = 0.005  # prior share of right credits with a voice that is not the person's usual one
 USUAL = 1.0  # number of tracks that this prior counts for
 USUALLY_RIGHT = (57.0, 3.0)  # prior numbers of right and wrong credits
-ROUNDS = 15
+ROUNDS, SETTLED = 15, 1e-4  # at most, and the mean change of a weight from which there are no more
 HEARD = 0.02  # precision from which the other tracks of a person count
 BLOCK = 2048
 
@@ -88,11 +88,14 @@ def judge(evidence: Evidence, credits: Credits, backend: Backend, near: np.ndarr
         belief = right * fits / (right * fits + (1 - right) * (1 + np.exp(others)) / 2)
         probability = np.where(credited, belief, np.nan)
         other = _other_voice(np.where(audible, probability[credits.track] * other / share, 0.0), credits)
+        before = weight
         weight = probability[credits.track] * share / np.maximum(_per_track(share, credits, n), 1e-12)[credits.track]
         weight[credits.given] = 1.0
         heard = _per_track(audible.astype(float), credits, n) > 0
         seen = probability[heard]
         right = float((seen.sum() + USUALLY_RIGHT[0]) / (len(seen) + sum(USUALLY_RIGHT)))
+        if np.abs(weight - before).mean() < SETTLED:
+            break
     return Judged(probability, heard, weight, right)
 
 

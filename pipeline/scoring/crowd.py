@@ -22,19 +22,31 @@ SAMPLE = 256
 
 @dataclass(frozen=True)
 class Crowd:
-    """The evidence of `voices (m,)`, and an index of their directions if there are many."""
+    """Many voices, of which the nearest are searched for.
 
-    voices: Evidence
+    Attributes:
+        sought: (s,) those that are searched for.
+        index: of their directions; None if there are so few voices that all are compared.
+    """
+
+    sought: np.ndarray
     index: Index | None
 
     @classmethod
-    def of(cls, voices: Evidence) -> "Crowd":
-        """Return the crowd of these voices."""
-        return cls(voices, None if are_few(voices) else Index().add(voices.direction))
+    def of(cls, voices: Evidence, often: np.ndarray) -> "Crowd":
+        """Return the crowd of `voices (m,)`; if they are many, only those that are heard `often (m,)` are searched for.
+
+        In a large catalogue most people are credited on one track, which says too little about any other track.
+        """
+        sought = np.flatnonzero(often)
+        return cls(sought, None if are_few(voices) else Index().add(voices.direction[sought]))
 
     def likely(self, evidence: Evidence) -> np.ndarray | None:
         """Return the voices (n, k) nearest to each track, -1 if there are fewer; None if all are compared."""
-        return None if self.index is None else self.index.search(evidence.direction, LIKELY, SOUGHT_WITH)
+        if self.index is None:
+            return None
+        found = self.index.search(evidence.direction, LIKELY, SOUGHT_WITH)
+        return np.where(found >= 0, np.append(self.sought, -1)[found], -1)
 
 
 def are_few(voices: Evidence) -> bool:

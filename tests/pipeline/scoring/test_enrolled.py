@@ -28,7 +28,7 @@ def weighed(evidence: Evidence, track, person, given, group=None, q: float = 0.9
     owner[track[given]], known[person[given]] = person[given], True
     credits = Credits(track, person, given, n_people)
     people = People([f"Singer {i}" for i in range(n_people)], known, credits, owner)
-    everybody = Crowd.of(voices_of(evidence, credits, np.ones(len(track))))
+    everybody = Crowd.of(voices_of(evidence, credits, np.ones(len(track))), np.ones(credits.n_people, bool))
     near = everybody.likely(evidence)
     judged = judge(evidence, credits, BACKEND, near)
     group = np.arange(n) if group is None else group
