@@ -1,12 +1,12 @@
-"""What size costs, and what it does to the truth: the stages on simulated voices, without audio.
+"""Cost and accuracy by catalogue size: the stages on simulated voices, without audio.
 
     python -m jobs.bench.scale [--tracks 100000] [--rates 0.03] [--workspace workspace/scale] [--resume]
 
-Of each size from 10,000 up to `--tracks`, in steps of ten, it writes the tables that the stages would find (see
-`jobs.bench.scale_catalogue`) and runs their own commands: scan and the stages with audio find nothing new, and those
-after `embed` do their work. Prints Markdown: seconds by the wall and of processor time, the largest memory, and how
-fast processor time grows; what is left in the workspace; how groups and names fare. A rate is the equal-error rate of
-the simulated encoder. What a step has given is kept, and `--resume` goes on after the last.
+For each size from 10,000 up to `--tracks`, in steps of ten, it writes the tables that the stages would find (see
+`jobs.bench.scale_catalogue`) and runs the stages' own commands: scan and the stages with audio find nothing new, and
+those after `embed` do their full work. Prints Markdown: wall-clock and processor seconds, peak memory, the growth of
+processor time, what is left in the workspace, and how good groups and names are. A rate is the equal-error rate of the
+simulated encoder. The result of each step is saved, and `--resume` continues after the last.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from pipeline.store import tables
 SMALLEST, STEP = 10_000, 10
 MORE = 0.01  # new tracks of a catalogue that grows
 ASKED = 100  # questions of a search, and voices whose neighbours are compared with the exact ones
-IDLE = ("separate", "shard", "embed")  # stages that find nothing new
+IDLE = ("separate", "shard", "embed")  # stages that have nothing to do
 LEFT = ("files", "tracks", "vocals", "shards", "embeddings", "voices", "clusters", "tags", "candidates", "review")
 
 
@@ -63,18 +63,18 @@ class Commands:
         return self.run("-m", "jobs.search", root, "--batch", str(questions), "--json")
 
     def each_search(self) -> Spent:
-        """Return what each further question takes."""
+        """Return what each further query takes."""
         first, many = self.search(1), self.search(ASKED + 1)
         return Spent((many.seconds - first.seconds) / ASKED, (many.cpu_s - first.cpu_s) / ASKED, many.memory_gb)
 
     def pandas(self, table: str) -> Spent:
-        """Read a table as anybody does."""
+        """Read a table as users do."""
         folder = self.catalogue.workspace.path(table)
         return self.run("-c", f"import pandas; pandas.read_parquet({folder!r})")
 
 
 def steps(catalogue: Catalogue, n_tracks: int, config: ClusterConfig) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield what is done with a catalogue, in this order: what it is called, and what does it."""
+    """Yield the steps of a measurement in their order: a name, and a function that does the step."""
     commands = Commands(catalogue)
     stage = commands.stage
     umap = f"cluster.umap={str(config.umap).lower()}"
@@ -103,7 +103,7 @@ def steps(catalogue: Catalogue, n_tracks: int, config: ClusterConfig) -> Iterato
 
 
 def neighbours_found(catalogue: Catalogue) -> float:
-    """Return what part of the exact neighbours of some voices the workspace's index has found."""
+    """Return the recall of the workspace's index: the share of some voices' exact neighbours that it has found."""
     found, backend = voices.read(catalogue.workspace)
     near = kept.nearest(catalogue.workspace, found, backend)
     backend = centred(found, backend)
@@ -117,7 +117,7 @@ def neighbours_found(catalogue: Catalogue) -> float:
 
 
 def left(catalogue: Catalogue) -> dict[str, float]:
-    """Return how many files each table has, the report's size, and how long a browser takes to draw it."""
+    """Return the number of files of each table, the report's size, and the time that a browser takes to draw it."""
     workspace = catalogue.workspace
     found: dict[str, float] = {f"files of {table}/": len(tables.parts(workspace, table)) for table in LEFT}
     page = Path(workspace.path(report.NAME))
@@ -129,10 +129,15 @@ def left(catalogue: Catalogue) -> dict[str, float]:
 def measure(
     folder: Path, n_tracks: int, rate: float, config: ClusterConfig, say: Callable[[str, Spent], None], resume: bool
 ) -> dict[str, float]:
-    """Say what each command took on a catalogue; return what was found and left there, by what it is called.
+    """Report what each command took on a catalogue; return how good the results are and what is left, by name.
 
     Args:
-        resume: go on after the last step that an earlier call has done in this folder.
+        folder: of the catalogue and the record of its steps.
+        n_tracks: about how many.
+        rate: equal-error rate of the simulated encoder.
+        config: of the cluster stage.
+        say: is called with the name of each command and what it took.
+        resume: continue after the last step that an earlier call has done in this folder.
     """
     record = folder / "steps.json"
     if not (resume and record.exists()):
@@ -153,7 +158,7 @@ def measure(
 
 
 def run(n_tracks: int, rates: Sequence[float], workspace: Path, config: ClusterConfig, resume: bool) -> int:
-    """Measure each size and rate, print, and return the exit status."""
+    """Measure each size and rate, print the tables, and return the exit status."""
     sizes = [n_tracks]
     while sizes[-1] >= SMALLEST * STEP:
         sizes.append(sizes[-1] // STEP)
@@ -162,8 +167,8 @@ def run(n_tracks: int, rates: Sequence[float], workspace: Path, config: ClusterC
         "equal-error rate",
         "tracks",
         "command",
-        "seconds",
-        "of processor time",
+        "wall-clock s",
+        "processor s",
         "memory, GB",
         "growth",
     )
@@ -192,8 +197,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tracks", type=int, default=100_000)
     parser.add_argument("--rates", type=float, nargs="+", default=[0.03])
     parser.add_argument("--workspace", type=Path, default=Path("workspace/scale"))
-    parser.add_argument("--no-umap", action="store_true", help="draw the map by two axes")
-    parser.add_argument("--resume", action="store_true", help="go on where an earlier call was interrupted")
+    parser.add_argument("--no-umap", action="store_true", help="place voices on principal axes, without UMAP")
+    parser.add_argument("--resume", action="store_true", help="continue where an earlier call was interrupted")
     given = parser.parse_args(argv)
     config = ClusterConfig(umap=not given.no_umap)
     return engine.guarded(lambda: run(given.tracks, given.rates, given.workspace, config, given.resume))

@@ -1,8 +1,8 @@
 """A catalogue of simulated voices for `jobs.bench.scale`: a workspace as it is after `embed`, and who sings.
 
-Singers have 1 (four tracks in ten), 2, 4 or 10 tracks; half of those with several, and at most 10,000, are known by one
-track; each file has a credit, of which 2 % are another singer's. The files are there and empty, of each track there is
-one clip, and all have the same vocals.
+Singers have 1 (four tracks in ten), 2, 4 or 10 tracks. Half of those with several, but at most 10,000, are known by one
+track. Each file has a credit, and 2 % of the credits name another singer. The files exist but are empty, each track has
+one clip, and all share one file of vocals.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What a command takes, with all the processes that it starts."""
+"""What a command takes, including all processes that it starts; `jobs.bench.table.clock` measures this process."""
 
 import subprocess
 import sys
@@ -16,8 +16,9 @@ class Spent:
     """What a command took.
 
     Attributes:
-        seconds: by the wall. cpu_s: of processor time.
-        memory_gb: the largest, of all its processes together; what they share counts once.
+        seconds: wall-clock time.
+        cpu_s: processor time of all its processes.
+        memory_gb: peak of all its processes together; memory that they share counts once.
     """
 
     seconds: float

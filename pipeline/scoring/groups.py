@@ -1,18 +1,19 @@
-"""Groups of tracks that share a vocalist: the likeliest partition on a path of ever larger groups.
+"""Group tracks that share a vocalist: join groups step by step, and keep the likeliest partition on the way.
 
-Every track starts alone. Of all pairs of groups that a near-neighbour graph joins, the two that most likely share a
-vocalist become one; its evidence is the sum of both, and it is scored anew with its neighbours. Of the partitions
-passed on that way the one with the highest posterior is taken: the log-likelihood ratios of its joins, summed, and the
-prior of a Chinese restaurant, by which a track joins a group with odds of the group's size to a concentration that
-follows from the number of groups. So the number of voices, which no one knows beforehand, comes out of the evidence,
-and groups whose single pairs say little (many songs of few singers) are found by what they say together.
+Every track starts alone. Of all pairs of groups that are neighbours in a graph of nearest voices, the two that most
+likely share a vocalist are joined; the evidence of the new group is the sum of both, and its ratios with its neighbours
+are computed anew. Of all partitions on the way, the one with the highest posterior is kept. The posterior is the sum of
+the log-likelihood ratios of the joins, and the prior of a Chinese restaurant process: the odds that a track joins a
+group are the group's size to a concentration that follows from the number of groups. So the evidence decides how many
+voices there are, and many songs by a few singers are grouped by what they say together, even if single pairs say
+little.
 
-Some strangers are as alike as one singer's tracks: the more voices, the more such pairs. `among` makes a catalogue's
-own strangers known to the back-end, without which thousands of them may become one group.
+The more voices there are, the more strangers are as similar as one singer's tracks. `among` tells the back-end how
+similar a catalogue's strangers are; without that, thousands of them may become one group.
 
-For joins of two large groups the prior grows with a power of their sizes' sum, not with its factorial: calibrated
-ratios do not grow with the number of tracks as those of the generative model do. Work and memory grow with the graph's
-edges. The path is left where its posterior lies so far below its best that it does not come back.
+For joins of two large groups, the prior grows with a power of their joint size and not with its factorial, because
+calibrated ratios do not grow with the number of tracks as those of the generative model do. Work and memory are
+proportional to the number of edges of the graph. Joining stops when the posterior has fallen far below its best.
 
 Brummer and de Villiers, "The speaker partitioning problem" (Odyssey 2010). Heller and Ghahramani, "Bayesian
 hierarchical clustering" (ICML 2005). Pitman, "Combinatorial stochastic processes" (2006).
@@ -37,9 +38,9 @@ from pipeline.scoring.strangers import Strangers
 
 CROWD = 2.0  # bound of the concentration, in voices
 GROWTH = 0.75  # of the prior with a group's size: 1 is a Chinese restaurant's
-A_VOICE = 100  # tracks of a voice, more than which no catalogue has on average
-DIP, DIP_A_TRACK = 1000.0, 0.02  # nats below the best posterior at which the path ends, the larger of the two
-AROUND = 100  # likeliest other groups that a group may still join
+A_VOICE = 100  # tracks per voice; no catalogue has more on average
+DIP, DIP_A_TRACK = 1000.0, 0.02  # nats below the best posterior, at least and per track, at which joining stops
+AROUND = 100  # other groups, the likeliest, that a group may still be joined with
 SAMPLE = 2000  # tracks from which the strangers of a large catalogue are estimated
 BLOCK = 2048
 
@@ -50,7 +51,7 @@ class Partition(NamedTuple):
     Attributes:
         group: (n,) 0, 1, ...; a track alone is a group too.
         n_voices: how many groups there are.
-        gain: by how much (a natural log) they are likelier than that all tracks are alone.
+        gain: log-likelihood ratio of these groups to all tracks being alone.
     """
 
     group: np.ndarray
@@ -59,7 +60,7 @@ class Partition(NamedTuple):
 
 
 def among(evidence: Evidence, backend: Backend) -> Backend:
-    """Return the back-end with the strangers that these tracks are among."""
+    """Return the back-end with the statistics of the strangers among these tracks."""
     if not len(evidence):
         return backend
     some = evidence[np.random.default_rng(0).permutation(len(evidence))[:SAMPLE]]
@@ -67,12 +68,13 @@ def among(evidence: Evidence, backend: Backend) -> Backend:
 
 
 def agglomerate(evidence: Evidence, backend: Backend, purity: float = 0.5, near: np.ndarray | None = None) -> Partition:
-    """Return the likeliest partition on the path of joins.
-
-    A join counts where two groups share a vocalist with probability `purity` or more, given all joins before it.
+    """Return the likeliest partition that joining passes through.
 
     Args:
-        near: (n, k) what `pipeline.scoring.neighbours.nearest` gives, which is asked if it is not given.
+        evidence: of the n tracks.
+        backend: to score with.
+        purity: probability, given all joins before it, from which a join makes a partition likelier.
+        near: (n, k) the result of `pipeline.scoring.neighbours.nearest`; computed if not given.
     """
     n = len(evidence)
     if n < 2:
@@ -81,7 +83,7 @@ def agglomerate(evidence: Evidence, backend: Backend, purity: float = 0.5, near:
     groups = _Groups(evidence, backend, left, right)
     margin = float(logit(purity))
     pairs = _likeliest_first(left, right, ratio)
-    heap = list(itertools.islice(pairs, 1))  # of the pairs of tracks it holds the next alone, beside all of groups
+    heap = list(itertools.islice(pairs, 1))  # all pairs with a group in them, but only the next pair of tracks
     prior = log_prior(np.arange(n, 0, -1), n).tolist()
     posterior, gained, joins = [prior[0]], 0.0, 0
     while heap and posterior[-1] > posterior[joins] - max(DIP, n * DIP_A_TRACK):
@@ -99,12 +101,12 @@ def agglomerate(evidence: Evidence, backend: Backend, purity: float = 0.5, near:
 
 
 def least_ratio(n_tracks: int) -> float:
-    """Return the log-odds below which no join is looked at: such as hold where each voice has `A_VOICE` tracks."""
+    """Return the log-odds below which no join is considered: those of a catalogue with `A_VOICE` tracks per voice."""
     return max(0.0, float(np.log(concentration(n_tracks / A_VOICE, n_tracks))))
 
 
 def _edges(evidence: Evidence, backend: Backend, near: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the pairs `left < right` (e,) of which one is near the other, and their ratios (e,), likeliest first."""
+    """Return the pairs `left < right` (e,) of neighbours, and their ratios (e,), the likeliest first."""
     n = len(evidence)
     ratio = ratios(evidence, evidence, near, backend).ravel()
     rows, others = np.repeat(np.arange(n), near.shape[1]), near.ravel().astype(np.int64)
@@ -116,22 +118,22 @@ def _edges(evidence: Evidence, backend: Backend, near: np.ndarray) -> tuple[np.n
 
 
 def _likeliest_first(left: np.ndarray, right: np.ndarray, ratio: np.ndarray) -> Iterator[tuple[float, int, int]]:
-    """Yield sorted pairs as a heap takes them, in the memory of a few."""
+    """Yield sorted pairs in the form that the heap holds, with only a few in memory at a time."""
     for start in range(0, len(ratio), BLOCK):
         rows = slice(start, start + BLOCK)
         yield from zip((-ratio[rows]).tolist(), left[rows].tolist(), right[rows].tolist(), strict=True)
 
 
 def log_prior(n_voices: np.ndarray, n_tracks: int) -> np.ndarray:
-    """Return the log-prior of partitions into so many groups, but for the groups' sizes."""
+    """Return the log-prior of partitions into so many groups, without the part that depends on the groups' sizes."""
     a = concentration(n_voices, n_tracks)
     return n_voices * np.log(a) + gammaln(a) - gammaln(a + n_tracks)
 
 
 def concentration(n_voices: ArrayLike, n_tracks: int) -> np.ndarray:
-    """Return the concentration a at which n tracks make about a * log(1 + n / a) voices: odds against two being one.
+    """Return the concentration a with which n tracks have a * log(1 + n / a) voices: the odds against two being one.
 
-    It has no end where hardly any two tracks share a voice; then it stays at `CROWD` times the number of voices.
+    It would be infinite if no two tracks shared a voice, so it is at most `CROWD` times the number of voices.
     """
     high = CROWD * np.maximum(np.asarray(n_voices, float), 1.0)
     low = np.full_like(high, 1e-3)
@@ -143,18 +145,18 @@ def concentration(n_voices: ArrayLike, n_tracks: int) -> np.ndarray:
 
 
 def growth(size: np.ndarray) -> np.ndarray:
-    """Return the log-odds (k,) that a join to so many tracks gets from its size.
+    """Return the log-odds (k,) that a join gets from the size (k,) of the joint group.
 
-    They end at the tracks of a voice: among a million voices some strangers are as alike as one singer's tracks, and a
-    group that gained with every track would take in thousands of them.
+    They grow no further from `A_VOICE` tracks on, or the largest group would take in more and more strangers.
     """
     return GROWTH * np.log(np.minimum(size - 1, A_VOICE))
 
 
 class _Groups:
-    """Tracks (nodes 0 ... n-1) and the groups that are made of them (n ...); a group takes the place of one of its two.
+    """Tracks (nodes 0 ... n-1) and the groups made of them (nodes n ...).
 
-    `place (2n,)` says where each node's evidence lies, `near` which nodes, alive or not, each has for its neighbours.
+    A new group's evidence replaces that of one of its two parts: `place (2n,)` is the row of each node. `near` has the
+    neighbours of each node, alive or not.
     """
 
     def __init__(self, evidence: Evidence, backend: Backend, left: np.ndarray, right: np.ndarray):
@@ -175,7 +177,7 @@ class _Groups:
         self.least = least_ratio(n)
 
     def join(self, a: int, b: int) -> tuple[int, np.ndarray, np.ndarray]:
-        """Make one group of two; return its node, the groups that may be one with it (k,) and the log-odds (k,)."""
+        """Join two groups; return the new node, the groups (k,) that it may be joined with next, and their log-odds."""
         new, at, gone = self.made, self.place[a], self.place[b]
         self.made = new + 1
         self.joined[new - self.n] = at, gone
@@ -190,7 +192,7 @@ class _Groups:
         around = around[self.alive[around]]
         scores = self._scores(at, self.place[around])
         kept = np.flatnonzero(scores >= self.least)
-        if len(kept) > AROUND:  # voices that are near thousands of others would hand all of them on at every join
+        if len(kept) > AROUND:  # else a voice with thousands of neighbours would pass all of them on at every join
             kept = kept[np.sort(np.argpartition(-scores[kept], AROUND)[:AROUND])]
         around, scores = around[kept], scores[kept]
         self.near[new] = around.tolist()
@@ -203,7 +205,7 @@ class _Groups:
         return np.concatenate([self.linked[self.first[node] : self.first[node + 1]], later]) if node < self.n else later
 
     def _scores(self, at: int, others: np.ndarray) -> np.ndarray:
-        """Return the log-odds (k,) that groups share their vocalist with one, but for the number of groups."""
+        """Return the log-odds (k,) that a group shares its vocalist with others, before the prior of their number."""
         cosine = self.sums[others] @ self.sums[at] / np.maximum(self.length[others] * self.length[at], 1e-12)
         ratio = self.backend.llr(cosine, self._sides(others), self._sides(at))
         return ratio + growth(self.size[others] + self.size[at])
@@ -218,7 +220,7 @@ class _Groups:
 
 
 def membership(evidence: Evidence, group: np.ndarray, backend: Backend, n_voices: int) -> np.ndarray:
-    """Return the probability (n,) that a track shares its vocalist with the others of its group; 0 if it is alone."""
+    """Return the probability (n,) that a track shares its vocalist with the others in its group; 0 if it is alone."""
     found = np.zeros(len(group))
     several = np.flatnonzero(np.bincount(group, minlength=1)[group] > 1)
     company = np.unique(group[several], return_inverse=True)[1]
@@ -234,7 +236,7 @@ def membership(evidence: Evidence, group: np.ndarray, backend: Backend, n_voices
 def nearest_group(
     evidence: Evidence, group: np.ndarray, near: np.ndarray, backend: Backend, n_voices: int
 ) -> np.ndarray:
-    """Return the probability (n,) that a track shares its vocalist with the nearest other group near it."""
+    """Return the probability (n,) that a track shares its vocalist with the likeliest other group near it."""
     whole = evidence.summed(group, n_voices)
     others = np.where((near >= 0) & (group[near] != group[:, None]), group[near], -1)
     ratio = ratios(evidence, whole, others, backend).max(1, initial=-np.inf)

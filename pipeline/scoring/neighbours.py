@@ -1,7 +1,7 @@
-"""The nearest voices of each voice, of which groups and the map are made.
+"""The nearest voices of each voice: the graph that groups and the map are made from.
 
-In a catalogue of up to `EXACT` voices all are compared with all, block by block. In a larger one an index gives the
-candidates, which are compared anew, exactly: work and memory grow hardly faster than the number of voices.
+Up to `EXACT` voices, all are compared with all, block by block. If there are more, an index finds candidates, and these
+are compared exactly; work and memory then grow hardly faster than the number of voices.
 """
 
 import os
@@ -17,15 +17,15 @@ from pipeline.scoring.index import Index
 
 NEIGHBOURS = 20
 EXACT = 10_000
-CANDIDATES = 40  # of which the nearest are found exactly
+CANDIDATES = 40  # that are compared exactly
 BLOCK = 2048
-CACHED = 64  # rows whose neighbours' vectors stay in a processor's cache
+CACHED = 64  # rows at a time, so that their neighbours' vectors fit in a processor's cache
 
 T = TypeVar("T")
 
 
 def nearest(evidence: Evidence, backend: Backend, k: int = NEIGHBOURS) -> np.ndarray:
-    """Return the k others (n, k) that most likely share each track's vocalist, in no order; -1: none."""
+    """Return the k others (n, k) that most likely share each track's vocalist, in no order; -1 if there are fewer."""
     if len(evidence) <= max(EXACT, k + 1):
         return _exact(evidence, backend, k)
     directions = evidence.direction
@@ -35,7 +35,7 @@ def nearest(evidence: Evidence, backend: Backend, k: int = NEIGHBOURS) -> np.nda
 def ratios(left: Evidence, right: Evidence, which: np.ndarray, backend: Backend) -> np.ndarray:
     """Return the log-likelihood ratios (n, k) of each of `left (n,)` with those of `right` that `which (n, k)` names.
 
-    They are -inf where a side knows nothing, or `which` is negative.
+    A ratio is -inf if nothing is known of a side, or if `which` is negative.
     """
     directions, sides, known = right.direction, backend.sides(right), right.precision > 1e-9
 
@@ -60,7 +60,7 @@ def _cosines(left: np.ndarray, right: np.ndarray, which: np.ndarray) -> np.ndarr
 
 
 def in_blocks(work: Callable[[slice], T], n: int) -> list[T]:
-    """Return what work gives for each block of n rows, in their order; it is done on all processors."""
+    """Return the results of work on each block of n rows, in their order; all processors are used."""
     blocks = [slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
     if len(blocks) < 2:
         return [work(rows) for rows in blocks]
@@ -71,10 +71,14 @@ def in_blocks(work: Callable[[slice], T], n: int) -> list[T]:
 def best(
     evidence: Evidence, backend: Backend, candidates: np.ndarray, k: int, rows: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the k likeliest of each track's candidates, none of them itself; -1 where there are fewer.
+    """Return the k likeliest of each track's candidates, without the track itself; -1 if there are fewer.
 
     Args:
-        candidates: (m, c) tracks, negative for none. rows: (m,) whose they are; if not given, all tracks'.
+        evidence: of the n tracks.
+        backend: to score with.
+        candidates: (m, c) tracks, negative for none.
+        k: how many.
+        rows: (m,) the tracks whose candidates they are; all n if not given.
 
     Returns:
         (m, k), in no order.

@@ -39,8 +39,9 @@ class Search:
     def __init__(self, workspace: Workspace):
         self.workspace = workspace
         found = tables.read_arrow(workspace, "voices", ["track_id", "embedding"])
-        if (present := tables.present_tracks(workspace)) is not None:
-            found = found.filter(pc.is_in(found["track_id"], pa.array(present, pa.string())))
+        self.tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri", "artist", "title"])
+        if tables.parts(workspace, "tracks"):  # else nothing was ever scanned
+            found = found.filter(pc.is_in(found["track_id"], self.tracks["track_id"].combine_chunks()))
         if not len(found):
             raise ConfigError(f"{workspace.uri('voices')} holds no voices: run the stages up to embed first")
         self.track_ids = found["track_id"].combine_chunks()
@@ -51,7 +52,6 @@ class Search:
         for start in range(0, len(vectors), BLOCK):
             self.vectors[start : start + BLOCK] = self.normalise(vectors[start : start + BLOCK])
         self.files = tables.read_arrow(workspace, "files", ["track_id", "uri"])
-        self.tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri", "artist", "title"])
         self.tags = tables.read_arrow(workspace, "tags", ["track_id", "vocalist"])
 
     def like(self, track: str, k: int) -> pd.DataFrame:
