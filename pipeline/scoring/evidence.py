@@ -108,7 +108,7 @@ class Evidence:
         """Unit vectors (..., d); zeros where nothing is known."""
         return np.where(self.precision[..., None] > 1e-9, unit(self.vector), 0.0).astype(np.float32)
 
-    @property
+    @cached_property
     def sides(self) -> Sides:
         """What comparisons with each row need to know of it."""
         return Sides.of(np.linalg.norm(self.vector, axis=-1), self.precision, self.single)
