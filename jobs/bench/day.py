@@ -1,6 +1,6 @@
 """A day on a cluster that loses its nodes: the product's own engine with workers that sleep, against the ideal.
 
-    python -m jobs.bench.day [--tracks 10000] [--seconds 1] [--nodes 4] [--workers 4] [--life 200] [--gap 5]
+    python -m jobs.bench.day [--tracks 10000] [--seconds 0.6] [--nodes 4] [--workers 3] [--life 150] [--gap 5]
         [--losses N] [--seed 26] [--workspace workspace/day]
 
 `separate` runs as it does on any cluster: Ray's scheduler and actors, the engine's pool, the ledger, the tables. Its
@@ -37,8 +37,9 @@ from pipeline.store.ledger import Ledger
 from pipeline.store.workspace import Workspace
 
 STORE_BYTES = 100_000_000  # of objects a node
-# A day is shorter here, so that a lost node must be noticed sooner than after Ray's 15 s.
-WATCHFUL = {"health_check_period_ms": 500, "health_check_failure_threshold": 8}
+# A day is shorter here, so that a lost node must be noticed sooner than after Ray's 15 s. And at the low priority that
+# Ray gives workers, they would hardly start beside other work.
+SYSTEM = {"health_check_period_ms": 500, "health_check_failure_threshold": 8, "worker_niceness": 0}
 DRIVER = "import sys; from jobs import engine; from jobs.bench import day; sys.exit(engine.main(day.SLEEP))"
 VARIATION = 0.3  # of the tracks' lengths: standard deviation of the logarithm
 
@@ -77,8 +78,8 @@ class Fleet:
     """The nodes of a cluster: how many, of how many workers, their mean life, the gap until the next, most losses."""
 
     nodes: int = 4
-    workers: int = 4
-    life_s: float = 200.0
+    workers: int = 3
+    life_s: float = 150.0
     gap_s: float = 5.0
     losses: int = 1_000_000
 
@@ -109,7 +110,7 @@ class Nodes:
     def __init__(self, fleet: Fleet):
         self.workers, self.losses, self.paid_s = fleet.workers, 0, 0.0
         head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head | {"_system_config": WATCHFUL})
+        self.cluster = Cluster(initialize_head=True, head_node_args=head | {"_system_config": SYSTEM})
         self.places: list[Any] = [self._started() for _ in range(fleet.nodes)]
         self.cluster.wait_for_nodes()
         self.since = [time.monotonic()] * fleet.nodes
@@ -147,15 +148,17 @@ def tracks(n: int, mean_s: float, rng: np.random.Generator) -> pd.DataFrame:
 def live(command: Sequence[str], log: IO[str], fleet: Fleet, rng: np.random.Generator) -> tuple[int, float, Nodes]:
     """Run a command while nodes come and go; return its exit status, its seconds, and the nodes."""
     nodes = Nodes(fleet)
-    began = time.monotonic()
+    began, changing_s = time.monotonic(), 0.0
     environment = os.environ | {"RAY_ADDRESS": nodes.cluster.address}
     process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         for at_s, place in changes(fleet, rng):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, began + at_s - time.monotonic()))
+                process.wait(max(0.0, began + changing_s + at_s - time.monotonic()))
                 break
+            started = time.monotonic()
             nodes.change(place)
+            changing_s += time.monotonic() - started  # a slow start shortens no life
         process.wait()
     finally:
         took_s = time.monotonic() - began
@@ -175,7 +178,8 @@ def simulate(folder: Path, n_tracks: int, mean_s: float, fleet: Fleet, seed: int
     found = tracks(n_tracks, mean_s, rng)
     tables.replace(workspace, "tracks", found)
     slept_s = found["duration_s"].sum()
-    compute = Compute(workers_max=fleet.nodes * fleet.workers, batch=1)
+    n_workers = fleet.nodes * fleet.workers
+    compute = Compute(workers_max=n_workers)
     config = Config(workspace=str(folder), separate=SeparateConfig(compute=compute), min_free_gb=0)
     (folder / "config.yaml").write_text(config.to_yaml())
     with open(folder / "log.txt", "w") as log:
@@ -196,7 +200,7 @@ def simulate(folder: Path, n_tracks: int, mean_s: float, fleet: Fleet, seed: int
         "of the ideal",
         "of the workers' time that was there",
     )
-    ideal_s = slept_s / (fleet.nodes * fleet.workers)
+    ideal_s = slept_s / n_workers
     paid = slept_s / (nodes.paid_s * fleet.workers)
     row(nodes.losses, len(done), failed, f"{ideal_s:.0f}", f"{took_s:.0f}", f"{ideal_s / took_s:.0%}", f"{paid:.0%}")
     return 0
@@ -206,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and simulate."""
     parser = argparse.ArgumentParser(prog="python -m jobs.bench.day", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--tracks", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of sleep a track, on average (1)")
+    parser.add_argument("--seconds", type=float, default=0.6, help="of sleep a track, on average (0.6)")
     parser.add_argument("--nodes", type=int, default=Fleet.nodes)
     parser.add_argument("--workers", type=int, default=Fleet.workers, help="of a node")
     parser.add_argument("--life", type=float, default=Fleet.life_s, help="mean seconds until a node is lost")

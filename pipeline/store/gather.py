@@ -12,7 +12,6 @@ waiting rows. Another mark says when all waiting parts have been gathered. Gathe
 nothing else writes.
 """
 
-import itertools
 import json
 
 import pyarrow as pa
@@ -59,7 +58,9 @@ def _counting(table: str, inside: dict[str, int], found: dict[str, int]) -> dict
 
 def _gather(workspace: Workspace, table: str, sizes: dict[str, int], plan_name: str) -> None:
     """Put the waiting parts into large ones, the last of each kind into the part that grows."""
-    kinds = {kind: list(names) for kind, names in itertools.groupby(sorted(sizes), lambda name: _kind(table, name))}
+    kinds: dict[str, list[str]] = {}
+    for name in sorted(sizes):
+        kinds.setdefault(_kind(table, name), []).append(name)
     is_continued = workspace.exists(plan_name)
     if is_continued:
         plan: Plan = json.loads(workspace.read_bytes(plan_name))
@@ -80,11 +81,11 @@ def _gather(workspace: Workspace, table: str, sizes: dict[str, int], plan_name: 
 def _planned(workspace: Workspace, table: str, kinds: dict[str, list[str]]) -> Plan:
     """Choose the part that grows for each kind: the smallest, if it is not full."""
     there, plan = workspace.list_all(table), {}
+    parts = sorted((size, name) for name, size in there.items() if name.endswith(".parquet"))
     for kind, names in kinds.items():
-        alike = [name for name in there if _kind(table, name) == kind]
-        if not alike:
+        smallest = next((name for _, name in parts if _kind(table, name) == kind), None)
+        if smallest is None:
             continue
-        smallest = min(alike, key=lambda name: (there[name], name))
         with workspace.fs.open_input_file(workspace.path(smallest)) as source:
             n_rows = parquet.count(source)
         if n_rows < FULL_ROWS:

@@ -63,6 +63,14 @@ def test_small_parts_of_earlier_runs_fill_up_one_after_the_other(workspace, monk
     assert [pq.read_metadata(Path(workspace.path("vocals"), name)).num_rows for name in names(workspace)] == [3] * 4
 
 
+def test_what_is_no_part_does_not_grow(workspace):
+    workspace.write_bytes("vocals/_config.yaml", b"of version 0.1")
+    append(workspace, "a")
+    gather(workspace)
+    assert workspace.read_bytes("vocals/_config.yaml") == b"of version 0.1"
+    assert tables.read(workspace, "vocals")["track_id"].tolist() == ["a"]
+
+
 def test_a_reader_finds_each_row_once_while_parts_grow(workspace, monkeypatch):
     monkeypatch.setattr(module, "FULL_ROWS", 30)
     append(workspace, "000")
