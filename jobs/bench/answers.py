@@ -25,7 +25,7 @@ from pipeline.sections import ClusterConfig, TagConfig
 from pipeline.stages.cluster import cluster_voices
 
 ENROLLED = (1, 2, 5)
-OTHERS = 25  # names of strangers given besides, each by the only track of it
+OTHERS = 25  # further known names, each by its only track
 DRAWS = 10
 SWAPPED = 0.05
 MAP = ClusterConfig(umap=False)
@@ -63,7 +63,7 @@ def names(
 def credits(catalogue: Catalogue, backend: Backend, rng: np.random.Generator) -> Iterator[dict[str, float]]:
     """Yield how well wrong credits are found: with all of them right, and with a part of them swapped, several times.
 
-    Only tracks by singers of several tracks are swapped: of another track no voice can tell.
+    Only tracks by singers with several tracks are swapped, since for others the voice tells nothing.
     """
     clusters = cluster_voices(catalogue.voices, backend, MAP)
     _, at, count = np.unique(catalogue.singer, return_inverse=True, return_counts=True)
@@ -107,8 +107,8 @@ def measure(catalogues: dict[str, Catalogue], fit_on: Sequence[str]) -> None:
         wrong.setdefault(name, []).extend(credits(half, backend, rng))
     columns = ["named_right", "named", "strangers_named", "ece", "worst_bin"]
     print(
-        "\n| names | known by | other names | named ones right | of those who could be, named | strangers named | "
-        "calibration error | worst bin |\n|---|---|---|---|---|---|---|---|"
+        "\n| names | known by | other names | right among the named | named among the known | strangers named | "
+        "calibration error | largest error of a bin |\n|---|---|---|---|---|---|---|---|"
     )
     for (name, enrolled, others), parts in asked.items():
         if parts:

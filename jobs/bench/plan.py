@@ -2,9 +2,9 @@
 
     python -m jobs.bench.plan [--tracks 10000 1000000 10000000] [--minutes 3.5] [--core-hour 0.05] [--gpu-hour 0.8]
 
-Computed from what other benchmarks measured, which stands below with its source; prints Markdown. Stages that hear
-audio grow with what they hear; those that look at the whole catalogue grow by an exponent, and beyond the largest size
-that was measured they are extrapolated. Nothing was measured on a GPU: it is told how fast one would have to be.
+It is computed from the results of other benchmarks, which are below with their sources; prints Markdown. The cost of
+stages that process audio grows with the audio; that of stages for the whole catalogue grows by an exponent and is
+extrapolated beyond the largest size measured. Nothing was measured on a GPU, so it says how fast one has to be.
 """
 
 import argparse
@@ -31,10 +31,10 @@ MACHINE_GB, DAY_S = 256.0, 86400.0
 
 @dataclass(frozen=True)
 class Growth:
-    """What a command on the whole catalogue took on one machine at a size, and how that grows with the size.
+    """What a command for the whole catalogue took on one machine, and how that grows with the number of tracks.
 
     Attributes:
-        seconds, memory_gb: by the wall and at most, at `tracks`.
+        seconds, memory_gb: wall-clock time and peak memory, for `tracks`.
         time, memory: exponents of their growth.
     """
 
@@ -45,7 +45,7 @@ class Growth:
     memory: float
 
     def at(self, tracks: float) -> tuple[float, float]:
-        """Return seconds and GB at a size."""
+        """Return seconds and GB for so many tracks."""
         times = tracks / self.tracks
         return self.seconds * times**self.time, self.memory_gb * times**self.memory
 
@@ -98,14 +98,14 @@ class Catalogue:
         return self.tracks * sum(n * store.PRICES[kind] for kind, n in REQUESTS.items())
 
     def gpu_times_real_time(self, prices: Prices) -> float:
-        """Return how many times real time of what is heard a GPU must do to cost no more than cores do."""
+        """Return from which speed on, as a multiple of real time, a GPU costs no more than cores do."""
         cores_s = sum(self.core_s()[stage] for stage in ON_GPU)
         heard_s = self.tracks * self.heard_min * 60
         return heard_s / cores_s * prices.gpu_hour / prices.core_hour
 
 
 def limits(minutes: float, excerpts: bool) -> dict[str, float]:
-    """Return how many tracks each thing that cannot be had twice allows, in a day where that matters."""
+    """Return how many tracks each limited resource allows, within a day where time matters."""
     one = Catalogue(1, minutes, excerpts)
     found = {}
     for stage, growth in TOGETHER.items():
@@ -140,7 +140,7 @@ def report(sizes: Sequence[int], minutes: float, prices: Prices) -> None:
         print(
             f"\nA GPU at ${prices.gpu_hour:g} an hour costs less from {times:,.0f} times real time on (not measured)."
         )
-    header("What allows how many tracks", "limit", f"{HEARD_S:g} s heard", "heard whole")
+    header("Tracks that each limit allows", "limit", f"{HEARD_S:g} s heard", "heard whole")
     whole = limits(minutes, False)
     for name, tracks in limits(minutes, True).items():
         row(name, f"{tracks:,.0f}", f"{whole[name]:,.0f}")

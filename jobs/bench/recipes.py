@@ -35,7 +35,7 @@ def split(config: Config, workspace: Workspace) -> tuple[ClipShards, ClipShards,
     if config.known is None:
         raise ConfigError("known: name a CSV of the tracks to measure on, known=known.csv")
     singers = known_names(config.known, workspace, print)
-    shards = ClipShards.open([workspace.uri(part) for part in tables.parts(workspace, "clips")])
+    shards = ClipShards.open([workspace.path(part) for part in tables.parts(workspace, "clips")], workspace.fs)
     known = np.array([row.track_id in singers for row in shards.rows])
     measured = shards.subset(known)
     whose = [singers[row.track_id] for row in measured.rows]

@@ -56,14 +56,14 @@ class Commands:
         return self.run("-m", f"jobs.{name}", str(self.catalogue.config), *given, *settings)
 
     def search(self, n: int) -> Spent:
-        """Ask for the nearest of so many tracks."""
+        """Search for the nearest tracks of `n` tracks."""
         questions = self.folder / "questions.txt"
         questions.write_text("\n".join(self.catalogue.truth["track_id"].sample(n, random_state=0)))
         root = self.catalogue.workspace.root
         return self.run("-m", "jobs.search", root, "--batch", str(questions), "--json")
 
     def each_search(self) -> Spent:
-        """Return what each further query takes."""
+        """Return what each further query costs."""
         first, many = self.search(1), self.search(ASKED + 1)
         return Spent((many.seconds - first.seconds) / ASKED, (many.cpu_s - first.cpu_s) / ASKED, many.memory_gb)
 

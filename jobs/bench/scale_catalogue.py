@@ -23,7 +23,7 @@ from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
 ENCODER = "simulated"
-SIZES = np.array([1] * 8000 + [2] * 2000 + [4] * 1000 + [10] * 400)  # tracks of 20,000's singers
+SIZES = np.array([1] * 8000 + [2] * 2000 + [4] * 1000 + [10] * 400)  # of the singers of 20,000 tracks
 PART = 20_000  # tracks that are written at once
 IN_FOLDER = 1000  # files
 SECONDS, RATE_HZ = 60.0, 16_000  # of clips a track
@@ -57,7 +57,7 @@ class Catalogue:
         return replace(simulated_backend(self.rate, rng), encoder_id=ENCODER, variance=spread).to_bytes()
 
     def grow(self, n_tracks: int) -> None:
-        """Add about so many tracks, whose singers are new."""
+        """Add about so many tracks by new singers."""
         rng = np.random.default_rng(1 + len(self.truth))
         sizes = np.resize(rng.permutation(SIZES), max(1, round(n_tracks * len(SIZES) / SIZES.sum())))
         singers = int(self.truth["who"].max() + 1) if len(self.truth) else 0
@@ -85,10 +85,10 @@ class Catalogue:
         put("voices", encoder_id=ENCODER, embedding=embedding, n_clips=1, spread=0.0)
         put("shards", shard=f"part-{part}.parquet", n_clips=1)
         put("vocals", vocals_uri=str(self.folder.absolute() / "vocals.flac"), has_vocals=True)
-        tables.write(self.workspace, "clips", [], part)  # without audio: that the shard is there is all that is asked
+        tables.write(self.workspace, "clips", [], part)  # without audio, since only the existence of the shard matters
 
     def _write_whole(self, rng: np.random.Generator) -> None:
-        """Write the files, tracks and known names of all that is there."""
+        """Write the files, tracks and known names of the whole catalogue."""
         who, n = self.truth["who"].to_numpy(), len(self.truth)
         credit, swapped = who.copy(), np.flatnonzero(rng.random(n) < SWAPPED)
         credit[swapped] = np.roll(credit[swapped], 1)

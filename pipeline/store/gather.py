@@ -1,15 +1,14 @@
 """Merge the many small parts that the workers of a stage wrote into a few large ones.
 
 Reading a part from an object store takes a request, so the tables of a million tracks must not have a hundred thousand
-parts. Nor may many runs that add a few tracks each leave a part each: the last waiting rows go into a part that is not
-full yet. That part is replaced in one step, and no other is touched, so that whoever reads the table's folder meanwhile
-finds each row once. All parts but one of a table (of a stage, in `failures/`) come to have `FULL_ROWS` rows, and beside
-the new rows a run writes fewer than that.
+parts. Many small runs must not leave a part each either: the last waiting rows are added to the part that is not full
+yet, which is replaced in one step, while the others stay as they are; so a reader of the table's folder finds each row
+once at any time. In the end all parts of a table but one (of a stage, in `failures/`) have `FULL_ROWS` rows, and a run
+rewrites at most that many.
 
-Gathering can be interrupted at any time. New parts are named after what went into them, so that the same waiting parts
-give the same names again. Which part grows is decided once, and kept in a plan; it bears a mark as soon as it has the
-waiting rows. Another mark says when all waiting parts have been gathered. Gathering runs before and after a stage, when
-nothing else writes.
+Gathering can be interrupted at any time. New parts are named after their content, so that the same waiting parts give
+the same names again. A plan records which part grows, and that part gets a mark together with the waiting rows. Another
+mark says when all waiting parts have been gathered. Gathering runs before and after a stage, when nothing else writes.
 """
 
 import json
@@ -21,10 +20,10 @@ from pipeline.store.ledger import batch_name
 from pipeline.store.workspace import Workspace
 
 PART_BYTES = 128e6  # of the waiting parts that are merged, about
-FULL_ROWS = 20_000  # of a part that does not grow any more
+FULL_ROWS = 20_000  # of a part that is full
 LAST_OF = {"embeddings": "voices"}  # a part of the first table counts once the second has a part of that name
 
-Plan = dict[str, tuple[str, str]]  # kind of parts -> the part that grows, and the mark that it bears then
+Plan = dict[str, tuple[str, str]]  # kind of parts -> the part that grows, and the mark that it then gets
 
 
 def gather(workspace: Workspace) -> None:

@@ -280,7 +280,7 @@ sys.exit(engine.main(train.STAGE))
 
 def test_training_outlives_its_workers_nodes_and_shrinks_and_grows_with_the_cluster(cluster, write_config):
     more = {"steps": 100_000, "validate_every": 100_000}  # than it comes to, however fast the machine
-    often = {"checkpoint_every": 10, "log_every": 5, "workers": 2, "workers_min": 1}
+    often = {"checkpoint_every": 10, "log_every": 5, "workers": 2, "workers_min": 1, "max_failures": 2}
     config = write_config(shard={"sample_rate_hz": 44100}, train=FAST | more | often)
     write_clips(workspace_of(config))
     run = start(config, "-c", SOON, RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="20")
