@@ -85,7 +85,7 @@ ASK = """if True:
 
 @pytest.fixture(scope="module")
 def told() -> dict[str, tuple[str, list[str]]]:
-    """Return what one process that tries all `WRONG` addresses is told: each address, and the lines said about it."""
+    """Return the messages for all `WRONG` addresses, which one process tries: each address and its lines."""
     with web_server() as other, socket.create_server(("", 0)) as silent:
         places = {"something else": other, "nothing answers": f"127.0.0.1:{silent.getsockname()[1]}"}
         addresses = [places.get(name, name) for name in WRONG]

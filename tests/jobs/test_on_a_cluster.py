@@ -1,4 +1,4 @@
-"""On several nodes and on a store in trouble: nodes that die and come, outages, killed drivers, what no node can take.
+"""On several nodes and on a failing store: nodes that die and are added, outages, killed drivers, too large a pool.
 
 Each runs the real command in a process of its own against `ray.cluster_utils.Cluster`, whose nodes are processes here.
 """
@@ -63,7 +63,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Nodes:
-    """A cluster in a process of its own, as whether Ray asks for tokens is decided when it is loaded.
+    """A cluster in a process of its own, since whether Ray requires tokens is decided when it is loaded.
 
     Attributes:
         workers: how many nodes it has besides the head.
@@ -122,7 +122,7 @@ cluster.shutdown()
 @pytest.fixture(scope="module")
 def nodes(loopback_store) -> Iterator[Nodes]:
     """Start a head with token authentication, whose nodes know the store, for all tests that need a cluster."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: the names of sockets may not be long
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path must be short
     (folder / "token").write_text("a" * 64)
     tokens = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"), "RAY_TMPDIR": str(folder)}
     nodes = Nodes(loopback_store.environment | tokens)
@@ -190,7 +190,7 @@ def workspace_of(config: Path) -> Workspace:
 
 
 def rows(workspace: Workspace, table: str, key: str) -> pd.DataFrame:
-    """Return a table by its key, without vectors, sound and places."""
+    """Return a table by its key, without vectors, audio and locations."""
     frame = tables.read(workspace, table).sort_values(key).reset_index(drop=True)
     assert frame[key].is_unique
     return frame.drop(columns=["embedding", "audio", "vocals_uri", "shard", "uri", "modified_at"], errors="ignore")
@@ -198,7 +198,7 @@ def rows(workspace: Workspace, table: str, key: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def undisturbed(music: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Return the workspace of a run on this machine's disk that nothing disturbs."""
+    """Return the workspace of an undisturbed run on this machine's disk."""
     folder = tmp_path_factory.mktemp("undisturbed")
     places = {"workspace": str(folder / "workspace"), "catalogue": str(music)}
     (folder / "c.yaml").write_text(yaml.safe_dump(SETTINGS | places | {"stages": list(STAGES)}))
@@ -207,7 +207,7 @@ def undisturbed(music: Path, tmp_path_factory: pytest.TempPathFactory) -> Worksp
 
 
 def assert_equal(found: Workspace, expected: Workspace, *names: str) -> None:
-    """Compare tables, and see that nothing has failed."""
+    """Compare tables, and check that nothing has failed."""
     for name in names:
         left, right = (rows(workspace, name, KEYS[name]) for workspace in (found, expected))
         pd.testing.assert_frame_equal(left, right, atol=0.02, rtol=0.02, obj=name)
@@ -227,13 +227,13 @@ def test_outages_are_waited_out_and_change_nothing(object_store, write_config, u
     assert_equal(workspace_of(config), undisturbed, "tracks", "vocals", "clips", "voices")
 
 
-def test_a_driver_killed_in_each_stage_loses_and_doubles_nothing_on_a_store(write_config, undisturbed):
+def test_a_driver_killed_in_each_stage_loses_and_duplicates_nothing_on_a_store(write_config, undisturbed):
     config = write_config(stages=list(STAGES))
-    signals = itertools.cycle([signal.SIGKILL, signal.SIGTERM])  # the second as a stopped job gets it
+    signals = itertools.cycle([signal.SIGKILL, signal.SIGTERM])  # the second is how a job is stopped
     for before, stage, number in zip([None, *STAGES], STAGES, signals, strict=False):
         run = start(config, RAY_ADDRESS="")
         until(run, rf"^ *{before} .* done, " if before else "to do")
-        time.sleep(2 if stage in ("separate", "shard", "embed") else 0.2)  # into the work of its pool
+        time.sleep(2 if stage in ("separate", "shard", "embed") else 0.2)  # so that the pool is at work
         run.send_signal(number)
         run.communicate(timeout=60)
     finished(start(config, RAY_ADDRESS=""))
@@ -242,7 +242,7 @@ def test_a_driver_killed_in_each_stage_loses_and_doubles_nothing_on_a_store(writ
     assert set(runs.loc[runs["status"] != "ok", "stage"]) >= {"separate", "shard", "embed"}
 
 
-def test_an_outage_without_end_ends_the_run_in_words(object_store, write_config):
+def test_an_endless_outage_ends_the_run_with_a_message(object_store, write_config):
     config = write_config(stages=["scan"])
     object_store.outage(3600)
     run = start(config, RAY_ADDRESS="")
@@ -252,7 +252,7 @@ def test_an_outage_without_end_ends_the_run_in_words(object_store, write_config)
     assert len(said.splitlines()) == 1
 
 
-def test_nodes_die_and_come_while_tracks_are_separated_and_embedded(cluster, write_config, undisturbed):
+def test_nodes_may_die_and_be_added_while_tracks_are_separated_and_embedded(cluster, write_config, undisturbed):
     config = write_config()
     run = start(config)
     said = until(run, "separate .* to do")
@@ -278,7 +278,7 @@ sys.exit(engine.main(train.STAGE))
 """
 
 
-def test_training_outlives_its_workers_nodes_and_shrinks_and_grows_with_the_cluster(cluster, write_config):
+def test_training_survives_the_loss_of_nodes_and_follows_the_clusters_size(cluster, write_config):
     more = {"steps": 100_000, "validate_every": 100_000}  # than it comes to, however fast the machine
     often = {"checkpoint_every": 10, "log_every": 5, "workers": 2, "workers_min": 1, "max_failures": 2}
     config = write_config(shard={"sample_rate_hz": 44100}, train=FAST | more | often)
@@ -297,7 +297,7 @@ def test_training_outlives_its_workers_nodes_and_shrinks_and_grows_with_the_clus
     assert min(map(int, re.findall(r"step (\d+) ", said))) > 10, said  # from a checkpoint, not from the beginning
 
 
-def test_a_pool_that_no_node_can_take_is_told(cluster, write_config):
+def test_a_pool_that_fits_no_node_is_reported(cluster, write_config):
     config = write_config(stages=["scan"], scan={"compute": {"cpus": 64}})
     code = (
         "import sys; from jobs import connect, scan, engine; connect.PLACE_S = 3; "

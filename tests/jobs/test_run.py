@@ -40,7 +40,7 @@ def test_the_chain_writes_every_table_and_records_every_stage(chain, chain_works
     for table in KEYS:
         assert tables.parts(chain_workspace, table), table
     runs = tables.read(chain_workspace, "runs")
-    # Other tests ask the same workspace for what it refuses, which is recorded too.
+    # Other tests try what the same workspace refuses, which is recorded too.
     assert set(runs.loc[runs["status"] == "ok", "stage"]) >= set(chain.stages)
     assert not list(Path(chain_workspace.base).rglob(".tmp-*"))
 
@@ -60,7 +60,7 @@ def test_the_tables_join_in_plain_pandas(chain_workspace):
         ({"separate": {"separator": "./nowhere"}}, "separate.separator"),
     ],
 )
-def test_what_a_run_needs_at_its_end_is_looked_for_before_it_begins(make_config, settings, words):
+def test_what_a_run_needs_at_its_end_is_checked_before_it_begins(make_config, settings, words):
     config = make_config(catalogue="nowhere-either", **settings)
     with pytest.raises(ConfigError, match=words):
         run.run_stages(config)
@@ -90,13 +90,13 @@ def run_and_signal(config_path: Path, stage: str, number: int) -> tuple[int, str
 
 
 def rows(workspace: Workspace, table: str) -> pd.DataFrame:
-    """Return a table sorted by its key, without vectors, sound, times and places of the workspace."""
+    """Return a table sorted by its key, without vectors, audio, times and locations in the workspace."""
     frame = tables.read(workspace, table).sort_values(KEYS[table]).reset_index(drop=True)
     return frame.drop(columns=["embedding", "audio", "failed_at", "vocals_uri"], errors="ignore")
 
 
 @pytest.mark.slow
-def test_a_driver_that_is_killed_or_interrupted_in_every_stage_loses_and_doubles_nothing(
+def test_a_driver_killed_or_interrupted_in_every_stage_loses_and_duplicates_nothing(
     ray_cluster, chain_config, tmp_path
 ):
     checkpoint.save(Encoder(preset("tiny")).eval(), tmp_path / "encoder", {}, "untrained")

@@ -30,7 +30,7 @@ def test_the_job_is_the_same_entry_point_with_absolute_paths(tmp_path):
     assert found == f"python -m jobs.embed configs/c.yaml seed=3 workspace={Path('elsewhere').absolute()}"
 
 
-def test_a_path_with_any_sign_arrives_as_it_was(tmp_path):
+def test_a_path_with_any_character_arrives_unchanged(tmp_path):
     (tmp_path / "c.yaml").write_text("seed: 1")
     odd = f"{tmp_path}/it's #1 & co: [x]"
     places = ("workspace", "known", "evaluate.audio", "store.weights")
@@ -40,13 +40,13 @@ def test_a_path_with_any_sign_arrives_as_it_was(tmp_path):
     assert load(words[3], words[4:]) == config
 
 
-def test_an_address_where_nobody_listens_is_told(capsys):
+def test_an_address_where_nothing_listens_is_reported(capsys):
     assert submit.main(["--address", "http://127.0.0.1:1", "scan", str(ROOT / "configs" / "local.yaml")]) == 2
     assert "make ray-up" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:6379", "auto", "nonsense", "ray://127.0.0.1:10001", ""])
-def test_an_address_of_another_kind_is_told(capsys, address):
+def test_an_address_of_another_kind_is_reported(capsys, address):
     assert submit.main(["--address", address, "scan", str(ROOT / "configs" / "local.yaml")]) == 2
     assert capsys.readouterr().err == (
         f"error: {address} is not the address of a dashboard, where jobs are submitted: http://host:8265\n"
@@ -62,7 +62,7 @@ def test_an_address_of_another_kind_is_told(capsys, address):
         (["--follow", "raysubmit_x"], "has no job raysubmit_x"),
     ],
 )
-def test_what_cannot_be_done_is_told(capsys, arguments, words):
+def test_impossible_requests_are_reported(capsys, arguments, words):
     assert submit.main(["--address", "http://127.0.0.1:1", *arguments]) == 2
     assert words in capsys.readouterr().err
 
@@ -106,7 +106,7 @@ def breaking_head():
     loop.close()
 
 
-def test_a_log_whose_connection_breaks_is_printed_once_and_whole(breaking_head, capsys):
+def test_a_log_whose_connection_breaks_is_printed_completely_and_once(breaking_head, capsys):
     assert submit.main(["--address", breaking_head, "--follow", "j"]) == 0
     assert capsys.readouterr().out == "one\ntwo\nj: SUCCEEDED\n"
 
@@ -114,7 +114,7 @@ def test_a_log_whose_connection_breaks_is_printed_once_and_whole(breaking_head, 
 @pytest.fixture(scope="module")
 def ray_head():
     """Start a head node on loopback with token authentication, as `make ray-up` does, on ports of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: the names of sockets may not be long
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path must be short
     token = folder / "token"
     token.write_text("a" * 64)
     environment = os.environ | {
@@ -153,7 +153,7 @@ def ray_head():
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write three files of noise, and one that is none of sound."""
+    """Write three files of noise, and one that is not audio."""
     folder, rng = tmp_path_factory.mktemp("music"), np.random.default_rng(0)
     for i in range(3):
         soundfile.write(folder / f"{i}.flac", 0.1 * rng.standard_normal(22050), 22050)
@@ -198,7 +198,7 @@ def test_a_submitted_stage_runs_on_a_head_with_token_authentication(ray_head, tm
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_ctrl_c_ends_the_following_and_not_the_job(ray_head, tmp_path, music):
+def test_ctrl_c_stops_following_and_not_the_job(ray_head, tmp_path, music):
     config = tmp_path / "config.yaml"
     config.write_text(f"workspace: {tmp_path / 'workspace'}\ncatalogue: {music}\n")
     process = sending(ray_head, "scan", str(config))
@@ -216,7 +216,7 @@ def test_ctrl_c_ends_the_following_and_not_the_job(ray_head, tmp_path, music):
     assert status == 0
     assert "SUCCEEDED" in out
 
-    waits = "scan.compute.cpus=64"  # for a node that never comes
+    waits = "scan.compute.cpus=64"  # for a node that is never added
     status, out, errors = sent(ray_head, "--detach", "scan", str(config), f"workspace={tmp_path / 'other'}", waits)
     assert status == 0
     assert "to follow it" in errors
