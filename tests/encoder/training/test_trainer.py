@@ -69,6 +69,19 @@ def test_at_the_end_the_weights_go_part_of_the_way_back_and_the_head_is_whitened
     assert outputs.mean(0).norm() < 1e-3 * outputs.norm(dim=1).mean()
 
 
+def test_ema_is_how_much_of_itself_the_average_keeps(clips: Path) -> None:
+    found = {}
+    for ema in (0.0, 0.05):
+        trainer = trainer_of(make(ema=ema, learning_rate=1e-3), clips)
+        before = [p.clone() for p in trainer.learner.parameters()]
+        trainer.step(1, [trainer.views[0]])
+        found[ema] = before, list(trainer.learner.parameters()), list(trainer.averaged.parameters())
+    _, ours, averaged = found[0.0]
+    assert all(torch.equal(a, b) for a, b in zip(ours, averaged, strict=True))
+    for before, ours, averaged in zip(*found[0.05], strict=True):
+        torch.testing.assert_close(averaged, torch.lerp(ours, before, 0.05), atol=1e-7, rtol=1e-5)
+
+
 def hide_what_is_loud(
     self: Learner, features: torch.Tensor, n_frames: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
