@@ -34,12 +34,12 @@ vectors = model(wave, sample_rate_hz)      # wave: (batch, samples) float32 -> (
   nothing.
 """
 GROUPS = (
-    "no names. {groups} groups of several tracks that surely share a vocalist, found by ear in round {round}, were "
-    "taken for singers; pairs of crops that contradict their group were left out."
+    "no names. {groups} groups of several tracks of the catalogue's likeliest partition into vocalists, found in round "
+    "{round}, stood for singers; pairs of crops that contradict their group were left out."
 )
 PARTITION = (
-    "**Before and after**: by the catalogue's likeliest partition into vocalists, {before:.2%} of the pairs of its "
-    "tracks were told wrongly, and {after:.2%} are (equal-error rate). No label says that the partition is right."
+    "**Before and after**: equal-error rate between tracks {before:.2%} before, {after:.2%} now, in the clips that did "
+    "not teach (every other one), by their own likeliest partition. No label says that the partition is right."
 )
 HELD_OUT = "**Held-out equal-error rate**: {eer} (crops of {crop_s:g} s, singers not trained on; see `log.csv`)."
 

@@ -125,6 +125,16 @@ class ClipShards:
         return {name: table[name][row.row].as_py() for name in columns}
 
 
+def every_other(rows: Sequence[Row]) -> NDArray[np.bool_]:
+    """Return which clips are the first, third, fifth, … of their track (clips,) bool, in the order of the shards."""
+    seen: dict[tuple[str, str], int] = {}
+    found = np.zeros(len(rows), dtype=bool)
+    for number, row in enumerate(rows):
+        place = seen.get((row.shard, row.track_id), 0)
+        found[number], seen[row.shard, row.track_id] = place % 2 == 0, place + 1
+    return found
+
+
 def pairs_in(parquet: pq.ParquetFile) -> bool:
     """Return whether every clip of a shard has a `pair_audio`."""
     if "pair_audio" not in parquet.schema_arrow.names:

@@ -23,11 +23,11 @@ model = encoder.load("path/of/this/folder")
 vectors = model(wave, sample_rate_hz)      # wave: (batch, samples) float32 -> (batch, {dim})
 ```
 
-- **Learned from**: how clips differ within a track ({clips} degrees of freedom), and tracks within {groups} groups that
-  surely share a vocalist ({tracks} degrees of freedom). {supervision} The terms of those recordings apply, and
-  those of `{start}`; no recording is in this folder.
-- **Before and after**: by the catalogue's likeliest partition into vocalists, {before:.2%} of the pairs of its tracks
-  were told wrongly, and {after:.2%} are (equal-error rate). No label says that the partition is right.
+- **Learned from**: how clips differ within a track ({clips} degrees of freedom), and tracks within {groups} groups of
+  the catalogue's likeliest partition into vocalists ({tracks} degrees of freedom). {supervision} The terms of those
+  recordings apply, and those of `{start}`; no recording is in this folder.
+- **Before and after**: equal-error rate between tracks {before:.2%} before, {after:.2%} with a map from every other
+  clip, both in the clips in between and by their own likeliest partition. No label says that the partition is right.
 - **Scores**: `calibration.safetensors` centres the vectors and says what their cosines mean; nothing is left to be
   normalised.
 - **Limits**: it knows differences like those of the catalogue it was taught by. A similar vector suggests the same

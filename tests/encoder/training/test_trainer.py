@@ -13,7 +13,7 @@ from encoder import Encoder, checkpoint
 from encoder.config import preset
 from encoder.training import finish
 from encoder.training.config import NO_AUGMENT, TrainConfig
-from encoder.training.data import ClipShards
+from encoder.training.data import ClipShards, every_other
 from encoder.training.learner import Learner
 from encoder.training.trainer import Trainer, TrainingStopped, check_finite, start_encoder
 
@@ -80,6 +80,14 @@ def test_ema_is_how_much_of_itself_the_average_keeps(clips: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(ours, averaged, strict=True))
     for before, ours, averaged in zip(*found[0.05], strict=True):
         torch.testing.assert_close(averaged, torch.lerp(ours, before, 0.05), atol=1e-7, rtol=1e-5)
+
+
+def test_with_groups_every_other_clip_trains(clips: Path) -> None:
+    shards = ClipShards.open(clips)
+    names = {row.track_id: "one" if row.track_id < "track4" else "other" for row in shards.rows}
+    views = {"positives": "singer", "same_singer": "group", "crop_s": 0.5}
+    trainer = Trainer(make(init="default", views=views, held_out=0), shards, names, 0, 1, CPU)
+    assert trainer.views.shards.rows == shards.subset(every_other(shards.rows)).rows
 
 
 def hide_what_is_loud(
