@@ -33,7 +33,7 @@ from pipeline.scoring.voices import Clips, Voices
 CLIPS, TRACKS = 2000, 100  # degrees of freedom at which the catalogue's own covariance weighs half
 POWER = 0.5  # of a group's degrees of freedom with which it counts
 FEWEST = 8  # groups of several tracks; from fewer, nothing is learned
-LEAST_S = 20.0  # of singing in the tracks that are learned from; shorter ones are too uncertain
+LEAST_S = 15.0  # of singing in the tracks that are learned from; shorter ones are too uncertain
 MOST = 3000  # tracks that are learned from, since all their pairs are kept in memory
 NEAREST = 20  # look-alikes of each randomly chosen track, in a larger catalogue
 LARGEST_SHARE = 0.9
