@@ -5,6 +5,8 @@ of 6 s. The next training uses them too; they may be deleted at any time.
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +15,12 @@ import torch
 
 from encoder.model import Encoder
 from encoder.training import trunk
-from encoder.training.data import INDEX_COLUMNS, ClipShards
+from encoder.training.data import INDEX_COLUMNS, ClipShards, every_other
 from encoder.training.views import at_speed, pad
 from jobs.fitting import RUNS
 from jobs.tasks import in_tasks
 from pipeline.scoring.labelled import Clips, pool
-from pipeline.scoring.scatter import Scatter
+from pipeline.scoring.scatter import Scatter, scatter
 from pipeline.scoring.voices import Voices
 from pipeline.sound import audio
 from pipeline.stages.embed import Embedder
@@ -34,9 +36,18 @@ WHOLE_S = 1e4  # longer than any clip
 
 
 class Heard(NamedTuple):
-    """A catalogue's voices by an encoder, and the scatter of their clips around them."""
+    """A catalogue's voices by an encoder.
+
+    Attributes:
+        voices: sorted by track.
+        teaching: the same tracks in every other clip, from which a network may learn.
+        testing: the same tracks in the clips in between; 0 s of a track with a single clip.
+        clips: scatter of the clips around their tracks' means.
+    """
 
     voices: Voices
+    teaching: Voices
+    testing: Voices
     clips: Scatter
 
 
@@ -88,20 +99,26 @@ def framed(embedder: Embedder, clips: Sequence[bytes | None]) -> list[bytes | No
 def hear(workspace: Workspace, shards: Sequence[str], model: Encoder) -> Heard:
     """Return an encoder's voices for shards of clips, or of their frames, sorted by track."""
     found = in_tasks(_hear, [(workspace.location, shard, model) for shard in shards])
-    parts, scatters = zip(*found, strict=True)
-    ids, means, seconds = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(ids)
-    dim = means.shape[1]
-    return Heard(
-        Voices(ids[order], means[order], seconds[order]), sum(scatters, start=Scatter(np.zeros((dim, dim)), 0))
-    )
+    every, teaching, testing, scatters = zip(*found, strict=True)
+    return Heard(_joined(every), _joined(teaching), _joined(testing), reduce(add, scatters))
 
 
-def _hear(root: str, shard: str, model: Encoder) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], Scatter]:
+def _joined(parts: Sequence[Voices]) -> Voices:
+    ids = np.concatenate([part.track_ids for part in parts])
+    means, seconds = np.concatenate([part.means for part in parts]), np.concatenate([part.seconds for part in parts])
+    return Voices(ids, means, seconds)[np.argsort(ids)]
+
+
+def _hear(root: str, shard: str, model: Encoder) -> tuple[Voices, Voices, Voices, Scatter]:
     workspace = Workspace(root)
-    clips, ids = embedded(ClipShards.open([workspace.path(shard)], workspace.fs), model)
-    means, seconds, squares = pool(clips)
-    return (ids, means, seconds), Scatter(squares, len(clips.track) - len(ids))
+    opened = ClipShards.open([workspace.path(shard)], workspace.fs)
+    clips, ids = embedded(opened, model)
+    teaches = every_other(opened.rows)
+    voices, teaching, testing = (
+        Voices(ids, *pool(Clips(clips.vectors[kept], clips.seconds[kept], clips.track[kept], ids))[:2])
+        for kept in (np.ones_like(teaches), teaches, ~teaches)
+    )
+    return voices, teaching, testing, scatter(clips.vectors, clips.track)
 
 
 @torch.inference_mode()

@@ -1,9 +1,9 @@
-"""Training on groups of tracks that surely share a vocalist (`train.views.same_singer: group`), in rounds.
+"""Training on the groups of the likeliest partition into vocalists (`train.views.same_singer: group`), in rounds.
 
-The initial encoder groups the tracks, with precision rather than completeness. Each group counts as a singer, so a pair
-of crops can come from two songs, and not only from one recording. The trained encoder then groups the tracks again, and
-training starts again from the initial encoder, with the new groups. This is repeated as long as a test without labels
-says that the encoder gets better, at most `train.rounds` times.
+The initial encoder groups the tracks. Each group counts as a singer, so a pair of crops can come from two songs, and
+not only from one recording. The trained encoder then groups the tracks again, and training starts again from the
+initial encoder, with the new groups. This is repeated as long as a test without labels says that the encoder gets
+better, at most `train.rounds` times. Every other clip of a track is grouped and trained on; the others are tested on.
 
 Thienpondt, Desplanques, Demuynck: "The IDLab VoxCeleb Speaker Recognition Challenge 2020 system description". Cai,
 Wang, Li: "An iterative framework for self-supervised deep speaker representation learning" (ICASSP 2021).
@@ -24,7 +24,7 @@ from jobs.frames import Heard
 from jobs.teaching import sole_credits
 from pipeline.scoring import learned, teaching, voices
 from pipeline.scoring.backend import Backend, within_matrix
-from pipeline.scoring.teaching import Lesson
+from pipeline.scoring.teaching import Grouping, Lesson
 from pipeline.sections import fingerprint
 from pipeline.store.workspace import Workspace
 
@@ -87,8 +87,9 @@ def rounds(
     before: Heard,
     shards: Sequence[str],
     credit: np.ndarray | None,
+    grouping: Grouping = teaching.likeliest,
 ) -> Iterator[Round]:
-    """Yield the rounds, whatever their results are.
+    """Yield all rounds, whatever their results are.
 
     Args:
         run: with the workspace, and for progress lines.
@@ -98,20 +99,22 @@ def rounds(
         before: the catalogue's voices by the initial encoder.
         shards: of clips, or of their frames.
         credit: (n,) the person that each track credits, "" for none or several; None to use only voices.
+        grouping: how the tracks are grouped.
     """
     backend = brought(run.workspace, encoder_id, before)
     heard, scored = before, backend
     for number in range(1, train.rounds + 1):
-        whose, several = learned.pseudo_singers(heard.voices, scored, credit)
+        whose, several = learned.pseudo_singers(heard.voices, heard.teaching, scored, credit, grouping)
         if several < teaching.FEWEST:
             yield Round(number, Lesson(scored, False, teaching.too_little(several)), heard, None)
             return
-        run.say(f"round {number}: {several} groups of tracks that surely share a vocalist")
+        run.say(f"round {number}: {several} vocalists with several tracks")
         names = dict(zip(heard.voices.track_ids.tolist(), whose.astype(str).tolist(), strict=True))
         checkpoint = fit_on_ray(train, f"{name}-{number}-{fingerprint(names)}", run, shards, names)
         with checkpoint.as_directory() as folder:
             heard = frames.hear(run.workspace, shards, finished(folder)[0])
-        lesson = learned.judged(before.voices, backend, heard.voices, heard.clips, several, train.seed)
+        testing = before.testing, heard.testing
+        lesson = learned.judged(before.voices, backend, heard.voices, heard.clips, testing, several, train.seed)
         scored = lesson.backend
         yield Round(number, lesson, heard, checkpoint)
 

@@ -1,8 +1,8 @@
-"""Linear training (`train.method: linear`): the back-end learns from the catalogue's vectors, which it scores.
+"""Linear training (`train.method: linear`): the back-end learns from the vectors of the catalogue that it scores.
 
 Ray tasks sum over `embeddings/`, a few parts each. What was learned is stored with the encoder that the workspace uses,
 `encoders/<encoder_id>/taught-….safetensors`, where `cluster`, `tag` and `search` find it; the vectors do not change.
-For use elsewhere the same map is put into a copy of the encoder.
+For use elsewhere, a copy of the encoder gets the same map.
 """
 
 import tempfile
@@ -40,7 +40,9 @@ def work(config: Config, run: engine.Run) -> None:
     run.say(f"learning from {len(found)} voices")
     clips = summed(config.workspace, found.means.shape[1])
     credit = sole_credits(workspace, found) if train.use_credits else None
-    lesson = teaching.learn(found, backend, clips, credit, train.seed + config.seed)
+    rows = teaching.teachers(found, backend, train.seed + config.seed)
+    own = voices.read_clips(workspace, found, set(found.track_ids[rows]))
+    lesson = teaching.learn(found, backend, clips, own, credit)
     if not lesson.better:
         run.note = f"the scores stay as they were: {lesson.why}"
         return

@@ -1,4 +1,4 @@
-"""A finished encoder as it is published: the encoder, what was measured, its log and its model card."""
+"""The folder of a finished encoder: its weights, measurements, training log and model card."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ vectors = model(wave, sample_rate_hz)      # wave: (batch, samples) float32 -> (
   nothing.
 """
 GROUPS = (
-    "no names. {groups} groups of several tracks that surely share a vocalist, found by ear in round {round}, were "
-    "taken for singers; pairs of crops that spoke against their group were left out."
+    "no names. {groups} groups of several tracks of the catalogue's likeliest partition into vocalists, found in round "
+    "{round}, stood for singers; pairs of crops that contradict their group were left out."
 )
 PARTITION = (
-    "**Before and after**: by the catalogue's likeliest partition into vocalists, {before:.2%} of the pairs of its "
-    "tracks were told wrongly, and {after:.2%} are (equal-error rate). No label says that the partition is right."
+    "**Before and after**: equal-error rate between tracks {before:.2%} before, {after:.2%} now, in the clips that did "
+    "not teach (every other one), by their own likeliest partition. No label says that the partition is right."
 )
 HELD_OUT = "**Held-out equal-error rate**: {eer} (crops of {crop_s:g} s, singers not trained on; see `log.csv`)."
 
@@ -50,10 +50,10 @@ def publish(training: Path, folder: Path, train: TrainConfig, n_clips: int, n_tr
     Args:
         training: checkpoint folder of the training.
         folder: gets the encoder's four files, log.csv and TensorBoard events.
-        train: how it was trained.
-        n_clips: that it was trained on.
-        n_tracks: that these clips are of.
-        measured: what else metrics.json is to hold.
+        train: settings of the training.
+        n_clips: number of clips it was trained on.
+        n_tracks: number of tracks of these clips.
+        measured: further entries of metrics.json.
 
     Returns:
         The `encoder_id`.
@@ -83,10 +83,10 @@ def model_card(
     Args:
         encoder_id: of the encoder.
         model: its configuration.
-        train: how it was trained.
+        train: settings of the training.
         n_parameters: of the encoder.
-        n_clips: that it was trained on.
-        n_tracks: that these clips are of.
+        n_clips: number of clips it was trained on.
+        n_tracks: number of tracks of these clips.
         measured: the last row of the log and, of a training on groups, `groups`, `round`, `before` and `after`.
 
     Returns:
@@ -115,17 +115,17 @@ def model_card(
 
 
 def supervision(train: TrainConfig, measured: Mapping[str, Any]) -> str:
-    """Return who said which clips are of one singer; arguments as `model_card`'s."""
+    """Return where the singers' labels came from; arguments as in `model_card`."""
     if train.views.same_singer == "track":
         return "none beyond what a track is."
     if train.views.same_singer != "group":
         return f"the files' own {train.views.same_singer} names."
-    credited = " Artist tags that the voices bear out joined tracks too." if train.use_credits else ""
+    credited = " Artist tags that the voices confirm joined tracks too." if train.use_credits else ""
     return GROUPS.format(**measured) + credited
 
 
 def measure(train: TrainConfig, measured: Mapping[str, Any]) -> str:
-    """Return how good the encoder is; arguments as `model_card`'s."""
+    """Return the measured error; arguments as in `model_card`."""
     if train.views.same_singer == "group":
         return PARTITION.format(**measured)
     eer = f"{measured['held_out_eer']:.1%}" if "held_out_eer" in measured else "not measured, too few tracks"

@@ -56,7 +56,7 @@ class ViewsConfig(Frozen):
     """Where the two views of a clip come from; `encoder.training.views` says what each choice means."""
 
     positives: Literal["clip", "track", "pair", "singer"] = "clip"
-    same_singer: Literal["track", "artist", "album", "group"] = "track"  # whose crops are never each other's negatives
+    same_singer: Literal["track", "artist", "album", "group"] = "track"  # crops of one are never negatives
     crop_s: float = Field(default=4.0, gt=0.3, le=30)
     overlap: bool = False
     pair_share: float = Field(default=0.0, ge=0, le=1)  # of second views that come from `pair_audio`
@@ -109,7 +109,7 @@ class ObjectivesConfig(Frozen):
     attraction: float = Field(default=0.0, ge=0)
     one_singer: float = Field(default=0.75, ge=-1, le=1)  # prototypes whose cosine is above this may be one singer
     margin: float = Field(default=0.0, ge=0, le=1)  # of `prototypical`, an angle in radians
-    gate: bool = False  # leave out pairs that are unlike whom they are said to be: `objectives.gate`
+    gate: bool = False  # leave out pairs whose label is probably wrong: `objectives.gate`
     projection: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -143,25 +143,25 @@ WHERE = {
     "max_failures",
     "cpus",
     "gpus",
-}  # these do not shape a network
+}  # these do not change the resulting encoder
 
 
 class TrainConfig(Frozen):
-    """A training: what shapes its result, and where it runs (`workers`, each with `cpus` and `gpus`)."""
+    """Settings of a training: what determines its result, and where it runs (`workers`, each with `cpus`, `gpus`)."""
 
     method: Literal["network", "linear"] = Field(
         default="network",
         description="network: from clips; linear: a map of the vectors that `embed` made, in seconds, without clips",
     )
     use_credits: bool = Field(
-        default=False, description="artist tags that voices bear out say who is one too: linear, same_singer: group"
+        default=False, description="also use artist tags that the voices confirm: with linear, or same_singer: group"
     )
     rounds: int = Field(
-        default=1, ge=1, le=3, description="with same_singer: group, how often tracks are grouped, each time anew"
+        default=1, ge=1, le=3, description="with same_singer: group, how often to group the tracks and train"
     )
     size: Literal["tiny", "small", "base"] = "small"
     init: str | None = "default"
-    recipe: str | None = Field(default=None, description="settings by name; those that are given otherwise win")
+    recipe: str | None = Field(default=None, description="named settings; settings given explicitly override them")
     objectives: ObjectivesConfig = ObjectivesConfig()
     views: ViewsConfig = ViewsConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -177,8 +177,10 @@ class TrainConfig(Frozen):
     weight_decay: float = Field(default=0.05, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
     ema: float = Field(default=0.99, ge=0, lt=1)
-    blend: float = Field(default=1.0, ge=0, le=1, description="how far the result goes from `init` to what was trained")
-    whiten: float | None = Field(default=None, ge=0, le=1, description="of the head, at the end; 0: it is centred only")
+    blend: float = Field(default=1.0, ge=0, le=1, description="how far to go from the weights of `init`: 1 all the way")
+    whiten: float | None = Field(
+        default=None, ge=0, le=1, description="the head, after training: 1 fully, 0 only centres"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     held_out: float = Field(default=0.1, ge=0, le=0.5)
     validate_every: int = Field(default=200, ge=1)
@@ -187,8 +189,8 @@ class TrainConfig(Frozen):
     collapse_std: float = Field(default=0.02, ge=0)
     seed: int = 0
     workers: int = Field(default=1, ge=1)
-    workers_min: int | None = Field(default=None, ge=1, description="as few will do while a cluster has no more")
-    max_failures: int = Field(default=2, ge=0, description="losses of a worker or its node that training survives")
+    workers_min: int | None = Field(default=None, ge=1, description="fewest to start with while a cluster is small")
+    max_failures: int = Field(default=2, ge=0, description="lost workers or nodes that training survives")
     cpus: int = Field(default=2, ge=1)
     gpus: float = Field(default=0, ge=0)
 
@@ -207,14 +209,14 @@ class TrainConfig(Frozen):
         grouped = self.views.same_singer == "group"
         if self.init is None and (self.blend < 1 or self.objectives.has_prototypes or grouped):
             raise ValueError(
-                "blend, prototypical, attraction, gate and same_singer: group go by the encoder that training starts "
-                "from: give init"
+                "blend, prototypical, attraction, gate and same_singer: group need the encoder that training starts "
+                "from: set init"
             )
         return self
 
     @property
     def keeps_frames(self) -> bool:
-        """Whether all before the pooling stays as it is, and what it hears too: it is then computed once."""
+        """Whether the layers before the pooling, and their input, never change: their output is then computed once."""
         rates = [rate for name, rate in self.rate_factors.items() if name.startswith(TRUNK)]
         plain = self.augment == NO_AUGMENT and self.views.speeds == (1.0,) and not self.objectives.masked
         frozen = all(self.rate_factors.get(name) == 0 for name in TRUNK) and not any(rates)
@@ -230,23 +232,23 @@ class TrainConfig(Frozen):
         return self
 
     def content(self) -> dict[str, object]:
-        """Return what shapes the result; two trainings with the same content and clips are one and the same."""
+        """Return what determines the result: two trainings with the same content and clips give the same encoder."""
         content: dict[str, object] = self.model_dump(mode="json", exclude=WHERE)
         return content if self.init is not None else content | {"encoder": preset(self.size).model_dump(mode="json")}
 
     def with_recipe(self, name: str) -> TrainConfig:
-        """Return the settings that were given, on top of a recipe.
+        """Return the settings that were given explicitly, on top of a recipe.
 
         Raises:
-            ValueError: they are of a recipe already, so that nobody knows which of them were given.
+            ValueError: they already use a recipe, so it is unknown which were given explicitly.
         """
         if self.recipe is not None:
-            raise ValueError(f"these settings are of the recipe {self.recipe!r} already")
+            raise ValueError(f"these settings already use the recipe {self.recipe!r}")
         return TrainConfig.model_validate(self.model_dump(exclude_unset=True) | {"recipe": name})
 
     @property
     def peak_rate(self) -> float:
-        """The learning rate in force; ten times lower from an encoder, or what it knows is lost in a few steps."""
+        """The peak learning rate; by default ten times lower from an encoder, which forgets fast."""
         return self.learning_rate or (5e-4 if self.init is None else 5e-5)
 
 

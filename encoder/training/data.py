@@ -2,12 +2,12 @@
 
 A shard has one row per clip: `clip_id`, `track_id`, `start_s`, `end_s`, `sample_rate_hz`, `audio` (FLAC, mono), and, in
 all rows or none, `pair_audio`: another recording of the same stretch of singing, such as the voice remixed with another
-accompaniment and separated again. In place of audio there may be frames that `encoder.training.trunk` has made of it.
+accompaniment and separated again. Instead of audio it may contain frames of a frozen trunk (`encoder.training.trunk`).
 
 An epoch is a permutation of all clips, drawn from seed and epoch: row groups are shuffled, and the clips of every few
 neighbouring row groups are mixed, so that only those few are in memory. Epochs follow each other without a break, and
-batches are consecutive stretches of that endless order: each clip comes exactly once an epoch, and one number says
-where a training stands. Every rank takes its own equal part of every batch.
+batches are consecutive stretches of that endless order: each clip comes exactly once per epoch, and the position of a
+training is a single number. Every rank takes its own equal part of every batch.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 from pyarrow import fs
 
 INDEX_COLUMNS = ["clip_id", "track_id", "start_s", "end_s"]
-FRAMES = np.lib.format.MAGIC_PREFIX  # with which kept frames begin
+FRAMES = np.lib.format.MAGIC_PREFIX  # that stored frames begin with
 SHUFFLED_TOGETHER = 4  # row groups whose clips are mixed, and which are held in memory
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Where a clip is stored (shard, row group, row of that group), and what is known about it."""
+    """Where a clip is stored (shard, row group, row in that group), its ids and its length."""
 
     shard: str
     group: int
@@ -59,11 +59,11 @@ class ClipShards:
 
         Args:
             clips: a folder of shards or the shards themselves, local or `s3://`, `gs://`.
-            filesystem: on which `clips` are paths; None: theirs.
+            filesystem: that `clips` are paths on; None: as their URIs say.
 
         Raises:
             FileNotFoundError: there is no shard.
-            ValueError: a file has not the columns of a shard.
+            ValueError: a file does not have the columns of a shard.
         """
         filesystem, shards = find_shards(clips, filesystem)
         rows: list[Row] = []
@@ -94,8 +94,8 @@ class ClipShards:
 
         Args:
             number: of the clip.
-            start_share: where the stretch begins, from 0 (the beginning of the clip) to 1 (as late as it fits).
-            crop_s: its length in seconds; all of a clip that is shorter.
+            start_share: where the stretch begins, from 0 (at the beginning of the clip) to 1 (as late as possible).
+            crop_s: its length in seconds; a shorter clip is returned whole.
             column: `audio` or `pair_audio`.
 
         Returns:
@@ -125,6 +125,16 @@ class ClipShards:
         return {name: table[name][row.row].as_py() for name in columns}
 
 
+def every_other(rows: Sequence[Row]) -> NDArray[np.bool_]:
+    """Return which clips are the first, third, fifth, … of their track (clips,) bool, in the order of the shards."""
+    seen: dict[tuple[str, str], int] = {}
+    found = np.zeros(len(rows), dtype=bool)
+    for number, row in enumerate(rows):
+        place = seen.get((row.shard, row.track_id), 0)
+        found[number], seen[row.shard, row.track_id] = place % 2 == 0, place + 1
+    return found
+
+
 def pairs_in(parquet: pq.ParquetFile) -> bool:
     """Return whether every clip of a shard has a `pair_audio`."""
     if "pair_audio" not in parquet.schema_arrow.names:
@@ -137,17 +147,17 @@ def pairs_in(parquet: pq.ParquetFile) -> bool:
 def find_shards(
     clips: str | Path | Sequence[str | Path], given: fs.FileSystem | None = None
 ) -> tuple[fs.FileSystem, list[str]]:
-    """Find the shards of a location; files whose names begin with `_` or `.` are not shards.
+    """Find the shards in a location; files whose names begin with `_` or `.` are skipped.
 
     Args:
         clips: a folder, or the shards themselves.
-        given: the filesystem on which they are paths; None: theirs.
+        given: the filesystem that they are paths on; None: as their URIs say.
 
     Returns:
         Their filesystem, and their paths on it in the order of their names.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there are none.
     """
     if isinstance(clips, str | Path):
         filesystem, path = (given, str(clips)) if given else open_location(clips)
@@ -185,7 +195,7 @@ def epoch_order(rows: Sequence[Row], seed: int, epoch: int) -> NDArray[np.int64]
 
 
 class ClipOrder:
-    """The endless order of clips, and which part of a batch is this rank's.
+    """The endless order of clips, and this rank's part of each batch.
 
     Raises:
         ValueError: there are no clips.

@@ -1,9 +1,8 @@
-"""The steps after training: weights part of the way back, and a whitened head.
+"""Steps after training: blending with the initial weights, and whitening the head.
 
-Few singers are learned by heart before anything general is understood. The weights part of the way from where training
-started to where it ended do better on new voices: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"
-(WiSE-FT). A head that is whitened in part keeps the few directions that tell kinds of voice apart from drowning the
-others.
+With few singers, training overfits. Weights between the initial and the final ones generalise better to new voices:
+Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (WiSE-FT). Partly whitening the head keeps the few
+directions that separate kinds of voice from dominating the others.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from encoder.training import trunk
 from encoder.training.parallel import gather
 from encoder.training.views import Batch
 
-CROPS = 1344  # that the head is whitened by
-RIDGE = 0.5  # of the mean variance, added to each
+CROPS = 1344  # for estimating the covariance
+RIDGE = 0.5  # added to each variance, relative to their mean
 
 
 def blend(start: Encoder, trained: Encoder, share: float) -> None:
-    """Set the weights of `trained` to those that lie `share` of the way from `start` to it."""
+    """Move the weights of `trained` back to `share` of the way from `start` to `trained`."""
     end = trained.state_dict()
     trained.load_state_dict({name: torch.lerp(tensor, end[name], share) for name, tensor in start.state_dict().items()})
 
 
 @torch.no_grad()
 def head_outputs(encoder: Encoder, batches: Iterable[Batch]) -> Tensor:
-    """Compute what the head gives for crops before it is brought to unit norm.
+    """Compute the head's outputs for crops, before normalisation to unit length.
 
     Args:
         encoder: in evaluation mode.
-        batches: this rank's.
+        batches: of this rank.
 
     Returns:
         (crops, dim), of all ranks together.
@@ -50,12 +49,12 @@ def head_outputs(encoder: Encoder, batches: Iterable[Batch]) -> Tensor:
 
 @torch.no_grad()
 def whiten(encoder: Encoder, outputs: Tensor, power: float) -> None:
-    """Centre the head, and scale each principal direction of the data by (variance + ridge)^(-power / 2).
+    """Centre the head's outputs, and scale each principal direction by (variance + ridge)^(-power / 2).
 
     Args:
-        encoder: whose head is changed; it stays one linear layer.
+        encoder: whose head is changed; the head remains one linear layer.
         outputs: (crops, dim), as `head_outputs` gives them.
-        power: 0 centres only, 1 makes all directions alike.
+        power: 0 centres only, 1 gives all directions the same variance.
     """
     outputs = outputs.double()
     mean = outputs.mean(0)

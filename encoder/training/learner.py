@@ -1,4 +1,4 @@
-"""What is trained: the encoder with the heads that its objectives need.
+"""The model that is trained: the encoder and the heads that its objectives need.
 
 views -> Learner.forward (one pass: masked mel, frames, embedding, heads) -> `encoder.training.loss` -> weighted sum
 """
@@ -22,7 +22,7 @@ CODE_DIM = 16
 
 @dataclass
 class Outputs:
-    """What the learner makes of both views of n clips, all first views before all second.
+    """Outputs for both views of n clips, all first views before all second.
 
     Attributes:
         projection: (2n, p), the embeddings or their projections.
@@ -72,7 +72,7 @@ class Learner(nn.Module):
             self.register_buffer("quantiser", nn.init.xavier_normal_(torch.empty(shape)))
             self.register_buffer("codebook", F.normalize(torch.randn(terms.codes, CODE_DIM), dim=1))
         if not terms.uses_embeddings:
-            # No gradient would reach them, and workers would wait for it for ever.
+            # They get no gradient, and distributed workers would wait for it for ever.
             for module in (encoder.pool, encoder.head, self.projector):
                 module.requires_grad_(False)
 
@@ -80,9 +80,9 @@ class Learner(nn.Module):
         """Run encoder and heads on both views of n clips.
 
         Args:
-            waves: (2n, samples) at the encoder's rate, or (2n, frames, width + 1) as a frozen trunk gave them.
+            waves: (2n, samples) at the encoder's rate, or (2n, frames, width + 1) from a frozen trunk.
             lengths: (2n,) samples or frames.
-            generator: of the masks; None: nothing is masked.
+            generator: of the masks' random numbers; None: nothing is masked.
         """
         if waves.ndim == 3:
             return self._with_heads(trunk.embed(self.encoder, waves, lengths))
@@ -111,10 +111,10 @@ class Learner(nn.Module):
         return out
 
     def _hide(self, features: Tensor, n_frames: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Mask spans of mel frames (batch, frames, mels); return also which contextual frames are wholly hidden."""
+        """Mask spans of mel frames (batch, frames, mels); also return which contextual frames are hidden completely."""
         stride = self.encoder.stride
         frames = features.shape[1]
-        # Spans begin and end on contextual frames, so that none is hidden by half.
+        # Spans begin and end at the edges of contextual frames, so that none is partly hidden.
         size = -(-frames // stride)
         span = max(1, round(self.terms.mask_span / stride))
         start = 1 - (1 - self.terms.mask_start) ** stride

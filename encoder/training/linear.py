@@ -1,4 +1,4 @@
-"""A linear map after the head: what a catalogue has taught without labels, as an encoder like any other."""
+"""A linear map after the head: what was learned from a catalogue without labels, as an encoder of its own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from encoder.model import Encoder
 
 CARD = """# {encoder_id}
 
-`{start}` with a linear map after its head, learned from a catalogue without labels (`train.method: linear`); everything
-else, its speed too, is as it was: see the card of `{start}`.
+`{start}` with a linear map after its head, learned from a catalogue without labels (`train.method: linear`). Everything
+else, including its speed, is as described on the card of `{start}`.
 
 ```python
 import encoder
@@ -23,11 +23,11 @@ model = encoder.load("path/of/this/folder")
 vectors = model(wave, sample_rate_hz)      # wave: (batch, samples) float32 -> (batch, {dim})
 ```
 
-- **Learned from**: how clips differ within a track ({clips} degrees of freedom), and tracks within {groups} groups that
-  surely share a vocalist ({tracks} degrees of freedom). {supervision} The terms of those recordings apply, and
-  those of `{start}`; no recording is in this folder.
-- **Before and after**: by the catalogue's likeliest partition into vocalists, {before:.2%} of the pairs of its tracks
-  were told wrongly, and {after:.2%} are (equal-error rate). No label says that the partition is right.
+- **Learned from**: how clips differ within a track ({clips} degrees of freedom), and tracks within {groups} groups of
+  the catalogue's likeliest partition into vocalists ({tracks} degrees of freedom). {supervision} The terms of those
+  recordings apply, and those of `{start}`; no recording is in this folder.
+- **Before and after**: equal-error rate between tracks {before:.2%} before, {after:.2%} with a map from every other
+  clip, both in the clips in between and by their own likeliest partition. No label says that the partition is right.
 - **Scores**: `calibration.safetensors` centres the vectors and says what their cosines mean; nothing is left to be
   normalised.
 - **Limits**: it knows differences like those of the catalogue it was taught by. A similar vector suggests the same
@@ -37,7 +37,7 @@ vectors = model(wave, sample_rate_hz)      # wave: (batch, samples) float32 -> (
 
 @torch.no_grad()
 def mapped(encoder: Encoder, matrix: np.ndarray) -> Encoder:
-    """Return a copy of an encoder whose vectors are those of the encoder times `matrix (d, d)`, of unit norm."""
+    """Return a copy of an encoder whose vectors are multiplied by `matrix (d, d)` and normalised again."""
     found, by = deepcopy(encoder), torch.from_numpy(matrix).double().T
     found.head.weight.copy_(by @ encoder.head.weight.double())
     found.head.bias.copy_(by @ encoder.head.bias.double())
@@ -50,15 +50,15 @@ def publish(
     """Write the mapped encoder's four files and return its `encoder_id`.
 
     Args:
-        encoder: that embedded the catalogue.
+        encoder: that the catalogue was embedded with.
         matrix: (d, d) the map.
         folder: gets the files.
-        measured: `clips`, `tracks`, `groups`, `before` and `after` for the card, and what else metrics.json holds.
-        use_credits: whether artist tags were learned from.
+        measured: `clips`, `tracks`, `groups`, `before` and `after` for the card, and anything else for metrics.json.
+        use_credits: whether artist tags were used.
     """
     found = mapped(encoder, matrix)
     encoder_id = checkpoint.save(found, folder, {**measured, "start": encoder.encoder_id}, card="")
-    credited = "The files' own artist tags, where the voices bear them out, say who shares a vocalist too."
+    credited = "The files' own artist tags were used too, where the voices confirm them."
     card = CARD.format(
         encoder_id=encoder_id,
         start=encoder.encoder_id,

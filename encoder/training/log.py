@@ -20,7 +20,7 @@ MEASURED = ("held_out_eer", "embedding_std", "effective_rank")
 
 
 class Clock:
-    """Seconds of a step by phase: the time from one `start` to the next; what lies between steps counts nowhere."""
+    """Seconds of a step by phase: the time from one `start` to the next; time between steps is not counted."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -29,7 +29,7 @@ class Clock:
         self.since = 0.0
 
     def start(self, phase: str | None) -> None:
-        """End the phase that runs and begin another one, or none."""
+        """End the current phase and begin another one, or none."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         now = time.perf_counter()
@@ -60,7 +60,7 @@ class TrainLog:
         self.rewind([])
 
     def rewind(self, history: list[dict[str, float]]) -> None:
-        """Begin the file anew with the rows up to a checkpoint."""
+        """Rewrite the file with the rows up to a checkpoint."""
         self.history = list(history)
         write_rows(self.path, self.columns, self.history)
 
@@ -68,7 +68,7 @@ class TrainLog:
         """Append a row; a column without a value stays empty.
 
         Raises:
-            ValueError: the row has a column that the log has not.
+            ValueError: the row has a column that the log does not have.
         """
         self.history.append(row)
         with self.path.open("a", newline="") as file:
@@ -76,7 +76,7 @@ class TrainLog:
         add_scalars(self.board, row)
 
     def close(self) -> None:
-        """Write what TensorBoard's writer still holds."""
+        """Flush and close TensorBoard's writer."""
         self.board.close()
 
 

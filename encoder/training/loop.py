@@ -1,7 +1,7 @@
 """The training loop: plain torch, for one process or for each of several under torch.distributed.
 
 fit -> Trainer.batches (load) -> Trainer.step (augment, forward, backward, update); validation and checkpoint
-    -> Trainer.finish (weights part of the way back, whitening)
+    -> Trainer.finish (blend with the initial weights, whiten)
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def fit(
     """Train an encoder.
 
     Args:
-        config: how.
+        config: settings.
         clips: a folder of shards, or the shards.
         out_dir: gets log.csv, TensorBoard events and `checkpoint/`.
-        filesystem: on which `clips` are paths; None: that of their URIs.
-        names: artist or album by track_id, of the tracks where it is known.
+        filesystem: that `clips` are paths on; None: as their URIs say.
+        names: the singer (or artist, album, group) of each track for which it is known, by track_id.
         rank: of this process.
         world_size: number of processes.
         device: that this process computes on.
         report: called on every rank with each row of the log and, on rank 0 with that of a checkpoint, its folder.
-        resume: a checkpoint folder to go on from.
+        resume: a checkpoint folder to continue from.
 
     Returns:
         The encoder with its averaged weights, in evaluation mode.
@@ -80,7 +80,7 @@ def fit(
 
 
 class Due:
-    """What is due after a step; after the last one, everything."""
+    """What to do after a step; after the last one, everything."""
 
     def __init__(self, config: TrainConfig, step: int) -> None:
         self.finish = step == config.steps

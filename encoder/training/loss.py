@@ -1,4 +1,4 @@
-"""The sum of the terms: what each term gets of the outputs, and what some of them remember between steps."""
+"""The terms of the loss: which outputs each term is computed from, and what some terms keep between steps."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from encoder.training.objectives import alignment, byol, contrastive, dino, gate
 from encoder.training.parallel import gather, mean_over_ranks
 from encoder.training.prototypes import Prototypes
 
-GATED = 2048  # losses by which the gate judges
-FEWEST_GATED = 512  # before which it lets all pass
+GATED = 2048  # past losses that the gate is fitted to
+FEWEST_GATED = 512  # with fewer, nothing is left out
 
 
 class Memory(nn.Module):
-    """What some terms remember between steps.
+    """State that some terms keep between steps.
 
-    That is DINO's centre, a queue of the averaged encoder's past embeddings, and past losses, by which the gate judges.
+    DINO's centre, a queue of past embeddings by the averaged encoder, and the past losses that the gate is fitted to.
     """
 
     centre: Tensor
@@ -44,14 +44,14 @@ class Memory(nn.Module):
         return (self.queue[:filled], self.queue_identities[:filled]) if filled else None
 
     def remember(self, embeddings: Tensor, identities: Tensor) -> None:
-        """Put embeddings (n, p) and identities (n,) in front of the queue; what falls off its end is forgotten."""
+        """Add embeddings (n, p) and identities (n,) to the front of the queue; the oldest are dropped."""
         size = len(self.queue)
         self.queue = torch.cat([embeddings.detach().float(), self.queue])[:size]
         self.queue_identities = torch.cat([identities, self.queue_identities])[:size]
         self.filled = torch.tensor(min(size, int(self.filled) + len(identities)))
 
     def likely(self, losses: Tensor) -> Tensor:
-        """Return which of the losses (n,) of pairs are likely those of right labels (n,) bool, and remember them."""
+        """Return which of the losses (n,) belong to correctly labelled pairs (n,) bool, and keep the losses."""
         self.losses = torch.cat([losses.detach(), self.losses])[: len(self.losses)]
         self.n_losses = torch.tensor(min(len(self.losses), int(self.n_losses) + len(losses)))
         if self.n_losses < FEWEST_GATED:
@@ -71,12 +71,12 @@ def loss_terms(
     """Compute each term that has a weight, over the whole batch of all ranks.
 
     Args:
-        out: of the learner, for this rank's clips.
-        teacher: of the averaged learner, where a term needs it.
+        out: outputs of the learner for this rank's clips.
+        teacher: outputs of the averaged learner, if a term needs them.
         identities: (n,) of this rank's clips.
-        terms: which terms.
-        memory: what they remember; it is updated.
-        prototypes: where a term needs them.
+        terms: the weights and parameters of the terms.
+        memory: their state, which is updated.
+        prototypes: if a term needs them.
 
     Returns:
         A scalar for each term, by name, not weighted yet.
@@ -97,7 +97,7 @@ def loss_terms(
         past = memory.past()
         values["contrastive"] = contrastive.nt_xent(first, second, whose, terms.temperature, terms.decoupled, past)
         if terms.queue:
-            # As the averaged encoder gives them: those of an encoder that changes fast differ by their age alone.
+            # From the averaged encoder, which changes slowly: past embeddings stay comparable with the present ones.
             assert teacher is not None
             memory.remember(gather(F.normalize(teacher.projection.float().chunk(2)[0], dim=1)), whose)
     if terms.invariance:
@@ -121,7 +121,7 @@ def loss_terms(
 def passed(
     raw_1: Tensor, raw_2: Tensor, whose: Tensor, terms: ObjectivesConfig, memory: Memory, prototypes: Prototypes
 ) -> Tensor:
-    """Return which pairs of views (n, dim) the gate lets pass (n,) bool: by how near both are to whom they are."""
+    """Return which pairs of views (n, dim) the gate keeps (n,) bool, by their cross-entropy over the prototypes."""
     vectors = F.normalize(torch.cat([raw_1, raw_2]), dim=1)
     losses = prototypical.cross_entropies(
         vectors, whose.repeat(2), prototypes.vectors, prototypes.ambiguous, terms.temperature
@@ -144,7 +144,7 @@ def prototype_terms(
 
 
 def distillation_terms(out: Outputs, teacher: Outputs, terms: ObjectivesConfig, memory: Memory) -> dict[str, Tensor]:
-    """Compute BYOL and DINO, which both follow the averaged encoder's view of the other crop."""
+    """Compute BYOL and DINO, which predict the averaged encoder's output for the other crop."""
     values: dict[str, Tensor] = {}
     if terms.byol:
         assert out.prediction is not None

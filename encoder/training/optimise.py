@@ -1,4 +1,4 @@
-"""How weights move: optimiser, schedule, their average, and what fixes the randomness of a step."""
+"""Optimiser, learning-rate schedule, averaged weights, and the random generator of a step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rate_factor(name: str, factors: Mapping[str, float]) -> float:
 
 
 def freeze(learner: nn.Module, factors: Mapping[str, float]) -> None:
-    """Leave parameters whose learning rate is zero out of training altogether."""
+    """Freeze the parameters whose learning rate is zero."""
     for name, parameter in learner.named_parameters():
         if rate_factor(name, factors) == 0:
             parameter.requires_grad_(False)
@@ -30,7 +30,7 @@ def freeze(learner: nn.Module, factors: Mapping[str, float]) -> None:
 def make_optimiser(learner: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """Return AdamW with a group for each learning rate; weight decay acts on matrices and kernels only.
 
-    Each group has its `factor` on the learning rate beside torch's own keys.
+    Besides torch's own keys, each group has a `factor` on the learning rate.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in learner.named_parameters():
@@ -51,14 +51,14 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
 @torch.no_grad()
 def update_average(averaged: nn.Module, learner: nn.Module, momentum: float, step: int) -> None:
-    """Update the exponential moving average of the weights; it is faster at first, to forget the initial ones."""
+    """Update the exponential moving average of the weights, faster at first so that the initial weights fade."""
     momentum = min(momentum, step / (step + 10))
     for ours, theirs in zip(averaged.parameters(), learner.parameters(), strict=True):
         ours.lerp_(theirs, 1 - momentum)
 
 
 def seeded(device: torch.device, *numbers: int) -> torch.Generator:
-    """Return a generator that is fixed by the numbers alone."""
+    """Return a random generator that is seeded by these numbers."""
     state = np.random.SeedSequence(numbers).generate_state(2, dtype=np.uint32)
     return torch.Generator(device).manual_seed(int(state[0]) << 31 ^ int(state[1]))
 

@@ -1,8 +1,7 @@
-"""What a training needs from the encoder that it starts from: each singer's prototype.
+"""Prototypes: a fixed vector for each singer, by the encoder that training starts from.
 
-A singer's prototype is the mean vector of the singer's crops by the encoder as it was before training. Where the clips
-have a `pair_audio` that second views come from, the crops are of that: with the clean voice there, a separated voice
-learns to be where the clean one is.
+A singer's prototype is the mean of the vectors of some of the singer's crops. If second views come from `pair_audio`,
+the crops do too: where that is the clean voice, a separated voice is pulled towards the clean one.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Prototypes:
 
     Attributes:
         vectors: (identities, dim), unit norm.
-        ambiguous: (identities, identities) bool, pairs that may be one singer.
+        ambiguous: (identities, identities) bool, pairs that may be the same singer.
     """
 
     vectors: Tensor
@@ -45,9 +44,9 @@ def make_prototypes(encoder: Encoder, views: ViewDataset, one_singer: float) -> 
     """Embed crops of all singers.
 
     Args:
-        encoder: as it is before training, in evaluation mode.
-        views: the singers.
-        one_singer: cosine above which two prototypes may be of one singer.
+        encoder: before training, in evaluation mode.
+        views: whose singers get a prototype.
+        one_singer: cosine above which two prototypes may belong to one singer.
     """
     clips: dict[int, list[int]] = defaultdict(list)
     for clip, singer in enumerate(views.singers):
@@ -65,7 +64,7 @@ def make_prototypes(encoder: Encoder, views: ViewDataset, one_singer: float) -> 
 
 
 def crop(views: ViewDataset, clip: int, speed: float) -> Tensor:
-    """Return the middle of a clip (samples,) at a speed, of the recording that second views may come from."""
+    """Return the middle of a clip (samples,) at a speed, from the recording that second views come from."""
     paired = views.config.positives == "pair" or views.config.pair_share > 0
     wave, rate = views.shards.crop(clip, 0.5, CROP_S * speed, "pair_audio" if paired else "audio")
     return at_speed(wave, rate, views.rate, speed)

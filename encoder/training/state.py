@@ -15,7 +15,7 @@ STATE = "state.pt"
 
 
 def write(folder: Path, state: Mapping[str, Any]) -> Path:
-    """Write a checkpoint into a folder in place of the one before, and return the folder."""
+    """Write a checkpoint into a folder, replacing the one there, and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state), folder / f".{STATE}")
     (folder / f".{STATE}").replace(folder / STATE)
@@ -23,15 +23,15 @@ def write(folder: Path, state: Mapping[str, Any]) -> Path:
 
 
 def read(folder: str | Path, device: torch.device, config: Mapping[str, object]) -> dict[str, Any]:
-    """Read a checkpoint to go on from.
+    """Read a checkpoint.
 
     Args:
-        folder: of `write`.
-        device: for the tensors.
-        config: content of the configuration that goes on.
+        folder: that `write` wrote to.
+        device: to load the tensors to.
+        config: content of the configuration that training continues with.
 
     Raises:
-        ValueError: the checkpoint is of another configuration.
+        ValueError: the checkpoint has another configuration.
     """
     state: dict[str, Any] = torch.load(Path(folder) / STATE, map_location=device, weights_only=True)
     changed = [key for key, value in config.items() if state["config"].get(key) != value]

@@ -1,7 +1,7 @@
-"""One rank of a training: model, averaged model, optimiser and data, and what a step does with them.
+"""One rank of a training: its model, averaged model, optimiser and data, and the training step.
 
-A step depends on the configuration, the seed, its number and the weights, and on nothing else: a training that is
-killed and started again from its checkpoint gives the losses that it would have given.
+A step depends only on the configuration, the seed, its number and the weights. So a training that is killed and
+resumed from a checkpoint has the same losses as one that ran through.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from encoder.model import Encoder
 from encoder.training import finish, state
 from encoder.training.augment.chain import augment
 from encoder.training.config import TrainConfig
-from encoder.training.data import ClipShards
+from encoder.training.data import ClipShards, every_other
 from encoder.training.learner import Learner, Outputs
 from encoder.training.log import Clock
 from encoder.training.loss import Memory, loss_terms
@@ -34,22 +34,22 @@ from encoder.training.prototypes import make_prototypes
 from encoder.training.validation import held_out, validate
 from encoder.training.views import Batch, ViewDataset
 
-STATEFUL = ("learner", "averaged", "optimiser", "memory")  # what of a trainer a checkpoint holds
+STATEFUL = ("learner", "averaged", "optimiser", "memory")  # the parts of a trainer that a checkpoint contains
 
 
 class TrainingStopped(RuntimeError):
-    """The training cannot go on: the loss is not finite, or the embeddings have collapsed. Says at which step."""
+    """Training cannot continue: the loss is not finite, or the embeddings have collapsed. Says at which step."""
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """A batch as the encoder gets it, on its device.
+    """A batch on the encoder's device, ready for it.
 
     Attributes:
         waves: (2n, samples) float32, augmented; or (2n, frames, width + 1).
         lengths: (2n,) samples or frames.
         identities: (n,) int64, see `encoder.training.views.Batch`.
-        generator: which augmented it, and goes on to mask it.
+        generator: of the augmentation's random numbers; masking continues with it.
     """
 
     waves: Tensor
@@ -88,7 +88,7 @@ class Trainer:
         if config.objectives.has_prototypes:
             made = make_prototypes(self.averaged.encoder.eval(), self.views, config.objectives.one_singer)
             self.prototypes = made.to(device)
-        # Unlike this process's own copy, the wrapped one averages gradients over the ranks.
+        # Unlike `self.learner`, the wrapped model averages gradients over the ranks.
         self.wrapped: nn.Module = (
             DistributedDataParallel(self.learner, broadcast_buffers=False) if world_size > 1 else self.learner
         )
@@ -97,8 +97,10 @@ class Trainer:
         self.clock = Clock(device)
 
     def _split(self, shards: ClipShards, names: Mapping[str, str] | None, sample_rate_hz: int) -> None:
-        """Hold some singers out, and train on the others."""
+        """Set some singers aside for validation, and train on the others."""
         config = self.config
+        if config.views.same_singer == "group":
+            shards = shards.subset(every_other(shards.rows))  # the clips in between test what was learned
         singers = [(names or {}).get(row.track_id, row.track_id) for row in shards.rows]
         out = held_out(singers, config.held_out)
         self.held_out = shards.subset(out)
@@ -116,7 +118,7 @@ class Trainer:
         )
 
     def batches(self) -> Iterator[tuple[int, list[Batch]]]:
-        """Yield the number of each step that is left, and its batches."""
+        """Yield the number of each remaining step, and its batches."""
         parts = self.config.accumulate
         # Where the network computes on the same cores, loading ahead gains nothing: 62 to 66 clips/s of `tiny` on two
         # cores with a thread that loads ahead, 64 without, 51 to 55 with a process.
@@ -127,11 +129,11 @@ class Trainer:
             yield step, [next(batches) for _ in range(parts)]
 
     def augmented(self, step: int, part: int, batch: Batch) -> MicroBatch:
-        """Augment the batch that is this part of a step."""
+        """Move one part of a step's batch to the device and augment it."""
         generator = seeded(self.device, self.config.seed, step, part, self.rank)
         waves, lengths, identities = (x.to(self.device) for x in (batch.waves, batch.lengths, batch.identities))
         if waves.ndim == 3:
-            return MicroBatch(waves, lengths, identities, generator)  # frames of a frozen trunk stay as they are
+            return MicroBatch(waves, lengths, identities, generator)  # frames of a frozen trunk are not augmented
         rate = self.learner.encoder.sample_rate_hz
         return MicroBatch(*augment(waves, lengths, identities, rate, self.config.augment, generator), generator)
 
@@ -185,7 +187,7 @@ class Trainer:
         return teacher
 
     def finish(self) -> None:
-        """Take the steps after training: see `encoder.training.finish`."""
+        """Blend and whiten as configured: see `encoder.training.finish`."""
         config, encoder = self.config, self.averaged.encoder.eval()
         if config.blend < 1:
             finish.blend(start_encoder(config).to(self.device), encoder, config.blend)
@@ -218,10 +220,10 @@ class Trainer:
         return state.write(folder, models | position | {"encoder_config": model_config})
 
     def restore(self, folder: Path) -> list[dict[str, float]]:
-        """Go on from a checkpoint and return the log so far.
+        """Load a checkpoint and return the log so far.
 
         Raises:
-            ValueError: it is of another configuration.
+            ValueError: the checkpoint has another configuration.
         """
         found = state.read(folder, self.device, self.config.content())
         for name in STATEFUL:
@@ -241,7 +243,7 @@ def start_encoder(config: TrainConfig) -> Encoder:
         return Encoder(preset(config.size))
     encoder = load(config.init)
     if not isinstance(encoder, Encoder):
-        raise ValueError(f"{config.init} is a TorchScript file: it can embed, but training cannot go on from it")
+        raise ValueError(f"{config.init} is a TorchScript file, which can embed but not be trained further")
     return encoder
 
 

@@ -1,9 +1,9 @@
-"""A trunk that stays as it is: its frames of a clip are computed once and kept, and training begins behind them.
+"""A frozen trunk: its output frames are computed once per clip and stored, and only what follows it is trained.
 
-The trunk is all before the pooling, stem and transformer. Kept frames take the place of the audio in a shard of clips,
-as a NumPy array in half precision: (frames, width + 1), the last channel the frames' log-weights in the pooling. A view
-is a stretch of them. So nothing can be augmented in front of the trunk, and a stretch knows of its whole clip, as it
-does where clips are embedded.
+The trunk is everything before the pooling: the stem and the transformer. Stored frames replace the audio in a shard of
+clips, as a NumPy array in half precision: (frames, width + 1), the last channel being the frames' log-weights in the
+pooling. A view is a stretch of frames. So the audio cannot be augmented, and each frame has the context of its whole
+clip, as it has when clips are embedded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from encoder.model import Encoder
 
 @torch.no_grad()
 def frames_of(encoder: Encoder, waves: Tensor, sample_rate_hz: int, lengths: Tensor) -> list[bytes]:
-    """Compute what is kept of clips.
+    """Compute the frames of clips, as they are stored.
 
     Args:
         encoder: in evaluation mode.
@@ -37,18 +37,18 @@ def frames_of(encoder: Encoder, waves: Tensor, sample_rate_hz: int, lengths: Ten
 
 
 def to_bytes(frames: np.ndarray) -> bytes:
-    """Return frames (frames, width + 1) as they are kept."""
+    """Return frames (frames, width + 1) as they are stored."""
     buffer = io.BytesIO()
     np.save(buffer, frames, allow_pickle=False)
     return buffer.getvalue()
 
 
 def project(encoder: Encoder, views: Tensor, lengths: Tensor) -> Tensor:
-    """Compute the head's outputs (batch, dim) for crops, before they are brought to unit norm.
+    """Compute the head's outputs (batch, dim) for crops, before normalisation to unit length.
 
     Args:
-        encoder: whose.
-        views: (batch, samples) at the encoder's rate, or (batch, frames, width + 1) as they were kept.
+        encoder: with the pooling and the head.
+        views: (batch, samples) at the encoder's rate, or stored frames (batch, frames, width + 1).
         lengths: (batch,) samples or frames of each.
     """
     if views.ndim == 2:

@@ -1,7 +1,7 @@
-"""What is measured during training on held-out singers: equal-error rate, and whether the embeddings collapse.
+"""Validation during training: the equal-error rate of held-out singers, and signs of collapsed embeddings.
 
-`embedding_std` is the mean standard deviation of a dimension times the square root of the number of dimensions: 1 where
-unit vectors fill the sphere, 0 where all are the same. The effective rank is the exponential of the entropy of the
+`embedding_std` is the mean standard deviation of a dimension times the square root of the number of dimensions: 1 if
+the unit vectors fill the sphere, 0 if all are the same. The effective rank is the exponential of the entropy of the
 singular values' shares (Roy and Vetterli 2007, "The effective rank"): the number of directions in which embeddings lie.
 """
 
@@ -27,11 +27,11 @@ MOST_CLIPS = 256
 def held_out(singers: Sequence[str], share: float) -> NDArray[np.bool_]:
     """Choose the clips of the singers to hold out: two singers or more, by a hash of their names, or none.
 
-    None are held out where fewer singers would be left to train on than to measure on.
+    None are held out if that would leave fewer singers for training than for validation.
 
     Args:
         singers: of each clip.
-        share: of the singers that is held out.
+        share: of the singers to hold out.
 
     Returns:
         (clips,) bool.
@@ -47,7 +47,7 @@ def held_out(singers: Sequence[str], share: float) -> NDArray[np.bool_]:
 def trials_error_rate(embeddings: Tensor, singers: Sequence[str], tracks: Sequence[str]) -> float:
     """Compute the equal-error rate over all pairs of crops.
 
-    Targets are pairs across the tracks of a singer, or, where no singer has several tracks, across crops.
+    Targets are pairs across the tracks of a singer, or across crops if no singer has several tracks.
 
     Args:
         embeddings: (n, dim) unit vectors.
@@ -83,10 +83,10 @@ def validate(encoder: Encoder, shards: ClipShards, singers: Sequence[str], crop_
     """Embed two crops of each held-out clip and measure.
 
     Args:
-        encoder: what is measured.
-        shards: the clips; of more than MOST_CLIPS some are picked evenly.
+        encoder: to measure.
+        shards: the clips; if there are more than MOST_CLIPS, an evenly spaced selection is used.
         singers: of each clip.
-        crop_s: seconds of a crop.
+        crop_s: length of a crop in seconds.
 
     Returns:
         `held_out_eer`, `embedding_std` and `effective_rank`.

@@ -1,14 +1,14 @@
-"""Views: the pairs of crops that are taught to lie near each other.
+"""Views: the pairs of crops that training makes similar.
 
 - `clip`: two crops of one clip.
-- `track`: of two clips of one track, where it has two near each other in the shards.
+- `track`: crops of two clips of one track, if two are stored near each other.
 - `pair`: one crop of `audio`, the other of the same clip's `pair_audio`: the same voice remixed with another
   accompaniment and separated again, so that neither residue nor artefacts of separation can stand for the singer.
-- `singer`: of two tracks under one name (artist or album). It uses names, so it is not fully self-supervised.
+- `singer`: crops of two tracks by one singer: under one name (artist, album), or in one group of tracks (`group`).
 
-With each choice, crops that are known to be of one singer have the same number in `Batch.identities` and are never each
-other's negatives. What is known by default is that a track has one singer. A clip played at another speed sounds like
-another singer, and counts as one (`views.speeds`).
+Crops that are known to be by the same singer have the same number in `Batch.identities` and are never each other's
+negatives. By default, only the crops of one track are. A clip played at another speed sounds like another singer, and
+counts as one (`views.speeds`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from encoder.training.data import ClipOrder, ClipShards, Floats
 
 @dataclass(frozen=True)
 class Batch:
-    """Two views of each of n clips at the encoder's sample rate, and whose they are.
+    """Two views of each of n clips at the encoder's sample rate, and the singers.
 
     Attributes:
-        waves: (2n, samples) float32, zero-padded; all first views, then all second. Of frames: (2n, frames, channels).
+        waves: (2n, samples) float32, zero-padded; first views, then second ones. Or frames (2n, frames, channels).
         lengths: (2n,) samples or frames.
-        identities: (n,) int64, equal where the singer is known to be the same.
+        identities: (n,) int64, equal if the singer is known to be the same.
         clip_ids: n of them.
     """
 
@@ -66,10 +66,10 @@ class ViewDataset(Dataset[Batch]):
         Args:
             shards: the clips.
             config: which views.
-            sample_rate_hz: at which they are wanted.
-            batch: clips in a batch of all ranks together.
-            seed: of all that is random.
-            names: artist or album by track_id, of the tracks where it is known.
+            sample_rate_hz: of the views.
+            batch: clips per batch, over all ranks.
+            seed: of the random numbers.
+            names: singer by track_id; a track without one is a singer of its own.
             rank: of this process.
             world_size: number of processes.
             codec: see `encoder.training.augment.codec`.
@@ -119,10 +119,10 @@ class ViewDataset(Dataset[Batch]):
         )
 
     def _two_views(self, clip: int, speed: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Make two crops that are taught to be near each other, in random order."""
+        """Make the two crops of a pair, in random order."""
         starts = rng.random(2)
         if not self.config.overlap:
-            # One near each end of the clip: a crop apart, or as far as a clip shorter than two crops allows.
+            # One near each end of the clip: at least a crop apart, or as far apart as a shorter clip allows.
             slack_s = max(self.shards.rows[clip].duration_s - self.config.crop_s, 1e-6)
             room = max(0.0, 1 - self.config.crop_s / slack_s) / 2
             starts = np.array([room * starts[0], 1 - room * starts[1]])
@@ -139,7 +139,7 @@ class ViewDataset(Dataset[Batch]):
         return views[0], views[1]
 
     def _crop(self, clip: int, start: float, column: str, speed: int, rng: np.random.Generator) -> Tensor:
-        """Make one view (samples,), at random after the round trip through a codec."""
+        """Make one view (samples,), sometimes encoded and decoded by a codec."""
         factor = self.config.speeds[speed]
         wave, rate = self.shards.crop(clip, start, self.config.crop_s * factor, column)
         chosen, quality, codec = rng.random(), rng.uniform(self.codec.low, self.codec.high), rng.choice(list(FORMATS))
@@ -151,7 +151,7 @@ class ViewDataset(Dataset[Batch]):
 def at_speed(wave: Floats, from_hz: int, to_hz: int, speed: float) -> Tensor:
     """Resample `wave` (samples,) and play it `speed` times as fast; returns (fewer or more samples,).
 
-    Frames (frames, channels) stay as they are.
+    Stored frames (frames, channels) are returned unchanged.
     """
     if wave.ndim == 2:
         return torch.from_numpy(wave)
@@ -162,9 +162,9 @@ def at_speed(wave: Floats, from_hz: int, to_hz: int, speed: float) -> Tensor:
 
 
 def partners(shards: ClipShards, singers: Sequence[int], positives: str) -> list[list[int]]:
-    """Find, for each clip, the clips that its second view may come from; none: from the clip itself.
+    """Find the clips that each clip's second view may come from; an empty list stands for the clip itself.
 
-    Of a track only clips of the same row group count, which are in memory when the first one is.
+    With `track`, only clips of the same row group: they are in memory together.
     """
     if positives in ("clip", "pair"):
         return [[] for _ in singers]

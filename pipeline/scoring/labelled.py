@@ -38,7 +38,7 @@ def pool(clips: Clips) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     seconds = np.bincount(clips.track, clips.seconds, minlength=n)
     sums = np.zeros((n, clips.vectors.shape[1]))
     np.add.at(sums, clips.track, clips.vectors * clips.seconds[:, None])
-    means = sums / seconds[:, None]
+    means = sums / np.maximum(seconds, 1e-12)[:, None]
     apart = clips.vectors - means[clips.track]
     return means, seconds, apart.T @ apart
 

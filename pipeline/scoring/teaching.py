@@ -1,25 +1,25 @@
-"""What a catalogue teaches a scoring back-end without labels: which differences between recordings say nothing.
+"""What a catalogue teaches a scoring back-end without labels: which differences between recordings mean nothing.
 
-The back-end that an encoder brings is normalised by how clips of a track differed in other recordings. A catalogue
-shows how its own clips differ within a track, and how its tracks differ within precise groups: average linkage, cut
-where the groups hardly ever hold two vocalists. Each of the three covariances counts as much as was seen of it, so
-that little to learn from changes little. What is learned is a linear map of the encoder's vectors.
+The back-end that comes with an encoder is normalised by how the clips of a track differed in other recordings. This
+catalogue shows how its own clips differ within a track, and how its tracks differ within the groups of its likeliest
+partition into vocalists. Each of these covariances weighs as much as its degrees of freedom deserve, so that a small
+catalogue changes little; a group counts with the root of its tracks, so that one that is large, or wrong, does not
+dominate. The result is a linear map of the encoder's vectors.
 
-A test without labels tells whether it is better. Its witness is the likeliest partition of the catalogue, found by all
-of its evidence and not only by the pairs that taught: the map must tell its groups apart better than before. So it
-is refused where the groups that taught had run together.
+A test without labels tells whether the map is better. Another map is learned from every other clip of each track, and
+tested on the clips in between: it must separate the groups of their own likeliest partition better than before. What
+two voices have in common by chance in some clips is missing in the others, so a map from wrong groups fails.
 
-The numbers of the score follow from how the map moves cosines within the groups of that partition and between them.
+The numbers of the score follow from how the map changes cosines within the groups and between them.
 
 Hatch, Kajarekar, Stolcke: "Within-class covariance normalization for SVM-based speaker recognition" (Interspeech
 2006). Garcia-Romero et al.: "Unsupervised domain adaptation for i-vector speaker recognition" (Odyssey 2014).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 from pipeline.scoring import metrics
 from pipeline.scoring.backend import Backend, Numbers
@@ -28,23 +28,25 @@ from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.groups import agglomerate
 from pipeline.scoring.scatter import Scatter, scatter
 from pipeline.scoring.scores import unit
-from pipeline.scoring.voices import Voices
+from pipeline.scoring.voices import Clips, Voices
 
-CUT = 0.55  # mean cosine of the groups that teach
-CLIPS, TRACKS = 2000, 200  # degrees of freedom at which the catalogue's own covariance counts half
-FEWEST = 8  # groups of several tracks from which anything is learned
-LEAST_S = 20.0  # of singing in the tracks that teach and testify: the place of shorter ones is too uncertain
-MOST = 3000  # tracks that teach: average linkage keeps all their pairs
-NEAREST = 20  # look-alikes of each of the tracks that are drawn where there are more
+CLIPS, TRACKS = 2000, 100  # degrees of freedom at which the catalogue's own covariance weighs half
+POWER = 0.5  # of a group's degrees of freedom with which it counts
+FEWEST = 8  # groups of several tracks; from fewer, nothing is learned
+LEAST_S = 15.0  # of singing in the tracks that are learned from; shorter ones are too uncertain
+MOST = 3000  # tracks that are learned from, since all their pairs are kept in memory
+NEAREST = 20  # look-alikes of each randomly chosen track, in a larger catalogue
 LARGEST_SHARE = 0.9
+
+Grouping = Callable[[Evidence, Backend], np.ndarray]
 
 
 def normalisation(matrix: np.ndarray, *seen: tuple[Scatter, float]) -> np.ndarray:
-    """Return the matrix (d, d) that makes white what the one before, and what was seen since, say of differences.
+    """Return the matrix (d, d) that whitens a mixture of covariances.
 
     Args:
-        matrix: (d, d) the normalisation before.
-        seen: scatters, each with the degrees of freedom at which it counts as much as all before it.
+        matrix: (d, d) the normalisation so far; what it whitens is the first covariance.
+        seen: scatters, each with the degrees of freedom at which it weighs as much as everything before it.
     """
     covariance = _scaled(np.linalg.inv(matrix @ matrix))
     for found, half in seen:
@@ -55,24 +57,23 @@ def normalisation(matrix: np.ndarray, *seen: tuple[Scatter, float]) -> np.ndarra
 
 
 def _scaled(covariance: np.ndarray) -> np.ndarray:
-    """Return a covariance (d, d) with a mean variance of 1."""
+    """Return a covariance (d, d) scaled to a mean variance of 1."""
     return covariance * (len(covariance) / max(float(np.trace(covariance)), 1e-12))
 
 
-def precise_groups(directions: np.ndarray, cut: float) -> np.ndarray:
-    """Return the group (n,), 0, 1, ..., of unit vectors (n, d) by average linkage, cut at a mean cosine."""
-    if len(directions) < 2:
-        return np.zeros(len(directions), int)
-    apart = np.clip(1.0 - directions @ directions.T, 0.0, 2.0)
-    np.fill_diagonal(apart, 0.0)
-    return fcluster(linkage(squareform(apart, checks=False), "average"), 1.0 - cut, "distance") - 1
+def likeliest(evidence: Evidence, backend: Backend) -> np.ndarray:
+    """Return the groups (n,) of the likeliest partition of tracks into vocalists."""
+    return agglomerate(evidence, backend).group
 
 
 def with_credits(group: np.ndarray, credit: np.ndarray, evidence: Evidence, backend: Backend) -> np.ndarray:
-    """Return the groups (n,) with the tracks under one credit as one group, as far as their voices bear it out.
+    """Return the groups (n,) with the tracks under one credit as one group, as far as their voices confirm it.
 
     Args:
-        group: (n,) found by ear. credit: (n,) whom each track credits, "" for nobody or several.
+        group: (n,) found by voice.
+        credit: (n,) the person that each track credits, "" for none or several.
+        evidence: of the tracks.
+        backend: to score with.
     """
     names, at = np.unique(credit, return_inverse=True)
     whole = evidence.summed(np.where(credit == "", -1, at), len(names))
@@ -80,8 +81,15 @@ def with_credits(group: np.ndarray, credit: np.ndarray, evidence: Evidence, back
     return np.where(fits, group.max(initial=-1) + 1 + at, group)
 
 
+def teachers(voices: Voices, backend: Backend, seed: int = 0) -> np.ndarray:
+    """Return the rows of the tracks to learn from: all that are long enough, or a sample with its look-alikes."""
+    rows = np.flatnonzero(voices.seconds >= LEAST_S)
+    evidence = centred(voices, backend).evidence(voices.means[rows], voices.seconds[rows])
+    return rows[look_alikes(evidence, np.random.default_rng(seed))]
+
+
 def look_alikes(evidence: Evidence, rng: np.random.Generator) -> np.ndarray:
-    """Return the rows that teach: all, or of many as many as `MOST`, drawn with those nearest to them."""
+    """Return all rows, or, of more than `MOST`, a random sample with the rows that are most similar to it."""
     n = len(evidence)
     if n <= MOST:
         return np.arange(n)
@@ -92,16 +100,51 @@ def look_alikes(evidence: Evidence, rng: np.random.Generator) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Half:
+    """Every other clip of some tracks.
+
+    Attributes:
+        means: (n, d) of each track's clips.
+        seconds: (n,) of each track's clips together.
+        clips: their scatter.
+    """
+
+    means: np.ndarray
+    seconds: np.ndarray
+    clips: Scatter
+
+
+def halves(clips: Clips) -> tuple[Half, Half, np.ndarray]:
+    """Return the tracks that have several clips as two halves, and their rows (n,): the clips alternate."""
+    order = np.lexsort((clips.start_s, clips.track))
+    track = clips.track[order]
+    even = (np.arange(len(track)) - np.searchsorted(track, track)) % 2 == 0
+    rows = np.intersect1d(track[even], track[~even])
+    order, even = order[np.isin(track, rows)], even[np.isin(track, rows)]
+    return _half(clips, order[even], rows), _half(clips, order[~even], rows), rows
+
+
+def _half(clips: Clips, kept: np.ndarray, rows: np.ndarray) -> Half:
+    at, vectors, seconds = np.searchsorted(rows, clips.track[kept]), clips.vectors[kept], clips.seconds[kept]
+    total, sums = np.bincount(at, seconds, minlength=len(rows)), np.zeros((len(rows), vectors.shape[1]))
+    np.add.at(sums, at, vectors * seconds[:, None])
+    return Half(sums / np.maximum(total, 1e-12)[:, None], total, scatter(vectors.astype(float), at))
+
+
+@dataclass(frozen=True)
 class Lesson:
     """What a catalogue has taught.
 
     Attributes:
-        backend: with the new normalisation and numbers; the one before where nothing was learned.
+        backend: with the new normalisation and numbers; unchanged if nothing was learned.
         better: whether the test says so; only then is `backend` to be used.
-        why: in one sentence, for people.
-        clips, tracks, groups: the degrees of freedom within tracks and within groups, and how many groups taught.
-        before, after: equal-error rate between tracks by the catalogue's likeliest partition, with the back-end before
-            and with this one; NaN where it was not measured.
+        why: the reason, in one sentence for people.
+        clips: degrees of freedom within tracks.
+        tracks: degrees of freedom within groups.
+        groups: number of groups of several tracks.
+        before: equal-error rate between tracks in the clips that did not teach, by their likeliest partition, with the
+            back-end before; NaN if it was not measured.
+        after: the same with the back-end that the other clips taught.
     """
 
     backend: Backend
@@ -118,74 +161,110 @@ def learn(
     voices: Voices,
     backend: Backend,
     clips: Scatter,
+    own: Clips,
     credit: np.ndarray | None = None,
-    seed: int = 0,
-    cut: float = CUT,
+    grouping: Grouping = likeliest,
 ) -> Lesson:
     """Return what a catalogue teaches its back-end.
 
     Args:
-        voices: of the catalogue. backend: as the encoder brought it.
-        clips: how all clips lie around their tracks' means.
-        credit: (n,) whom each track credits, "" for nobody or several; None to learn from voices alone.
-        seed: of the draw where there are more tracks than teach. cut: mean cosine of the groups that teach.
+        voices: of the catalogue.
+        backend: that came with the encoder.
+        clips: scatter of all clips around their tracks' means.
+        own: the clips of the tracks to learn from (see `teachers`).
+        credit: (n,) the person that each track credits, "" for none or several; None to use only voices.
+        grouping: how the tracks are grouped.
     """
-    here = centred(voices, backend)
-    evidence = here.evidence(voices.means, voices.seconds)
-    rows = np.flatnonzero(voices.seconds >= LEAST_S)
-    rows = rows[look_alikes(evidence[rows], np.random.default_rng(seed))]
-    evidence, means = evidence[rows], voices.means[rows].astype(float)
-    group = precise_groups(evidence.direction, cut)
-    if credit is not None:
-        group = with_credits(group, credit[rows], evidence, here)
+    here, rows = centred(voices, backend), np.unique(own.track)
+    means, seconds = voices.means[rows].astype(float), voices.seconds[rows]
+
+    def groups(means: np.ndarray, seconds: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        evidence = here.evidence(means, seconds)
+        group = grouping(evidence, here)
+        return group if credit is None else with_credits(group, credit[rows], evidence, here)
+
+    group = groups(means, seconds, rows)
     several = of_several(group)
     if several < FEWEST:
         return Lesson(backend, False, too_little(several))
-    tracks = scatter(means, group)
-    new = replace(here, matrix=normalisation(here.matrix, (clips, CLIPS), (tracks, TRACKS)))
-    new = as_long(here, means, new, means)
-    witness = agglomerate(evidence, here).group
+    first, second, both = halves(own)
+    tried = mapped(here, first.means, groups(first.means, first.seconds, both), first.clips)
+    errors = tested(here, second.means, second.seconds, tried, second.means)
+    new = mapped(here, means, group, clips)
+    witness = likeliest(here.evidence(means, seconds), here)
     taught = replace(backend, matrix=new.matrix, numbers=moved(here, means, new, means, witness))
-    errors = disagreement(here, means, witness), disagreement(new, means, witness)
-    return lesson_of(taught, errors, clips.degrees, tracks.degrees, several)
+    return lesson_of(taught, errors, clips, scatter(means, group), several)
+
+
+def mapped(backend: Backend, means: np.ndarray, group: np.ndarray, clips: Scatter) -> Backend:
+    """Return the back-end normalised by the scatter of tracks (n, d) in their `group (n,)`, and that of clips."""
+    within = scatter(means, group, POWER)
+    new = replace(backend, matrix=normalisation(backend.matrix, (clips, CLIPS), (within, TRACKS)))
+    return as_long(backend, means, new, means)
+
+
+def tested(
+    before: Backend, means: np.ndarray, seconds: np.ndarray, after: Backend, new_means: np.ndarray
+) -> tuple[float, float]:
+    """Return the equal-error rates between tracks before and after, by the likeliest partition of clips in between.
+
+    Args:
+        before: the back-end before.
+        means: (n, d) of tracks, in the clips that did not teach.
+        seconds: (n,) of these clips.
+        after: the back-end that the other clips taught.
+        new_means: (n, d) of the same clips, as `after` scores them: by the new encoder, if there is one.
+    """
+    witness = likeliest(before.evidence(means, seconds), before)
+    return disagreement(before, means, witness), disagreement(after, new_means, witness)
 
 
 def of_several(group: np.ndarray) -> int:
-    """Return how many groups, of each track's `group (n,)`, have several tracks."""
+    """Return how many groups have several tracks, from each track's `group (n,)`."""
     return int((np.unique(group, return_counts=True)[1] > 1).sum())
 
 
 def too_little(several: int) -> str:
-    """Return what is said where so few groups have several tracks that nothing is learned."""
-    found = f"{several} groups of tracks that surely share a vocalist"
-    return f"there is too little to learn from: {found}, and it takes {FEWEST}"
+    """Return the reason for learning nothing from so few groups of several tracks."""
+    found = f"{several} vocalists with several tracks were found"
+    return f"there is too little to learn from: {found}, and {FEWEST} are needed"
 
 
-def lesson_of(taught: Backend, errors: tuple[float, float], clips: int, tracks: int, groups: int) -> Lesson:
-    """Return a lesson, from the equal-error rates before and after it; the other arguments as `Lesson`'s."""
+def lesson_of(taught: Backend, errors: tuple[float, float], clips: Scatter, tracks: Scatter, groups: int) -> Lesson:
+    """Return a lesson, from the equal-error rates before and after it; the other arguments as in `Lesson`."""
     before, after = errors
-    why = f"by the catalogue's likeliest partition {before:.2%} of its pairs are told wrongly before, {after:.2%} after"
-    return Lesson(taught, after < before, why, clips, tracks, groups, before, after)
+    why = f"in clips that did not teach, {before:.2%} of pairs of tracks are told wrongly before and {after:.2%} after"
+    return Lesson(taught, after < before, why, int(clips.degrees), int(tracks.degrees), groups, before, after)
 
 
 def disagreement(backend: Backend, means: np.ndarray, group: np.ndarray) -> float:
-    """Return the equal-error rate of cosines of tracks, pairs within a group being one vocalist's.
+    """Return the equal-error rate of the cosines of tracks, pairs within a group being by one vocalist.
 
     Args:
-        backend: by which tracks are scored. means: (n, d) of tracks. group: (n,) of each.
+        backend: to score with.
+        means: (n, d) of tracks.
+        group: (n,) of each.
 
     Returns:
-        A fraction; 0 where there are no pairs within groups, or no others.
+        A fraction; 0 if there are no pairs within groups, or none between them.
     """
     cosine, same = _pairs(backend, means, group)
     return metrics.eer(cosine, same) if same.any() and not same.all() else 0.0
 
 
 def moved(before: Backend, means: np.ndarray, after: Backend, new_means: np.ndarray, group: np.ndarray) -> Numbers:
-    """Return the numbers of the score for the back-end `after`, from how cosines within and between groups have moved.
+    """Return the numbers of the score for `after`, from how cosines within and between groups have changed.
 
-    What two tracks of one vocalist are expected to have, `share`, grows as the cosines within groups do, those that
-    taught among them: others are then believed the less. Ratios go by the inverse variance of strangers' cosines.
+    The expected similarity of a vocalist's two tracks, `share`, grows as the cosines within groups do; they include
+    the tracks that were learned from, so other tracks are believed less. Ratios scale with the inverse variance of
+    the cosines between groups.
+
+    Args:
+        before: the back-end before.
+        means: (n, d) of tracks, as `before` scores them.
+        after: the new back-end.
+        new_means: (n, d) of the same tracks, as `after` scores them.
+        group: (n,) of each.
     """
     cosine, same = _pairs(before, means, group)
     new, _ = _pairs(after, new_means, group)
@@ -198,23 +277,30 @@ def moved(before: Backend, means: np.ndarray, after: Backend, new_means: np.ndar
 
 
 def _pairs(backend: Backend, means: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cosines of all pairs of tracks, and whether both are in one group."""
+    """Return the cosines of all pairs of tracks, and whether both tracks are in one group."""
     normed = unit((means - backend.mean) @ backend.matrix)
     left, right = np.triu_indices(len(means), 1)
     return (normed @ normed.T)[left, right], group[left] == group[right]
 
 
 def as_long(backend: Backend, means: np.ndarray, new: Backend, new_means: np.ndarray) -> Backend:
-    """Return the back-end `new`, scaled so that its tracks lie as far from the centre as those of `backend` did."""
+    """Return `new`, scaled so that tracks lie as far from its centre as they did from that of `backend`."""
     apart, then = means - backend.mean, new_means - new.mean
     before, after = np.square(apart @ backend.matrix).sum(), np.square(then @ new.matrix).sum()
     return replace(new, matrix=new.matrix * np.sqrt(before / max(after, 1e-12)))
 
 
 def for_mapped(backend: Backend, voices: Voices, clips: Scatter, encoder_id: str) -> Backend:
-    """Return the back-end of an encoder whose head does what the matrix of `backend` did.
+    """Return the back-end of an encoder that has the matrix of `backend` in its head.
 
-    Its clips' vectors have unit length after the map: shorter by its usual gain, as is all that is measured in them.
+    The encoder normalises its vectors after the map, which divides them by the map's usual gain; so everything that is
+    measured in their units is divided by it too.
+
+    Args:
+        backend: that was taught.
+        voices: by the encoder without the map.
+        clips: scatter of all clips around their tracks' means.
+        encoder_id: of the encoder with the map.
     """
     means = voices.means @ backend.matrix
     around = np.einsum("ij,ij->", backend.matrix @ clips.squares, backend.matrix) / (clips.degrees + len(voices))

@@ -27,6 +27,9 @@ def test_voices_of_stored_frames_equal_those_of_the_clips(workspace, model):
     by_clips = frames.hear(workspace, tables.parts(workspace, "clips"), model)
     assert by_clips.voices.track_ids.tolist() == [str(track) for track in range(8)]
     assert by_clips.voices.seconds.tolist() == [3.0] * 8 and by_clips.clips.degrees == 16
+    assert by_clips.teaching.seconds.tolist() == [2.0] * 8 and by_clips.testing.seconds.tolist() == [1.0] * 8
+    both = (2 * by_clips.teaching.means + by_clips.testing.means) / 3
+    np.testing.assert_allclose(both, by_clips.voices.means, atol=1e-6)
     with torch.no_grad():
         shards = ClipShards.open([workspace.path(tables.parts(workspace, "clips")[0])])
         wave, rate = shards.crop(0, 0.0, 9.0)

@@ -13,7 +13,7 @@ from encoder import Encoder
 from encoder.checkpoint import save
 from encoder.config import preset
 from jobs import engine, frames, grouped, train
-from pipeline.scoring import learned, voices
+from pipeline.scoring import learned, teaching, voices
 from pipeline.scoring.backend import Backend
 from pipeline.store import tables
 
@@ -58,6 +58,7 @@ def start(tmp_path) -> str:
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_round_writes_an_encoder_with_its_calibration(workspace, make_config, start, monkeypatch):
     monkeypatch.setattr(learned, "LEAST_S", 1.0)
+    monkeypatch.setattr(teaching, "LEAST_S", 1.0)
     write_clips(workspace, singers=10)
     config = make_config(train=FAST | {"init": start, "rounds": 1})
     model, run = train.start_of(workspace, config.train), engine.Run("train", config)

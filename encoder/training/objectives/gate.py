@@ -1,7 +1,7 @@
-"""The loss gate: a pair of crops whose loss is unlikely under what losses have been is left out, as wrongly labelled.
+"""The loss gate: pairs of crops with an unusually high loss are left out, since their label is probably wrong.
 
-The logarithms of losses under labels of which some are wrong lie in two heaps; two normal distributions are fitted to
-them by expectation maximisation, and what more likely belongs to the higher one is left out. Han, Chen and Qian 2024,
+If some labels are wrong, the logarithms of the losses have two modes. Two normal distributions are fitted to them by
+expectation maximisation, and losses that more likely belong to the higher one are left out. Han, Chen and Qian 2024,
 "Self-Supervised Learning With Cluster-Aware-DINO for High-Performance Robust Speaker Verification", section III-C; the
 gate itself is that of Tao et al. 2022, "Self-Supervised Speaker Recognition with Loss-Gated Learning".
 """
@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 
 ITERATIONS = 20
-SHARES, PLACES = (0.8, 0.2), (0.4, 0.95)  # where the fit begins: how much each holds, and at which quantile it lies
-NARROWEST = 0.05  # standard deviation of a logarithm
+SHARES, PLACES = (0.8, 0.2), (0.4, 0.95)  # initial weights of the two normals, and the quantiles at their means
+NARROWEST = 0.05  # smallest standard deviation of a logarithm
 LEAST = 1e-6
 
 
 def likely(losses: Tensor, past: Tensor) -> Tensor:
-    """Say which losses are those of right labels.
+    """Return which losses belong to correct labels.
 
     Args:
-        losses: (n,) to be judged, not negative.
-        past: (m,) by which they are judged.
+        losses: (n,) non-negative.
+        past: (m,) that the distributions are fitted to.
 
     Returns:
         (n,) bool.
@@ -33,7 +33,7 @@ def likely(losses: Tensor, past: Tensor) -> Tensor:
     log_odds = log_density(x, share[low], mean[low], deviation[low]) - log_density(
         x, share[high], mean[high], deviation[high]
     )
-    # Far below, the broader of the two is the likelier one, whichever it is.
+    # Far below both means, the broader one is always more likely, even if it is the higher one.
     return (log_odds >= 0) | (x <= mean[low])
 
 
@@ -53,5 +53,5 @@ def two_normals(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def log_density(x: Tensor, share: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """Return the logarithm of a normal density times its share, but for a constant; all broadcast."""
+    """Return the log of a normal density times its weight, up to a constant; all broadcast."""
     return share.log() - deviation.log() - 0.5 * ((x - mean) / deviation).square()

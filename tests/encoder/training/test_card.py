@@ -24,7 +24,7 @@ def test_the_card_names_data_terms_seed_results_and_supervision() -> None:
 def test_the_card_of_a_training_on_groups_gives_the_error_before_and_after() -> None:
     measured = {"groups": 14, "round": 2, "before": 0.0812, "after": 0.0423}
     card = model_card("x", preset("tiny"), TrainConfig(recipe="groups", use_credits=True), 1, 1, 1, measured)
-    for said in ("14 groups", "in round 2", "8.12%", "4.23%", "Artist tags that the voices bear out"):
+    for said in ("14 groups", "in round 2", "8.12%", "4.23%", "Artist tags that the voices confirm"):
         assert said in card
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoder.training.data import SHUFFLED_TOGETHER, ClipOrder, ClipShards
+from encoder.training.data import SHUFFLED_TOGETHER, ClipOrder, ClipShards, Row, every_other
 
 CLIPS = 32
 
@@ -73,3 +73,9 @@ def test_a_folder_without_usable_shards_gives_a_clear_error(tmp_path: Path, clip
         ClipShards.open(tmp_path)
     with pytest.raises(ValueError, match="cannot be divided among 2 workers"):
         ClipOrder(ClipShards.open(clips).rows, 0, world_size=2).batch(0, 5)
+
+
+def test_every_other_clip_of_each_track_is_chosen() -> None:
+    tracks = ["a", "b", "a", "a", "b", "c"]
+    rows = [Row("shard", 0, i, str(i), track, 1.0) for i, track in enumerate(tracks)]
+    assert every_other(rows).tolist() == [True, True, False, True, False, True]

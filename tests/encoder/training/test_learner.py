@@ -55,6 +55,24 @@ def test_masked_frames_are_wholly_hidden_and_their_codes_are_of_the_clean_sound(
     assert int(out.masked_count) > 0
 
 
+def longest(mask: torch.Tensor) -> int:
+    """Return how many frames the longest hidden stretch of a clip `mask (frames,)` has."""
+    edges = torch.diff(mask.int(), prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
+    return int(((edges < 0).nonzero() - (edges > 0).nonzero()).max())
+
+
+def test_mask_span_is_the_length_of_what_is_hidden_at_once() -> None:
+    found = {}
+    for span in (4, 40):
+        learner = make(ObjectivesConfig(masked=1, mask_span=span))
+        wave, lengths = waves()
+        features, n_frames = learner.encoder.features(wave, RATE, lengths)
+        features, n_frames = features.repeat(1, 5, 1), n_frames * 5
+        _, hidden = learner._hide(features, n_frames, torch.Generator().manual_seed(0))
+        found[span] = max(longest(clip) for clip in hidden if clip.any()) * learner.encoder.stride
+    assert 4 <= found[4] < 40 <= found[40]
+
+
 def test_without_a_generator_nothing_is_masked() -> None:
     learner = make(terms_of("contrastive_masked")).eval()
     wave, lengths = waves()
@@ -72,15 +90,16 @@ def test_masked_prediction_alone_leaves_out_pooling_and_head() -> None:
 
 
 def test_rows_of_dinos_last_layer_keep_unit_norm() -> None:
-    learner = make(terms_of("dino"))
+    learner = make(terms_of("dino").model_copy(update={"dino_outputs": 96}))
     assert learner.last_layer is not None
     optimiser = torch.optim.SGD([p for p in learner.parameters() if p.requires_grad], lr=1.0)
     wave, lengths = waves()
     out = learner(wave, lengths, None)
     assert out.logits is not None
+    assert out.logits.shape == (4, 96)
     assert float(out.logits.detach().abs().max()) <= 1 + 1e-5
     before = learner.last_layer.weight.detach().clone()
     out.logits.square().sum().backward()
     optimiser.step()
     assert not torch.allclose(learner.last_layer.weight, before, atol=1e-4)
-    assert torch.allclose(learner.last_layer.weight.norm(dim=1), torch.ones(512), atol=1e-5)
+    assert torch.allclose(learner.last_layer.weight.norm(dim=1), torch.ones(96), atol=1e-5)

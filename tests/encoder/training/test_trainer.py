@@ -13,7 +13,7 @@ from encoder import Encoder, checkpoint
 from encoder.config import preset
 from encoder.training import finish
 from encoder.training.config import NO_AUGMENT, TrainConfig
-from encoder.training.data import ClipShards
+from encoder.training.data import ClipShards, every_other
 from encoder.training.learner import Learner
 from encoder.training.trainer import Trainer, TrainingStopped, check_finite, start_encoder
 
@@ -67,6 +67,27 @@ def test_at_the_end_the_weights_go_part_of_the_way_back_and_the_head_is_whitened
     torch.testing.assert_close(encoder.state_dict()["stem.project.weight"], expected["stem.project.weight"])
     outputs = finish.head_outputs(encoder, trainer.views.loader(0, 3, 0))
     assert outputs.mean(0).norm() < 1e-3 * outputs.norm(dim=1).mean()
+
+
+def test_ema_is_how_much_of_itself_the_average_keeps(clips: Path) -> None:
+    found = {}
+    for ema in (0.0, 0.05):
+        trainer = trainer_of(make(ema=ema, learning_rate=1e-3), clips)
+        before = [p.clone() for p in trainer.learner.parameters()]
+        trainer.step(1, [trainer.views[0]])
+        found[ema] = before, list(trainer.learner.parameters()), list(trainer.averaged.parameters())
+    _, ours, averaged = found[0.0]
+    assert all(torch.equal(a, b) for a, b in zip(ours, averaged, strict=True))
+    for before, ours, averaged in zip(*found[0.05], strict=True):
+        torch.testing.assert_close(averaged, torch.lerp(ours, before, 0.05), atol=1e-7, rtol=1e-5)
+
+
+def test_with_groups_every_other_clip_trains(clips: Path) -> None:
+    shards = ClipShards.open(clips)
+    names = {row.track_id: "one" if row.track_id < "track4" else "other" for row in shards.rows}
+    views = {"positives": "singer", "same_singer": "group", "crop_s": 0.5}
+    trainer = Trainer(make(init="default", views=views, held_out=0), shards, names, 0, 1, CPU)
+    assert trainer.views.shards.rows == shards.subset(every_other(shards.rows)).rows
 
 
 def hide_what_is_loud(

@@ -24,6 +24,16 @@ def test_the_scatter_is_of_rows_around_the_mean_of_their_group():
     assert found.degrees == degrees
 
 
+def test_with_a_power_large_groups_count_less():
+    rng = np.random.default_rng(2)
+    vectors, group = rng.normal(size=(31, 5)), np.repeat([0, 1, 2, 3], [17, 10, 3, 1])
+    found = scatter.scatter(vectors, group, 0.5)
+    apart = [literal(vectors[group == name], group[group == name])[0] for name in range(3)]
+    expected = sum(squares / np.sqrt(n) for squares, n in zip(apart, (16, 9, 2), strict=True))
+    np.testing.assert_allclose(found.squares, expected, atol=1e-12)
+    assert found.degrees == 4 + 3 + np.sqrt(2)
+
+
 def test_parts_of_embeddings_add_up_to_the_scatter_of_all_clips(workspace):
     rng = np.random.default_rng(1)
     vectors, track = rng.normal(size=(12, 4)).astype(np.float32), np.repeat(np.arange(4), 3).astype(str)

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -5,24 +8,41 @@ from pipeline.scoring import metrics, teaching
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.scatter import Scatter, scatter
 from pipeline.scoring.scores import unit
-from pipeline.scoring.teaching import CLIPS, TRACKS
-from pipeline.scoring.voices import Voices
+from pipeline.scoring.teaching import CLIPS, TRACKS, Grouping, Lesson
+from pipeline.scoring.voices import Clips, Voices
 
 DIM = 48
 NOTHING = Scatter(np.zeros((DIM, DIM)), 0)
 
 
-def catalogue(sizes: list[int], seed: int = 0, song: float = 2.0) -> tuple[Voices, np.ndarray, Scatter]:
-    """Return tracks whose songs differ most in six directions that say nothing of the singer, who sings, and clips."""
+class Made(NamedTuple):
+    """A catalogue, the singer (n,) of each track, the scatter of its clips, and the clips."""
+
+    voices: Voices
+    who: np.ndarray
+    clips: Scatter
+    own: Clips
+
+
+def catalogue(sizes: list[int], seed: int = 0, song: float = 2.0, voice: float = 1.0) -> Made:
+    """Return tracks whose songs, and whose singers, differ in six directions by `song` and by `voice`."""
     rng = np.random.default_rng(seed)
     who = np.repeat(np.arange(len(sizes)), sizes)
-    stretch = np.where(np.arange(DIM) < 6, song, 0.7)
-    tracks = rng.normal(size=(len(sizes), DIM))[who] + rng.normal(size=(len(who), DIM)) * stretch
+    first = np.arange(DIM) < 6
+    singers = rng.normal(size=(len(sizes), DIM)) * np.where(first, voice, 1.0)
+    tracks = singers[who] + rng.normal(size=(len(who), DIM)) * np.where(first, song, 0.7)
     clips = unit(tracks[np.repeat(np.arange(len(who)), 6)] + rng.normal(size=(6 * len(who), DIM)))
     track = np.repeat(np.arange(len(who)), 6)
     means = np.add.reduceat(clips, np.arange(0, len(clips), 6)) / 6
     names = np.array([f"t{i:04}" for i in range(len(who))])
-    return Voices(names, means, np.full(len(who), 36.0)), who, scatter(clips, track)
+    own = Clips(clips, np.tile(6.0 * np.arange(6), len(who)), np.full(len(clips), 6.0), track)
+    return Made(Voices(names, means, np.full(len(who), 36.0)), who, scatter(clips, track), own)
+
+
+def learned(made: Made, backend: Backend, grouping: Grouping = teaching.likeliest) -> Lesson:
+    """Return what a catalogue teaches a back-end."""
+    own = made.own.of(teaching.teachers(made.voices, backend))
+    return teaching.learn(made.voices, backend, made.clips, own, grouping=grouping)
 
 
 def error(voices: Voices, who: np.ndarray, backend: Backend) -> float:
@@ -55,49 +75,66 @@ def test_without_data_the_normalisation_changes_only_in_scale():
 
 
 def test_it_learns_which_differences_say_nothing_about_the_singer(plain):
-    voices, who, clips = catalogue([5] * 30 + [1] * 40)
-    lesson = teaching.learn(voices, plain, clips)
+    made = catalogue([5] * 30 + [1] * 40)
+    lesson = learned(made, plain)
     assert lesson.better and lesson.after < lesson.before
-    assert error(voices, who, lesson.backend) < 0.85 * error(voices, who, plain)
+    assert error(made.voices, made.who, lesson.backend) < 0.85 * error(made.voices, made.who, plain)
 
 
 def test_what_was_learned_holds_for_other_singers(plain):
-    voices, _, clips = catalogue([5] * 30 + [1] * 40)
-    others, who, _ = catalogue([5] * 30, seed=7)
-    lesson = teaching.learn(voices, plain, clips)
-    assert error(others, who, lesson.backend) < 0.85 * error(others, who, plain)
+    lesson, others = learned(catalogue([5] * 30 + [1] * 40), plain), catalogue([5] * 30, seed=7)
+    assert error(others.voices, others.who, lesson.backend) < 0.85 * error(others.voices, others.who, plain)
 
 
-def test_a_map_that_fails_the_test_without_labels_is_not_better(plain):
-    voices, _, clips = catalogue([5] * 30 + [1] * 40, song=3.0)  # songs differ so much that groups mix several singers
-    lesson = teaching.learn(voices, plain, clips)
-    assert not lesson.better and lesson.after >= lesson.before
+def test_a_map_from_wrong_groups_fails_the_test_without_labels(plain):
+    made = catalogue([5] * 30, song=0.7, voice=3.0)
+
+    def shuffled(evidence, backend):
+        return np.random.default_rng(0).permutation(teaching.likeliest(evidence, backend))
+
+    lesson = learned(made, plain, shuffled)
+    assert not lesson.better and lesson.after > lesson.before
+
+
+def test_the_clips_that_test_do_not_teach(plain):
+    made = catalogue([5] * 30)
+    even = np.isin(np.arange(len(made.own.track)) % 2, 0)
+    noise = np.random.default_rng(3).normal(size=made.own.vectors.shape)
+    other = replace(made.own, vectors=np.where(even[:, None], made.own.vectors, unit(noise)))
+    lessons = [teaching.learn(made.voices, plain, made.clips, own) for own in (made.own, other)]
+    assert lessons[0].before != lessons[1].before, "the clips in between are the test"
+    np.testing.assert_allclose(lessons[0].backend.matrix, lessons[1].backend.matrix)
+
+
+def test_halves_take_turns_in_the_order_of_time_and_need_two_clips():
+    vectors = unit(np.random.default_rng(0).normal(size=(6, DIM)))
+    clips = Clips(
+        vectors, np.array([12.0, 0.0, 6.0, 0.0, 0.0, 6.0]), np.array([1.0, 2, 3, 4, 5, 6]), np.array([7, 7, 7, 2, 9, 9])
+    )
+    first, second, rows = teaching.halves(clips)
+    assert rows.tolist() == [7, 9]
+    assert first.seconds.tolist() == [3.0, 5.0] and second.seconds.tolist() == [3.0, 6.0]
+    np.testing.assert_allclose(first.means, [(2 * vectors[1] + vectors[0]) / 3, vectors[4]])
+    np.testing.assert_allclose(second.means, [vectors[2], vectors[5]])
+    assert (first.clips.degrees, second.clips.degrees) == (1, 0)
 
 
 def test_tracks_with_little_singing_are_not_learned_from(plain):
-    voices, _, clips = catalogue([5] * 30)
-    short = Voices(voices.track_ids, voices.means, np.full(len(voices), 8.0))
-    assert "too little" in teaching.learn(short, plain, clips).why
+    made = catalogue([5] * 30)
+    short = made._replace(voices=replace(made.voices, seconds=np.full(len(made.who), 8.0)))
+    assert not len(teaching.teachers(short.voices, plain))
+    assert "too little" in learned(short, plain).why
 
 
 @pytest.mark.parametrize("sizes", [[40], [2] * 3 + [1] * 20, [1]], ids=["one singer", "few groups", "one track"])
 def test_from_too_few_groups_nothing_is_learned(plain, sizes):
-    voices, _, clips = catalogue(sizes, song=0.5)
-    lesson = teaching.learn(voices, plain, clips)
+    lesson = learned(catalogue(sizes, song=0.5), plain)
     assert not lesson.better and lesson.backend is plain
     assert "too little" in lesson.why
 
 
-def test_precise_groups_are_cut_at_a_mean_cosine():
-    near, far = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]
-    rows = unit([near, [0.9, 0.1, 0.0], far, [0.1, 0.9, 0.0], [0.0, 0.0, 1.0]])
-    group = teaching.precise_groups(rows, 0.9)
-    assert group[0] == group[1] != group[2] == group[3] and len(set(group)) == 3
-    assert teaching.precise_groups(rows[:1], 0.9).tolist() == [0]
-
-
 def test_a_credit_that_the_voice_contradicts_joins_nothing(plain):
-    voices, who, _ = catalogue([5] * 12, song=0.7)
+    voices, who, *_ = catalogue([5] * 12, song=0.7)
     evidence = plain.evidence(voices.means, voices.seconds)
     credit = np.array([f"singer {name}" if name < 6 else "" for name in who], object)
     credit[0] = "singer 5"
@@ -116,7 +153,7 @@ def test_of_many_tracks_a_sample_and_its_nearest_tracks_are_learned_from(plain):
 
 
 def test_disagreement_is_the_equal_error_rate_of_pairs_given_the_groups(plain):
-    voices, who, _ = catalogue([4] * 8)
+    voices, who, *_ = catalogue([4] * 8)
     normed = unit(voices.means)
     pairs = [(i, j) for i in range(32) for j in range(i)]
     expected = metrics.eer([normed[i] @ normed[j] for i, j in pairs], [who[i] == who[j] for i, j in pairs])
@@ -125,7 +162,7 @@ def test_disagreement_is_the_equal_error_rate_of_pairs_given_the_groups(plain):
 
 
 def test_numbers_follow_the_change_of_cosines_within_and_between_groups(plain):
-    voices, who, _ = catalogue([4] * 8)
+    voices, who, *_ = catalogue([4] * 8)
     rows = unit(voices.means)
     closer = unit(rows + 0.5 * np.array([rows[who == name].mean(0) for name in who]))
     first = Backend(np.zeros(2 * DIM), np.diag(np.repeat([1.0, 1e-9], DIM)))
@@ -143,8 +180,8 @@ def test_numbers_follow_the_change_of_cosines_within_and_between_groups(plain):
 
 
 def test_an_encoder_with_the_map_in_its_head_scores_like_the_taught_back_end(plain):
-    voices, _, clips = catalogue([5] * 30)
-    taught = teaching.learn(voices, plain, clips).backend
+    made = catalogue([5] * 30)
+    voices, clips, taught = made.voices, made.clips, learned(made, plain).backend
     own = teaching.for_mapped(taught, voices, clips, "mapped")
     mapped = unit(voices.means) @ taught.matrix
     length = np.linalg.norm(voices.means, axis=1)[:, None]
