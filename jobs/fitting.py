@@ -84,7 +84,7 @@ def fit_on_ray(
     except ray.train.TrainingFailedError as error:
         raise ConfigError(
             f"training failed: {_reason(error)}. It survives train.max_failures={train.max_failures} "
-            f"losses of a worker; there were {max(told.losses, 1)}. The same command goes on from its "
+            f"losses of a worker; there were {max(told.losses, 1)}. The same command continues from its "
             "last checkpoint."
         ) from error
     finally:
@@ -190,7 +190,7 @@ def print_lines(lines: Queue, run: engine.Run, told: Told) -> None:
                 told.stopped = row["stopped"]
             elif "lost" in row:
                 told.losses += 1
-                run.say(f"a worker was lost ({row['lost']}); training goes on from the last checkpoint if it may")
+                run.say(f"a worker was lost ({row['lost']}); training continues from the last checkpoint if it may")
             else:
                 if row["workers"] != told.workers:
                     told.workers = row["workers"]

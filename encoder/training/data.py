@@ -58,14 +58,15 @@ class ClipShards:
         """Read the index of all clips.
 
         Args:
-            clips: a folder of shards or the shards themselves, local or `s3://`, `gs://`.
-            filesystem: that `clips` are paths on; None: as their URIs say.
+            clips: a folder of shards, or the shards themselves.
+            filesystem: that `clips` are paths on; None: the local one.
 
         Raises:
             FileNotFoundError: there is no shard.
             ValueError: a file does not have the columns of a shard.
         """
-        filesystem, shards = find_shards(clips, filesystem)
+        filesystem = filesystem or fs.LocalFileSystem()
+        shards = find_shards(clips, filesystem)
         rows: list[Row] = []
         has_pairs = True
         for shard in shards:
@@ -144,40 +145,27 @@ def pairs_in(parquet: pq.ParquetFile) -> bool:
     return all(group.column(column).statistics.null_count == 0 for group in groups)
 
 
-def find_shards(
-    clips: str | Path | Sequence[str | Path], given: fs.FileSystem | None = None
-) -> tuple[fs.FileSystem, list[str]]:
+def find_shards(clips: str | Path | Sequence[str | Path], filesystem: fs.FileSystem) -> list[str]:
     """Find the shards in a location; files whose names begin with `_` or `.` are skipped.
 
     Args:
         clips: a folder, or the shards themselves.
-        given: the filesystem that they are paths on; None: as their URIs say.
+        filesystem: that they are paths on.
 
     Returns:
-        Their filesystem, and their paths on it in the order of their names.
+        Their paths in the order of their names.
 
     Raises:
         FileNotFoundError: there are none.
     """
     if isinstance(clips, str | Path):
-        filesystem, path = (given, str(clips)) if given else open_location(clips)
-        infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+        infos = filesystem.get_file_info(fs.FileSelector(str(clips), recursive=True, allow_not_found=True))
         shards = [i.path for i in infos if i.path.endswith(".parquet") and i.base_name[0] not in "_."]
     else:
-        located = [(given, str(clip)) if given else open_location(clip) for clip in clips]
-        filesystem = located[0][0] if located else fs.LocalFileSystem()
-        shards = [path for _, path in located]
+        shards = [str(clip) for clip in clips]
     if not shards:
         raise FileNotFoundError(f"no shards of clips (*.parquet) in {clips}")
-    return filesystem, sorted(shards)
-
-
-def open_location(location: str | Path) -> tuple[fs.FileSystem, str]:
-    """Return the filesystem of a path or URI, and the path on it."""
-    if "://" in str(location):
-        filesystem, path = fs.FileSystem.from_uri(str(location))
-        return filesystem, str(path)
-    return fs.LocalFileSystem(), str(Path(location).absolute())
+    return sorted(shards)
 
 
 def epoch_order(rows: Sequence[Row], seed: int, epoch: int) -> NDArray[np.int64]:

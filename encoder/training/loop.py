@@ -40,7 +40,7 @@ def fit(
         config: settings.
         clips: a folder of shards, or the shards.
         out_dir: gets log.csv, TensorBoard events and `checkpoint/`.
-        filesystem: that `clips` are paths on; None: as their URIs say.
+        filesystem: that `clips` are paths on; None: the local one.
         names: the singer (or artist, album, group) of each track for which it is known, by track_id.
         rank: of this process.
         world_size: number of processes.

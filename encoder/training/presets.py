@@ -1,10 +1,10 @@
-"""Recipes: ways to train, by name. Each is a part of a `TrainConfig`; what it does not name has its default.
+"""Recipes: named settings of a training. Each is a part of a `TrainConfig`; the others have their defaults.
 
 The objectives are the terms of Torres et al. 2023, "Singer Identity Representation Learning Using Self-Supervised
 Techniques" (ISMIR), and combinations of them; `contrastive` is the default, because it came out best where they were
 compared (`jobs.bench.recipes`, docs/training.md). `separated` is how the weights that ship were made; it needs clips
-whose `pair_audio` is the clean voice and a name for each singer (`encoder.training.recipes.separated`). `groups` goes
-on from an encoder without any names: groups of tracks that surely share a vocalist are taken for singers.
+whose `pair_audio` is the clean voice and a name for each singer (`encoder.training.recipes.separated`). `groups`
+continues from an encoder and needs no names: groups of the likeliest partition into vocalists count as singers.
 """
 
 from typing import Any
@@ -69,8 +69,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "weight_decay": 0.01,
         "clip_norm": 5,
         "held_out": 0,
-        # Few singers are learned by heart before the artefacts of a separator are understood: half way does better on
-        # new voices. Whitening keeps the few directions that tell kinds of voice apart from drowning the others.
+        # A few singers are memorised before a separator's artefacts are understood: half way back to the initial
+        # weights does better on new voices. Whitening keeps the few directions that separate kinds of voice from
+        # dominating the others.
         "blend": 0.5,
         "whiten": 0.75,
     },

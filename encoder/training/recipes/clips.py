@@ -1,8 +1,8 @@
 """Clips of separated voices beside the clean ones, for the recipe of the shipped weights.
 
-Recordings are `<set>/<singer>/<song>.flac` of two channels: the clean voice, and the same samples as a separator got
-them out of a mix. Further mixes of a song are `<song>~1.flac` and so on (`jobs.bench.recordings` makes all of them). A
-clip's `audio` is the separated voice, its `pair_audio` the clean one; a track is a song of a singer.
+Recordings are `<set>/<singer>/<song>.flac` of two channels: the clean voice, and the same voice as a separator
+extracted it from a mix. Further mixes of a song are `<song>~1.flac` and so on (`jobs.bench.recordings` makes all of
+them). A clip's `audio` is the separated voice, its `pair_audio` the clean one; a track is a song of a singer.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def clips_of(path: Path) -> Iterator[dict[str, Any]]:
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     if samples.shape[1] != 2:
         raise ValueError(
-            f"{path} has {samples.shape[1]} channels; wanted are two, the clean voice and the separated one"
+            f"{path} has {samples.shape[1]} channels instead of two, the clean voice and the separated one"
         )
     group, singer, song = (*path.parts[-3:-1], path.stem.split("~")[0])
     size = round(CLIP_S * rate)

@@ -47,12 +47,12 @@ def start(clips: Path, names: Mapping[str, str], config: TrainConfig) -> Encoder
 
 
 def train(recordings: Path, out: Path, settings: Mapping[str, Any]) -> str:
-    """Run the recipe, going on from its checkpoint if there is one.
+    """Run the recipe, continuing from its checkpoint if there is one.
 
     Args:
         recordings: clean voices beside separated ones.
         out: gets `clips/`, `start/`, the log and checkpoint of the training, and `encoder/`.
-        settings: of the training, that win over the recipe's.
+        settings: of the training, which override the recipe's.
 
     Returns:
         The `encoder_id` of what is in `encoder/`.

@@ -54,7 +54,7 @@ def test_a_recipe_that_fails_does_not_stop_the_others(make_config, known, monkey
     assert bench_recipes.work(make_config(known=known, train=FAST | {"steps": 2, "recipe": None})) == 0
     out = capsys.readouterr().out
     assert "| vicreg | step 1: the loss is nan |" in out
-    assert re.search(r"\| separated \| .*give init", out)
+    assert re.search(r"\| separated \| .*set init", out)
     assert re.search(r"\| contrastive \| [\d.]+% \|", out)
 
 
