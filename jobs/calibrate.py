@@ -56,7 +56,7 @@ def labelled_clips(workspace: Workspace, labels: dict[str, str]) -> Clips:
     kept = frame["track_id"].isin(labels.keys()).to_numpy()
     frame, vectors = frame[kept], vectors[kept]
     track_ids, track = np.unique(frame["track_id"], return_inverse=True)
-    seconds = voices.sung(workspace, frame)
+    seconds = voices.singing_in(workspace, frame)
     singer = np.array([labels[track_id] for track_id in track_ids], object)
     return Clips(vectors.astype(np.float64), seconds, track, singer)
 

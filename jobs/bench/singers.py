@@ -40,7 +40,7 @@ class Catalogue:
 
     @property
     def heard(self) -> Heard:
-        """The clips as the stages take them; where in a track one begins is not told."""
+        """The clips as the stages take them; where in a track they begin is unknown."""
         clips = self.clips
         return Heard(clips.vectors, np.zeros(len(clips.track)), clips.seconds, clips.track)
 
@@ -57,7 +57,7 @@ def read(workspace: Workspace, singers: dict[str, str]) -> Catalogue:
     rows = np.flatnonzero(frame["track_id"].isin(number).to_numpy())
     track = frame["track_id"].iloc[rows].map(number).to_numpy(int)
     singer = np.array([singers.get(track_id) or f"stranger {track_id}" for track_id in found.track_ids], object)
-    seconds = voices.sung(workspace, frame)[rows]
+    seconds = voices.singing_in(workspace, frame)[rows]
     return Catalogue(found, Clips(vectors[rows].astype(float), seconds, track, singer), singer)
 
 

@@ -27,11 +27,11 @@ from pipeline.scoring.scores import unit
 PRIOR = 0.005  # probability that a trial is a target, in the fit
 FOLDS = 4  # parts of the singers, each scored in the space that the other parts give
 STRANGERS = 40  # singers with one song who are enrolled, in each part
-STRANGE = 0.2  # weight of their trials among the non-targets
+STRANGE = 0.2  # share of their trials in the weight of all non-targets
 ENROLLED = (1, 2, 5)
 DRAWS = 4  # sets of tracks drawn for each singer and number of tracks
-TOLD = 0.5  # pairs of tracks that show how similar a set's tracks are
-OTHERS = 50  # tracks that each set is compared with: one each of so many singers, and so many of all others
+TOLD = 0.5  # pairs of tracks in a set from which on their similarity is known
+OTHERS = 50  # tracks that each set is compared with: one by each of 50 other singers, and 50 by any others
 STIFF = 5e-5  # how strongly the numbers are kept near the usual ones, since some of them have nearly the same effect
 
 
@@ -190,7 +190,7 @@ class _Draw:
 def weights(target: np.ndarray, singer: np.ndarray) -> np.ndarray:
     """Return weights (t,) that sum to 1, those of targets to PRIOR, and those of every singer to the same.
 
-    Trials of singers without targets have a share of STRANGE in the non-targets.
+    Trials of singers without targets have a share of STRANGE in the weight of all non-targets.
     """
     at = np.unique(singer.astype(str), return_inverse=True)[1]
     hits, misses = np.bincount(at, target), np.bincount(at, ~target)

@@ -129,8 +129,13 @@ def sung_seconds(workspace: Workspace) -> pd.DataFrame:
     return found.assign(sung_s=np.fmin(found["clips_s"], found["voiced_s"])).drop(columns="voiced_s")
 
 
-def sung(workspace: Workspace, clips: pd.DataFrame) -> np.ndarray:
-    """Return how much singing each clip (c,) of whole tracks holds, in seconds: the same share in all of a track's."""
+def singing_in(workspace: Workspace, clips: pd.DataFrame) -> np.ndarray:
+    """Return the seconds of singing in each clip (c,); all clips of a track are taken to hold the same share of it.
+
+    Args:
+        workspace: with the tables.
+        clips: `track_id`, `start_s`, `end_s`, all clips of their tracks.
+    """
     tracks = sung_seconds(workspace).set_index("track_id")
     share = (tracks["sung_s"] / tracks["clips_s"]).reindex(clips["track_id"]).to_numpy(float)
     return (clips["end_s"] - clips["start_s"]).to_numpy(float) * share

@@ -56,7 +56,7 @@ def test_clips_hold_no_more_singing_than_their_track(workspace):
     tables.write(workspace, "vocals", [{"track_id": "t0", "voiced_s": 2.0}, {"track_id": "t1", "voiced_s": 60.0}], "a")
     assert voices.read(workspace)[0].seconds.tolist() == [2, 8, 8]
     clips, _ = tables.read_embeddings(workspace)
-    assert voices.sung(workspace, clips)[clips["track_id"] == "t0"].tolist() == [1, 1]
+    assert voices.singing_in(workspace, clips)[clips["track_id"] == "t0"].tolist() == [1, 1]
 
 
 def test_an_encoder_without_calibration_is_normalised_by_the_catalogues_clips(workspace):
