@@ -56,12 +56,12 @@ def test_masked_frames_are_wholly_hidden_and_their_codes_are_of_the_clean_sound(
 
 
 def longest(mask: torch.Tensor) -> int:
-    """Return how many frames the longest hidden stretch of a clip `mask (frames,)` has."""
+    """Return the length in frames of the longest hidden stretch in a clip's `mask (frames,)`."""
     edges = torch.diff(mask.int(), prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
     return int(((edges < 0).nonzero() - (edges > 0).nonzero()).max())
 
 
-def test_mask_span_is_the_length_of_what_is_hidden_at_once() -> None:
+def test_mask_span_is_the_length_of_each_hidden_stretch() -> None:
     found = {}
     for span in (4, 40):
         learner = make(ObjectivesConfig(masked=1, mask_span=span))

@@ -1,4 +1,4 @@
-"""A step: it stops when it must, leaves alone what is frozen, and is the same on several workers."""
+"""A training step stops when it must, leaves frozen parameters unchanged, and is the same on several workers."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ def trainer_of(config: TrainConfig, clips: Path) -> Trainer:
     return Trainer(config, ClipShards.open(clips), None, 0, 1, CPU)
 
 
-def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_weights(clips: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_training_before_any_weight_changes(clips: Path) -> None:
     trainer = trainer_of(make(), clips)
     batch = trainer.views[0]
     batch.waves[0, 100] = torch.nan
@@ -41,7 +41,7 @@ def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_weights(clips: Pa
     check_finite(1, {"loss": 0.0}, 1.0)
 
 
-def test_rates_are_of_the_beginning_of_a_name(clips: Path) -> None:
+def test_learning_rates_are_set_by_the_beginning_of_a_name(clips: Path) -> None:
     trainer = trainer_of(make(rate_factors={"stem": 0, "blocks": 3, "blocks.0": 2}, learning_rate=1e-3), clips)
     before = {name: p.clone() for name, p in trainer.learner.encoder.named_parameters()}
     trainer.step(1, [trainer.views[0]])
@@ -51,7 +51,7 @@ def test_rates_are_of_the_beginning_of_a_name(clips: Path) -> None:
     assert sorted({group["lr"] for group in trainer.optimiser.param_groups}) == pytest.approx([5e-4, 1e-3, 1.5e-3])
 
 
-def test_at_the_end_the_weights_go_part_of_the_way_back_and_the_head_is_whitened(
+def test_at_the_end_the_weights_move_partly_back_and_the_head_is_whitened(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finish, "CROPS", 48)
@@ -69,7 +69,7 @@ def test_at_the_end_the_weights_go_part_of_the_way_back_and_the_head_is_whitened
     assert outputs.mean(0).norm() < 1e-3 * outputs.norm(dim=1).mean()
 
 
-def test_ema_is_how_much_of_itself_the_average_keeps(clips: Path) -> None:
+def test_ema_is_the_share_of_itself_that_the_average_keeps(clips: Path) -> None:
     found = {}
     for ema in (0.0, 0.05):
         trainer = trainer_of(make(ema=ema, learning_rate=1e-3), clips)
@@ -93,7 +93,7 @@ def test_with_groups_every_other_clip_trains(clips: Path) -> None:
 def hide_what_is_loud(
     self: Learner, features: torch.Tensor, n_frames: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Learner._hide by a rule instead of by chance, so that a clip is masked alike on any rank."""
+    """Hide frames by a rule instead of at random (`Learner._hide`), so that any rank masks a clip alike."""
     stride = self.encoder.stride
     hidden = features.mean(2)[:, ::stride] > 0
     mask = hidden.repeat_interleave(stride, dim=1)[:, : features.shape[1]]
@@ -104,7 +104,7 @@ RECIPES = ["contrastive_masked", "masked", "vicreg"]
 
 
 def second_steps(rank: int, world_size: int, clips: str, out: str) -> None:
-    """The gradients of one rank's second step by each recipe, of two batches, written by rank 0."""
+    """Write the gradients of one rank's second step, from two batches, for each recipe; rank 0 writes."""
     if world_size > 1:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29531"}
         torch.distributed.init_process_group("gloo", rank=rank, world_size=world_size)
@@ -136,7 +136,9 @@ def by_one_and_by_two(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_two_workers_on_half_batches_are_one_on_the_whole(by_one_and_by_two: tuple[Steps, Steps], recipe: str) -> None:
+def test_two_workers_with_half_batches_equal_one_with_the_whole(
+    by_one_and_by_two: tuple[Steps, Steps], recipe: str
+) -> None:
     one, two = (steps[recipe] for steps in by_one_and_by_two)
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-4)
     assert one["gradients"].keys() == two["gradients"].keys()

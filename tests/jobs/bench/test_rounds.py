@@ -48,7 +48,7 @@ def start(tmp_path: Path) -> Encoder:
     return model
 
 
-def test_with_too_little_to_learn_from_only_the_shipped_rows_are_printed(
+def test_if_nothing_is_learned_only_the_rows_as_shipped_are_printed(
     workspace: Workspace,
     tmp_path: Path,
     start: Encoder,
@@ -84,5 +84,5 @@ def test_a_round_learns_from_the_frames_of_the_catalogues_tracks_alone(
 
 
 def by_fives(evidence: Evidence, backend: Backend) -> np.ndarray:
-    """Return two groups, for want of voices in tones."""
+    """Return two groups, since tones have no voices to group by."""
     return np.arange(len(evidence)) // 5

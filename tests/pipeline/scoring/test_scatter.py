@@ -24,7 +24,7 @@ def test_the_scatter_is_of_rows_around_the_mean_of_their_group():
     assert found.degrees == degrees
 
 
-def test_with_a_power_large_groups_count_less():
+def test_with_a_power_below_one_large_groups_count_less():
     rng = np.random.default_rng(2)
     vectors, group = rng.normal(size=(31, 5)), np.repeat([0, 1, 2, 3], [17, 10, 3, 1])
     found = scatter.scatter(vectors, group, 0.5)

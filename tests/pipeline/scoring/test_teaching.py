@@ -40,7 +40,7 @@ def catalogue(sizes: list[int], seed: int = 0, song: float = 2.0, voice: float =
 
 
 def learned(made: Made, backend: Backend, grouping: Grouping = teaching.likeliest) -> Lesson:
-    """Return what a catalogue teaches a back-end."""
+    """Return what a back-end learns from a catalogue."""
     own = made.own.of(teaching.teachers(made.voices, backend))
     return teaching.learn(made.voices, backend, made.clips, own, grouping=grouping)
 
@@ -96,7 +96,7 @@ def test_a_map_from_wrong_groups_fails_the_test_without_labels(plain):
     assert not lesson.better and lesson.after > lesson.before
 
 
-def test_the_clips_that_test_do_not_teach(plain):
+def test_the_clips_of_the_test_are_not_learned_from(plain):
     made = catalogue([5] * 30)
     even = np.isin(np.arange(len(made.own.track)) % 2, 0)
     noise = np.random.default_rng(3).normal(size=made.own.vectors.shape)
@@ -106,7 +106,7 @@ def test_the_clips_that_test_do_not_teach(plain):
     np.testing.assert_allclose(lessons[0].backend.matrix, lessons[1].backend.matrix)
 
 
-def test_halves_take_turns_in_the_order_of_time_and_need_two_clips():
+def test_clips_go_to_two_halves_in_turns_and_a_track_needs_two_clips():
     vectors = unit(np.random.default_rng(0).normal(size=(6, DIM)))
     clips = Clips(
         vectors, np.array([12.0, 0.0, 6.0, 0.0, 0.0, 6.0]), np.array([1.0, 2, 3, 4, 5, 6]), np.array([7, 7, 7, 2, 9, 9])

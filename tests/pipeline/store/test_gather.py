@@ -63,7 +63,7 @@ def test_small_parts_of_earlier_runs_fill_up_one_after_the_other(workspace, monk
     assert [pq.read_metadata(Path(workspace.path("vocals"), name)).num_rows for name in names(workspace)] == [3] * 4
 
 
-def test_what_is_no_part_does_not_grow(workspace):
+def test_a_file_that_is_not_a_part_does_not_grow(workspace):
     workspace.write_bytes("vocals/_config.yaml", b"of version 0.1")
     append(workspace, "a")
     gather(workspace)
