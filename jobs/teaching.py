@@ -20,7 +20,7 @@ from jobs import engine
 from jobs.connect import start_ray
 from pipeline.config import Config
 from pipeline.people.credits import of_catalogue
-from pipeline.scoring import scatter, teaching, voices
+from pipeline.scoring import adapted, scatter, teaching, voices
 from pipeline.scoring.backend import FILE
 from pipeline.scoring.scatter import Scatter
 from pipeline.scoring.teaching import Lesson
@@ -87,7 +87,7 @@ def publish(config: Config, lesson: Lesson, found: Voices, clips: Scatter) -> st
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "encoder"
         encoder_id = linear.publish(start, lesson.backend.matrix, folder, measured, config.train.use_credits)
-        own = teaching.for_mapped(lesson.backend, found, clips, encoder_id)
+        own = adapted.for_mapped(lesson.backend, found, clips, encoder_id)
         (folder / FILE).write_bytes(own.to_bytes())
         put_encoder(workspace, folder, encoder_id)
     return encoder_id

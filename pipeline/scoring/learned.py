@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipeline.scoring.adapted import adapted_numbers, as_long, normalisation
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
 from pipeline.scoring.scatter import Scatter
@@ -20,11 +21,8 @@ from pipeline.scoring.teaching import (
     LEAST_S,
     Grouping,
     Lesson,
-    as_long,
     lesson_of,
     likeliest,
-    moved,
-    normalisation,
     of_several,
     teachers,
     tested,
@@ -87,7 +85,7 @@ def judged(
     own = as_long(backend, old, own, new)
     there = centred(after, own)
     witness = likeliest(here.evidence(old, before.seconds[rows]), here)
-    taught = replace(own, numbers=moved(here, old, there, new, witness))
+    taught = replace(own, numbers=adapted_numbers(here, old, there, new, witness))
     half, then = tested_in
     rows = rows[half.seconds[rows] > 0]
     errors = tested(here, half.means[rows], half.seconds[rows], there, then.means[rows])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.scoring import learned, metrics, teaching
+from pipeline.scoring import adapted, learned, metrics
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.scatter import Scatter, scatter
 from pipeline.scoring.scores import unit
@@ -61,7 +61,7 @@ def test_an_encoder_that_tells_singers_apart_better_passes_the_test(plain):
     lesson = learned.judged(voices, plain, closer, clips, (tested, tested_closer), 9)
     assert lesson.better and lesson.after < lesson.before and lesson.groups == 9
     both = (plain, voices), (lesson.backend, closer)
-    true = [teaching.disagreement(backend, found.means, who) for backend, found in both]
+    true = [adapted.disagreement(backend, found.means, who) for backend, found in both]
     assert true[1] < true[0]
     assert lesson.backend.numbers.share > plain.numbers.share
     apart = [np.square((found.means - backend.mean) @ backend.matrix).sum() for backend, found in both]
