@@ -89,7 +89,7 @@ def rounds(
     credit: np.ndarray | None,
     grouping: Grouping = teaching.likeliest,
 ) -> Iterator[Round]:
-    """Yield all rounds, whatever their results are.
+    """Yield the rounds, whatever their results are, until the groups no longer change.
 
     Args:
         run: with the workspace, and for progress lines.
@@ -102,12 +102,16 @@ def rounds(
         grouping: how the tracks are grouped.
     """
     backend = brought(run.workspace, encoder_id, before)
-    heard, scored = before, backend
+    heard, scored, trained_on = before, backend, np.zeros(0, int)
     for number in range(1, train.rounds + 1):
         whose, several = learned.pseudo_singers(heard.voices, heard.teaching, scored, credit, grouping)
         if several < teaching.FEWEST:
             yield Round(number, Lesson(scored, False, teaching.too_little(several)), heard, None)
             return
+        if np.array_equal(whose, trained_on):
+            run.say(f"round {number}: the groups are the same as before")
+            return
+        trained_on = whose
         run.say(f"round {number}: {several} vocalists with several tracks")
         names = dict(zip(heard.voices.track_ids.tolist(), whose.astype(str).tolist(), strict=True))
         checkpoint = fit_on_ray(train, f"{name}-{number}-{fingerprint(names)}", run, shards, names)

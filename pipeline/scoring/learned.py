@@ -38,7 +38,7 @@ def pseudo_singers(
     credit: np.ndarray | None = None,
     grouping: Grouping = likeliest,
 ) -> tuple[np.ndarray, int]:
-    """Return the label of each track's singer for training (n,), and how many singers have several tracks.
+    """Return each track's singer for training (n,), as the row of the singer's first track, and how many have several.
 
     Args:
         voices: of the catalogue.
@@ -55,7 +55,8 @@ def pseudo_singers(
         group = with_credits(group, credit[rows], evidence, here)
     whose = np.arange(len(voices)) + 2 * len(voices)  # beyond all groups: a track with little singing is alone
     whose[rows] = group
-    return np.unique(whose, return_inverse=True)[1], of_several(group)
+    _, first, at = np.unique(whose, return_index=True, return_inverse=True)
+    return first[at], of_several(group)
 
 
 def judged(

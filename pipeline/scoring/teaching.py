@@ -25,7 +25,7 @@ from pipeline.scoring.adapted import adapted_numbers, as_long, disagreement, nor
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
 from pipeline.scoring.evidence import Evidence
-from pipeline.scoring.groups import agglomerate
+from pipeline.scoring.groups import agglomerate, among
 from pipeline.scoring.scatter import Scatter, scatter
 from pipeline.scoring.voices import Clips, Voices
 
@@ -41,7 +41,7 @@ Grouping = Callable[[Evidence, Backend], np.ndarray]
 
 def likeliest(evidence: Evidence, backend: Backend) -> np.ndarray:
     """Return the groups (n,) of the likeliest partition of tracks into vocalists."""
-    return agglomerate(evidence, backend).group
+    return agglomerate(evidence, among(evidence, backend)).group
 
 
 def with_credits(group: np.ndarray, credit: np.ndarray, evidence: Evidence, backend: Backend) -> np.ndarray:
