@@ -37,7 +37,7 @@ def plain() -> Backend:
     return Backend(np.zeros(DIM), np.eye(DIM), encoder_id="e")
 
 
-def test_groups_are_of_one_singer_as_a_rule_and_short_tracks_stand_alone(plain):
+def test_most_groups_have_one_singer_and_short_tracks_stand_alone(plain):
     voices, half, _, who, _ = catalogue([5] * 12 + [1] * 20, song=0.3)
     voices.seconds[:3] = 8.0
     whose, several = learned.pseudo_singers(voices, half, plain)
@@ -70,7 +70,7 @@ def test_an_encoder_that_tells_singers_apart_better_passes_the_test(plain):
     assert not worse.better
 
 
-def test_tracks_without_clips_in_between_do_not_testify(plain):
+def test_tracks_without_clips_in_between_are_not_in_the_test(plain):
     voices, _, tested, _, clips = catalogue([5] * 16, song=1.0)
     closer, _, tested_closer, _, _ = catalogue([5] * 16, song=0.4)
     expected = learned.judged(voices[np.arange(40)], plain, closer[np.arange(40)], clips, (tested, tested_closer), 9)
