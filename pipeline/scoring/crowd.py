@@ -38,7 +38,7 @@ class Crowd:
 
         In a large catalogue most people are credited on one track, which says too little about any other track.
         """
-        sought = np.flatnonzero(often)
+        sought = np.flatnonzero(often).astype(np.int32)
         return cls(sought, None if are_few(voices) else Index().add(voices.direction[sought]))
 
     def likely(self, evidence: Evidence) -> np.ndarray | None:
@@ -46,7 +46,7 @@ class Crowd:
         if self.index is None:
             return None
         found = self.index.search(evidence.direction, LIKELY, SOUGHT_WITH)
-        return np.where(found >= 0, np.append(self.sought, -1)[found], -1)
+        return np.where(found >= 0, np.append(self.sought, np.int32(-1))[found], np.int32(-1))
 
 
 def are_few(voices: Evidence) -> bool:
