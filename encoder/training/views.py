@@ -88,7 +88,6 @@ class ViewDataset(Dataset[Batch]):
         who = [(names or {}).get(row.track_id, row.track_id) for row in shards.rows]
         numbers = {name: number for number, name in enumerate(sorted(set(who)))}
         self.singers = [numbers[name] for name in who]
-        self.n_identities = len(numbers) * len(config.speeds)
         self.partners = partners(shards, self.singers, config.positives)
 
     def __getitem__(self, number: int) -> Batch:

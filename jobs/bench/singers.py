@@ -82,7 +82,7 @@ def released(vectors: Path) -> dict[str, Catalogue]:
 
 
 def excerpts(songs: Catalogue, seed: int = 0) -> Catalogue:
-    """Return the same tracks; those of singers with several are cut to two to five clips, 10 to 30 s."""
+    """Return the same tracks; those of singers with several keep two to five of their clips, 10 to 30 s."""
     rng, clips = np.random.default_rng(seed), songs.clips
     _, at, count = np.unique(songs.singer, return_inverse=True, return_counts=True)
     kept = np.ones(len(clips.track), bool)
@@ -91,20 +91,20 @@ def excerpts(songs: Catalogue, seed: int = 0) -> Catalogue:
         size = min(len(own), int(rng.integers(2, 6)))
         start = int(rng.integers(0, len(own) - size + 1))
         kept[np.delete(own, np.arange(start, start + size))] = False
-    cut = Clips(clips.vectors[kept], clips.seconds[kept], clips.track[kept], clips.singer)
-    means, seconds, _ = pool(cut)
-    return Catalogue(Voices(songs.voices.track_ids, means, seconds), cut, songs.singer)
+    short = Clips(clips.vectors[kept], clips.seconds[kept], clips.track[kept], clips.singer)
+    means, seconds, _ = pool(short)
+    return Catalogue(Voices(songs.voices.track_ids, means, seconds), short, songs.singer)
 
 
 def sung(source: Path, workspace: Path) -> dict[str, Catalogue]:
     """Return karaoke with previews, karaoke alone, and its pieces, as the chain embeds them."""
-    whole, cut = workspace.with_name(workspace.name + "-whole"), workspace.with_name(workspace.name + "-pieces")
+    whole, parts = workspace.with_name(workspace.name + "-whole"), workspace.with_name(workspace.name + "-pieces")
     expected = by_artist(mix_down(source, whole))
     karaoke = expected[expected["set"] == "karaoke"]
     together = embedded(workspace / "whole", whole, expected)
     pieces = {}
     for seconds in (30, 10):
-        folder = cut / f"{seconds}s"
+        folder = parts / f"{seconds}s"
         pieces[seconds] = embedded(workspace / f"{seconds}s", folder, cut_up(karaoke, folder, seconds))
     alone = together.part(np.isin(together.singer, karaoke["singer"].unique()))
     return {

@@ -62,9 +62,9 @@ def recordings(clips: Clips, rng: np.random.Generator) -> Recordings:
         for size, kept in PIECES.items():
             starts = np.arange(0, len(own) - size, size)  # a piece is shorter than its track
             for start in rng.permutation(starts)[:kept]:
-                cut = own[start : start + size]
-                total = clips.seconds[cut].sum()
-                mean = (clips.vectors[cut] * clips.seconds[cut, None]).sum(0) / total
+                piece = own[start : start + size]
+                total = clips.seconds[piece].sum()
+                mean = (clips.vectors[piece] * clips.seconds[piece, None]).sum(0) / total
                 parts.append((mean[None], np.array([total]), np.array([track])))
     stacked = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return Recordings(stacked[0], stacked[1], clips.singer[stacked[2]], stacked[2])

@@ -124,7 +124,6 @@ def test_a_clip_at_another_speed_is_another_singer(clips: Path) -> None:
     shards = ClipShards.open(clips)
     dataset = ViewDataset(shards, config(speeds=[1.0, 1.25]), RATE, 32, 0)
     batch = dataset[0]
-    assert dataset.n_identities == 16
     assert batch.lengths.tolist() == pytest.approx([RATE // 2] * 64, abs=2)
     for identity, (clip, _) in zip(batch.identities.tolist(), dataset.order.batch(0, 32), strict=True):
         assert identity // 2 == dataset.singers[clip]
