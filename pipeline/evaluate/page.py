@@ -16,7 +16,7 @@ from pipeline.store.schemas import SCHEMAS
 from pipeline.store.workspace import Workspace
 
 FOLDER = "evaluation_report"
-MEASURES = "evaluate-measures"  # the part of failures/ that each run replaces
+MEASURES = "evaluate-measures-whole"  # the part of failures/ that each run replaces; gathering puts no rows into it
 COLUMNS = SCHEMAS["evaluation"].names
 
 

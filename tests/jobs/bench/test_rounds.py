@@ -76,7 +76,8 @@ def test_a_round_learns_from_the_frames_of_the_catalogues_tracks_alone(
     case = case_of(workspace, start)
     part = case._replace(catalogue=case.catalogue.part(np.arange(12) < 10), measured=np.ones(10, bool))
     settings = {"recipe": "groups", "init": str(tmp_path / "start"), "rounds": 1, "steps": 2, "batch": 8, "cpus": 1}
-    train = TrainConfig.model_validate(settings | {"objectives": {"one_singer": 0.98}})
+    fast = {"learning_rate": 0.01, "warmup": 0, "objectives": {"one_singer": 0.98}}
+    train = TrainConfig.model_validate(settings | fast)
     ((found, heard),) = rounds.trained(part, workspace, train, grouping=by_fives)
     assert heard.catalogue.voices.track_ids.tolist() == [f"{track:03}" for track in range(10)]
     assert found.lesson.groups == 2 and found.checkpoint is not None
