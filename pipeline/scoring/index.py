@@ -19,7 +19,7 @@ import numpy as np
 
 PIECE = 500_000  # vectors in one piece
 LINKS = "HNSW32_SQ8"  # 32 links a vector, a byte a dimension
-MADE_WITH, SOUGHT_WITH = 60, 200  # candidates that are looked at for each vector, in each piece
+MADE_WITH, SOUGHT_WITH = 60, 250  # candidates that are looked at for each vector
 TRAINED = 50_000  # vectors from which the range of each dimension is taken
 BLOCK = 65_536
 
@@ -60,12 +60,13 @@ class Index:
         Args:
             directions: (n, d) to search for.
             k: how many.
-            sought_with: candidates for each vector in each piece; with more, more of the nearest are found.
+            sought_with: candidates for each vector in one piece; several pieces share twice as many. With more, more of
+                the nearest are found.
             starmap: runs the search in parallel.
         """
         blocks = [directions[start : start + BLOCK] for start in range(0, len(directions), BLOCK)]
-        sought_with = max(k, sought_with)
-        answers = starmap(_asked, [(piece, block, k, sought_with) for piece in self.pieces for block in blocks])
+        each = max(k, 2 * sought_with // max(len(self.pieces), 2))
+        answers = starmap(_asked, [(piece, block, k, each) for piece in self.pieces for block in blocks])
         found = np.empty((len(directions), k), np.int32)
         for i in range(len(blocks)):
             found[i * BLOCK : (i + 1) * BLOCK] = self._together(answers[i :: len(blocks)], len(blocks[i]), k)
