@@ -162,7 +162,7 @@ def backend(workspace: Workspace, encoder_id: str, dim: int) -> Backend:
 
 def is_calibrated(workspace: Workspace, encoder_id: str) -> bool:
     """Return whether there is a calibration of this encoder."""
-    return any(Backend.from_bytes(data).encoder_id == encoder_id for _, data in _files(workspace, encoder_id))
+    return bool(_own(workspace, encoder_id))
 
 
 def calibration_name(encoder_id: str) -> str:
@@ -175,18 +175,21 @@ def taught_name(workspace: Workspace, encoder_id: str) -> str:
 
     It contains a hash of the calibration that learning started from, so that a new calibration has to learn again.
     """
-    own = _own(workspace, encoder_id)
-    return f"encoders/{encoder_id}/taught-{hashlib.blake2b(own, digest_size=4).hexdigest()}.safetensors"
+    return _taught_name(encoder_id, _own(workspace, encoder_id))
 
 
 def scored_by(workspace: Workspace) -> str:
     """Return a hash of what the voices are scored by: their encoder's calibration, and what it has learned here."""
     found = hashlib.blake2b(digest_size=8)
     for encoder_id in sorted(filter(None, tables.keys(workspace, "voices", "encoder_id"))):
-        found.update(_own(workspace, encoder_id))
-        if workspace.exists(name := taught_name(workspace, encoder_id)):
+        found.update(own := _own(workspace, encoder_id))
+        if workspace.exists(name := _taught_name(encoder_id, own)):
             found.update(workspace.read_bytes(name))
     return found.hexdigest()
+
+
+def _taught_name(encoder_id: str, own: bytes) -> str:
+    return f"encoders/{encoder_id}/taught-{hashlib.blake2b(own, digest_size=4).hexdigest()}.safetensors"
 
 
 def _own(workspace: Workspace, encoder_id: str) -> bytes:
