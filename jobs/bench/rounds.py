@@ -28,7 +28,7 @@ from jobs.connect import start_ray
 from jobs.grouped import Round
 from jobs.train import start_of
 from pipeline.config import Config
-from pipeline.scoring import learned, teaching
+from pipeline.scoring import learned, teaching, witness
 from pipeline.scoring.centre import centred
 from pipeline.scoring.teaching import Grouping
 from pipeline.sections import fingerprint
@@ -61,7 +61,7 @@ def trained(
     workspace: Workspace,
     train: TrainConfig,
     credited: np.ndarray | None = None,
-    grouping: Grouping = teaching.likeliest,
+    grouping: Grouping = witness.likeliest,
 ) -> Iterator[tuple[Round, Case]]:
     """Yield each round, with the case in the voices of the new encoder; none if there is too little to learn from.
 
@@ -102,8 +102,8 @@ def measure(name: str, case: Case, workspace: Workspace, train: TrainConfig) -> 
         show(name + title, "shipped", "", case._replace(measured=measured))
     best, last = np.inf, None
     for found, heard in trained(case, workspace, train):
-        kept = found.lesson.better and found.lesson.after < best
-        best, last = found.lesson.after if kept else -np.inf, heard
+        kept = found.lesson.better and found.lesson.errors.after < best
+        best, last = found.lesson.errors.after if kept else -np.inf, heard
         for title, measured in measured_of(case).items():
             show(name + title, f"round {found.number}", kept, heard._replace(measured=measured))
         if found.number == 1:
