@@ -115,8 +115,7 @@ class Lesson:
     @property
     def measured(self) -> dict[str, float]:
         """The numbers, by name."""
-        counts = {"clips": self.clips, "tracks": self.tracks, "groups": self.groups}
-        return counts | self.errors._asdict()
+        return {"clips": self.clips, "tracks": self.tracks, "groups": self.groups, **self.errors._asdict()}
 
 
 def learn(
