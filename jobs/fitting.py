@@ -50,20 +50,45 @@ def fit_on_ray(
     Raises:
         ConfigError: the training stopped itself, or the clips do not fit the config; the message says why.
     """
-    # On this node, on which the run depends anyway; a worker's node may disappear at any time.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    lines, told = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}), Told(train.workers)
-    printer = threading.Thread(target=print_lines, args=(lines, run, told), daemon=True)
-    printer.start()
+    told = Told(train.workers)
+    settings = {
+        "train": train.model_dump(),
+        "shards": list(shards),
+        "names": names,
+        "workspace": run.workspace.location,
+    }
+    try:
+        with printed(run, told) as lines, interruptible():
+            result = trainer_of(train, name, run.workspace, settings, lines).fit()
+    except ray.train.TrainingFailedError as error:
+        raise ConfigError(
+            f"training failed: {_reason(error)}. It survives train.max_failures={train.max_failures} "
+            f"losses of a worker; there were {max(told.losses, 1)}. The same command continues from its "
+            "last checkpoint."
+        ) from error
+    if told.stopped or result.checkpoint is None:
+        # The reason will not go away: without this, the same command would continue from the same checkpoint.
+        run.workspace.delete(f"{RUNS}/{name}")
+        raise ConfigError(f"training stopped: {told.stopped or 'no checkpoint was written'}")
+    return result.checkpoint
+
+
+def trainer_of(
+    train: TrainConfig, name: str, workspace: Workspace, settings: dict[str, Any], lines: Queue
+) -> TorchTrainer:
+    """Return Ray Train's trainer, with `train.workers` workers that run `train_loop` with `settings`.
+
+    Args:
+        train: settings, with the number of workers.
+        name: of the training, within `RUNS`.
+        workspace: for its checkpoints.
+        settings: what `train_loop` takes.
+        lines: for the rows of the log.
+    """
     elastic = train.workers_min is not None and train.workers_min < train.workers
-    trainer = TorchTrainer(
+    return TorchTrainer(
         train_loop,
-        train_loop_config={
-            "train": train.model_dump(),
-            "shards": list(shards),
-            "names": names,
-            "workspace": run.workspace.location,
-        },
+        train_loop_config=settings,
         scaling_config=ray.train.ScalingConfig(
             num_workers=(train.workers_min, train.workers) if elastic else train.workers,  # type: ignore[arg-type]
             use_gpu=train.gpus > 0,
@@ -71,32 +96,13 @@ def fit_on_ray(
         ),
         run_config=ray.train.RunConfig(
             name=name,
-            storage_path=run.workspace.path(RUNS),
-            storage_filesystem=run.workspace.fs,
+            storage_path=workspace.path(RUNS),
+            storage_filesystem=workspace.fs,
             failure_config=ray.train.FailureConfig(max_failures=train.max_failures),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
             callbacks=[Progress(lines)],  # type: ignore[list-item]
         ),
     )
-    try:
-        with interruptible():
-            result = trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        raise ConfigError(
-            f"training failed: {_reason(error)}. It survives train.max_failures={train.max_failures} "
-            f"losses of a worker; there were {max(told.losses, 1)}. The same command continues from its "
-            "last checkpoint."
-        ) from error
-    finally:
-        with contextlib.suppress(ray.exceptions.RayError):
-            lines.put(None)
-            printer.join()
-            lines.shutdown()
-    if told.stopped or result.checkpoint is None:
-        # The reason will not go away: without this, the same command would continue from the same checkpoint.
-        run.workspace.delete(f"{RUNS}/{name}")
-        raise ConfigError(f"training stopped: {told.stopped or 'no checkpoint was written'}")
-    return result.checkpoint
 
 
 def forget(workspace: Workspace, name: str) -> None:
@@ -180,6 +186,23 @@ class Told:
     workers: int
     losses: int = 0
     stopped: str = ""
+
+
+@contextlib.contextmanager
+def printed(run: engine.Run, told: Told) -> Iterator[Queue]:
+    """Yield a queue whose rows are printed as they arrive; at the end, all have been printed and `told` is complete."""
+    # On this node, on which the run depends anyway; a worker's node may disappear at any time.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    lines = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+    printer = threading.Thread(target=print_lines, args=(lines, run, told), daemon=True)
+    printer.start()
+    try:
+        yield lines
+    finally:
+        with contextlib.suppress(ray.exceptions.RayError):
+            lines.put(None)
+            printer.join()
+            lines.shutdown()
 
 
 def print_lines(lines: Queue, run: engine.Run, told: Told) -> None:

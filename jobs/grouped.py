@@ -3,7 +3,8 @@
 The initial encoder groups the tracks. Each group counts as a singer, so a pair of crops can come from two songs, and
 not only from one recording. The trained encoder then groups the tracks again, and training starts again from the
 initial encoder, with the new groups. This is repeated as long as a test without labels says that the encoder gets
-better, at most `train.rounds` times. Every other clip of a track is grouped and trained on; the others are tested on.
+better, at most `train.rounds` times. Every other clip of a track is grouped and trained on; the clips in between, and
+the tracks that are too short to be grouped, are tested on.
 
 Thienpondt, Desplanques, Demuynck: "The IDLab VoxCeleb Speaker Recognition Challenge 2020 system description". Cai,
 Wang, Li: "An iterative framework for self-supervised deep speaker representation learning" (ICASSP 2021).
@@ -22,7 +23,7 @@ from jobs import engine, frames
 from jobs.fitting import fit_on_ray
 from jobs.frames import Heard
 from jobs.teaching import sole_credits
-from pipeline.scoring import learned, teaching, voices
+from pipeline.scoring import learned, teaching, voices, witness
 from pipeline.scoring.backend import Backend, within_matrix
 from pipeline.scoring.teaching import Grouping, Lesson
 from pipeline.sections import fingerprint
@@ -47,10 +48,7 @@ class Round(NamedTuple):
     @property
     def measured(self) -> dict[str, object]:
         """The results for the encoder's card and metrics.json."""
-        found: dict[str, object] = {
-            name: value for name, value in vars(self.lesson).items() if isinstance(value, int | float)
-        }
-        return found | {"round": self.number}
+        return {**self.lesson.measured, "round": self.number}
 
 
 def learn(
@@ -73,7 +71,7 @@ def learn(
     best, why = None, ""
     for found in rounds(run, train, name, start.encoder_id, heard, shards, credit):
         run.say(f"round {found.number}: {found.lesson.why}")
-        if not found.lesson.better or (best and found.lesson.after >= best.lesson.after):
+        if not found.lesson.better or (best and found.lesson.errors.after >= best.lesson.errors.after):
             return best, why or found.lesson.why
         best, why = found, found.lesson.why
     return best, why
@@ -87,7 +85,7 @@ def rounds(
     before: Heard,
     shards: Sequence[str],
     credit: np.ndarray | None,
-    grouping: Grouping = teaching.likeliest,
+    grouping: Grouping = witness.likeliest,
 ) -> Iterator[Round]:
     """Yield the rounds, whatever their results are, until the groups no longer change.
 
@@ -113,7 +111,9 @@ def rounds(
             return
         trained_on = whose
         run.say(f"round {number}: {several} vocalists with several tracks")
-        names = dict(zip(heard.voices.track_ids.tolist(), whose.astype(str).tolist(), strict=True))
+        teaches = whose >= 0
+        ids, singers = heard.voices.track_ids[teaches].tolist(), whose[teaches].astype(str).tolist()
+        names = dict(zip(ids, singers, strict=True))
         checkpoint = fit_on_ray(train, f"{name}-{number}-{fingerprint(names)}", run, shards, names)
         with checkpoint.as_directory() as folder:
             heard = frames.hear(run.workspace, shards, finished(folder)[0])

@@ -40,9 +40,10 @@ def work(config: Config, run: engine.Run) -> None:
     run.say(f"learning from {len(found)} voices")
     clips = summed(config.workspace, found.means.shape[1])
     credit = sole_credits(workspace, found) if train.use_credits else None
-    rows = teaching.teachers(found, backend, train.seed + config.seed)
+    seed = train.seed + config.seed
+    rows = teaching.teachers(found, backend, seed)
     own = voices.read_clips(workspace, found, set(found.track_ids[rows]))
-    lesson = teaching.learn(found, backend, clips, own, credit)
+    lesson = teaching.learn(found, backend, clips, own, credit, seed=seed)
     if not lesson.better:
         run.note = f"the scores stay as they were: {lesson.why}"
         return
@@ -83,10 +84,9 @@ def publish(config: Config, lesson: Lesson, found: Voices, clips: Scatter) -> st
     workspace, start = Workspace(config.workspace), load_encoder(Workspace(config.workspace), config.embed.encoder)
     if not isinstance(start, Encoder) or start.encoder_id != lesson.backend.encoder_id:
         return None
-    measured = {key: value for key, value in vars(lesson).items() if isinstance(value, int | float)}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "encoder"
-        encoder_id = linear.publish(start, lesson.backend.matrix, folder, measured, config.train.use_credits)
+        encoder_id = linear.publish(start, lesson.backend.matrix, folder, lesson.measured, config.train.use_credits)
         own = adapted.for_mapped(lesson.backend, found, clips, encoder_id)
         (folder / FILE).write_bytes(own.to_bytes())
         put_encoder(workspace, folder, encoder_id)

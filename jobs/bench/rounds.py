@@ -28,7 +28,7 @@ from jobs.connect import start_ray
 from jobs.grouped import Round
 from jobs.train import start_of
 from pipeline.config import Config
-from pipeline.scoring import learned, teaching
+from pipeline.scoring import learned, teaching, witness
 from pipeline.scoring.centre import centred
 from pipeline.scoring.teaching import Grouping
 from pipeline.sections import fingerprint
@@ -37,8 +37,9 @@ from pipeline.store.parquet import parquet
 from pipeline.store.workspace import Workspace
 
 PLACES = {"karaoke in pieces of 30 s": "30s", "karaoke in pieces of 10 s": "10s", "speech": "speech"}  # others: "whole"
-TESTED_ON = ("karaoke with previews", "karaoke in pieces of 30 s")
+TESTED_ON = ("karaoke with previews", "karaoke", "karaoke in pieces of 30 s")
 DRAWS = 3  # sub-catalogues of each of these
+GROUPINGS = ("the likeliest", "shuffled")
 
 
 def frames_of(workspace: Workspace, train: TrainConfig, catalogue: Catalogue) -> list[str]:
@@ -61,7 +62,7 @@ def trained(
     workspace: Workspace,
     train: TrainConfig,
     credited: np.ndarray | None = None,
-    grouping: Grouping = teaching.likeliest,
+    grouping: Grouping = witness.likeliest,
 ) -> Iterator[tuple[Round, Case]]:
     """Yield each round, with the case in the voices of the new encoder; none if there is too little to learn from.
 
@@ -102,8 +103,8 @@ def measure(name: str, case: Case, workspace: Workspace, train: TrainConfig) -> 
         show(name + title, "shipped", "", case._replace(measured=measured))
     best, last = np.inf, None
     for found, heard in trained(case, workspace, train):
-        kept = found.lesson.better and found.lesson.after < best
-        best, last = found.lesson.after if kept else -np.inf, heard
+        kept = found.lesson.better and found.lesson.errors.after < best
+        best, last = found.lesson.errors.after if kept else -np.inf, heard
         for title, measured in measured_of(case).items():
             show(name + title, f"round {found.number}", kept, heard._replace(measured=measured))
         if found.number == 1:
@@ -128,8 +129,8 @@ def show(name: str, title: str, kept: bool | str, case: Case) -> None:
 def test_of_the_test(name: str, case: Case, workspace: Workspace, train: TrainConfig) -> None:
     """Print what the test without labels says of a round on sub-catalogues, and what the labels say."""
     for number, drawn in enumerate(islice(teach.draws([case]), DRAWS)):
-        for title, grouping in teach.GROUPINGS.items():
-            for found, heard in trained(drawn, workspace, train, grouping=grouping):
+        for title in GROUPINGS:
+            for found, heard in trained(drawn, workspace, train, grouping=teach.GROUPINGS[title]):
                 yes = "yes" if found.lesson.better else "no"
                 errors = f"{error_of(drawn):.2f} | {error_of(heard):.2f}"
                 print(f"| {name}, {number + 1} | {title} | {yes} | {errors} |", flush=True)

@@ -22,7 +22,7 @@ from jobs.bench import answers as bench
 from jobs.bench import singers
 from jobs.bench.singers import Catalogue
 from pipeline.evaluate import answers
-from pipeline.scoring import metrics, teaching
+from pipeline.scoring import metrics, teaching, witness
 from pipeline.scoring.backend import FILE, Backend
 from pipeline.scoring.centre import centred
 from pipeline.scoring.evidence import Evidence
@@ -67,7 +67,7 @@ def clips_of(catalogue: Catalogue) -> teaching.Scatter:
     return scatter(catalogue.clips.vectors, catalogue.clips.track)
 
 
-def taught(case: Case, credited: np.ndarray | None = None, grouping: Grouping = teaching.likeliest) -> Lesson:
+def taught(case: Case, credited: np.ndarray | None = None, grouping: Grouping = witness.likeliest) -> Lesson:
     """Return what a catalogue teaches.
 
     Args:
@@ -83,7 +83,7 @@ def taught(case: Case, credited: np.ndarray | None = None, grouping: Grouping = 
 
 def merged(evidence: Evidence, backend: Backend) -> np.ndarray:
     """Return the groups (n,) of the likeliest partition; every fourth one of several tracks has taken in another."""
-    group = teaching.likeliest(evidence, backend)
+    group = witness.likeliest(evidence, backend)
     names, count = np.unique(group, return_counts=True)
     several = np.random.default_rng(0).permutation(names[count > 1])
     for first, second in zip(several[::4], several[1::4], strict=False):
@@ -93,10 +93,10 @@ def merged(evidence: Evidence, backend: Backend) -> np.ndarray:
 
 def shuffled(evidence: Evidence, backend: Backend) -> np.ndarray:
     """Return groups (n,) of the sizes of the likeliest partition's, with tracks drawn at random."""
-    return np.random.default_rng(0).permutation(teaching.likeliest(evidence, backend))
+    return np.random.default_rng(0).permutation(witness.likeliest(evidence, backend))
 
 
-GROUPINGS = {"the likeliest": teaching.likeliest, "some merged": merged, "shuffled": shuffled}
+GROUPINGS = {"the likeliest": witness.likeliest, "some merged": merged, "shuffled": shuffled}
 
 
 def row(case: Case, backend: Backend) -> list[float]:

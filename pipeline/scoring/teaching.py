@@ -6,9 +6,8 @@ partition into vocalists. Each of these covariances weighs as much as its degree
 catalogue changes little; a group counts with the root of its tracks, so that one that is large, or wrong, does not
 dominate. The result is a linear map of the encoder's vectors.
 
-A test without labels tells whether the map is better. Another map is learned from every other clip of each track, and
-tested on the clips in between: it must separate the groups of their own likeliest partition better than before. What
-two voices have in common by chance in some clips is missing in the others, so a map from wrong groups fails.
+A test without labels tells whether the map is better (`pipeline.scoring.witness`): another map is learned from every
+other clip of each track, and tested on what did not teach it.
 
 `pipeline.scoring.adapted` says how the numbers of the score follow.
 
@@ -17,31 +16,24 @@ Hatch, Kajarekar, Stolcke: "Within-class covariance normalization for SVM-based 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.scoring.adapted import adapted_numbers, as_long, disagreement, normalisation
+from pipeline.scoring.adapted import adapted_numbers, as_long, normalisation
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
 from pipeline.scoring.evidence import Evidence
-from pipeline.scoring.groups import agglomerate, among
 from pipeline.scoring.scatter import Scatter, scatter
 from pipeline.scoring.voices import Clips, Voices
+from pipeline.scoring.witness import Errors, likeliest, look_alikes, tested, witnesses
 
 CLIPS, TRACKS = 2000, 100  # degrees of freedom at which the catalogue's own covariance weighs half
 POWER = 0.5  # of a group's degrees of freedom with which it counts
 FEWEST = 8  # groups of several tracks; from fewer, nothing is learned
 LEAST_S = 15.0  # of singing in the tracks that are learned from; shorter ones are too uncertain
-MOST = 3000  # tracks that are learned from, since all their pairs are kept in memory
-NEAREST = 20  # look-alikes of each randomly chosen track, in a larger catalogue
 
 Grouping = Callable[[Evidence, Backend], np.ndarray]
-
-
-def likeliest(evidence: Evidence, backend: Backend) -> np.ndarray:
-    """Return the groups (n,) of the likeliest partition of tracks into vocalists."""
-    return agglomerate(evidence, among(evidence, backend)).group
 
 
 def with_credits(group: np.ndarray, credit: np.ndarray, evidence: Evidence, backend: Backend) -> np.ndarray:
@@ -64,17 +56,6 @@ def teachers(voices: Voices, backend: Backend, seed: int = 0) -> np.ndarray:
     rows = np.flatnonzero(voices.seconds >= LEAST_S)
     evidence = centred(voices, backend).evidence(voices.means[rows], voices.seconds[rows])
     return rows[look_alikes(evidence, np.random.default_rng(seed))]
-
-
-def look_alikes(evidence: Evidence, rng: np.random.Generator) -> np.ndarray:
-    """Return all rows, or, of more than `MOST`, a random sample with the rows that are most similar to it."""
-    n = len(evidence)
-    if n <= MOST:
-        return np.arange(n)
-    drawn = rng.permutation(n)[: MOST // (NEAREST + 1)]
-    everyone = evidence.direction
-    near = [np.argpartition(-(everyone @ everyone[row]), NEAREST)[: NEAREST + 1] for row in drawn]
-    return np.unique(np.concatenate(near))
 
 
 @dataclass(frozen=True)
@@ -120,9 +101,7 @@ class Lesson:
         clips: degrees of freedom within tracks.
         tracks: degrees of freedom within groups.
         groups: number of groups of several tracks.
-        before: equal-error rate between tracks in the clips that did not teach, by their likeliest partition, with the
-            back-end before; NaN if it was not measured.
-        after: the same with the back-end that the other clips taught.
+        errors: of the test; NaN if it was not made.
     """
 
     backend: Backend
@@ -131,8 +110,12 @@ class Lesson:
     clips: int = 0
     tracks: int = 0
     groups: int = 0
-    before: float = float("nan")
-    after: float = float("nan")
+    errors: Errors = field(default_factory=Errors)
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """The numbers, by name."""
+        return {"clips": self.clips, "tracks": self.tracks, "groups": self.groups, **self.errors._asdict()}
 
 
 def learn(
@@ -142,6 +125,7 @@ def learn(
     own: Clips,
     credit: np.ndarray | None = None,
     grouping: Grouping = likeliest,
+    seed: int = 0,
 ) -> Lesson:
     """Return what a catalogue teaches its back-end.
 
@@ -152,6 +136,7 @@ def learn(
         own: the clips of the tracks to learn from (see `teachers`).
         credit: (n,) the person that each track credits, "" for none or several; None to use only voices.
         grouping: how the tracks are grouped.
+        seed: of the random sample of a large catalogue that is tested on.
     """
     here, rows = centred(voices, backend), np.unique(own.track)
     means, seconds = voices.means[rows].astype(float), voices.seconds[rows]
@@ -167,7 +152,10 @@ def learn(
         return Lesson(backend, False, too_little(several))
     first, second, both = halves(own)
     tried = mapped(here, first.means, groups(first.means, first.seconds, both), first.clips)
-    errors = tested(here, second.means, second.seconds, tried, second.means)
+    untaught = Voices(voices.track_ids, voices.means.astype(float), voices.seconds.astype(float))
+    untaught.means[both], untaught.seconds[both] = second.means, second.seconds
+    asked = witnesses(untaught, here, both, seed)
+    errors = tested(here, untaught[asked], np.isin(asked, both), tried, untaught.means[asked])
     new = mapped(here, means, group, clips)
     witness = likeliest(here.evidence(means, seconds), here)
     taught = replace(backend, matrix=new.matrix, numbers=adapted_numbers(here, means, new, means, witness))
@@ -181,22 +169,6 @@ def mapped(backend: Backend, means: np.ndarray, group: np.ndarray, clips: Scatte
     return as_long(backend, means, new, means)
 
 
-def tested(
-    before: Backend, means: np.ndarray, seconds: np.ndarray, after: Backend, new_means: np.ndarray
-) -> tuple[float, float]:
-    """Return the equal-error rates between tracks before and after, by the likeliest partition of clips in between.
-
-    Args:
-        before: the back-end before.
-        means: (n, d) of tracks, in the clips that did not teach.
-        seconds: (n,) of these clips.
-        after: the back-end that the other clips taught.
-        new_means: (n, d) of the same clips, as `after` scores them: by the new encoder, if there is one.
-    """
-    witness = likeliest(before.evidence(means, seconds), before)
-    return disagreement(before, means, witness), disagreement(after, new_means, witness)
-
-
 def of_several(group: np.ndarray) -> int:
     """Return how many groups have several tracks, from each track's `group (n,)`."""
     return int((np.unique(group, return_counts=True)[1] > 1).sum())
@@ -208,8 +180,10 @@ def too_little(several: int) -> str:
     return f"there is too little to learn from: {found}, and {FEWEST} are needed"
 
 
-def lesson_of(taught: Backend, errors: tuple[float, float], clips: Scatter, tracks: Scatter, groups: int) -> Lesson:
+def lesson_of(taught: Backend, errors: Errors, clips: Scatter, tracks: Scatter, groups: int) -> Lesson:
     """Return a lesson, from the equal-error rates before and after it; the other arguments as in `Lesson`."""
-    before, after = errors
-    why = f"in clips that did not teach, {before:.2%} of pairs of tracks are told wrongly before and {after:.2%} after"
-    return Lesson(taught, after < before, why, int(clips.degrees), int(tracks.degrees), groups, before, after)
+    why = (
+        f"in clips that did not teach, {errors.before:.2%} of pairs of tracks are told wrongly before and "
+        f"{errors.after:.2%} after; with all other tracks, {errors.all_before:.2%} and {errors.all_after:.2%}"
+    )
+    return Lesson(taught, errors.better, why, int(clips.degrees), int(tracks.degrees), groups, errors)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import fitting
+from jobs import engine, fitting
 from pipeline.config import Config
+from pipeline.store.errors import ConfigError
 from pipeline.store.workspace import Workspace
 from tests.jobs.test_train import FAST, log_of, trained, write_clips
 
@@ -70,3 +71,16 @@ def test_only_the_checkpoints_of_that_training_are_removed(workspace: Workspace)
         workspace.write_bytes(f"{fitting.RUNS}/{name}", b"weights")
     fitting.forget(workspace, "abc")
     assert list(workspace.list_all(fitting.RUNS)) == [f"{fitting.RUNS}/abd/state"]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_all_losses_are_counted_when_a_training_has_failed(workspace: Workspace) -> None:
+    told = fitting.Told(workers=1)
+    with (
+        pytest.raises(ConfigError, match="given up"),
+        fitting.printed(engine.Run("train", Config(workspace=workspace.root)), told) as lines,
+    ):
+        for loss in range(40):
+            lines.put({"lost": f"node {loss}"})
+        raise ConfigError("given up")
+    assert told.losses == 40

@@ -75,12 +75,12 @@ def test_a_round_writes_an_encoder_with_its_calibration(workspace, make_config, 
     encoder_id = train.publish(workspace, config.train, "tones", found.checkpoint, clips, found)
     made = encoder.load(workspace.path(f"encoders/{encoder_id}"))
     metrics = json.loads(workspace.read_bytes(f"encoders/{encoder_id}/metrics.json"))
-    assert metrics["groups"] == 10 and metrics["round"] == 1 and metrics["after"] == found.lesson.after
+    assert metrics["groups"] == 10 and metrics["round"] == 1 and metrics["after"] == found.lesson.errors.after
     assert made.encoder_id == encoder_id != model.encoder_id
     own = Backend.from_bytes(workspace.read_bytes(voices.calibration_name(encoder_id)))
     assert own.encoder_id == encoder_id
     card = workspace.read_bytes(f"encoders/{encoder_id}/README.md").decode()
-    assert f"{found.lesson.after:.2%}" in card
+    assert f"{found.lesson.errors.after:.2%}" in card
 
 
 @pytest.mark.usefixtures("ray_cluster")

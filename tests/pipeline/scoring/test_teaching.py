@@ -4,7 +4,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from pipeline.scoring import adapted, teaching
+from pipeline.scoring import adapted, teaching, witness
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.scatter import Scatter, scatter
 from pipeline.scoring.scores import unit
@@ -39,7 +39,7 @@ def catalogue(sizes: list[int], seed: int = 0, song: float = 2.0, voice: float =
     return Made(Voices(names, means, np.full(len(who), 36.0)), who, scatter(clips, track), own)
 
 
-def learned(made: Made, backend: Backend, grouping: Grouping = teaching.likeliest) -> Lesson:
+def learned(made: Made, backend: Backend, grouping: Grouping = witness.likeliest) -> Lesson:
     """Return what a back-end learns from a catalogue."""
     own = made.own.of(teaching.teachers(made.voices, backend))
     return teaching.learn(made.voices, backend, made.clips, own, grouping=grouping)
@@ -59,7 +59,7 @@ def plain() -> Backend:
 def test_it_learns_which_differences_say_nothing_about_the_singer(plain):
     made = catalogue([5] * 30 + [1] * 40)
     lesson = learned(made, plain)
-    assert lesson.better and lesson.after < lesson.before
+    assert lesson.better and lesson.errors.after < lesson.errors.before
     assert error(made.voices, made.who, lesson.backend) < 0.85 * error(made.voices, made.who, plain)
 
 
@@ -72,10 +72,10 @@ def test_a_map_from_wrong_groups_fails_the_test_without_labels(plain):
     made = catalogue([5] * 30, song=0.7, voice=3.0)
 
     def shuffled(evidence, backend):
-        return np.random.default_rng(0).permutation(teaching.likeliest(evidence, backend))
+        return np.random.default_rng(0).permutation(witness.likeliest(evidence, backend))
 
     lesson = learned(made, plain, shuffled)
-    assert not lesson.better and lesson.after > lesson.before
+    assert not lesson.better and lesson.errors.after > lesson.errors.before
 
 
 def test_the_clips_of_the_test_are_not_learned_from(plain):
@@ -84,7 +84,7 @@ def test_the_clips_of_the_test_are_not_learned_from(plain):
     noise = np.random.default_rng(3).normal(size=made.own.vectors.shape)
     other = replace(made.own, vectors=np.where(even[:, None], made.own.vectors, unit(noise)))
     lessons = [teaching.learn(made.voices, plain, made.clips, own) for own in (made.own, other)]
-    assert lessons[0].before != lessons[1].before, "the clips in between are the test"
+    assert lessons[0].errors != lessons[1].errors, "the clips in between are the test"
     np.testing.assert_allclose(lessons[0].backend.matrix, lessons[1].backend.matrix)
 
 
@@ -123,12 +123,3 @@ def test_a_credit_that_the_voice_contradicts_joins_nothing(plain):
     group = teaching.with_credits(np.arange(len(who)), credit, evidence, plain)
     assert len(set(group[1:5])) == 1 and group[0] not in group[1:]
     assert len(set(group[who >= 6])) == 30
-
-
-def test_of_many_tracks_a_sample_and_its_nearest_tracks_are_learned_from(plain):
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(teaching.MOST + 500, DIM)).astype(np.float32)
-    evidence = plain.evidence(rows, np.full(len(rows), 60.0))
-    found = teaching.look_alikes(evidence, np.random.default_rng(1))
-    assert teaching.NEAREST < len(found) <= teaching.MOST and len(set(found)) == len(found)
-    assert len(teaching.look_alikes(evidence[:100], np.random.default_rng(1))) == 100
