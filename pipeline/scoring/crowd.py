@@ -56,7 +56,7 @@ def most_often(counts: csr_matrix) -> np.ndarray:
 
 
 def also(which: np.ndarray, at: np.ndarray, person: np.ndarray) -> np.ndarray:
-    """Return the people `which (n, k)` of each track and further ones, each once in a row, negative for none.
+    """Return the people `which (n, k)` of each track and further ones, each once in a row, NOBODY before them for none.
 
     Args:
         which: (n, k), negative for none.
@@ -68,7 +68,8 @@ def also(which: np.ndarray, at: np.ndarray, person: np.ndarray) -> np.ndarray:
     further[at, rank] = person
     found = np.sort(np.hstack([which, further]), axis=1)
     found[:, 1:][found[:, 1:] == found[:, :-1]] = NOBODY
-    return found
+    found.sort(axis=1)
+    return found[:, -max(1, (found != NOBODY).sum(1).max(initial=0)) :]
 
 
 def place(which: np.ndarray | None, at: np.ndarray, person: np.ndarray) -> np.ndarray:

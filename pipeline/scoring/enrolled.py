@@ -19,6 +19,7 @@ from pipeline.scoring.neighbours import in_blocks
 from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
 
 MOST = 3  # people that each track's answer holds, the likeliest first
+PRIOR_OF = 100_000  # tracks, at least, of which it is estimated how many are by nobody who is enrolled
 BELIEVED = 1.5  # credits, each counted by its probability, that enrol a person who is on no list
 
 
@@ -156,12 +157,11 @@ class Enrolled:
         found = Answers(np.full((n, k), NOBODY), np.zeros((n, k)), np.full((n, k), np.nan), np.full(n, np.nan))
         if not n or not k:
             return found
-        asked = self.people.given == NOBODY
 
         def anyone(rows: slice) -> np.ndarray:
-            return mean_ratio(self._ratios(rows, self._which(rows)), m)
+            return mean_ratio(self._ratios(rows, self._which(rows)), m)[self.people.given[rows] == NOBODY]
 
-        none = prior_of_none(np.concatenate(in_blocks(anyone, n))[asked])
+        none = prior_of_none(np.concatenate(in_blocks(anyone, n, max(1, n // PRIOR_OF))))
 
         def answer(rows: slice) -> None:
             which = self._which(rows)

@@ -77,5 +77,7 @@ def test_further_people_are_added_once_and_found_again():
     assert [sorted(set(row) - {NOBODY}) for row in found] == [[2, 7], [3, 5, 9]]
     assert all((row != NOBODY).sum() == len(set(row) - {NOBODY}) for row in found)
     assert (found[at, place(found, at, person)] == person).all()
-    assert place(None, at, person).tolist() == person.tolist(), "where all are compared, each has the place of its number"
+    assert place(None, at, person).tolist() == person.tolist(), (
+        "where all are compared, each has the place of its number"
+    )
     assert indicator(found, 10).toarray().sum() == 5
