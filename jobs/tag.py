@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from jobs import engine
+from jobs.tasks import in_tasks
 from pipeline.config import Config
 from pipeline.people.credits import of_catalogue
 from pipeline.people.known import match_known, read_known
-from pipeline.scoring import same, voices
+from pipeline.scoring import kept, neighbours, same, voices
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.centre import centred
 from pipeline.scoring.metrics import NOISE
@@ -48,9 +49,12 @@ def work(config: Config, run: engine.Run) -> None:
     credits = of_catalogue(tracks, known.values())
     once = recordings(found, clusters["same_recording"], credits, known)
     those, theirs = found[once.rows], clusters.iloc[once.rows]
+    near = None
+    if len(those) > neighbours.EXACT and tag.are_many(known, credits, config.tag):
+        near = once.near(kept.nearest(workspace, found, backend, in_tasks))
     backend = centred(those, backend)
     clips = voices.read_clips(workspace, those, known)
-    tags = tag.tag_voices(those, backend, theirs, known, credits, config.tag, clips)
+    tags = tag.tag_voices(those, backend, theirs, known, credits, config.tag, clips, near)
     asked = review.with_names(review.to_review(those, backend, theirs, known, tags, config.tag), tags, credits)
     tags = tag.of_all_files(tags, once, clusters)
     for doubt, track_ids in tags.rows.groupby("doubt")["track_id"]:

@@ -20,16 +20,16 @@ from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
 from pipeline.scoring.backend import Backend
-from pipeline.scoring.crowd import compared
+from pipeline.scoring.crowd import also, compared, place
 from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.neighbours import in_blocks
 
 OTHER_VOICE = 0.005  # prior share of right credits with a voice that is not the person's usual one
 USUAL = 1.0  # number of tracks that this prior counts for
 USUALLY_RIGHT = (57.0, 3.0)  # prior numbers of right and wrong credits
-ROUNDS, SETTLED = 15, 1e-4  # at most, and the mean change of a weight from which there are no more
+STEPS = (1.0, *[0.5] * 14)  # of the rounds: after whole steps, tracks that doubt each other would take turns for ever
+SETTLED = 1e-3  # mean distance of a weight from where it should be, from which there are no more rounds
 HEARD = 0.02  # precision from which the other tracks of a person count
-BLOCK = 2048
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ class Credits:
     person: np.ndarray
     given: np.ndarray
     n_people: int
+
+    def table(self, n_tracks: int) -> csr_matrix:
+        """Return a matrix (n_tracks, n_people) with 1 where a track credits a person."""
+        return csr_matrix((np.ones(len(self.track)), (self.track, self.person)), (n_tracks, self.n_people))
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,7 @@ def judge(evidence: Evidence, credits: Credits, backend: Backend, near: np.ndarr
         evidence: of the n tracks.
         credits: of the tracks.
         backend: to score with.
-        near: (n, k) the people whose voices are nearest to each track, -1 for none; only these are compared with it. If
-            not given, all people are.
+        near: (n, k) the people with whom each track is compared, NOBODY for none. If not given, it is with all.
     """
     n, right = len(evidence), USUALLY_RIGHT[0] / sum(USUALLY_RIGHT)
     weight = np.where(credits.given, 1.0, right) / _per_track(np.ones(len(credits.track)), credits, n)[credits.track]
@@ -79,7 +82,7 @@ def judge(evidence: Evidence, credits: Credits, backend: Backend, near: np.ndarr
         return Judged(probability, heard, weight, right)
     credited = np.bincount(credits.track, minlength=n) > 0
     other = np.full(len(credits.track), OTHER_VOICE)
-    for _ in range(ROUNDS):
+    for step in STEPS:
         own, audible = own_voices(evidence, credits, weight, backend)
         others = someone_else(evidence, credits, weight, backend, near)
         share = np.where(audible, (1 - other) * np.exp(own) + other, 1.0)
@@ -88,13 +91,13 @@ def judge(evidence: Evidence, credits: Credits, backend: Backend, near: np.ndarr
         belief = right * fits / (right * fits + (1 - right) * (1 + np.exp(others)) / 2)
         probability = np.where(credited, belief, np.nan)
         other = _other_voice(np.where(audible, probability[credits.track] * other / share, 0.0), credits)
-        before = weight
-        weight = probability[credits.track] * share / np.maximum(_per_track(share, credits, n), 1e-12)[credits.track]
-        weight[credits.given] = 1.0
+        belonging = share / np.maximum(_per_track(share, credits, n), 1e-12)[credits.track]
+        move = np.where(credits.given, 0.0, probability[credits.track] * belonging - weight)
+        weight = weight + step * move
         heard = _per_track(audible.astype(float), credits, n) > 0
         seen = probability[heard]
         right = float((seen.sum() + USUALLY_RIGHT[0]) / (len(seen) + sum(USUALLY_RIGHT)))
-        if np.abs(weight - before).mean() < SETTLED:
+        if np.abs(move).mean() < SETTLED:
             break
     return Judged(probability, heard, weight, right)
 
@@ -122,12 +125,13 @@ def own_voices(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each row's ratio (r,) of its track with the person's others (0 if none), and whether there are any."""
     people = voices_of(evidence, credits, weight)
-    ratio, audible = np.empty(len(weight)), np.empty(len(weight), bool)
-    for start in range(0, len(weight), BLOCK):
-        rows = slice(start, start + BLOCK)
+
+    def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
         tracks = evidence[credits.track[rows]]
         others = people[credits.person[rows]] - tracks.scaled(weight[rows])
-        ratio[rows], audible[rows] = backend.pairs(tracks, others), others.precision > HEARD
+        return backend.pairs(tracks, others), others.precision > HEARD
+
+    ratio, audible = map(np.concatenate, zip(*in_blocks(block, len(weight)), strict=True))
     return np.where(audible, np.minimum(np.where(np.isfinite(ratio), ratio, 0.0), 20.0), 0.0), audible
 
 
@@ -147,14 +151,10 @@ def someone_else(
     def block(rows: slice) -> np.ndarray:
         mine = slice(*np.searchsorted(track, [rows.start, rows.stop]))
         at, own = track[mine] - rows.start, person[mine]
-        if near is None:
-            table = compared(evidence[rows], people, None, backend)
-            table[at, own] = -np.inf
-        else:
-            table = compared(evidence[rows], people, near[rows], backend)
-            row, rank = np.nonzero(near[rows][at] == own[:, None])
-            table[at[row], rank] = -np.inf
-        share = often if near is None else often[np.pad(near[rows], [(0, 0), (0, 1)], constant_values=len(songs))]
+        which = None if near is None else also(near[rows], at, own)
+        table = compared(evidence[rows], people, which, backend)
+        table[at, place(which, at, own)] = -np.inf
+        share = often if which is None else often[np.pad(which, [(0, 0), (0, 1)], constant_values=len(songs))]
         return logsumexp(np.minimum(table, 20.0) + share, axis=1)
 
     return np.concatenate(in_blocks(block, len(evidence)))

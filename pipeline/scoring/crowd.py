@@ -1,57 +1,80 @@
-"""Compare tracks with many voices: each with the nearest ones, and with all others together by way of a sample.
+"""Compare tracks with many people: each with those nearby, and with all others together by way of a sample.
 
-Up to `ALL` voices, each track is compared with all of them. If there are more, an index finds the nearest voices; the
-likelihood ratios of the others, none of which is large, are summed by extrapolating from a sample.
+Up to `ALL` people, each track is compared with all of them. If there are more, it is compared with those who are
+credited on the tracks most similar to it; the likelihood ratios of the others, few of which are large, are summed by
+extrapolating from a sample.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
+from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.evidence import Evidence
-from pipeline.scoring.index import Index
-from pipeline.scoring.neighbours import ratios
+from pipeline.scoring.neighbours import BLOCK, ratios
 
 ALL = 2000
 LIKELY = 32
-SOUGHT_WITH = 64
 SAMPLE = 256
+NOBODY = -1  # in place of the index of a person
 
 
-@dataclass(frozen=True)
-class Crowd:
-    """Many voices, of which the nearest are searched for.
+def are_few(n_people: int) -> bool:
+    """Return whether there are so few people that each track is compared with all of them."""
+    return n_people <= ALL
 
-    Attributes:
-        sought: (s,) those that are searched for.
-        index: of their directions; None if there are so few voices that all are compared.
+
+def nearby(near: np.ndarray, credits: csr_matrix) -> np.ndarray:
+    """Return the people (n, LIKELY) who are credited on the tracks nearest to each track, NOBODY if there are fewer.
+
+    Args:
+        near: (n, k) the nearest other tracks, -1 if there are fewer.
+        credits: (n, m) positive where a track credits a person.
     """
-
-    sought: np.ndarray
-    index: Index | None
-
-    @classmethod
-    def of(cls, voices: Evidence, often: np.ndarray) -> "Crowd":
-        """Return the crowd of `voices (m,)`; if they are many, only those that are heard `often (m,)` are searched for.
-
-        In a large catalogue most people are credited on one track, which says too little about any other track.
-        """
-        sought = np.flatnonzero(often).astype(np.int32)
-        return cls(sought, None if are_few(voices) else Index().add(voices.direction[sought]))
-
-    def likely(self, evidence: Evidence) -> np.ndarray | None:
-        """Return the voices (n, k) nearest to each track, -1 if there are fewer; None if all are compared."""
-        if self.index is None:
-            return None
-        found = self.index.search(evidence.direction, LIKELY, SOUGHT_WITH)
-        return np.where(found >= 0, np.append(self.sought, np.int32(-1))[found], np.int32(-1))
+    found = np.full((len(near), LIKELY), NOBODY, np.int32)
+    for start in range(0, len(near), BLOCK):
+        rows = slice(start, start + BLOCK)
+        found[rows] = most_often(indicator(near[rows], len(near)) @ credits)
+    return found
 
 
-def are_few(voices: Evidence) -> bool:
-    """Return whether there are so few voices that each track is compared with all of them."""
-    return len(voices) <= ALL
+def indicator(which: np.ndarray, n_columns: int) -> csr_matrix:
+    """Return a matrix (n, n_columns) with 1 where `which (n, k)` names a column for a row, negative for none."""
+    row, rank = np.nonzero(which >= 0)
+    return csr_matrix((np.ones(len(row)), (row, which[row, rank])), (len(which), n_columns))
+
+
+def most_often(counts: csr_matrix) -> np.ndarray:
+    """Return the people (g, LIKELY) with the highest `counts (g, m)` in each row, NOBODY if there are fewer."""
+    row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    order = np.lexsort((counts.indices, -counts.data, row))
+    rank = np.arange(len(row)) - counts.indptr[row]
+    taken = rank < LIKELY
+    found = np.full((counts.shape[0], LIKELY), NOBODY, np.int32)
+    found[row[taken], rank[taken]] = counts.indices[order][taken]
+    return found
+
+
+def also(which: np.ndarray, at: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """Return the people `which (n, k)` of each track and further ones, each once in a row, NOBODY before them for none.
+
+    Args:
+        which: (n, k), negative for none.
+        at: (r,) the rows that get further people, ascending.
+        person: (r,) who they are.
+    """
+    rank = np.arange(len(at)) - np.searchsorted(at, at)
+    further = np.full((len(which), rank.max(initial=-1) + 1), NOBODY, which.dtype)
+    further[at, rank] = person
+    found = np.sort(np.hstack([which, further]), axis=1)
+    found[:, 1:][found[:, 1:] == found[:, :-1]] = NOBODY
+    found.sort(axis=1)
+    return found[:, -max(1, (found != NOBODY).sum(1).max(initial=0)) :]
+
+
+def place(which: np.ndarray | None, at: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """Return the place (r,) of each `person (r,)` among those that rows `at (r,)` are compared with, `which (n, k)`."""
+    return person if which is None else (which[at] == person[:, None]).argmax(1)
 
 
 def compared(evidence: Evidence, voices: Evidence, which: np.ndarray | None, backend: Backend) -> np.ndarray:
@@ -70,10 +93,10 @@ def compared(evidence: Evidence, voices: Evidence, which: np.ndarray | None, bac
         return np.hstack([backend.table(evidence, voices), np.full((len(evidence), 1), -np.inf)])
     sample = np.random.default_rng(0).permutation(len(voices))[:SAMPLE]
     others = backend.table(evidence, voices[sample])
-    place = np.full(len(voices), -1)
-    place[sample] = np.arange(len(sample))
-    at, rank = np.nonzero((which >= 0) & (place[which] >= 0))
-    others[at, place[which[at, rank]]] = -np.inf
+    place_of = np.full(len(voices), -1)
+    place_of[sample] = np.arange(len(sample))
+    at, rank = np.nonzero((which >= 0) & (place_of[which] >= 0))
+    others[at, place_of[which[at, rank]]] = -np.inf
     counted = len(sample) - np.bincount(at, minlength=len(which))
     left = len(voices) - (which >= 0).sum(1)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -13,13 +13,13 @@ from scipy.sparse import csr_matrix
 
 from pipeline.scoring.backend import Backend
 from pipeline.scoring.credits import Credits, Judged, voices_of
-from pipeline.scoring.crowd import Crowd, are_few, compared
+from pipeline.scoring.crowd import NOBODY, also, are_few, compared, indicator, most_often, place
 from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.neighbours import in_blocks
 from pipeline.scoring.posterior import likeliest, mean_ratio, posterior, prior_of_none, reweighted
 
-NOBODY = -1  # in place of the index of a person
 MOST = 3  # people that each track's answer holds, the likeliest first
+PRIOR_OF = 100_000  # tracks, at least, of which it is estimated how many are by nobody who is enrolled
 BELIEVED = 1.5  # credits, each counted by its probability, that enrol a person who is on no list
 
 
@@ -69,7 +69,7 @@ class Enrolled:
         backend: whose centre is the catalogue's.
         group: (n,) of each track, 0, 1, ...; a track in no cluster is a group.
         q: (n,) probability that a track belongs to its group.
-        crowd, near: everybody's voices, and those near each track (n, k); None where all are compared.
+        near: (n, k) the people near each track, NOBODY for none; None where each track is compared with all.
     """
 
     def __init__(
@@ -81,7 +81,6 @@ class Enrolled:
         backend: Backend,
         group: np.ndarray,
         q: np.ndarray,
-        crowd: Crowd,
         near: np.ndarray | None,
     ):
         rows = people.credits
@@ -90,7 +89,7 @@ class Enrolled:
         tagged = np.zeros(rows.n_people, bool)
         tagged[rows.person[(people.given[rows.track] != NOBODY) & ~rows.given]] = True
         self.enrolled = np.flatnonzero((people.known | (several & (believed >= BELIEVED) & ~tagged)) & (believed > 0))
-        self.column = np.full(rows.n_people, NOBODY)
+        self.column = np.full(rows.n_people, NOBODY, np.int32)
         self.column[self.enrolled] = np.arange(len(self.enrolled))
         self.evidence, self.people, self.backend, self.judged = evidence, people, backend, judged
         self.weight, self.group = weight, group
@@ -107,11 +106,21 @@ class Enrolled:
         self.rest = evidence.scaled(left).summed(group, int(group.max(initial=-1)) + 1)
         self.wide = self.voices + self.rest.mixed(self._company(modelled, q))
         self.near: tuple[np.ndarray, np.ndarray] | None = None  # the enrolled near each track and each group, (…, k)
-        if near is not None and not are_few(self.voices):
-            several = np.bincount(group) > 1
-            of_groups = np.full((len(several), near.shape[1]), NOBODY)
-            of_groups[several] = crowd.likely(self.rest[several])
-            self.near = self._columns(near), self._columns(of_groups)
+        if near is not None and not are_few(len(self.enrolled)):
+            self.near = self._columns(near), self._columns(self._near_groups(near))
+
+    def _near_groups(self, near: np.ndarray) -> np.ndarray:
+        """Return the people (g, k) whom the tracks of a group credit, or are near to, most often; NOBODY for one track.
+
+        Args:
+            near: (n, k) the people near each track.
+        """
+        n, m = len(self.group), self.people.credits.n_people
+        several = np.flatnonzero((np.bincount(self.group) > 1)[self.group])
+        members = csr_matrix(
+            (np.ones(len(several)), (self.group[several], np.arange(len(several)))), (len(self.rest), len(several))
+        )
+        return most_often(members @ (indicator(near[several], m) + self.people.credits.table(n)[several]))
 
     def _company(self, modelled: np.ndarray, q: np.ndarray) -> csr_matrix:
         """Return how surely each group is each enrolled vocalist's (m, g), by the vocalists of its tracks."""
@@ -148,12 +157,11 @@ class Enrolled:
         found = Answers(np.full((n, k), NOBODY), np.zeros((n, k)), np.full((n, k), np.nan), np.full(n, np.nan))
         if not n or not k:
             return found
-        asked = self.people.given == NOBODY
 
         def anyone(rows: slice) -> np.ndarray:
-            return mean_ratio(self._ratios(rows, self._which(rows)), m)
+            return mean_ratio(self._ratios(rows, self._which(rows)), m)[self.people.given[rows] == NOBODY]
 
-        none = prior_of_none(np.concatenate(in_blocks(anyone, n))[asked])
+        none = prior_of_none(np.concatenate(in_blocks(anyone, n, max(1, n // PRIOR_OF))))
 
         def answer(rows: slice) -> None:
             which = self._which(rows)
@@ -165,7 +173,7 @@ class Enrolled:
             found.probability[rows] = best.probability
             found.score[rows] = np.take_along_axis(ratios, best.which, 1)
             at, column, _ = self._own(rows)
-            own = np.bincount(at, probability[at, _place(which, at, column)], minlength=len(ratios))
+            own = np.bincount(at, probability[at, place(which, at, column)], minlength=len(ratios))
             found.credit[rows] = np.where(np.bincount(at, minlength=len(ratios)) > 0, own, np.nan)
 
         in_blocks(answer, n)
@@ -179,12 +187,7 @@ class Enrolled:
         if self.near is None:
             return None
         at, column, _ = self._own(rows)
-        rank = np.arange(len(at)) - np.searchsorted(at, at)
-        own = np.full((rows.stop - rows.start, rank.max(initial=-1) + 1), NOBODY)
-        own[at, rank] = column
-        found = np.sort(np.hstack([self.near[0][rows], self.near[1][self.group[rows]], own]), axis=1)
-        found[:, 1:][found[:, 1:] == found[:, :-1]] = NOBODY
-        return found
+        return also(np.hstack([self.near[0][rows], self.near[1][self.group[rows]]]), at, column)
 
     def _ratios(self, rows: slice, which: np.ndarray | None) -> np.ndarray:
         """Return the ratios (b, c + 1) of a block's tracks with the enrolled voices, less the tracks' part in them."""
@@ -192,7 +195,7 @@ class Enrolled:
         at, column, mine = self._own(rows)
         tracks = self.evidence[rows.start + at]
         alone = self.backend.pairs(tracks, self.voices[column] - tracks.scaled(self.weight[mine]))
-        ratios[at, _place(which, at, column)] = np.where(np.isfinite(alone), alone, 0.0)
+        ratios[at, place(which, at, column)] = np.where(np.isfinite(alone), alone, 0.0)
         return _known(ratios, which)
 
     def _compared(self, evidence: Evidence, which: np.ndarray | None) -> np.ndarray:
@@ -225,13 +228,8 @@ class Enrolled:
         nobody = np.where(named > 0, right * (1 - inside) + (1 - right) * none, none)
         width = (len(self.enrolled) if which is None else which.shape[1]) + 1
         factors = np.repeat((np.where(named > 0, 1 - right, 1.0) * none / nobody)[:, None], width, axis=1)
-        factors[at, _place(which, at, column)] = right / named[at] * len(self.enrolled) / (1 - none) * none / nobody[at]
+        factors[at, place(which, at, column)] = right / named[at] * len(self.enrolled) / (1 - none) * none / nobody[at]
         return factors
-
-
-def _place(which: np.ndarray | None, at: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """Return the place of the enrolled `column (r,)` among those that rows `at (r,)` are compared with."""
-    return column if which is None else (which[at] == column[:, None]).argmax(1)
 
 
 def _known(ratios: np.ndarray, which: np.ndarray | None) -> np.ndarray:

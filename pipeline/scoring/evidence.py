@@ -77,7 +77,10 @@ class Evidence:
         return len(self.precision)
 
     def __getitem__(self, rows: Any) -> "Evidence":
-        return Evidence(self.vector[rows], self.precision[rows], self.single[rows])
+        found = Evidence(self.vector[rows], self.precision[rows], self.single[rows])
+        for name in {"direction", "sides"} & vars(self).keys():  # what was computed for all rows holds for some
+            vars(found)[name] = vars(self)[name][rows]
+        return found
 
     def __add__(self, other: "Evidence") -> "Evidence":
         return Evidence(self.vector + other.vector, self.precision + other.precision, self.single + other.single)

@@ -59,9 +59,9 @@ def _cosines(left: np.ndarray, right: np.ndarray, which: np.ndarray) -> np.ndarr
     return found
 
 
-def in_blocks(work: Callable[[slice], T], n: int) -> list[T]:
-    """Return the results of work on each block of n rows, in their order; all processors are used."""
-    blocks = [slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
+def in_blocks(work: Callable[[slice], T], n: int, every: int = 1) -> list[T]:
+    """Return the results of work on each (or each `every`-th) block of n rows, in order; all processors are used."""
+    blocks = [slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK * every)]
     if len(blocks) < 2:
         return [work(rows) for rows in blocks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -18,7 +18,7 @@ from scipy.special import logit
 
 from pipeline.people.names import key
 from pipeline.scoring.backend import Backend
-from pipeline.scoring.enrolled import NOBODY
+from pipeline.scoring.crowd import NOBODY
 from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.settling import Doubtful, Question, best_first

@@ -25,10 +25,11 @@ from pipeline.people.names import key
 from pipeline.scoring import credits as noisy
 from pipeline.scoring import doubts
 from pipeline.scoring.backend import Backend
-from pipeline.scoring.crowd import Crowd
-from pipeline.scoring.enrolled import NOBODY, Answers, Enrolled, People
+from pipeline.scoring.crowd import NOBODY, are_few, nearby
+from pipeline.scoring.enrolled import Answers, Enrolled, People
 from pipeline.scoring.evidence import Evidence
 from pipeline.scoring.metrics import NOISE
+from pipeline.scoring.neighbours import nearest
 from pipeline.scoring.same import Once
 from pipeline.scoring.voices import Clips, Voices
 from pipeline.sections import TagConfig
@@ -72,6 +73,7 @@ def tag_voices(
     credits: pd.DataFrame,
     config: TagConfig,
     clips: Clips = NO_CLIPS,
+    near: np.ndarray | None = None,
 ) -> Tags:
     """Give every voice a name, or none.
 
@@ -83,6 +85,8 @@ def tag_voices(
         credits: `track_id`, `key`, `name`, a row per track and credited person.
         config: from which probability names are given, and whether credits count.
         clips: of the known tracks, to recognise duets; without them each track is taken as a whole.
+        near: (n, k) the nearest others of each track, -1 if there are fewer; only used if people `are_many`, and then
+            computed if not given.
     """
     group, q = _groups(clusters)
     credits = credits if config.use_credits else credits.iloc[:0]
@@ -90,14 +94,25 @@ def tag_voices(
     duets = np.isin(voices.track_ids, credits.loc[credits["track_id"].duplicated(), "track_id"])
     alone = doubts.alone(voices, clips, people.given, duets, backend)
     evidence = backend.evidence(alone.voices.means, alone.voices.seconds)
-    often = people.known | (np.bincount(people.credits.person, minlength=people.credits.n_people) > 1)
-    crowd = Crowd.of(noisy.voices_of(evidence, people.credits, np.ones(len(people.credits.track))), often)
-    near = crowd.likely(evidence)
-    judged = noisy.judge(evidence, people.credits, backend, near)
+    near_by = None
+    if not are_few(len(people.names)):
+        near = nearest(evidence, backend) if near is None else near
+        near_by = nearby(near, people.credits.table(len(voices)))
+    judged = noisy.judge(evidence, people.credits, backend, near_by)
     fit, doubt = _doubts(evidence, people, alone, backend)
     weight = np.where(people.credits.given & (fit < doubts.LIKELY)[people.credits.track], 0.0, judged.weight)
-    answers = Enrolled(evidence, people, weight, judged, backend, group, q, crowd, near).answers()
+    answers = Enrolled(evidence, people, weight, judged, backend, group, q, near_by).answers()
     return _tags(voices.track_ids, people, answers, judged, clusters, fit, doubt, config)
+
+
+def are_many(known: Mapping[str, str], credits: pd.DataFrame, config: TagConfig) -> bool:
+    """Return whether so many people may be named that each track is compared only with those near it.
+
+    Args:
+        known, credits, config: as for `tag_voices`.
+    """
+    credited = credits["key"] if config.use_credits else []
+    return not are_few(len({*map(key, known.values()), *credited}))
 
 
 def _groups(clusters: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from jobs import engine, tag
+from pipeline.scoring import crowd, kept, neighbours
 from pipeline.store import tables
 from pipeline.store.workspace import Workspace
 
@@ -102,6 +103,19 @@ def test_credits_name_tracks_and_the_wrong_one_is_reported(clustered, make_confi
     asked = tables.read(clustered, "review")
     assert asked["track_id"].tolist() == [f"{15:032x}"] and asked["reason"][0] == "credit in doubt"
     assert list(asked["candidates"][0]) == ["Singer 3", "Singer 1"]
+
+
+def test_in_a_large_catalogue_tracks_are_compared_by_way_of_the_stored_neighbours(
+    clustered, make_config, capsys, monkeypatch
+):
+    assert engine.execute(tag.STAGE, make_config()) == 0
+    among_few = tables.read(clustered, "tags")
+    monkeypatch.setattr(neighbours, "EXACT", 10)
+    monkeypatch.setattr(neighbours, "NEIGHBOURS", 5)
+    monkeypatch.setattr(crowd, "ALL", 2)
+    assert engine.execute(tag.STAGE, make_config(replace=True)) == 0
+    assert clustered.exists(kept.LIST)
+    pd.testing.assert_frame_equal(tables.read(clustered, "tags"), among_few, atol=0.02)
 
 
 def test_without_known_names_clusters_name_the_tracks(clustered, make_config, capsys):

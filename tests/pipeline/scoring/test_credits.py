@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline.scoring.credits import Credits, judge, own_voices
+from pipeline.scoring import credits
+from pipeline.scoring.credits import Credits, judge, own_voices, someone_else
+from pipeline.scoring.crowd import NOBODY
 
 
 def credited(person: np.ndarray) -> Credits:
@@ -84,3 +86,25 @@ def test_a_track_is_never_compared_with_itself(catalogue, backend):
     others = evidence[1:6].summed(np.zeros(5, int), 1)
     assert audible.all()
     assert ratio[0] == pytest.approx(backend.pairs(evidence[:1], others)[0], rel=1e-4)
+
+
+def test_tracks_that_doubt_each_other_settle(simulate, backend, monkeypatch):
+    vectors, who = simulate([2] + [1] * 40, scatter=0.3)
+    evidence = backend.evidence(vectors, np.full(len(who), 60.0))
+    each = credited(np.arange(len(who)))  # the first two tracks sound like one singer, under two names
+    judged = []
+    for rounds in (15, 14):
+        monkeypatch.setattr(credits, "STEPS", credits.STEPS[:rounds])
+        judged.append(judge(evidence, each, backend))
+    odd, even = (found.probability[:2] for found in judged)
+    assert odd[0] == pytest.approx(odd[1], abs=0.02) and odd[0] < 0.9, "neither is believed more than the other"
+    np.testing.assert_allclose(odd, even, atol=0.01)
+
+
+def test_among_many_people_nobody_is_doubted_for_sounding_like_their_own_track(simulate, backend, monkeypatch):
+    vectors, who = simulate([1] * 80, scatter=0.3)
+    evidence = backend.evidence(vectors, np.full(80, 60.0))
+    everyone = someone_else(evidence, credited(who), np.ones(80), backend)
+    none_near = np.full((80, 1), NOBODY, np.int32)  # all others are summed by a sample, which holds each track's own
+    some = someone_else(evidence, credited(who), np.ones(80), backend, none_near)
+    np.testing.assert_allclose(some, everyone, atol=0.5)

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
 from pipeline.scoring import crowd
-from pipeline.scoring.crowd import Crowd, are_few, compared
+from pipeline.scoring.crowd import NOBODY, also, compared, indicator, most_often, nearby, place
 from pipeline.scoring.evidence import Evidence
-
-EVERYBODY = np.ones(200, bool)
+from pipeline.scoring.neighbours import nearest
 
 
 @pytest.fixture
@@ -19,26 +19,21 @@ def tracks_and_voices(simulate, backend) -> tuple[Evidence, Evidence]:
 
 def test_a_few_voices_are_all_compared(tracks_and_voices, backend):
     tracks, voices = tracks_and_voices
-    assert are_few(voices)
-    assert Crowd.of(voices, EVERYBODY).likely(tracks) is None
     found = compared(tracks, voices, None, backend)
     np.testing.assert_allclose(found[:, :-1], backend.table(tracks, voices))
     assert (found[:, -1] == -np.inf).all()
 
 
-def test_of_many_voices_the_nearest_are_compared_and_the_others_summed(tracks_and_voices, backend, monkeypatch):
+def test_of_many_voices_some_are_compared_and_the_others_summed(tracks_and_voices, backend, monkeypatch):
     tracks, voices = tracks_and_voices
     table = backend.table(tracks, voices)
-    monkeypatch.setattr(crowd, "ALL", 100)
     monkeypatch.setattr(crowd, "SAMPLE", 100)
-    assert not are_few(voices)
-    which = Crowd.of(voices, EVERYBODY).likely(tracks)
-    assert (which == table.argmax(1)[:, None]).any(1).mean() > 0.99
+    which = np.argsort(-table, axis=1)[:, :32].astype(np.int32)
     lowest = np.take_along_axis(table, which, 1).argmin(1)
-    which[np.arange(600), lowest] = -1
+    which[np.arange(600), lowest] = NOBODY
     found = compared(tracks, voices, which, backend)
     at, rank = np.nonzero(which >= 0)
-    assert len(at) == 600 * (crowd.LIKELY - 1)
+    assert len(at) == 600 * 31
     np.testing.assert_allclose(found[at, rank], table[at, which[at, rank]], rtol=1e-3, atol=1e-3)
     assert (found[np.arange(600), lowest] == -np.inf).all()
     table[at, which[at, rank]] = -np.inf
@@ -46,18 +41,43 @@ def test_of_many_voices_the_nearest_are_compared_and_the_others_summed(tracks_an
     assert abs(np.median(off)) < 0.2, "a sample of half of them sums up to about as much"
 
 
-def test_of_many_voices_only_those_that_are_heard_often_are_searched_for(tracks_and_voices, monkeypatch):
-    tracks, voices = tracks_and_voices
-    monkeypatch.setattr(crowd, "ALL", 100)
-    often = np.arange(200) % 4 == 0
-    which = Crowd.of(voices, often).likely(tracks)
-    assert often[which].all()
-    assert (which[::12] == np.arange(0, 200, 4)[:, None]).any(1).mean() > 0.95
-    assert (Crowd.of(voices, np.arange(200) == 7).likely(tracks).max(1) == 7).all(), "one, and no others"
-    assert (Crowd.of(voices, ~EVERYBODY).likely(tracks) == -1).all()
-
-
 def test_without_other_voices_their_sum_is_zero(tracks_and_voices, backend):
     tracks, voices = tracks_and_voices
     which = np.tile(np.arange(5), (600, 1))
     assert (compared(tracks, voices[:5], which, backend)[:, -1] == -np.inf).all()
+
+
+def test_the_people_nearby_are_those_whom_the_nearest_tracks_credit(tracks_and_voices, backend):
+    tracks, _ = tracks_and_voices
+    who = np.repeat(np.arange(200), 3)
+    near = nearest(tracks, backend)
+    found = nearby(near, csr_matrix((np.ones(600), (np.arange(600), who)), (600, 200)))
+    assert found.shape == (600, crowd.LIKELY)
+    assert [set(row) - {NOBODY} for row in found] == [set(who[row]) for row in near]
+    assert (found == who[:, None]).any(1).mean() > 0.99, "nearly every track is near another of its singer"
+
+
+def test_nobody_is_near_a_track_without_neighbours_or_whose_neighbours_credit_nobody():
+    credits = csr_matrix(([1.0], ([2], [4])), (3, 5))
+    found = nearby(np.array([[-1, -1], [0, -1], [1, 0]]), credits)
+    assert (found == NOBODY).all()
+    assert nearby(np.array([[2, -1], [-1, -1], [-1, -1]]), credits)[0].tolist() == [4] + [NOBODY] * (crowd.LIKELY - 1)
+
+
+def test_of_too_many_people_those_who_are_counted_most_often_are_kept(monkeypatch):
+    monkeypatch.setattr(crowd, "LIKELY", 2)
+    counts = csr_matrix(np.array([[0, 1, 3, 2], [0, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 0]]))
+    assert most_often(counts).tolist() == [[2, 3], [2, NOBODY], [NOBODY, NOBODY], [0, 1]]
+
+
+def test_further_people_are_added_once_and_found_again():
+    which = np.array([[7, NOBODY], [3, 5]], np.int32)
+    at, person = np.array([0, 1, 1]), np.array([2, 5, 9])
+    found = also(which, at, person)
+    assert [sorted(set(row) - {NOBODY}) for row in found] == [[2, 7], [3, 5, 9]]
+    assert all((row != NOBODY).sum() == len(set(row) - {NOBODY}) for row in found)
+    assert (found[at, place(found, at, person)] == person).all()
+    assert place(None, at, person).tolist() == person.tolist(), (
+        "where all are compared, each has the place of its number"
+    )
+    assert indicator(found, 10).toarray().sum() == 5

@@ -5,10 +5,11 @@ import pytest
 
 from pipeline.scoring import crowd
 from pipeline.scoring.backend import Backend, Numbers
-from pipeline.scoring.credits import Credits, judge, voices_of
-from pipeline.scoring.crowd import Crowd
-from pipeline.scoring.enrolled import NOBODY, Answers, Enrolled, People
+from pipeline.scoring.credits import Credits, judge
+from pipeline.scoring.crowd import NOBODY, are_few, nearby
+from pipeline.scoring.enrolled import Answers, Enrolled, People
 from pipeline.scoring.evidence import Evidence
+from pipeline.scoring.neighbours import nearest
 
 DIM = 64
 BACKEND = Backend(np.zeros(DIM), np.eye(DIM), Numbers(0.6, 0.01, DIM, DIM / 2, 0.0))
@@ -28,11 +29,10 @@ def weighed(evidence: Evidence, track, person, given, group=None, q: float = 0.9
     owner[track[given]], known[person[given]] = person[given], True
     credits = Credits(track, person, given, n_people)
     people = People([f"Singer {i}" for i in range(n_people)], known, credits, owner)
-    everybody = Crowd.of(voices_of(evidence, credits, np.ones(len(track))), np.ones(credits.n_people, bool))
-    near = everybody.likely(evidence)
+    near = None if are_few(n_people) else nearby(nearest(evidence, BACKEND), credits.table(n))
     judged = judge(evidence, credits, BACKEND, near)
     group = np.arange(n) if group is None else group
-    return Enrolled(evidence, people, judged.weight, judged, BACKEND, group, np.full(n, q), everybody, near).answers()
+    return Enrolled(evidence, people, judged.weight, judged, BACKEND, group, np.full(n, q), near).answers()
 
 
 def test_known_singers_get_their_tracks_and_strangers_no_name(simulate):

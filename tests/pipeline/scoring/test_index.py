@@ -30,3 +30,11 @@ def test_missing_neighbours_are_marked(simulate):
     directions, _ = simulate([3])
     assert (Index().add(directions).search(directions, 5) == -1).sum(1).tolist() == [2, 2, 2]
     assert (Index().search(directions, 2) == -1).all()
+
+
+def test_similar_vectors_follow_each_other(simulate):
+    directions, who = simulate([300] * 5, scatter=0.3)
+    mixed = np.random.default_rng(0).permutation(len(who))
+    order = index._similar_together(directions[mixed])
+    assert (np.sort(order) == np.arange(len(who))).all()
+    assert (np.diff(who[mixed][order]) != 0).sum() < 20

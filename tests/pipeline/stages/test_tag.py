@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 
 from pipeline.people.names import key
+from pipeline.scoring import crowd
 from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.metrics import NOISE
 from pipeline.scoring.voices import Clips, Voices
 from pipeline.sections import ClusterConfig, TagConfig
 from pipeline.stages.cluster import cluster_voices
-from pipeline.stages.tag import Tags, tag_voices, with_files
+from pipeline.stages.tag import Tags, are_many, tag_voices, with_files
 
 CONFIG = TagConfig()
 DIM = 64
@@ -121,6 +122,16 @@ def test_credits_enrol_a_person_and_an_uncredited_track_gets_the_name():
     without = tag_voices(voices, BACKEND, clusters(voices), {}, credits, TagConfig(use_credits=False)).rows
     assert (without["source"] == "cluster").all()
     assert without["credit_probability"].isna().all()
+
+
+def test_among_many_people_the_nearest_tracks_are_computed_if_they_are_not_given(monkeypatch):
+    voices, who = catalogue([6] * 10)
+    credits = credited(voices, np.array([f"Artist {singer}" for singer in who], object)).drop(index=[0])
+    among_few = tag_voices(voices, BACKEND, clusters(voices), {}, credits, CONFIG).rows
+    monkeypatch.setattr(crowd, "ALL", 9)
+    assert are_many({}, credits, CONFIG) and not are_many({}, credits, TagConfig(use_credits=False))
+    among_many = tag_voices(voices, BACKEND, clusters(voices), {}, credits, CONFIG).rows
+    pd.testing.assert_frame_equal(among_many, among_few, atol=0.02)
 
 
 def test_only_swapped_credits_disagree():
