@@ -1,12 +1,14 @@
 """Search: the tracks of a workspace with the most similar voices, by exact search.
 
-A `Search` reads the voices once, centres them on the catalogue's mean and keeps them in memory, 0.8 GB for a million of
-192 numbers; each question is then a matrix product. A file from outside the catalogue is turned into a voice by the
-same workers as the others, with the config that was saved with them.
+A `Search` reads the voices once and keeps them in memory as they are stored, 0.8 GB for a million of 192 numbers; each
+question is then a matrix product. Scores are cosines of voices that are centred on the catalogue's mean: since the
+length of each centred voice is kept, no centred copy of them is needed. A file from outside the catalogue is turned
+into a voice by the same workers as the others, with the config that was saved with them.
 """
 
 import difflib
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,18 @@ from pipeline.store.errors import ConfigError
 from pipeline.store.locations import is_remote
 from pipeline.store.workspace import Workspace
 
-BLOCK = 65_536
+BLOCK = 4096  # voices at a time, so that they fit in a processor's cache
 FEWEST = 8  # voices that are centred on their mean, which is meaningless for fewer
 COLUMNS = ["rank", "score", "vocalist", "artist", "title", "uri", "track_id"]
 
 
 class Search:
-    """The voices of the present tracks: `track_ids (n,)` and `vectors (n, d)`, centred and of unit length.
+    """The voices of the present tracks.
+
+    Attributes:
+        voices: `track_id` and `embedding` of each of the n.
+        normalise: centres vectors (k, d) on the mean of all voices, and scales them to unit length.
+        length: (n,) of the centred voices.
 
     Raises:
         ConfigError: the workspace has no voices.
@@ -38,21 +45,33 @@ class Search:
 
     def __init__(self, workspace: Workspace):
         self.workspace = workspace
-        found = tables.read_arrow(workspace, "voices", ["track_id", "embedding"])
         self.tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri", "artist", "title"])
+        voices = tables.read_arrow(workspace, "voices", ["track_id", "embedding"])
         if tables.parts(workspace, "tracks"):  # else nothing was ever scanned
-            found = found.filter(pc.is_in(found["track_id"], self.tracks["track_id"].combine_chunks()))
-        if not len(found):
+            there = pc.is_in(voices["track_id"], self.tracks["track_id"].combine_chunks())
+            voices = voices if pc.all(there).as_py() else voices.filter(there)  # which copies all vectors
+        if not len(voices):
             raise ConfigError(f"{workspace.uri('voices')} holds no voices: run the stages up to embed first")
-        self.track_ids = found["track_id"].combine_chunks()
-        vectors = tables.vectors_of(found)
-        mean = np.zeros(vectors.shape[1]) if len(vectors) < FEWEST else vectors.mean(0, dtype=np.float64)
-        self.normalise = Normaliser(mean.astype(np.float32))
-        self.vectors = np.empty_like(vectors)
-        for start in range(0, len(vectors), BLOCK):
-            self.vectors[start : start + BLOCK] = self.normalise(vectors[start : start + BLOCK])
-        self.files = tables.read_arrow(workspace, "files", ["track_id", "uri"])
-        self.tags = tables.read_arrow(workspace, "tags", ["track_id", "vocalist"])
+        self.voices, self._vectors = voices, tables.vector_chunks(voices)
+        mean = sum(vectors.sum(0, dtype=np.float64) for vectors in self._vectors) / len(voices)
+        self.normalise = Normaliser((mean if len(voices) >= FEWEST else np.zeros_like(mean)).astype(np.float32))
+        self.length = np.concatenate(
+            [
+                np.linalg.norm(vectors[start : start + BLOCK] - self.normalise.mean, axis=1)
+                for vectors in self._vectors
+                for start in range(0, len(vectors), BLOCK)
+            ]
+        )
+
+    @cached_property
+    def files(self) -> pa.Table:
+        """The `track_id` and `uri` of every file of the catalogue."""
+        return tables.read_arrow(self.workspace, "files", ["track_id", "uri"])
+
+    @cached_property
+    def tags(self) -> pa.Table:
+        """The `track_id` and `vocalist` of every voice, if they were tagged."""
+        return tables.read_arrow(self.workspace, "tags", ["track_id", "vocalist"])
 
     def like(self, track: str, k: int) -> pd.DataFrame:
         """Return the tracks most similar to a track of the catalogue (id, path or end of a path) or to another file.
@@ -60,17 +79,19 @@ class Search:
         Raises:
             ConfigError: the track or file does not exist, or has no voice.
         """
-        uri = track if is_remote(track) else str(Path(track).expanduser().absolute())
-        if not (_where(self.files["uri"], {uri}).any() or is_remote(track)) and Path(uri).is_file():
-            track_id, voice = voice_of_file(self.workspace, uri)
-            return self._answer(self.normalise(voice[None])[0], k, self._rows({track_id}))
-        rows = self._rows({self._track_id(track, uri)})
-        if not len(rows):
+        rows = self._rows({track})
+        if not rows.any():
+            uri = track if is_remote(track) else str(Path(track).expanduser().absolute())
+            if not (_where(self.files["uri"], {uri}).any() or is_remote(track)) and Path(uri).is_file():
+                track_id, voice = voice_of_file(self.workspace, uri)
+                return self._answer(self.normalise(voice), k, self._rows({track_id}))
+            rows = self._rows({self._track_id(track, uri)})
+        if not rows.any():
             raise ConfigError(
                 f"{track} is in the catalogue but has no voice: it is instrumental, silent or failed "
                 f"(see {self.workspace.uri('failures')})"
             )
-        return self._answer(self.vectors[rows[0]], k, rows)
+        return self._answer(self._normalised(rows)[0], k, rows)
 
     def by_vocalist(self, name: str, k: int) -> pd.DataFrame:
         """Return the tracks most similar to a vocalist that are not tagged with that name.
@@ -86,9 +107,9 @@ class Search:
             raise ConfigError(f"no track is tagged {name}" + (f"; did you mean {', '.join(near)}?" if near else ""))
         own = self.tags.filter(pa.array(_where(self.tags["vocalist"], spelled)))
         rows = self._rows(set(own["track_id"].to_pylist()))
-        if not len(rows):
+        if not rows.any():
             raise ConfigError(f"no track that is tagged {name} has a voice")
-        return self._answer(unit(self.vectors[rows].mean(0)), k, rows)
+        return self._answer(unit(self._normalised(rows).mean(0)), k, rows)
 
     def _track_id(self, track: str, uri: str) -> str:
         for column, value in (("track_id", track), ("uri", uri)):  # looked up at once; a part of a path takes longer
@@ -98,22 +119,28 @@ class Search:
         return find_track(track, self.files.to_pandas())
 
     def _rows(self, track_ids: set[str]) -> np.ndarray:
-        return np.flatnonzero(_where(self.track_ids, track_ids))
+        """Return which voices (n,) are those of tracks."""
+        return _where(self.voices["track_id"], track_ids)
+
+    def _normalised(self, rows: np.ndarray) -> np.ndarray:
+        return self.normalise(tables.vectors_of(self.voices.filter(pa.array(rows))))
 
     def _answer(self, question: np.ndarray, k: int, without: np.ndarray) -> pd.DataFrame:
         """Return the `k` tracks with the highest cosine, `COLUMNS`, best first, ties by track_id.
 
         Args:
-            question: (d,) a unit vector in the space of `vectors`.
+            question: (d,) a centred unit vector.
             k: number of tracks.
-            without: rows to leave out.
+            without: (n,) which voices to leave out.
         """
-        scores = self.vectors @ question
+        cosine = np.concatenate([vectors @ question for vectors in self._vectors]) - self.normalise.mean @ question
+        scores = np.divide(cosine, self.length, out=np.zeros_like(cosine), where=self.length > 0)
         scores[without] = -np.inf
-        k = min(k, len(scores) - len(without))
+        k = min(k, int((~without).sum()))
         least = np.partition(scores, len(scores) - k)[len(scores) - k] if k else np.inf
-        rows = np.flatnonzero(scores >= least)
-        found = pd.DataFrame({"track_id": self.track_ids.take(pa.array(rows)).to_pylist(), "score": scores[rows]})
+        best = scores >= least
+        track_ids = self.voices["track_id"].filter(pa.array(best)).to_pylist()
+        found = pd.DataFrame({"track_id": track_ids, "score": scores[best]})
         return self._about(found.sort_values(["score", "track_id"], ascending=[False, True]).head(k))
 
     def _about(self, found: pd.DataFrame) -> pd.DataFrame:

@@ -28,7 +28,13 @@ def parquet(table: pa.Table, row_group: int | None = None, compression: str = "z
     """
     sink = io.BytesIO()
     large = next((name for name in ROW_GROUP if name in table.column_names), "")
-    pq.write_table(table, sink, compression=compression, row_group_size=row_group or ROW_GROUP.get(large, 100_000))
+    pq.write_table(
+        table,
+        sink,
+        compression=compression,
+        row_group_size=row_group or ROW_GROUP.get(large, 100_000),
+        use_dictionary=[name for name in table.column_names if name != large],  # no two values of a large one are equal
+    )
     return pa.py_buffer(sink.getvalue())
 
 

@@ -192,10 +192,14 @@ def read_embeddings(workspace: Workspace | str, table: str = "embeddings") -> tu
 
 def vectors_of(rows: pa.Table) -> np.ndarray:
     """Return the column `embedding` as (n, d) float32; (0, 0) if there are no rows."""
-    if not len(rows):
-        return np.zeros((0, 0), np.float32)
-    flat = pa.concat_arrays([chunk.flatten() for chunk in rows["embedding"].chunks])
-    return flat.to_numpy(zero_copy_only=False).reshape(len(rows), -1).astype(np.float32, copy=False)
+    found = vector_chunks(rows)
+    return found[0] if len(found) == 1 else np.concatenate(found or [np.zeros((0, 0), np.float32)])
+
+
+def vector_chunks(rows: pa.Table) -> list[np.ndarray]:
+    """Return the column `embedding` as arrays (n, d) float32, one for each piece in which it was read, not copied."""
+    chunks = [chunk for chunk in rows["embedding"].chunks if len(chunk)]
+    return [chunk.flatten().to_numpy().reshape(len(chunk), -1).astype(np.float32, copy=False) for chunk in chunks]
 
 
 def read_voices(workspace: Workspace | str) -> tuple[pd.DataFrame, np.ndarray]:

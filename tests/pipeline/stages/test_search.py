@@ -30,18 +30,19 @@ def voices(workspace: Workspace) -> tuple[list[str], np.ndarray]:
     return ids, vectors
 
 
-def brute(ids: list[str], vectors: np.ndarray, row: int, k: int) -> list[str]:
-    """Return the nearest others of one voice, computed literally."""
+def brute(ids: list[str], vectors: np.ndarray, row: int, k: int) -> dict[str, float]:
+    """Return the nearest others of one voice, best first, and their cosines, computed literally."""
     centred = vectors.astype(np.float64) - vectors.mean(0, dtype=np.float64)
     cosine = [centred[row] @ other / np.linalg.norm(centred[row]) / np.linalg.norm(other) for other in centred]
-    return [ids[i] for i in np.argsort(cosine)[::-1] if i != row][:k]
+    return {ids[i]: cosine[i] for i in [i for i in np.argsort(cosine)[::-1] if i != row][:k]}
 
 
 def test_a_search_by_a_track_is_exact_and_leaves_it_out(workspace, voices, monkeypatch):
     monkeypatch.setattr(search, "BLOCK", 7)
     ids, vectors = voices
-    found = Search(workspace).like(ids[8], 12)
-    assert found["track_id"].tolist() == brute(ids, vectors, 8, 12)
+    found, nearest = Search(workspace).like(ids[8], 12), brute(ids, vectors, 8, 12)
+    assert found["track_id"].tolist() == list(nearest)
+    assert found["score"].tolist() == pytest.approx(list(nearest.values()), abs=1e-4)
     assert found["rank"].tolist() == list(range(1, 13))
     assert found["score"].is_monotonic_decreasing
     assert (found["vocalist"][:9] == "Singer 2").all()
@@ -83,10 +84,12 @@ def test_a_workspace_without_voices_is_reported(workspace):
 
 def test_a_removed_track_is_not_found(workspace, voices):
     ids, vectors = voices
-    gone = brute(ids, vectors, 0, 1)
+    (gone,) = brute(ids, vectors, 0, 1)
     tracks = tables.read(workspace, "tracks")
-    tables.replace(workspace, "tracks", tracks[~tracks["track_id"].isin(gone)])
-    assert not set(Search(workspace).like(ids[0], 60)["track_id"]) & set(gone)
+    tables.replace(workspace, "tracks", tracks[tracks["track_id"] != gone])
+    left = [at for at, track_id in enumerate(ids) if track_id != gone]
+    nearest = brute([ids[at] for at in left], vectors[left], 0, 60)
+    assert Search(workspace).like(ids[0], 60)["track_id"].tolist() == list(nearest)
 
 
 def test_two_voices_are_not_centred(workspace):
