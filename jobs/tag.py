@@ -31,12 +31,7 @@ def work(config: Config, run: engine.Run) -> None:
     workspace = run.workspace
     provenance.claim(workspace, config.model_copy(update={"replace": True}), "tag", seed=config.seed)
     found, backend = voices.read(workspace)
-    clusters = tables.read(workspace, "clusters", CLUSTERS).set_index("track_id")
-    if late := len(set(found.track_ids) - set(clusters.index)):
-        run.say(f"{late} voices came after clustering and are in no cluster: run the cluster stage to place them")
-    clusters = clusters.reindex(found.track_ids).fillna({"cluster_id": NOISE, "probability": 0.0}).reset_index()
-    if nameless := int((clusters["voice"].isna() & (clusters["cluster_id"] != NOISE)).sum()):
-        run.say(f"{nameless} tracks are in clusters without a name (from version 0.1): run the cluster stage")
+    clusters = clusters_of(found, workspace, run.say)
     known = known_names(config.known, workspace, run.say)
     tracks = tables.read(workspace, "tracks", ["track_id", "uri", "title", "artist"])
     made_of = mark(found, backend, (clusters, tracks), known, config)
@@ -52,6 +47,7 @@ def work(config: Config, run: engine.Run) -> None:
     near = None
     if len(those) > neighbours.EXACT and tag.are_many(known, credits, config.tag):
         near = once.near(kept.nearest(workspace, found, backend, in_tasks))
+    del found  # as large as those
     backend = centred(those, backend)
     clips = voices.read_clips(workspace, those, known)
     tags = tag.tag_voices(those, backend, theirs, known, credits, config.tag, clips, near)
@@ -66,6 +62,17 @@ def work(config: Config, run: engine.Run) -> None:
     tables.replace(workspace, "tags", tag.with_files(tags.rows, tracks), made_of)  # last: now all is there
     run.done = len(tags.rows)
     run.note = summary(tags.rows)
+
+
+def clusters_of(found: voices.Voices, workspace: Workspace, say: Callable[[str], None]) -> pd.DataFrame:
+    """Return the columns `CLUSTERS` of each voice, and print which of the voices or clusters are too new or too old."""
+    clusters = tables.read(workspace, "clusters", CLUSTERS).set_index("track_id")
+    if late := int((clusters.index.get_indexer(found.track_ids) < 0).sum()):
+        say(f"{late} voices came after clustering and are in no cluster: run the cluster stage to place them")
+    clusters = clusters.reindex(found.track_ids).fillna({"cluster_id": NOISE, "probability": 0.0}).reset_index()
+    if nameless := int((clusters["voice"].isna() & (clusters["cluster_id"] != NOISE)).sum()):
+        say(f"{nameless} tracks are in clusters without a name (from version 0.1): run the cluster stage")
+    return clusters
 
 
 def mark(
@@ -97,12 +104,15 @@ def recordings(found: voices.Voices, stands_for: pd.Series, credits: pd.DataFram
         credits: `track_id` and `key`, a row per track and credited person.
         known: track_id -> vocalist.
     """
-    credited = credits.sort_values("key").groupby("track_id")["key"].agg("\n".join)
     ids = pd.Series(found.track_ids)
+    stands_for = stands_for.fillna(ids)
+    several = ids.where(stands_for.duplicated(keep=False))  # of other recordings the credits do not matter
+    credited = credits[credits["track_id"].isin(several.dropna())].sort_values("key")
+    credited = credited.groupby("track_id")["key"].agg("\n".join)
     return same.once(
-        stands_for.fillna(ids).to_numpy(),
+        stands_for.to_numpy(),
         found.seconds,
-        ids.map(credited).fillna("").tolist(),
+        several.map(credited).fillna("").tolist(),
         [known.get(track_id) for track_id in found.track_ids],
     )
 

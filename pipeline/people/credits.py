@@ -5,16 +5,17 @@ of one track: those that are certain (`Ann feat. Bob` is Ann and Bob) and those 
 whole, and Ann and Bob). `of_catalogue` keeps the possible readings that the rest of the catalogue supports.
 """
 
-import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from pipeline.people.names import display, is_nobody, key, written
+from pipeline.people.names import display, is_nobody, key
 
 OPEN, CLOSE = r"(\[（【", r")\]）】"
+CLOSED = tuple(")]）】")
 
 # Certainly separates people; but not the Feat of "Little Feat", nor a title's "6 ft. Under" or "The Feat of Strength".
 GUEST = (
@@ -86,7 +87,12 @@ def of_catalogue(tracks: pd.DataFrame, known: Iterable[str] = ()) -> pd.DataFram
         tracks: `track_id`, `artist`, `title`; missing texts are null.
         known: names from the list of known names.
     """
-    readings = [_read(artist, title) for artist, title in zip(tracks["artist"], tracks["title"], strict=True)]
+    titles = tracks["title"].to_numpy(object)
+    guests = [isinstance(title, str) and bool(MAY_NAME.search(title)) for title in titles]
+    texts = pd.DataFrame({"artist": tracks["artist"], "title": tracks["title"].where(guests)})
+    which = texts.groupby(["artist", "title"], dropna=False, sort=False).ngroup().to_numpy()
+    distinct = texts.iloc[np.unique(which, return_index=True)[1]]
+    readings = [_read(artist, title) for artist, title in distinct.to_numpy(object)]
     seen = {reading for found in readings for reading in found}
     alone = {key(name) for name in known} | {reading.whole.key for reading in seen if reading.whole.sure}
     wholes: dict[str, set[str]] = {}
@@ -94,14 +100,29 @@ def of_catalogue(tracks: pd.DataFrame, known: Iterable[str] = ()) -> pd.DataFram
         for part in reading.parts:
             wholes.setdefault(part.key, set()).add(reading.whole.key)
     alone |= {part for part, tags in wholes.items() if len(tags) > 1}
-    rows = [
-        (track_id, credit.key, credit.name)
-        for track_id, found in zip(tracks["track_id"], readings, strict=True)
-        for reading in found
-        for credit in _borne_out(reading, alone)
-    ]
-    frame = pd.DataFrame(rows, columns=["track_id", "key", "name"])
-    return frame.assign(name=frame["key"].map(written(frame["name"]))).drop_duplicates(ignore_index=True)
+    people = pd.DataFrame(
+        [
+            (text, credit.key, credit.name)
+            for text, found in enumerate(readings)
+            for reading in found
+            for credit in _borne_out(reading, alone)
+        ],
+        columns=["text", "key", "name"],
+    ).astype({"text": int})
+    people["name"] = people["key"].map(_written(people, np.bincount(which, minlength=len(readings))))
+    credited = tracks[["track_id"]].assign(text=which).merge(people.drop_duplicates(), on="text")
+    return credited[["track_id", "key", "name"]]
+
+
+def _written(people: pd.DataFrame, n_tracks: np.ndarray) -> pd.Series:
+    """Return the most frequent spelling of each person's name, by key; the first of equally frequent ones.
+
+    Args:
+        people: `text`, `key` and `name` of everybody whom a distinct text credits.
+        n_tracks: (texts,) with each text.
+    """
+    forms = people.assign(n=n_tracks[people["text"]]).groupby(["key", "name"], sort=False)["n"].sum().reset_index()
+    return forms.sort_values("n", ascending=False, kind="stable").drop_duplicates("key").set_index("key")["name"]
 
 
 def _borne_out(reading: _Reading, alone: set[str]) -> Iterator[Credit]:
@@ -117,7 +138,6 @@ def _read(artist: str | None, title: str | None) -> tuple[_Reading, ...]:
     )
 
 
-@functools.lru_cache(maxsize=2**16)
 def _read_artist(artist: str) -> tuple[_Reading, ...]:
     return tuple(_readings(SURE.split(artist), sure=True))
 
@@ -136,12 +156,13 @@ def _readings(texts: Iterable[str], sure: bool) -> Iterator[_Reading]:
     for text in map(_without_stray_bracket, texts):
         pieces = [piece for piece in POSSIBLE.split(text) if piece]
         people = [piece for piece in pieces if not is_nobody(piece)]
-        if is_nobody(text) or not people:
+        if not people or (pieces != [text] and is_nobody(text)):
             continue
         if len(people) < len(pieces):  # "Ann & Unknown Artist" is not a duo
             yield from _readings(people, sure)
             continue
-        parts = {key(piece): Credit(key(piece), display(piece), False) for piece in pieces}
+        several = pieces if len(pieces) > 1 else []
+        parts = {key(piece): Credit(key(piece), display(piece), False) for piece in several}
         others = tuple(parts.values()) if len(parts) > 1 else ()
         yield _Reading(Credit(key(text), display(text), sure and not others), others)
 
@@ -149,7 +170,9 @@ def _readings(texts: Iterable[str], sure: bool) -> Iterator[_Reading]:
 def _without_stray_bracket(text: str) -> str:
     """Return a text without a closing bracket whose opening one was split off, as in "Ann (feat. Bob)"."""
     text = text.strip()
-    for opened, closed in zip("([（【", ")]）】", strict=True):
+    if not text.endswith(CLOSED):
+        return text
+    for opened, closed in zip("([（【", CLOSED, strict=True):
         if text.endswith(closed) and text.count(closed) > text.count(opened):
             text = text[:-1].rstrip()
     return text

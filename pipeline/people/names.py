@@ -32,6 +32,9 @@ NOT_HAN = re.compile(r"[^々〇㐀-䶿一-鿿豈-﫿𠀀-𳿿]+")
 UMLAUT = re.compile(r"(?<![aeiou])(?:([aou])e|aa)(?=[^aeiou\W\d])")  # Bjoerk, Haakan; not Joe, Queen, Aaa
 VOWEL_POINTS = re.compile("[\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]")  # of Hebrew and Arabic, rarely written
 SAME_IN_ARABIC = str.maketrans("ةى", "هي")
+LIKE_LETTERS = re.compile(r"[!@$]")
+SHORT_AND, WITHIN = re.compile(r"(?<=\w)['’ʼ`´]n['’ʼ`´](?=\w)"), re.compile(r"[.'’ʼ`´]")
+WORD, NO_WORD = re.compile(r"[^\W_]+"), re.compile(r"[^\w ]|_")
 VOICE = re.compile(r"voice[-‐‑– _]?\d+")
 SOUNDTRACK = re.compile(r"\b(?:OST|(?i:soundtrack))\W*$")
 
@@ -46,12 +49,14 @@ def key(name: str) -> str:
     plain = letters(name)
     if len(plain) < ROTATED_FROM:
         return plain
-    return min(plain[i:] + plain[:i] for i in range(len(plain)))
+    least = min(plain)
+    return min(plain[i:] + plain[:i] for i, sign in enumerate(plain) if sign == least)
 
 
 def letters(name: str) -> str:
     """Return the letters and digits by which a name is compared, in their order."""
-    text = VOWEL_POINTS.sub("", unicodedata.normalize("NFKC", display(name)).casefold()).translate(SAME_IN_ARABIC)
+    shown = display(name)
+    text = shown.lower() if shown.isascii() else _folded(shown)
     words = _words(_signs_for_letters(text))
     told = [word for at, word in enumerate(words) if word != THE and not _is_and(words, at)] or words
     return _plain(" ".join(told)).replace(" ", "") or "".join(text.split())
@@ -82,7 +87,14 @@ def is_voice(name: str) -> bool:
     return bool(VOICE.fullmatch(unicodedata.normalize("NFKC", name).casefold().strip()))
 
 
+def _folded(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return VOWEL_POINTS.sub("", text).translate(SAME_IN_ARABIC)
+
+
 def _signs_for_letters(text: str) -> str:
+    if not LIKE_LETTERS.search(text):
+        return text
     text = re.sub(r"(?<=\w)!(?=\w)", "i", text)
     text = re.sub(r"(?<=\w)@(?=\w)", "a", text)
     return re.sub(r"\$(?=[^\W\d]|\$)|(?<=[^\W\d])\$+|(?<=\$)\$", lambda found: "s" * len(found[0]), text)
@@ -90,8 +102,10 @@ def _signs_for_letters(text: str) -> str:
 
 def _words(text: str) -> list[str]:
     """Split at anything but letters, digits and marks; dots and apostrophes belong to the word around them."""
-    text = re.sub(r"(?<=\w)['’ʼ`´]n['’ʼ`´](?=\w)", " n ", text)
-    text = re.sub(r"[.'’ʼ`´]", "", text)
+    if WITHIN.search(text):
+        text = WITHIN.sub("", SHORT_AND.sub(" n ", text))
+    if text.isascii():
+        return WORD.findall(text)
     return "".join(sign if unicodedata.category(sign)[0] in "LNM" else " " for sign in text).split()
 
 
@@ -106,10 +120,10 @@ def _is_and(words: list[str], at: int) -> bool:
 
 def _plain(text: str) -> str:
     """Return text in Latin letters and simplified Chinese characters, folded."""
-    traditional, simplified = _chinese()
-    text = simplified.convert(traditional.convert(text))
-    text = NOT_HAN.sub(lambda run: anyascii(run[0]), text).casefold()
-    text = re.sub(r"[^\w ]|_", "", text)
+    if not text.isascii():
+        traditional, simplified = _chinese()
+        text = simplified.convert(traditional.convert(text))
+        text = NO_WORD.sub("", NOT_HAN.sub(lambda run: anyascii(run[0]), text).casefold())
     return UMLAUT.sub(lambda found: found[1] or "a", text)
 
 

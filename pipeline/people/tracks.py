@@ -58,9 +58,10 @@ def find_tracks(written: Sequence[str], files: pd.DataFrame, list_path: str | No
         files: `track_id` and `uri` of every file of the catalogue, duplicates too.
         list_path: the list that holds the paths.
     """
-    ids = set(files["track_id"])
+    ids = set(files["track_id"].tolist())
     meant = [candidates(track, list_path) or [track] for track in written]
-    by_name = _by_name(files, {_name(uris[0]) for uris in meant})
+    wanted = {_name(uris[0]) for track, uris in zip(written, meant, strict=True) if track not in ids}
+    by_name = _by_name(files, wanted) if wanted else {}
     fitting = [
         {track} & ids or _fitting(track, set(uris), by_name.get(_name(uris[0]), []))
         for track, uris in zip(written, meant, strict=True)
@@ -124,7 +125,7 @@ def _fitting(track: str, exact: set[str], files: list[_File]) -> set[str]:
 
 
 def _name(path: str) -> str:
-    return _fold(path).rpartition("/")[2]
+    return _fold(path.replace("\\", "/").rpartition("/")[2])
 
 
 def _fold(path: str) -> str:

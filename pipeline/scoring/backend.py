@@ -34,7 +34,7 @@ from pipeline.scoring.scores import unit
 from pipeline.scoring.strangers import Strangers, change
 
 FILE = "calibration.safetensors"
-BLOCK = 65_536  # tracks at a time
+BLOCK = 4096  # tracks at a time, so that they fit in a processor's cache
 SHRINK = 0.4  # of the within-track covariance towards the identity
 EVEN = 0.25  # power to which the singers' covariance is taken: 0 leaves it as it is, 0.5 whitens the singers
 UNEVEN = 0.1  # part of `loose` that remains with any number of tracks

@@ -7,6 +7,7 @@ duet to the part of the person it is known for, if that can be told.
 docs/answers.md says how often this finds wrong tracks and how often it doubts right ones.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,21 +49,21 @@ def fit(tracks: Evidence, name: np.ndarray, backend: Backend) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Alone:
-    """Voices, without other people's parts in the known tracks.
+    """What is known of tracks without other people's parts in the known ones.
 
     Attributes:
-        voices: (n,).
+        evidence: (n,) of the tracks.
         trimmed: (n,) bool, which of them lost a part.
         unclear: (n,) bool, which of them cannot be used, since nothing tells whose their two voices are.
     """
 
-    voices: Voices
+    evidence: Evidence
     trimmed: np.ndarray
     unclear: np.ndarray
 
 
 def alone(voices: Voices, clips: Clips, name: np.ndarray, several_credited: np.ndarray, backend: Backend) -> Alone:
-    """Return the voices without other people's parts in the known tracks.
+    """Return the evidence of voices without other people's parts in the known tracks.
 
     Args:
         voices: (n,).
@@ -72,21 +73,33 @@ def alone(voices: Voices, clips: Clips, name: np.ndarray, several_credited: np.n
         backend: to score with.
     """
     evidence = backend.evidence(voices.means, voices.seconds)
-    whole = evidence.summed(name, int(name.max(initial=-1)) + 1)
-    means, seconds = voices.means.astype(float), voices.seconds.copy()
+    cut = list(_cut(voices, clips, evidence, name, several_credited, backend))
+    rows = np.array([track for track, _, _ in cut], int)
+    seconds = np.array([left_s for _, _, left_s in cut])
     trimmed, unclear = np.zeros((2, len(voices)), bool)
+    trimmed[rows], unclear[rows] = seconds > 0, seconds == 0
+    if cut:
+        evidence = evidence.replaced(rows, backend.evidence(np.stack([mean for _, mean, _ in cut]), seconds))
+    return Alone(evidence, trimmed, unclear)
+
+
+def _cut(
+    voices: Voices, clips: Clips, evidence: Evidence, name: np.ndarray, several_credited: np.ndarray, backend: Backend
+) -> Iterator[tuple[int, np.ndarray, float]]:
+    """Yield each known track that is not its name's as a whole, with the mean (d,) and the seconds of what is."""
+    whole = evidence.summed(name, int(name.max(initial=-1)) + 1)
     order = np.argsort(clips.track, kind="stable")
     for track, n in zip(*np.unique(clips.track, return_counts=True), strict=True):
         mine, order = order[:n], order[n:]
+        if n == 1:  # one clip has no parts
+            continue
         vectors = clips.vectors[mine]
         lengths = clips.seconds[mine] * (voices.seconds[track] / clips.seconds[mine].sum())  # as much as they are sung
         rest = whole[name[[track]]] - evidence[[track]]
         own = own_clips(backend.evidence(vectors, lengths), rest, bool(several_credited[track]), backend)
         if not own.all():
-            trimmed[track], unclear[track] = own.any(), not own.any()
-            seconds[track] = lengths[own].sum()
-            means[track] = (vectors * (lengths * own)[:, None]).sum(0) / max(seconds[track], NOTHING)
-    return Alone(Voices(voices.track_ids, means, seconds), trimmed, unclear)
+            left_s = lengths[own].sum()
+            yield int(track), (vectors * (lengths * own)[:, None]).sum(0) / max(left_s, NOTHING), float(left_s)
 
 
 def own_clips(clips: Evidence, rest: Evidence, several_credited: bool, backend: Backend) -> np.ndarray:

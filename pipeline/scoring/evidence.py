@@ -4,6 +4,7 @@ The vector of a set of tracks is the sum of the tracks' vectors. The length of t
 tell how similar the tracks are to each other, on average, in units of what is expected of one singer's tracks.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from scipy.sparse import csr_matrix
 
 from pipeline.scoring.scores import unit
 
+BLOCK = 4096  # rows at a time, so that they fit in a processor's cache
 FAINT = 1e-6
 USUAL = 1.0  # prior number of pairs of tracks with the usual similarity
 
@@ -71,7 +73,8 @@ class Evidence:
     @classmethod
     def of_tracks(cls, vector: np.ndarray, precision: np.ndarray) -> "Evidence":
         """Return the evidence of single tracks."""
-        return cls(vector, precision, np.stack([(vector.astype(float) ** 2).sum(-1), precision**2], axis=-1))
+        squares = blockwise(lambda part: (part.astype(float) ** 2).sum(-1), vector)
+        return cls(vector, precision, np.stack([squares, precision**2], axis=-1))
 
     def __len__(self) -> int:
         return len(self.precision)
@@ -92,6 +95,15 @@ class Evidence:
             np.maximum(self.single - other.single, 0.0),
         )
 
+    def replaced(self, rows: np.ndarray, other: "Evidence") -> "Evidence":
+        """Return the evidence with that of `rows (k,)` taken from another one (k,)."""
+        if not len(rows):
+            return self
+        found = Evidence(self.vector.copy(), self.precision.copy(), self.single.copy())
+        for name in fields(self):
+            getattr(found, name.name)[rows] = getattr(other, name.name)
+        return found
+
     def as_one(self) -> "Evidence":
         """Return the evidence with each row as one track: a track's clips are more similar than a singer's tracks."""
         return Evidence.of_tracks(self.vector, self.precision)
@@ -109,12 +121,17 @@ class Evidence:
     @cached_property
     def direction(self) -> np.ndarray:
         """Unit vectors (..., d); zeros where nothing is known."""
-        return np.where(self.precision[..., None] > 1e-9, unit(self.vector), 0.0).astype(np.float32)
+        return blockwise(
+            lambda vector, precision: np.where(precision[..., None] > 1e-9, unit(vector), np.float32(0)),
+            self.vector,
+            self.precision,
+        )
 
     @cached_property
     def sides(self) -> Sides:
         """What comparisons with each row need to know of it."""
-        return Sides.of(np.linalg.norm(self.vector, axis=-1), self.precision, self.single)
+        length = blockwise(lambda vector: np.linalg.norm(vector, axis=-1), self.vector)
+        return Sides.of(length, self.precision, self.single)
 
     def summed(self, group: np.ndarray, n_groups: int) -> "Evidence":
         """Return the evidence of each group; rows whose `group (n,)` is negative take no part."""
@@ -125,6 +142,19 @@ class Evidence:
         """Return the evidence of g sets, to which each row belongs with its `weight (g, n)`."""
         vector = weight.astype(self.vector.dtype) @ self.vector
         return Evidence(vector, weight @ self.precision, weight.power(2) @ self.single)
+
+
+def blockwise(work: Callable[..., np.ndarray], *columns: np.ndarray) -> np.ndarray:
+    """Return work's result for columns (n, ...), computed block by block so that intermediate results stay small."""
+    n = len(columns[0])
+    if n <= BLOCK:
+        return work(*columns)
+    first = work(*(column[:BLOCK] for column in columns))
+    found = np.empty((n, *first.shape[1:]), first.dtype)
+    found[:BLOCK] = first
+    for start in range(BLOCK, n, BLOCK):
+        found[start : start + BLOCK] = work(*(column[start : start + BLOCK] for column in columns))
+    return found
 
 
 def expected(left: Sides, right: Sides) -> np.ndarray:

@@ -150,13 +150,21 @@ def once(counts: ArrayLike, seconds: np.ndarray, credits: Sequence[str], known: 
         known: (n,) the known vocalist, or None.
     """
     frame = pd.DataFrame({"counts": counts, "credits": credits, "known": pd.Series(known, dtype=object)})
-    of_recording = frame.groupby(["counts", "credits"])["known"]
-    frame["name"] = frame["known"].where(of_recording.transform("nunique") != 1, of_recording.transform("first"))
-    unit_of = frame.groupby(["counts", "credits", "name"], dropna=False, sort=False).ngroup().to_numpy()
+    several = frame["counts"].duplicated(keep=False).to_numpy()
+    unit_of = np.arange(len(frame))
+    unit_of[several] = len(frame) + _units(frame[several])
     order = np.lexsort((np.arange(len(frame)), -seconds, frame["known"].isna()))
-    first = np.unique(unit_of[order], return_index=True)[1]
-    rows = order[first]
-    return Once(np.sort(rows), np.argsort(np.argsort(rows))[unit_of])
+    first, unit_of = np.unique(unit_of[order], return_index=True, return_inverse=True)[1:]
+    rows, of = order[first], np.empty(len(frame), int)
+    of[order] = np.argsort(np.argsort(rows))[unit_of]
+    return Once(np.sort(rows), of)
+
+
+def _units(frame: pd.DataFrame) -> np.ndarray:
+    """Return which of the files (k,) are one recording with the same `credits` and known name: equal numbers."""
+    of_recording = frame.groupby(["counts", "credits"])["known"]
+    name = frame["known"].where(of_recording.transform("nunique") != 1, of_recording.transform("first"))
+    return frame.assign(name=name).groupby(["counts", "credits", "name"], dropna=False, sort=False).ngroup().to_numpy()
 
 
 def _batches(pairs: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,12 +1,13 @@
 """A catalogue's voices and its encoder's back-end, in the form that clustering, tagging and evaluation need."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from encoder import DEFAULT
 from pipeline.scoring.backend import FILE, Backend, within_matrix
@@ -69,25 +70,40 @@ def read(workspace: Workspace, taught: bool = True) -> tuple[Voices, Backend]:
     Raises:
         ConfigError: several encoders made the voices, or their calibration cannot be read.
     """
-    frame, vectors = tables.read_voices(workspace)
+    found = tables.present_voices(workspace)
+    frame, vectors = found.drop_columns(["embedding"]).to_pandas(), tables.vector_chunks(found)
     if len(encoders := sorted(frame["encoder_id"].dropna().unique())) > 1:
         raise ConfigError(
             f"the voices were made by several encoders ({', '.join(encoders)}), whose vectors cannot be "
             "compared: run the embed stage with replace=true"
         )
-    frame = frame.assign(row=np.arange(len(frame))).merge(sung_seconds(workspace), on="track_id", how="left")
-    frame = frame.sort_values("track_id")
-    vectors = vectors[frame["row"].to_numpy()]
     # `spread` is 1 minus the clips' mean cosine with their mean, and that cosine is the mean's length.
-    length = (1.0 - frame["spread"].fillna(0.0).to_numpy()).astype(vectors.dtype)
+    length = (1.0 - frame["spread"].fillna(0.0).to_numpy()).astype(np.float32)
+    order = pc.sort_indices(found["track_id"]).to_numpy()
+    means = _means(vectors, length, order)
+    del found, vectors  # as large as the means
+    frame = frame[["track_id", "n_clips"]].iloc[order].merge(sung_seconds(workspace), on="track_id", how="left")
     seconds = frame["sung_s"].fillna(CLIP_S * frame["n_clips"].fillna(1)).to_numpy(float)
-    voices = Voices(frame["track_id"].to_numpy(), vectors * length[:, None], seconds)
-    found = backend(workspace, encoders[0] if encoders else "", vectors.shape[1])
-    if taught and workspace.exists(name := taught_name(workspace, found.encoder_id)):
-        found = Backend.from_bytes(workspace.read_bytes(name))
-    if len(voices) and np.isinf(found.variance):  # no calibration: what all voices have in common identifies nobody
-        found = replace(found, mean=voices.means.mean(0) * len(voices) / (len(voices) + SETTLED))
-    return voices, found
+    voices = Voices(frame["track_id"].to_numpy(), means, seconds)
+    score_with = backend(workspace, encoders[0] if encoders else "", means.shape[1])
+    if taught and workspace.exists(name := taught_name(workspace, score_with.encoder_id)):
+        score_with = Backend.from_bytes(workspace.read_bytes(name))
+    if len(voices) and np.isinf(score_with.variance):  # no calibration: what all voices share identifies nobody
+        score_with = replace(score_with, mean=means.mean(0) * len(voices) / (len(voices) + SETTLED))
+    return voices, score_with
+
+
+def _means(vectors: Sequence[np.ndarray], length: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return vectors (n, d) with a `length (n,)` each, in an `order (n,)`; they come in chunks (c, d)."""
+    means = np.empty((len(length), vectors[0].shape[1] if vectors else 0), np.float32)
+    place = np.empty(len(order), int)
+    place[order] = np.arange(len(order))
+    start = 0
+    for chunk in vectors:
+        rows = slice(start, start + len(chunk))
+        means[place[rows]] = chunk * length[rows, None]
+        start = rows.stop
+    return means
 
 
 def read_clips(workspace: Workspace, voices: Voices, track_ids: Collection[str]) -> Clips:

@@ -55,12 +55,12 @@ def to_review(
     doubtful = _doubtful(voices.track_ids, evidence, clusters, known, tags)
     asked = best_first(doubtful, _doubts(known, tags), evidence, backend, config.min_probability)
     found = list(islice(takewhile(lambda question: question.settles >= WORTH, asked), MOST))
-    track_ids = voices.track_ids[[question.row for question in found]]
+    rows = np.array([question.row for question in found], int)
     return pd.DataFrame(
         {
-            "track_id": track_ids,
+            "track_id": voices.track_ids[rows],
             "rank": np.arange(1, len(found) + 1, dtype=np.int32),
-            "reason": _reasons(track_ids, tags),
+            "reason": _reasons(rows, tags),
             "settles": np.array([question.settles for question in found], float),
             "n_tracks": np.array([question.n_tracks for question in found], np.int32),
         }
@@ -128,17 +128,17 @@ def _doubts(known: Mapping[str, str], tags: Tags) -> list[Question]:
     ]
 
 
-def _reasons(track_ids: np.ndarray, tags: Tags) -> np.ndarray:
-    """Return why each track is worth an answer."""
-    rows = tags.rows.set_index("track_id").loc[track_ids]
+def _reasons(rows: np.ndarray, tags: Tags) -> np.ndarray:
+    """Return why each of some tracks `rows (k,)` is worth an answer."""
+    asked = tags.rows.iloc[rows]
     rank, probability = tags.candidates["rank"], tags.candidates["probability"]
     rivals = tags.candidates[(rank == 2) & (probability >= RIVAL)]
     likely = tags.candidates[(rank == 1) & (probability >= LIKELY)]
     reasons = {
-        KNOWN: rows.index.isin(tags.misfits),
-        CREDIT: rows["credit_probability"].to_numpy(float) < LIKELY,
-        TWO_NAMES: rows.index.isin(rivals["track_id"]),
-        LIKELY_NAME: rows.index.isin(likely["track_id"]),
+        KNOWN: asked["track_id"].isin(tags.misfits),
+        CREDIT: asked["credit_probability"] < LIKELY,
+        TWO_NAMES: asked["track_id"].isin(rivals["track_id"]),
+        LIKELY_NAME: asked["track_id"].isin(likely["track_id"]),
     }
     return np.select(list(reasons.values()), list(reasons), UNNAMED).astype(object)
 
@@ -159,8 +159,8 @@ def with_names(found: pd.DataFrame, tags: Tags, credits: pd.DataFrame) -> pd.Dat
     sure = named["probability"].where(~named["track_id"].isin(tags.misfits))
     own = rows.merge(credits, on="track_id").rename(columns={"credit_probability": "likely"})
     voice = rows.loc[rows["source"] == "cluster", ["track_id", "vocalist"]]
-    others = tags.rows[["track_id", "vocalist"]].merge(credits, on="track_id")
-    others = others[others["vocalist"].isin(voice["vocalist"])].value_counts(["vocalist", "name"]).reset_index()
+    others = tags.rows.loc[tags.rows["vocalist"].isin(voice["vocalist"]), ["track_id", "vocalist"]]
+    others = others.merge(credits, on="track_id").value_counts(["vocalist", "name"]).reset_index()
     listed = pd.concat(
         [
             tags.candidates.rename(columns={"vocalist": "name", "probability": "likely"}).merge(found[["track_id"]]),

@@ -45,16 +45,12 @@ class Search:
 
     def __init__(self, workspace: Workspace):
         self.workspace = workspace
-        self.tracks = tables.read_arrow(workspace, "tracks", ["track_id", "uri", "artist", "title"])
-        voices = tables.read_arrow(workspace, "voices", ["track_id", "embedding"])
-        if tables.parts(workspace, "tracks"):  # else nothing was ever scanned
-            there = pc.is_in(voices["track_id"], self.tracks["track_id"].combine_chunks())
-            voices = voices if pc.all(there).as_py() else voices.filter(there)  # which copies all vectors
-        if not len(voices):
+        self.voices = tables.present_voices(workspace, ["track_id", "embedding"])
+        if not len(self.voices):
             raise ConfigError(f"{workspace.uri('voices')} holds no voices: run the stages up to embed first")
-        self.voices, self._vectors = voices, tables.vector_chunks(voices)
-        mean = sum(vectors.sum(0, dtype=np.float64) for vectors in self._vectors) / len(voices)
-        self.normalise = Normaliser((mean if len(voices) >= FEWEST else np.zeros_like(mean)).astype(np.float32))
+        self._vectors = tables.vector_chunks(self.voices)
+        mean = sum(vectors.sum(0, dtype=np.float64) for vectors in self._vectors) / len(self.voices)
+        self.normalise = Normaliser((mean if len(self.voices) >= FEWEST else np.zeros_like(mean)).astype(np.float32))
         self.length = np.concatenate(
             [
                 np.linalg.norm(vectors[start : start + BLOCK] - self.normalise.mean, axis=1)
@@ -67,6 +63,11 @@ class Search:
     def files(self) -> pa.Table:
         """The `track_id` and `uri` of every file of the catalogue."""
         return tables.read_arrow(self.workspace, "files", ["track_id", "uri"])
+
+    @cached_property
+    def tracks(self) -> pa.Table:
+        """The `track_id`, `uri`, `artist` and `title` of every track."""
+        return tables.read_arrow(self.workspace, "tracks", ["track_id", "uri", "artist", "title"])
 
     @cached_property
     def tags(self) -> pa.Table:

@@ -93,7 +93,7 @@ def tag_voices(
     people = _people(voices.track_ids, known, credits)
     duets = np.isin(voices.track_ids, credits.loc[credits["track_id"].duplicated(), "track_id"])
     alone = doubts.alone(voices, clips, people.given, duets, backend)
-    evidence = backend.evidence(alone.voices.means, alone.voices.seconds)
+    evidence = alone.evidence
     near_by = None
     if not are_few(len(people.names)):
         near = nearest(evidence, backend) if near is None else near
@@ -111,7 +111,7 @@ def are_many(known: Mapping[str, str], credits: pd.DataFrame, config: TagConfig)
     Args:
         known, credits, config: as for `tag_voices`.
     """
-    credited = credits["key"] if config.use_credits else []
+    credited = credits["key"].unique() if config.use_credits else []
     return not are_few(len({*map(key, known.values()), *credited}))
 
 
@@ -125,25 +125,27 @@ def _groups(clusters: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def _people(track_ids: np.ndarray, known: Mapping[str, str], credits: pd.DataFrame) -> People:
     """Return everybody who is known or credited; a credit that repeats its track's known name does not count twice."""
-    row = {track_id: i for i, track_id in enumerate(track_ids)}
-    listed = [(row[track_id], key(name), name) for track_id, name in known.items() if track_id in row]
-    credits = credits[credits["track_id"].isin(row.keys())]
-    mine = {at: person for at, person, _ in listed}
-    at = credits["track_id"].map(row).to_numpy(int) if len(credits) else np.zeros(0, int)
-    names = {person: name for _, person, name in sorted(listed, key=lambda item: item[2])}
-    n_known = len(names)
-    for person, name in zip(credits["key"], credits["name"], strict=True):
-        names.setdefault(person, name)
-    number = {person: i for i, person in enumerate(names)}
-    rows: list[tuple[int, int, bool]] = [(i, number[person], True) for i, person, _ in listed]
-    rows += [(i, number[person], False) for i, person in zip(at, credits["key"], strict=True) if mine.get(i) != person]
-    table = np.array(rows, int).reshape(-1, 3)
-    track, person, given = table[:, 0], table[:, 1], table[:, 2].astype(bool)
-    owner = np.full(len(track_ids), NOBODY)
-    owner[track[given]] = person[given]
-    return People(
-        list(names.values()), np.arange(len(names)) < n_known, noisy.Credits(track, person, given, len(names)), owner
+    ids = pd.Index(track_ids)
+    listed = pd.DataFrame(
+        [(track_id, key(name), name) for track_id, name in known.items()], columns=["track_id", "key", "name"]
     )
+    listed, credits = (rows.assign(row=ids.get_indexer(rows["track_id"])) for rows in (listed, credits))
+    listed, credits = listed[listed["row"] >= 0], credits[credits["row"] >= 0]
+    everybody = pd.concat([listed.sort_values("name", kind="stable"), credits])[["key", "name"]]
+    persons = pd.Index(everybody["key"].unique())
+    names = everybody.drop_duplicates("key")["name"].tolist()
+    given = persons.get_indexer(listed["key"])
+    owner = np.full(len(track_ids), NOBODY)
+    owner[listed["row"]] = given
+    credited = persons.get_indexer(credits["key"])
+    other = owner[credits["row"]] != credited
+    rows = noisy.Credits(
+        np.concatenate([listed["row"], credits["row"][other]]),
+        np.concatenate([given, credited[other]]),
+        np.arange(len(given) + int(other.sum())) < len(given),
+        len(names),
+    )
+    return People(names, np.arange(len(names)) < listed["key"].nunique(), rows, owner)
 
 
 def _doubts(evidence: Evidence, people: People, alone: doubts.Alone, backend: Backend) -> tuple[np.ndarray, np.ndarray]:

@@ -204,14 +204,20 @@ def vector_chunks(rows: pa.Table) -> list[np.ndarray]:
 
 def read_voices(workspace: Workspace | str) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the pooled vectors of the catalogue's present tracks: `(frame, vectors)` as `read_embeddings` does."""
-    if isinstance(workspace, str):
-        workspace = Workspace(workspace)
-    frame, vectors = read_embeddings(workspace, "voices")
-    present = present_tracks(workspace)
-    if present is None:
-        return frame, vectors
-    there = frame["track_id"].isin(present).to_numpy()
-    return frame[there].reset_index(drop=True), vectors[there]
+    found = present_voices(Workspace(workspace) if isinstance(workspace, str) else workspace)
+    return found.drop_columns(["embedding"]).to_pandas(), vectors_of(found)
+
+
+def present_voices(workspace: Workspace, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of `voices` whose tracks are in the catalogue now, or only some columns; one is `track_id`.
+
+    They stay in the pieces in which they were read, and all are returned if nothing was ever scanned.
+    """
+    found = read_arrow(workspace, "voices", columns)
+    if not parts(workspace, "tracks"):
+        return found
+    there = pc.is_in(found["track_id"], read_arrow(workspace, "tracks", ["track_id"])["track_id"].combine_chunks())
+    return found if pc.all(there).as_py() else found.filter(there)  # which copies all vectors
 
 
 def present_tracks(workspace: Workspace) -> set[str] | None:

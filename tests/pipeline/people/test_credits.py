@@ -144,3 +144,8 @@ def test_a_catalogue_without_credits_has_none():
     empty = of_catalogue(pd.DataFrame({"track_id": ["1"], "artist": [None], "title": [None]}))
     assert empty.columns.tolist() == ["track_id", "key", "name"]
     assert empty.empty
+
+
+def test_a_name_is_spelled_as_on_most_tracks():
+    tracks = pd.DataFrame({"track_id": list("abcd"), "artist": ["Björk", "BJORK", "Ann", "BJORK"], "title": "Song"})
+    assert of_catalogue(tracks)["name"].tolist() == ["BJORK", "BJORK", "Ann", "BJORK"]

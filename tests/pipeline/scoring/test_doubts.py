@@ -87,11 +87,12 @@ def test_a_known_duet_is_reduced_to_its_known_singers_part_or_to_nothing():
     credited = np.array([True, False, False])
     found = alone(tracks, clips, named, credited, BACKEND)
     assert (found.trimmed.tolist(), found.unclear.any()) == ([True, False, False], False)
-    assert found.voices.seconds.tolist() == [24, 40, 40]
-    np.testing.assert_allclose(found.voices.means[0], vectors[:3].mean(0))
+    expected = BACKEND.evidence(np.stack([vectors[:3].mean(0), *solos[1:]]), np.array([24.0, 40.0, 40.0]))
+    np.testing.assert_allclose(found.evidence.vector, expected.vector, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.evidence.precision, expected.precision)
     without = np.array([0, -1, 1])
     found = alone(tracks, clips, without, credited, BACKEND)
     assert (found.trimmed.any(), found.unclear.tolist()) == (False, [True, False, False])
-    assert BACKEND.evidence(found.voices.means, found.voices.seconds).precision[0] == 0
+    assert found.evidence.precision[0] == 0
     found = alone(tracks, clips, without, np.zeros(3, bool), BACKEND)
     assert not (found.trimmed | found.unclear).any(), "nothing says that it is a duet"

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pipeline.scoring import evidence
 from pipeline.scoring.backend import Numbers
 from pipeline.scoring.evidence import expected
 
@@ -18,6 +19,23 @@ def test_a_set_knows_how_similar_its_tracks_are(simulate, backend):
     assert sides.alike[0] / 4 == pytest.approx(cosine / found.reliability[0], rel=1e-4), "1 is what is expected"
     alone = found.sides
     np.testing.assert_allclose([alone.links, alone.alike], 0, atol=1e-5)
+
+
+def test_evidence_is_the_same_in_blocks(simulate, backend, monkeypatch):
+    whole, _ = tracks(simulate, backend, [5])
+    directions, lengths = whole.direction, whole.sides.length
+    monkeypatch.setattr(evidence, "BLOCK", 2)
+    found, _ = tracks(simulate, backend, [5])
+    assert np.array_equal(found.single, whole.single)
+    assert np.array_equal(found.direction, directions)
+    assert np.array_equal(found.sides.length, lengths)
+
+
+def test_evidence_of_some_rows_is_replaced(simulate, backend):
+    found, _ = tracks(simulate, backend, [5])
+    other = found.replaced(np.array([3, 1]), found[[0, 0]])
+    np.testing.assert_array_equal(other.vector, found.vector[[0, 0, 2, 0, 4]])
+    assert not np.array_equal(found.vector[1], found.vector[0]), "the original stays as it is"
 
 
 def test_removing_tracks_from_a_set_equals_never_adding_them(simulate, backend):
