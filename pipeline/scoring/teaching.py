@@ -152,7 +152,7 @@ def learn(
         return Lesson(backend, False, too_little(several))
     first, second, both = halves(own)
     tried = mapped(here, first.means, groups(first.means, first.seconds, both), first.clips)
-    untaught = Voices(voices.track_ids, voices.means.astype(float), voices.seconds.astype(float))
+    untaught = Voices(voices.track_ids, voices.means.copy(), voices.seconds.copy())
     untaught.means[both], untaught.seconds[both] = second.means, second.seconds
     asked = witnesses(untaught, here, both, seed)
     errors = tested(here, untaught[asked], np.isin(asked, both), tried, untaught.means[asked])
