@@ -112,7 +112,7 @@ def recordings(found: voices.Voices, stands_for: pd.Series, credits: pd.DataFram
     return same.once(
         stands_for.to_numpy(),
         found.seconds,
-        several.map(credited).fillna("").tolist(),
+        several.map(credited).astype(object).fillna("").tolist(),
         [known.get(track_id) for track_id in found.track_ids],
     )
 
