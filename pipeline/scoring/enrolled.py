@@ -213,10 +213,14 @@ class Enrolled:
 
     def _blended(self, rows: slice, ratios: np.ndarray, which: np.ndarray | None, none: float) -> np.ndarray:
         """Return the probabilities (b, c + 1) from the tracks' own voices and those of their groups."""
-        m = len(self.enrolled)
-        whole = self._compared(self.rest[self.group[rows]], which)
-        q = np.where(np.isfinite(whole).any(1), self.q[rows], 0.0)[:, None]
-        return q * posterior(_known(whole, which), none, m) + (1 - q) * posterior(ratios, none, m)
+        m, q = len(self.enrolled), self.q[rows]
+        found = posterior(ratios, none, m)
+        shared = np.flatnonzero(q > 0)  # most tracks of a large catalogue are in no group
+        those = None if which is None else which[shared]
+        whole = self._compared(self.rest[self.group[rows][shared]], those)
+        weight = np.where(np.isfinite(whole).any(1), q[shared], 0.0)[:, None]
+        found[shared] = weight * posterior(_known(whole, those), none, m) + (1 - weight) * found[shared]
+        return found
 
     def _factors(self, rows: slice, which: np.ndarray | None, none: float) -> np.ndarray:
         """Return the factors (b, c + 1) by which tracks' own credits change the odds of each vocalist against none."""
