@@ -15,7 +15,7 @@ from pipeline.scoring.neighbours import BLOCK, ratios
 
 ALL = 2000
 LIKELY = 32
-SAMPLE = 256
+SAMPLE = 128
 NOBODY = -1  # in place of the index of a person
 
 
