@@ -20,7 +20,8 @@ import numpy as np
 
 PIECE = 500_000  # vectors in one piece
 LINKS = "HNSW32_SQ8"  # 32 links a vector, a byte a dimension
-MADE_WITH, SOUGHT_WITH = 60, 250  # candidates that are looked at for each vector
+# Candidates that are looked at for each vector; a search of several pieces shares twice as many among them.
+MADE_WITH, SOUGHT_WITH = 60, 250
 TRAINED = 50_000  # vectors from which the range of each dimension is taken
 BLOCK = 65_536
 PLACES = 1024  # by which vectors are ordered
@@ -54,22 +55,18 @@ class Index:
             self.pieces += starmap(_piece, [(part,) for part in np.array_split(rest, n_pieces)])
         return self
 
-    def search(
-        self, directions: np.ndarray, k: int, sought_with: int = SOUGHT_WITH, starmap: Starmap = in_threads
-    ) -> np.ndarray:
+    def search(self, directions: np.ndarray, k: int, starmap: Starmap = in_threads) -> np.ndarray:
         """Return the numbers (n, k) of approximately the nearest to unit vectors (n, d), in no order; -1 if fewer.
 
         Args:
             directions: (n, d) to search for.
             k: how many.
-            sought_with: candidates for each vector in one piece; several pieces share twice as many. With more, more of
-                the nearest are found.
             starmap: runs the search in parallel.
         """
         order = _similar_together(directions)
         blocks = [order[start : start + BLOCK] for start in range(0, len(order), BLOCK)]
         asked = [directions[rows] for rows in blocks]
-        each = max(k, 2 * sought_with // max(len(self.pieces), 2))
+        each = max(k, 2 * SOUGHT_WITH // max(len(self.pieces), 2))
         answers = starmap(_asked, [(piece, block, k, each) for piece in self.pieces for block in asked])
         found = np.empty((len(directions), k), np.int32)
         for i, rows in enumerate(blocks):
