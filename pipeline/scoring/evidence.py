@@ -4,7 +4,6 @@ The vector of a set of tracks is the sum of the tracks' vectors. The length of t
 tell how similar the tracks are to each other, on average, in units of what is expected of one singer's tracks.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -13,9 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 
-from pipeline.scoring.scores import unit
+from pipeline.scoring.scores import blockwise, unit
 
-BLOCK = 4096  # rows at a time, so that they fit in a processor's cache
 FAINT = 1e-6
 USUAL = 1.0  # prior number of pairs of tracks with the usual similarity
 
@@ -142,19 +140,6 @@ class Evidence:
         """Return the evidence of g sets, to which each row belongs with its `weight (g, n)`."""
         vector = weight.astype(self.vector.dtype) @ self.vector
         return Evidence(vector, weight @ self.precision, weight.power(2) @ self.single)
-
-
-def blockwise(work: Callable[..., np.ndarray], *columns: np.ndarray) -> np.ndarray:
-    """Return work's result for columns (n, ...), computed block by block so that intermediate results stay small."""
-    n = len(columns[0])
-    if n <= BLOCK:
-        return work(*columns)
-    first = work(*(column[:BLOCK] for column in columns))
-    found = np.empty((n, *first.shape[1:]), first.dtype)
-    found[:BLOCK] = first
-    for start in range(BLOCK, n, BLOCK):
-        found[start : start + BLOCK] = work(*(column[start : start + BLOCK] for column in columns))
-    return found
 
 
 def expected(left: Sides, right: Sides) -> np.ndarray:

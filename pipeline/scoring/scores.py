@@ -9,6 +9,7 @@ AS-norm: Matejka et al., "Analysis of score normalization in multilingual speake
 of speaker detection", Computer Speech and Language 20 (2006).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ Vectors = NDArray[np.floating]
 
 # Pairs scored at a time: two gathered blocks of 32768 x 256 float32 are 64 MB.
 _PAIRS = 32768
+BLOCK = 4096  # rows at a time, so that they fit in a processor's cache
 # Whitening does not amplify directions with less than this fraction of the mean variance any further.
 _FLOOR = 1e-3
 
@@ -30,6 +32,19 @@ def unit(vectors: ArrayLike) -> Vectors:
     rows = np.asarray(vectors, dtype=np.float32)
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows / np.where(length > 0, length, 1.0)
+
+
+def blockwise(work: Callable[..., np.ndarray], *columns: np.ndarray) -> np.ndarray:
+    """Return work's result for columns (n, ...), computed block by block so that intermediate results stay small."""
+    n = len(columns[0])
+    if n <= BLOCK:
+        return work(*columns)
+    first = work(*(column[:BLOCK] for column in columns))
+    found = np.empty((n, *first.shape[1:]), first.dtype)
+    found[:BLOCK] = first
+    for start in range(BLOCK, n, BLOCK):
+        found[start : start + BLOCK] = work(*(column[start : start + BLOCK] for column in columns))
+    return found
 
 
 def pair_scores(vectors: ArrayLike, left: ArrayLike, right: ArrayLike) -> NDArray[np.floating]:

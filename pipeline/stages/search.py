@@ -20,13 +20,12 @@ import pyarrow.compute as pc
 from pipeline.config import Config
 from pipeline.people.names import key, letters
 from pipeline.people.tracks import find_tracks
-from pipeline.scoring.scores import Normaliser, unit
+from pipeline.scoring.scores import Normaliser, blockwise, unit
 from pipeline.store import provenance, tables
 from pipeline.store.errors import ConfigError
 from pipeline.store.locations import is_remote
 from pipeline.store.workspace import Workspace
 
-BLOCK = 4096  # voices at a time, so that they fit in a processor's cache
 FEWEST = 8  # voices that are centred on their mean, which is meaningless for fewer
 COLUMNS = ["rank", "score", "vocalist", "artist", "title", "uri", "track_id"]
 
@@ -51,13 +50,7 @@ class Search:
         self._vectors = tables.vector_chunks(self.voices)
         mean = sum(vectors.sum(0, dtype=np.float64) for vectors in self._vectors) / len(self.voices)
         self.normalise = Normaliser((mean if len(self.voices) >= FEWEST else np.zeros_like(mean)).astype(np.float32))
-        self.length = np.concatenate(
-            [
-                np.linalg.norm(vectors[start : start + BLOCK] - self.normalise.mean, axis=1)
-                for vectors in self._vectors
-                for start in range(0, len(vectors), BLOCK)
-            ]
-        )
+        self.length = np.concatenate([blockwise(self._length, vectors) for vectors in self._vectors])
 
     @cached_property
     def files(self) -> pa.Table:
@@ -118,6 +111,9 @@ class Search:
             if len(found) == 1:
                 return found[0].as_py()
         return find_track(track, self.files.to_pandas())
+
+    def _length(self, vectors: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(vectors - self.normalise.mean, axis=1)
 
     def _rows(self, track_ids: set[str]) -> np.ndarray:
         """Return which voices (n,) are those of tracks."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.scoring import evidence
+from pipeline.scoring import scores
 from pipeline.scoring.backend import Numbers
 from pipeline.scoring.evidence import expected
 
@@ -24,7 +24,7 @@ def test_a_set_knows_how_similar_its_tracks_are(simulate, backend):
 def test_evidence_is_the_same_in_blocks(simulate, backend, monkeypatch):
     whole, _ = tracks(simulate, backend, [5])
     directions, lengths = whole.direction, whole.sides.length
-    monkeypatch.setattr(evidence, "BLOCK", 2)
+    monkeypatch.setattr(scores, "BLOCK", 2)
     found, _ = tracks(simulate, backend, [5])
     assert np.array_equal(found.single, whole.single)
     assert np.array_equal(found.direction, directions)

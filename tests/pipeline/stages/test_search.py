@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.stages import search
+from pipeline.scoring import scores
 from pipeline.stages.search import Search
 from pipeline.store import tables
 from pipeline.store.errors import ConfigError
@@ -38,7 +38,7 @@ def brute(ids: list[str], vectors: np.ndarray, row: int, k: int) -> dict[str, fl
 
 
 def test_a_search_by_a_track_is_exact_and_leaves_it_out(workspace, voices, monkeypatch):
-    monkeypatch.setattr(search, "BLOCK", 7)
+    monkeypatch.setattr(scores, "BLOCK", 7)
     ids, vectors = voices
     found, nearest = Search(workspace).like(ids[8], 12), brute(ids, vectors, 8, 12)
     assert found["track_id"].tolist() == list(nearest)
