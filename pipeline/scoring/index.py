@@ -21,7 +21,7 @@ import numpy as np
 PIECE = 500_000  # vectors in one piece
 LINKS = "HNSW32_SQ8"  # 32 links a vector, a byte a dimension
 # Candidates that are looked at for each vector; a search of several pieces shares twice as many among them.
-MADE_WITH, SOUGHT_WITH = 120, 200
+MADE_WITH, SOUGHT_WITH = 120, 230
 TRAINED = 50_000  # vectors from which the range of each dimension is taken
 BLOCK = 65_536
 PLACES = 1024  # by which vectors are ordered
