@@ -85,7 +85,7 @@ def steps(catalogue: Catalogue, n_tracks: int, config: ClusterConfig) -> Iterato
         yield f"{name}, nothing new", partial(stage, name)
     yield "cluster", lambda: stage("cluster", umap)
     yield "cluster, nothing new", lambda: stage("cluster", umap)
-    yield "groups'", lambda: vars(catalogue.groups())
+    yield "groups'", catalogue.groups
     yield "neighbours:", lambda: {"found of the exact": neighbours_found(catalogue)}
     yield "tag, no credits", lambda: stage("tag", "tag.use_credits=false")
     yield "no credits:", catalogue.names
@@ -187,7 +187,7 @@ def run(n_tracks: int, rates: Sequence[float], workspace: Path, config: ClusterC
             smaller = spent
     header("Found and left", "", *truth)
     for name in next(iter(truth.values())):
-        row(name, *(f"{found[name]:.3f}" for found in truth.values()))
+        row(name, *(f"{found[name]:.3f}".rstrip("0").rstrip(".") for found in truth.values()))
     return 0
 
 

@@ -116,10 +116,17 @@ class Catalogue:
                     os.utime(names[-1], (at, at))
         return names
 
-    def groups(self) -> metrics.BCubed:
-        """Return how well `clusters/` groups the tracks."""
+    def groups(self) -> dict[str, float]:
+        """Return how well `clusters/` groups the tracks, and of those in a group how many are by its main singer."""
         found = tables.read(self.workspace, "clusters", ["track_id", "cluster_id"]).merge(self.truth, on="track_id")
-        return metrics.bcubed(found["who"].to_numpy(), found["cluster_id"].to_numpy())
+        who, group = found["who"].to_numpy(), found["cluster_id"].to_numpy()
+        grouped = group != metrics.NOISE
+        return {
+            **vars(metrics.bcubed(who, group)),
+            "purity": metrics.purity(who[grouped], group[grouped]) if grouped.any() else np.nan,
+            "grouped": float(grouped.sum()),
+            "largest": float(np.bincount(group[grouped], minlength=1).max()),
+        }
 
     def names(self) -> dict[str, float]:
         """Return how often the names in `tags/` are right, and how many of the tracks that could have one have it."""
