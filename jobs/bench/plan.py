@@ -56,10 +56,10 @@ class Growth:
 
 
 # `make bench-scale` (docs/scale.md), one core; the exponents of memory are assumed. Above a million tracks, `cluster`
-# spends most of its time on searching 41 candidates in each piece of 500,000 (an estimated 0.25 ms a voice and piece).
+# spends most of its time on searching 41 candidates in each piece of 500,000 (an estimated 0.2 ms a voice and piece).
 TOGETHER: Mapping[str, Growth] = {
-    "cluster": Growth(1_000_000, 3461, 9.2, 1.3, 0.9),
-    "tag": Growth(1_000_000, 397, 4.8, 1.2, 0.9),
+    "cluster": Growth(1_000_000, 2412, 8.0, 1.3, 0.9),
+    "tag": Growth(1_000_000, 397, 4.8, 1.0, 0.9),
 }
 
 
