@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.scoring import crowd
+from pipeline.scoring import crowd, neighbours
 from pipeline.scoring.backend import Backend, Numbers
 from pipeline.scoring.credits import Credits, judge
 from pipeline.scoring.crowd import NOBODY, are_few, nearby
@@ -89,6 +89,18 @@ def test_comparing_the_nearest_of_many_people_gives_the_same_answers(simulate, m
         ours, theirs = getattr(some, name), getattr(everyone, name)
         assert (np.isnan(ours) == np.isnan(theirs)).mean() > 0.99
         assert np.nanmean(abs(ours - theirs)) < 0.01, name
+
+
+def test_blocks_of_tracks_that_are_near_fewer_people_than_an_answer_holds(simulate, monkeypatch: pytest.MonkeyPatch):
+    evidence, who = heard(simulate, [4] * 30)
+    known = np.arange(6) * 4
+    monkeypatch.setattr(crowd, "ALL", 5)
+    monkeypatch.setattr(neighbours, "BLOCK", 2)
+    found = weighed(evidence, known, who[known], np.ones(6))
+    mine = (who < 6) & ~np.isin(np.arange(len(who)), known)
+    assert (found.which[mine, 0] == who[mine]).all()
+    assert all(len(set(row)) == len(row) for row in (names[names != NOBODY].tolist() for names in found.which))
+    assert ((found.probability > 0) <= (found.which != NOBODY)).all()
 
 
 def test_a_track_like_a_known_one_but_unlike_its_group_gets_no_name(simulate):
