@@ -10,11 +10,12 @@ AUDIO     ?=
 VECTORS   ?=
 HEAD      ?=
 TRACKS    ?=
+RATES     ?=
 RAY_ADDRESS ?= http://127.0.0.1:8265
 
 # What users give is taken literally, whatever spaces, quotes and other characters it contains: make never expands it,
 # and it is quoted for the shell. SET holds several settings, which the command splits as a shell would.
-GIVEN := PYTHON CONFIG WORKSPACE CATALOGUE KNOWN SET AUDIO VECTORS HEAD TRACKS RAY_ADDRESS
+GIVEN := PYTHON CONFIG WORKSPACE CATALOGUE KNOWN SET AUDIO VECTORS HEAD TRACKS RATES RAY_ADDRESS
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 quote  = '$(subst ','\'',$(1))'
 
@@ -109,7 +110,7 @@ bench-review: setup  ## what 20 answers are worth, chosen by review/ or at rando
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 bench-scale: setup  ## cost and accuracy by catalogue size: [TRACKS=100000] [RATES="0.01 0.03 0.08"]
-	$(RUN) jobs.bench.scale $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) $(if $(RATES),--rates $(RATES)) \
+	$(RUN) jobs.bench.scale $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) $(if $(RATES),--rates $(foreach rate,$(RATES),$(call quote,$(rate)))) \
 	  $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 bench-day: setup  ## a simulated day on a cluster that loses its nodes: its workers sleep instead of computing
