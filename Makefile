@@ -110,7 +110,8 @@ bench-review: setup  ## what 20 answers are worth, chosen by review/ or at rando
 	  $(if $(VECTORS),--vectors $(call quote,$(VECTORS))) $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 bench-scale: setup  ## cost and accuracy by catalogue size: [TRACKS=100000] [RATES="0.01 0.03 0.08"]
-	$(RUN) jobs.bench.scale $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) $(if $(RATES),--rates $(foreach rate,$(RATES),$(call quote,$(rate)))) \
+	$(RUN) jobs.bench.scale $(if $(TRACKS),--tracks $(call quote,$(TRACKS))) \
+	  $(if $(RATES),--rates $(foreach rate,$(RATES),$(call quote,$(rate)))) \
 	  $(if $(WORKSPACE),--workspace $(call quote,$(WORKSPACE)))
 
 bench-day: setup  ## a simulated day on a cluster that loses its nodes: its workers sleep instead of computing

@@ -169,10 +169,10 @@ class Enrolled:
             probability = reweighted(self._blended(rows, ratios, which, none), self._factors(rows, which, none))
             best = likeliest(probability[:, :-1], k)
             names = best.which if which is None else np.take_along_axis(which, best.which, 1)
-            near = rows, slice(best.which.shape[1])  # a block's tracks may be near fewer people than an answer holds
-            found.which[near] = np.where(names >= 0, self.enrolled[names], NOBODY)
-            found.probability[near] = best.probability
-            found.score[near] = np.take_along_axis(ratios, best.which, 1)
+            cells = rows, slice(best.which.shape[1])  # a block's tracks may be near fewer people than an answer holds
+            found.which[cells] = np.where(names >= 0, self.enrolled[names], NOBODY)
+            found.probability[cells] = best.probability
+            found.score[cells] = np.take_along_axis(ratios, best.which, 1)
             at, column, _ = self._own(rows)
             own = np.bincount(at, probability[at, place(which, at, column)], minlength=len(ratios))
             found.credit[rows] = np.where(np.bincount(at, minlength=len(ratios)) > 0, own, np.nan)
